@@ -1,0 +1,1 @@
+//! Distributed locks for Rust: Redis, Valkey and memory behind one API.

@@ -1,0 +1,1 @@
+//! Closed-loop comparisons of distlock against raw Redis and other crates.

@@ -1,0 +1,1 @@
+//! Distributed locks: the backend trait, guards, leases, the keeper, and the memory backend.

@@ -1,0 +1,1 @@
+//! Exhaustive exploration of the lock protocol's state machines.

@@ -1,0 +1,1 @@
+//! Conformance suite, history checker and fault proxy for lock backends.
