@@ -1,0 +1,110 @@
+//! What a backend can do, asked by the core and by the conformance suite.
+
+use std::time::Duration;
+
+/// What a backend can do, and the limits of its leases.
+///
+/// New fields default to "no", so a backend starts from [`Capabilities::none`] and says what it
+/// has:
+///
+/// ```
+/// use lock_core::backend::Capabilities;
+///
+/// const MINE: Capabilities = Capabilities::none().with_renew(true).with_fencing(true);
+/// assert!(MINE.renew && !MINE.queueing);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// Leases can be renewed: `keep_alive`, `max_hold` and `extend` work.
+    pub renew: bool,
+    /// Grants carry fencing tokens that rise.
+    pub fencing: bool,
+    /// Waiters stand in line at the store and are granted in order of arrival.
+    pub queueing: bool,
+    /// `status` can be asked.
+    pub inspect: bool,
+    /// The metadata of a holder is kept and shown by `status`.
+    pub metadata: bool,
+    /// A release can leave the lock standing for a rest (`min_hold`).
+    pub rest: bool,
+    /// An attempt can be repeated with the same token: it finds its own grant.
+    pub repeatable: bool,
+    /// Leases run on the very clock that this process reads, so no drift has to be allowed for.
+    pub local_clock: bool,
+    /// Leases are rounded up to a multiple of this.
+    pub ttl_granularity: Duration,
+    /// The shortest lease.
+    pub ttl_min: Duration,
+    /// The longest lease.
+    pub ttl_max: Duration,
+    /// How long after it was sent an attempt can still take effect.
+    pub late_after: Duration,
+}
+
+impl Capabilities {
+    /// Nothing but acquiring and releasing.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self {
+            renew: false,
+            fencing: false,
+            queueing: false,
+            inspect: false,
+            metadata: false,
+            rest: false,
+            repeatable: false,
+            local_clock: false,
+            ttl_granularity: Duration::from_millis(1),
+            ttl_min: Duration::from_millis(1),
+            ttl_max: Duration::from_secs(24 * 24 * 60 * 60),
+            late_after: Duration::ZERO,
+        }
+    }
+}
+
+macro_rules! setters {
+    ($($(#[$doc:meta])* $with:ident $field:ident: $type:ty,)*) => {
+        impl Capabilities {
+            $($(#[$doc])*
+            #[must_use]
+            pub const fn $with(mut self, $field: $type) -> Self {
+                self.$field = $field;
+                self
+            })*
+        }
+    };
+}
+
+setters! {
+    /// Sets [`renew`](Self::renew).
+    with_renew renew: bool,
+    /// Sets [`fencing`](Self::fencing).
+    with_fencing fencing: bool,
+    /// Sets [`queueing`](Self::queueing).
+    with_queueing queueing: bool,
+    /// Sets [`inspect`](Self::inspect).
+    with_inspect inspect: bool,
+    /// Sets [`metadata`](Self::metadata).
+    with_metadata metadata: bool,
+    /// Sets [`rest`](Self::rest).
+    with_rest rest: bool,
+    /// Sets [`repeatable`](Self::repeatable).
+    with_repeatable repeatable: bool,
+    /// Sets [`local_clock`](Self::local_clock).
+    with_local_clock local_clock: bool,
+    /// Sets [`ttl_granularity`](Self::ttl_granularity).
+    with_ttl_granularity ttl_granularity: Duration,
+    /// Sets [`ttl_min`](Self::ttl_min).
+    with_ttl_min ttl_min: Duration,
+    /// Sets [`ttl_max`](Self::ttl_max).
+    with_ttl_max ttl_max: Duration,
+    /// Sets [`late_after`](Self::late_after).
+    with_late_after late_after: Duration,
+}
+
+impl Default for Capabilities {
+    fn default() -> Self {
+        Self::none()
+    }
+}

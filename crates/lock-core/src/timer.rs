@@ -1,0 +1,138 @@
+//! The timers behind [`Clock::SYSTEM`](crate::Clock::SYSTEM): one thread a process wakes them all.
+//!
+//! They need no async runtime, so a lease's deadline and a request's timeout are kept also when
+//! the caller's runtime is blocked or gone.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use crate::alarm::Alarm;
+use crate::clock::{Clock, Instant};
+use crate::error::{LockError, LockErrorKind, Result};
+
+/// One timer; it is registered when it is first polled and forgotten when it is dropped.
+pub(crate) struct Timer {
+    at: Instant,
+    /// Set while a waker stands in the queue under this number.
+    id: Option<u64>,
+}
+
+impl Timer {
+    pub(crate) const fn new(at: Instant) -> Self {
+        Self { at, id: None }
+    }
+
+    /// The caller has seen that `at` is still to come.
+    pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let Ok(timers) = timers() else {
+            // Without the thread nobody else would wake us; asking again is slow but not wrong.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        };
+        let mut state = timers.lock();
+        if let Some(id) = self.id {
+            match state.queue.get_mut(&(self.at, id)) {
+                Some(waker) => waker.clone_from(cx.waker()),
+                // It was taken out to be woken: the time has come.
+                None => return Poll::Ready(()),
+            }
+            return Poll::Pending;
+        }
+        state.next_id += 1;
+        let id = state.next_id;
+        state.queue.insert((self.at, id), cx.waker().clone());
+        self.id = Some(id);
+        if state.armed.is_none_or(|armed| self.at < armed) {
+            state.armed = Some(self.at);
+            timers.alarm.set(self.at);
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        if let (Some(id), Ok(timers)) = (self.id, timers()) {
+            // The alarm stays as it is: one needless wake-up is cheaper than a system call here.
+            let waker = timers.lock().queue.remove(&(self.at, id));
+            drop(waker);
+        }
+    }
+}
+
+impl fmt::Debug for Timer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timer").field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
+/// Starts the thread, if it does not run yet.
+pub(crate) fn ensure_started() -> Result<()> {
+    timers().map(drop).map_err(|cause| {
+        LockError::new(
+            LockErrorKind::Unavailable,
+            format!("the timer thread could not be started: {cause}"),
+        )
+        .not_applied()
+    })
+}
+
+struct Timers {
+    state: Mutex<State>,
+    alarm: Alarm,
+}
+
+#[derive(Default)]
+struct State {
+    queue: BTreeMap<(Instant, u64), Waker>,
+    next_id: u64,
+    /// When the alarm rings; never later than the first timer.
+    armed: Option<Instant>,
+}
+
+impl Timers {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self) {
+        let mut due = Vec::new();
+        loop {
+            self.take_due(&mut due);
+            due.drain(..).for_each(Waker::wake);
+            self.alarm.wait();
+        }
+    }
+
+    fn take_due(&self, due: &mut Vec<Waker>) {
+        let now = Clock::SYSTEM.now();
+        let mut state = self.lock();
+        while let Some(first) = state.queue.first_entry() {
+            if first.key().0 > now {
+                break;
+            }
+            due.push(first.remove());
+        }
+        state.armed = state.queue.first_key_value().map(|(&(at, _), _)| at);
+        if let Some(at) = state.armed {
+            self.alarm.set(at);
+        }
+    }
+}
+
+fn timers() -> Result<&'static Timers, &'static str> {
+    static TIMERS: OnceLock<Timers> = OnceLock::new();
+    static STARTED: OnceLock<Result<(), String>> = OnceLock::new();
+    let timers = TIMERS.get_or_init(|| Timers { state: Mutex::default(), alarm: Alarm::new() });
+    STARTED
+        .get_or_init(|| {
+            let run = move || timers.run();
+            let thread = std::thread::Builder::new().name("distlock-timer".into()).spawn(run);
+            thread.map(drop).map_err(|error| error.to_string())
+        })
+        .as_ref()
+        .map(|()| timers)
+        .map_err(String::as_str)
+}
