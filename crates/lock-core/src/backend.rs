@@ -185,13 +185,17 @@ pub struct AttemptRequest {
     pub metadata: Option<Arc<str>>,
     /// The time that the lease is measured by.
     pub clock: Clock,
+    /// When the core began to ask: the response timeout counts from here, and the store must
+    /// refuse to act on the request later than [`late_after`](Capabilities::late_after) from here.
+    pub asked_at: Instant,
 }
 
 impl AttemptRequest {
-    /// A request without a line, a ticket or metadata.
+    /// A request of this moment, without a line, a ticket or metadata.
     #[must_use]
-    pub const fn new(key: LockKey, token: OwnerToken, ttl: Duration, clock: Clock) -> Self {
-        Self { key, token, ttl, queue: false, ticket: None, metadata: None, clock }
+    pub fn new(key: LockKey, token: OwnerToken, ttl: Duration, clock: Clock) -> Self {
+        let asked_at = clock.now();
+        Self { key, token, ttl, queue: false, ticket: None, metadata: None, clock, asked_at }
     }
 
     /// Asks to stand in line, at this place if one is known.
