@@ -268,6 +268,13 @@ impl StoreAttempt {
         self.stands
     }
 
+    /// Whether nothing of the token can be in the store, now or later.
+    #[must_use]
+    pub fn owes_nothing(&self) -> bool {
+        let is_quiet = !self.step_in_flight && self.release_in_flight.is_none();
+        self.phase == Phase::Done || (is_quiet && !self.stands)
+    }
+
     fn granted(&mut self, now: Instant, lease: Duration, since: Instant) -> Verdict {
         self.stands = true;
         match self.phase {

@@ -1,20 +1,43 @@
-//! The core of `distlock`.
+//! The core of `distlock`: the lock service, guards and leases, the keeper that looks after them,
+//! and a store in memory. It knows no network and no SDK; backends bring those.
+//!
+//! Users take the facade crate `distlock`, which re-exports everything here; this crate is for
+//! those who write a backend of their own: see [`backend`].
 
+mod acquire;
 mod alarm;
 pub mod attempt;
 pub mod backend;
 mod capabilities;
 mod clock;
+mod dealing;
 mod error;
+mod execute;
+mod guard;
+mod keeper;
+mod lease;
+mod ledger;
+mod lock;
+mod manual;
+pub mod memory;
 mod name;
 mod options;
+mod renewal;
+mod service;
+mod shutdown;
 mod status;
+mod telemetry;
 mod timer;
 mod token;
 
 pub use clock::Instant;
 pub use error::{LockError, LockErrorKind, LossReason, Result};
+pub use guard::LockGuard;
+pub use lease::Lease;
+pub use lock::Lock;
 pub use name::{LockName, MAX_KEY_BYTES};
-pub use options::{LockOptions, OnLost};
+pub use options::{DEFAULT_ACQUIRE_WAIT, DEFAULT_TTL, LockOptions, MIN_KEEP_ALIVE_TTL, OnLost};
+pub use service::{LockService, LockServiceBuilder};
+pub use shutdown::ShutdownReport;
 pub use status::{LockStatus, ReleaseOutcome};
 pub use token::FencingToken;

@@ -1,0 +1,284 @@
+//! Acquiring: asks, waits, asks again, and gives up in time. Once, for every backend.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::Instrument;
+
+use crate::backend::{AttemptRequest, Grant, Ticket, Waiting, Wake};
+use crate::clock::Instant;
+use crate::dealing::{Asked, Dealing};
+use crate::error::{LockError, LockErrorKind, Result};
+use crate::guard::LockGuard;
+use crate::lease::{Granted, Lease, LeaseInner};
+use crate::lock::Plan;
+use crate::name::LockKey;
+use crate::service::ServiceInner;
+use crate::telemetry;
+
+/// A lock that is held is asked for again after pauses that grow from the first to the second.
+const POLL: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
+
+/// A store that could not be asked is asked again after pauses that grow likewise.
+const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// A holder's lease has surely ended this long after the time that the store told.
+const AFTER_EXPIRY: Duration = Duration::from_millis(1);
+
+/// Acquires the lock of `plan`, waiting for it as the plan says, or else for `unset_wait`.
+/// `None`: somebody else held it for the whole wait.
+pub(crate) async fn acquire(
+    service: Arc<ServiceInner>,
+    plan: Arc<Plan>,
+    unset_wait: Duration,
+    operation: &'static str,
+) -> Result<Option<LockGuard>> {
+    let span = telemetry::acquire_span(&service, &plan);
+    let name = plan.name.clone();
+    let pursuit = async move {
+        let key = service.admit(&plan)?;
+        let pursuit = Pursuit::new(Arc::clone(&service), plan, key, unset_wait)?;
+        tokio::select! {
+            biased;
+            acquired = pursuit.run() => acquired,
+            () = service.closing() => Err(LockError::shut_down()),
+        }
+    };
+    pursuit.instrument(span).await.map_err(|error| {
+        telemetry::failed(&error);
+        error.with_operation(operation).with_name(&name)
+    })
+}
+
+/// One caller's pursuit of a lock.
+struct Pursuit {
+    service: Arc<ServiceInner>,
+    plan: Arc<Plan>,
+    dealing: Dealing,
+    ticket: Option<Ticket>,
+    began: Instant,
+    deadline: Instant,
+    poll_pause: Pause,
+    retry_pause: Pause,
+    /// Why the last try got no answer; the reason given when the wait is over.
+    last_failure: Option<LockError>,
+}
+
+/// What to wait for before asking again.
+enum Until {
+    Time(Instant),
+    News(Waiting),
+}
+
+impl Pursuit {
+    fn new(
+        service: Arc<ServiceInner>,
+        plan: Arc<Plan>,
+        key: LockKey,
+        unset_wait: Duration,
+    ) -> Result<Self> {
+        let began = service.clock().now();
+        Ok(Self {
+            dealing: Dealing::new(Arc::clone(&service), key)?,
+            deadline: plan.options.wait.deadline(began, unset_wait),
+            service,
+            plan,
+            ticket: None,
+            began,
+            poll_pause: Pause::new(POLL),
+            retry_pause: Pause::new(RETRY),
+            last_failure: None,
+        })
+    }
+
+    async fn run(mut self) -> Result<Option<LockGuard>> {
+        loop {
+            let asked = self.ask().await;
+            let until = match self.heed(asked)? {
+                Heeded::Granted(grant, valid_until) => {
+                    return self.hold(grant, valid_until).map(Some);
+                }
+                Heeded::Wait(until) => until,
+            };
+            if self.now() >= self.deadline {
+                return self.give_up();
+            }
+            if let Some(grant) = self.wait(until).await {
+                let asked = self.dealing.pushed(grant, self.plan.options.ttl);
+                if let Heeded::Granted(grant, valid_until) = self.heed(asked)? {
+                    return self.hold(grant, valid_until).map(Some);
+                }
+            }
+        }
+    }
+
+    fn now(&self) -> Instant {
+        self.service.clock().now()
+    }
+
+    async fn ask(&mut self) -> Asked {
+        let options = &self.plan.options;
+        let (key, token) = (self.dealing.key().clone(), self.dealing.token());
+        let mut request = AttemptRequest::new(key, token, options.ttl, self.dealing.clock())
+            .with_metadata(options.metadata.clone());
+        if self.deadline > request.asked_at && self.service.backend().capabilities().queueing {
+            request = request.with_queue(self.ticket);
+        }
+        self.dealing.ask(request).await
+    }
+
+    /// Draws the conclusion of an answer; an error ends the pursuit.
+    fn heed(&mut self, asked: Asked) -> Result<Heeded> {
+        let now = self.now();
+        let until = match asked {
+            Asked::Granted { grant, valid_until } => {
+                return Ok(Heeded::Granted(grant, valid_until));
+            }
+            Asked::TooLate => {
+                self.start_afresh()?;
+                self.last_failure = Some(too_late(now.saturating_duration_since(self.began)));
+                Until::Time(now)
+            }
+            Asked::Held { retry_after } => {
+                self.last_failure = None;
+                self.retry_pause = Pause::new(RETRY);
+                if !self.service.backend().capabilities().repeatable {
+                    self.start_afresh()?;
+                }
+                let pause = self.poll_pause.next();
+                let free = retry_after.map_or(pause, |left| left + AFTER_EXPIRY);
+                Until::Time(now + pause.min(free))
+            }
+            Asked::Queued(waiting) => {
+                self.last_failure = None;
+                self.retry_pause = Pause::new(RETRY);
+                self.ticket = Some(waiting.ticket);
+                Until::News(waiting)
+            }
+            Asked::Failed(error) if error.is_retryable() && now < self.deadline => {
+                if !self.service.backend().capabilities().repeatable {
+                    self.start_afresh()?;
+                }
+                self.last_failure = Some(error);
+                Until::Time(now + self.retry_pause.next())
+            }
+            Asked::Failed(error) => return Err(holds_nothing(error)),
+        };
+        Ok(Heeded::Wait(until))
+    }
+
+    /// Goes on with a fresh token; what the old one may own is undone.
+    fn start_afresh(&mut self) -> Result<()> {
+        let key = self.dealing.key().clone();
+        self.dealing = Dealing::new(Arc::clone(&self.service), key)?;
+        Ok(())
+    }
+
+    /// Waits for news, the time to ask again, or the end of the wait; a grant may be pushed.
+    async fn wait(&mut self, until: Until) -> Option<Grant> {
+        let clock = self.service.clock();
+        match until {
+            Until::Time(at) => {
+                clock.sleep_until(at.min(self.deadline)).await;
+                None
+            }
+            Until::News(waiting) => {
+                let at = (clock.now() + waiting.retry_after).min(self.deadline);
+                tokio::select! {
+                    biased;
+                    wake = self.service.within(waiting.wake) => match wake {
+                        Wake::Granted(grant) => Some(grant),
+                        Wake::AskAgain => None,
+                    },
+                    () = clock.sleep_until(at) => None,
+                }
+            }
+        }
+    }
+
+    fn hold(self, grant: Grant, valid_until: Instant) -> Result<LockGuard> {
+        let waited = self.now().saturating_duration_since(self.began);
+        telemetry::acquired(waited, grant.fencing);
+        let granted = Granted {
+            token: self.dealing.token(),
+            fencing: grant.fencing,
+            valid_until,
+            machine: self.dealing.into_machine(),
+        };
+        let service = Arc::clone(&self.service);
+        let guard = LockGuard::new(Lease(LeaseInner::grant(self.service, self.plan, &granted)));
+        // Only now: a shutdown that begins later finds the lease in the ledger.
+        if service.is_closing() {
+            return Err(LockError::shut_down());
+        }
+        Ok(guard)
+    }
+
+    /// The wait is over. What the last answer was decides whether the lock was refused, or could
+    /// not be asked for.
+    fn give_up(self) -> Result<Option<LockGuard>> {
+        match self.last_failure {
+            Some(error) => Err(holds_nothing(error)),
+            None => {
+                telemetry::contended(self.now().saturating_duration_since(self.began));
+                Ok(None)
+            }
+        }
+    }
+}
+
+enum Heeded {
+    Granted(Grant, Instant),
+    Wait(Until),
+}
+
+/// Whatever the backend called it: whoever acquires and gets no usable answer holds nothing.
+fn holds_nothing(error: LockError) -> LockError {
+    match error.kind() {
+        LockErrorKind::Unknown | LockErrorKind::Timeout => {
+            LockError::new(LockErrorKind::Unavailable, error.to_string()).with_source(error)
+        }
+        _ => error,
+    }
+}
+
+fn too_late(took: Duration) -> LockError {
+    let message = format!(
+        "the store granted the lock, but its answer took {took:?}, longer than the lease; a longer \
+         ttl gives it more time"
+    );
+    LockError::new(LockErrorKind::Unavailable, message)
+}
+
+/// Pauses that double up to a bound, each shortened at random by up to a half, so that many
+/// callers do not ask in step.
+struct Pause {
+    next: Duration,
+    longest: Duration,
+}
+
+impl Pause {
+    const fn new((first, longest): (Duration, Duration)) -> Self {
+        Self { next: first, longest }
+    }
+
+    fn next(&mut self) -> Duration {
+        let full = self.next;
+        self.next = (full * 2).min(self.longest);
+        full.mul_f64(1.0 - fastrand::f64() / 2.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_their_bound_and_are_never_below_half() {
+        let mut pause = Pause::new((Duration::from_millis(10), Duration::from_millis(80)));
+        for full in [10, 20, 40, 80, 80, 80].map(Duration::from_millis) {
+            let next = pause.next();
+            assert!(next <= full && next >= full / 2, "{next:?} of {full:?}");
+        }
+    }
+}

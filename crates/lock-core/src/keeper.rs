@@ -1,0 +1,182 @@
+//! The keeper: one background component a service that does everything which must survive its
+//! caller: it finishes abandoned exchanges, releases what was dropped, and renews leases.
+//!
+//! It runs on a thread of its own, where code of the user's cannot stop it; with
+//! [`tokio_time`](crate::LockServiceBuilder::tokio_time) it is a task of the current runtime.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::runtime::{Builder, EnterGuard, Handle};
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinSet;
+
+use crate::backend::{Clock, LockBackend};
+use crate::dealing::Dealing;
+use crate::error::{LockError, LockErrorKind, Result};
+use crate::ledger::Ledger;
+use crate::renewal;
+
+/// How long the keeper goes on after the last handle is gone, beyond what its backend needs.
+const DRAIN: Duration = Duration::from_secs(1);
+
+pub(crate) struct Keeper {
+    clock: Clock,
+    ledger: Arc<Ledger>,
+    outstanding: Arc<Outstanding>,
+    running: OnceLock<Result<Running, String>>,
+}
+
+struct Running {
+    undos: UnboundedSender<Undo>,
+    runtime: Handle,
+}
+
+impl Keeper {
+    pub(crate) fn new(clock: Clock) -> Self {
+        let (ledger, outstanding) = (Arc::default(), Arc::default());
+        Self { clock, ledger, outstanding, running: OnceLock::new() }
+    }
+
+    pub(crate) fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// Starts it, if it does not run yet.
+    pub(crate) fn ensure_running(&self, backend: &Arc<dyn LockBackend>) -> Result<()> {
+        self.running.get_or_init(|| self.start(backend)).as_ref().map(drop).map_err(|cause| {
+            let message = format!("the keeper could not be started: {cause}");
+            LockError::new(LockErrorKind::Unavailable, message).not_applied()
+        })
+    }
+
+    /// Takes over dealings that their caller has left.
+    pub(crate) fn adopt(&self, dealing: Dealing) {
+        if let Some(Ok(running)) = self.running.get() {
+            // It fails when the runtime that the keeper was a task of is gone (`tokio_time` only);
+            // then the leases have to expire.
+            running.undos.send(Undo::new(dealing, &self.outstanding)).ok();
+        }
+    }
+
+    /// Ends when nothing that was adopted is left to do.
+    pub(crate) async fn settled(&self) {
+        loop {
+            let mut none = std::pin::pin!(self.outstanding.none.notified());
+            none.as_mut().enable();
+            if self.outstanding.count.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            none.await;
+        }
+    }
+
+    /// Gives library futures a runtime where the caller has none.
+    pub(crate) fn enter_unless_in_runtime(&self) -> Option<EnterGuard<'_>> {
+        if Handle::try_current().is_ok() {
+            return None;
+        }
+        match self.running.get() {
+            Some(Ok(running)) => Some(running.runtime.enter()),
+            _ => None,
+        }
+    }
+
+    fn start(&self, backend: &Arc<dyn LockBackend>) -> Result<Running, String> {
+        crate::timer::ensure_started().map_err(|error| error.to_string())?;
+        let (undos, work) = unbounded_channel();
+        let keeper = run(work, Arc::clone(&self.ledger), Arc::clone(backend), self.clock);
+        if self.clock == Clock::TOKIO {
+            let runtime = Handle::try_current().map_err(|error| error.to_string())?;
+            drop(runtime.spawn(keeper));
+            return Ok(Running { undos, runtime });
+        }
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .thread_name("distlock-keeper")
+            .build()
+            .map_err(|error| error.to_string())?;
+        let handle = runtime.handle().clone();
+        std::thread::Builder::new()
+            .name("distlock-keeper".into())
+            .spawn(move || {
+                runtime.block_on(keeper);
+                runtime.shutdown_background();
+            })
+            .map_err(|error| error.to_string())?;
+        Ok(Running { undos, runtime: handle })
+    }
+}
+
+/// How many adopted dealings are not done yet.
+#[derive(Default)]
+struct Outstanding {
+    count: AtomicUsize,
+    none: Notify,
+}
+
+/// An adopted dealing, counted until it is done or dropped.
+struct Undo {
+    dealing: Option<Dealing>,
+    outstanding: Arc<Outstanding>,
+}
+
+impl Undo {
+    fn new(dealing: Dealing, outstanding: &Arc<Outstanding>) -> Self {
+        outstanding.count.fetch_add(1, Ordering::SeqCst);
+        Self { dealing: Some(dealing), outstanding: Arc::clone(outstanding) }
+    }
+
+    async fn run(mut self) {
+        if let Some(dealing) = self.dealing.take() {
+            dealing.undo().await;
+        }
+    }
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        if self.outstanding.count.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.outstanding.none.notify_waiters();
+        }
+    }
+}
+
+async fn run(
+    mut undos: UnboundedReceiver<Undo>,
+    ledger: Arc<Ledger>,
+    backend: Arc<dyn LockBackend>,
+    clock: Clock,
+) {
+    // Each runs as a task of its own, so that one that panics takes no other with it.
+    let mut tasks = JoinSet::new();
+    loop {
+        tokio::select! {
+            undo = undos.recv() => match undo {
+                Some(undo) => spawn(&mut tasks, undo.run()),
+                None => break,
+            },
+            due = ledger.due(clock) => {
+                for batch in renewal::batches(due, &backend, clock) {
+                    spawn(&mut tasks, batch);
+                }
+            }
+            Some(_) = tasks.join_next(), if !tasks.is_empty() => {}
+        }
+    }
+    let bound = backend.capabilities().late_after * 2 + DRAIN;
+    let mut end = clock.sleep(bound);
+    loop {
+        tokio::select! {
+            ended = tasks.join_next() => if ended.is_none() { break },
+            () = &mut end => break,
+        }
+    }
+}
+
+fn spawn(tasks: &mut JoinSet<()>, task: impl Future<Output = ()> + Send + 'static) {
+    drop(tasks.spawn(task));
+}

@@ -1,0 +1,146 @@
+//! The ledger of live leases: who holds what, and which lease is due for the keeper's attention.
+
+use std::collections::BTreeSet;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio::sync::Notify;
+
+use crate::backend::Clock;
+use crate::clock::Instant;
+use crate::lease::LeaseInner;
+
+/// A place in the ledger.
+pub(crate) type Slot = u32;
+
+#[derive(Default)]
+pub(crate) struct Ledger {
+    state: Mutex<State>,
+    /// An entry is due earlier than the one that the keeper sleeps for.
+    earlier: Notify,
+    /// The last lease has ended.
+    empty: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    entries: Vec<Entry>,
+    free: Vec<Slot>,
+    due: BTreeSet<(Instant, Slot)>,
+}
+
+struct Entry {
+    lease: Weak<LeaseInner>,
+    due: Option<Instant>,
+}
+
+impl Ledger {
+    /// Enters a lease; the keeper looks at it when it is due.
+    pub(crate) fn enter(&self, lease: &Arc<LeaseInner>, due: Option<Instant>) {
+        let mut state = self.lock();
+        let slot = state.free.pop().unwrap_or_else(|| {
+            state.entries.push(Entry { lease: Weak::new(), due: None });
+            // More leases than a `u32` counts would need 100 GiB.
+            Slot::try_from(state.entries.len() - 1).unwrap_or(Slot::MAX)
+        });
+        lease.set_slot(slot);
+        if let Some(entry) = state.entries.get_mut(slot as usize) {
+            entry.lease = Arc::downgrade(lease);
+        }
+        self.schedule_locked(&mut state, slot, due);
+    }
+
+    /// Strikes a lease out.
+    pub(crate) fn leave(&self, slot: Slot) {
+        let mut state = self.lock();
+        self.schedule_locked(&mut state, slot, None);
+        if let Some(entry) = state.entries.get_mut(slot as usize) {
+            entry.lease = Weak::new();
+            state.free.push(slot);
+        }
+        if state.free.len() == state.entries.len() {
+            self.empty.notify_waiters();
+        }
+    }
+
+    /// The keeper is to look at the lease at `due`.
+    pub(crate) fn schedule(&self, lease: &LeaseInner, due: Instant) {
+        let mut state = self.lock();
+        let slot = lease.slot();
+        let is_entered = state
+            .entries
+            .get(slot as usize)
+            .is_some_and(|entry| std::ptr::eq(entry.lease.as_ptr(), lease));
+        if is_entered {
+            self.schedule_locked(&mut state, slot, Some(due));
+        }
+    }
+
+    /// Waits until leases are due and takes them; they are due no more until scheduled again.
+    pub(crate) async fn due(&self, clock: Clock) -> Vec<Weak<LeaseInner>> {
+        loop {
+            let first = self.lock().due.first().map(|&(at, _)| at);
+            let now = clock.now();
+            match first {
+                Some(at) if at <= now => return self.take_due(now),
+                Some(at) => tokio::select! {
+                    () = clock.sleep_until(at) => {}
+                    () = self.earlier.notified() => {}
+                },
+                None => self.earlier.notified().await,
+            }
+        }
+    }
+
+    /// All live leases.
+    pub(crate) fn all(&self) -> Vec<Arc<LeaseInner>> {
+        self.lock().entries.iter().filter_map(|entry| entry.lease.upgrade()).collect()
+    }
+
+    /// Ends when no lease is left.
+    pub(crate) async fn emptied(&self) {
+        let mut notified = pin!(self.empty.notified());
+        notified.as_mut().enable();
+        if !self.is_empty() {
+            notified.await;
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        let state = self.lock();
+        state.free.len() == state.entries.len()
+    }
+
+    fn take_due(&self, now: Instant) -> Vec<Weak<LeaseInner>> {
+        let mut state = self.lock();
+        let mut taken = Vec::new();
+        while let Some(&(at, slot)) = state.due.first() {
+            if at > now {
+                break;
+            }
+            state.due.pop_first();
+            if let Some(entry) = state.entries.get_mut(slot as usize) {
+                entry.due = None;
+                taken.push(entry.lease.clone());
+            }
+        }
+        taken
+    }
+
+    fn schedule_locked(&self, state: &mut State, slot: Slot, due: Option<Instant>) {
+        let Some(entry) = state.entries.get_mut(slot as usize) else { return };
+        let before = std::mem::replace(&mut entry.due, due);
+        if let Some(at) = before {
+            state.due.remove(&(at, slot));
+        }
+        let Some(at) = due else { return };
+        state.due.insert((at, slot));
+        if state.due.first() == Some(&(at, slot)) {
+            self.earlier.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

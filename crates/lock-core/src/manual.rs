@@ -1,0 +1,78 @@
+//! The manual style: locks that a service keeps between two calls.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::error::{LockError, LockErrorKind, Result};
+use crate::guard::LockGuard;
+use crate::lock::Lock;
+use crate::name::LockName;
+use crate::status::ReleaseOutcome;
+
+/// The guards behind `try_acquire_lock`, by name.
+#[derive(Default)]
+pub(crate) struct ManualLocks {
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    guards: HashMap<LockName, LockGuard>,
+    /// Guards whose lease is over are thrown out when there are this many.
+    sweep_at: usize,
+}
+
+const SWEEP_MIN: usize = 64;
+
+impl ManualLocks {
+    pub(crate) async fn acquire(&self, lock: &Lock) -> Result<bool> {
+        let acquired =
+            lock.try_acquire().await.map_err(|e| e.with_operation("try_acquire_lock"))?;
+        let Some(guard) = acquired else { return Ok(false) };
+        let (before, expired) = {
+            let mut held = self.lock();
+            let expired = held.sweep();
+            (held.guards.insert(guard.name().clone(), guard), expired)
+        };
+        // Dropped outside the mutex, since each drop talks to the store.
+        drop((before, expired));
+        Ok(true)
+    }
+
+    pub(crate) async fn release(&self, name: LockName) -> Result<bool> {
+        let guard = self.lock().guards.remove(&name);
+        let Some(guard) = guard else { return Ok(false) };
+        match guard.release().await {
+            ReleaseOutcome::Released => Ok(true),
+            ReleaseOutcome::AlreadyExpired | ReleaseOutcome::HeldByOther => Ok(false),
+            ReleaseOutcome::Unknown => {
+                let message = "the store did not confirm the release; it is tried again until the \
+                               lease is over";
+                Err(LockError::new(LockErrorKind::Unknown, message)
+                    .with_operation("release_lock")
+                    .with_name(&name))
+            }
+        }
+    }
+
+    /// Gives all guards out, for the shutdown to end.
+    pub(crate) fn take_all(&self) -> Vec<LockGuard> {
+        self.lock().guards.drain().map(|(_, guard)| guard).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    fn sweep(&mut self) -> Vec<LockGuard> {
+        if self.guards.len() < self.sweep_at.max(SWEEP_MIN) {
+            return Vec::new();
+        }
+        let expired = self.guards.extract_if(|_, guard| !guard.is_held());
+        let expired: Vec<_> = expired.map(|(_, guard)| guard).collect();
+        self.sweep_at = self.guards.len() * 2;
+        expired
+    }
+}

@@ -1,0 +1,111 @@
+//! What the keeper does with leases that are due: it renews them in batches, and sees to those
+//! that are lost.
+
+use std::future::Future;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use crate::backend::{Clock, LockBackend, RenewReply, RenewRequest};
+use crate::clock::Instant;
+use crate::error::{LossReason, Result};
+use crate::lease::{Duty, LeaseInner};
+
+/// So many leases are renewed by one call of the backend.
+const BATCH: usize = 5_000;
+
+/// A renewal that failed is tried again after a quarter of what is left of the lease, at most
+/// this late: a store that comes back must not be noticed much later.
+const RETRY_MAX: Duration = Duration::from_secs(1);
+const RETRY_MIN: Duration = Duration::from_millis(10);
+
+/// A holder that was told of its loss gets this long to stop and release by itself, before the
+/// keeper frees what may still stand in the store.
+pub(crate) const GRACE: Duration = Duration::from_millis(100);
+
+struct Renewal {
+    lease: Weak<LeaseInner>,
+    request: RenewRequest,
+}
+
+/// Sorts out what is due; the returned tasks do the exchanges.
+pub(crate) fn batches(
+    due: Vec<Weak<LeaseInner>>,
+    backend: &Arc<dyn LockBackend>,
+    clock: Clock,
+) -> Vec<impl Future<Output = ()> + Send + 'static> {
+    let now = clock.now();
+    let mut renewals = Vec::with_capacity(due.len());
+    for weak in due {
+        let Some(lease) = weak.upgrade() else { continue };
+        match lease.duty(now) {
+            Duty::Nothing => {}
+            Duty::LookAgain(at) => lease.schedule(at),
+            Duty::Undo(dealing) => lease.adopt_undo(*dealing),
+            Duty::Renew(request) => renewals.push(Renewal { lease: weak, request }),
+        }
+    }
+    let mut tasks = Vec::new();
+    while !renewals.is_empty() {
+        let rest = renewals.split_off(renewals.len().min(BATCH));
+        tasks.push(renew(std::mem::replace(&mut renewals, rest), Arc::clone(backend), clock));
+    }
+    tasks
+}
+
+async fn renew(batch: Vec<Renewal>, backend: Arc<dyn LockBackend>, clock: Clock) {
+    let sent = clock.now();
+    let requests: Vec<_> = batch.iter().map(|renewal| renewal.request.clone()).collect();
+    let replies = backend.renew(requests).await;
+    let now = clock.now();
+    match replies {
+        Ok(replies) if replies.len() == batch.len() => {
+            for (renewal, reply) in batch.iter().zip(replies) {
+                renewal.settle(sent, now, reply);
+            }
+        }
+        // Too few answers: nothing is known of any of them.
+        Ok(_) => batch.iter().for_each(|renewal| renewal.retry(now)),
+        Err(error) => {
+            tracing::warn!(target: "distlock", %error, leases = batch.len(), "renewal failed");
+            batch.iter().for_each(|renewal| renewal.retry(now));
+        }
+    }
+}
+
+impl Renewal {
+    fn settle(&self, sent: Instant, now: Instant, reply: RenewReply) {
+        let Some(lease) = self.lease.upgrade() else { return };
+        match reply {
+            RenewReply::Renewed => match lease.renewed(sent, now, self.request.ttl) {
+                Ok(()) => lease.schedule(sent + self.request.ttl / 3),
+                Err(_) => lease.schedule(now + GRACE),
+            },
+            RenewReply::NotHeld => self.lost(&lease, now, LossReason::Removed),
+            RenewReply::HeldByOther => self.lost(&lease, now, LossReason::HeldByOther),
+            RenewReply::Failed(error) => {
+                tracing::warn!(target: "distlock", lock = %lease.name(), %error, "renewal failed");
+                self.retry(now);
+            }
+        }
+    }
+
+    fn lost(&self, lease: &LeaseInner, now: Instant, reason: LossReason) {
+        lease.lose(reason);
+        lease.schedule(now + GRACE);
+    }
+
+    fn retry(&self, now: Instant) {
+        let Some(lease) = self.lease.upgrade() else { return };
+        let left = lease.deadline().saturating_duration_since(now);
+        lease.schedule(now + (left / 4).clamp(RETRY_MIN, RETRY_MAX));
+    }
+}
+
+/// Renews one lease now, for `extend`; `Ok` if the store set it.
+pub(crate) async fn renew_one(
+    backend: Arc<dyn LockBackend>,
+    request: RenewRequest,
+) -> Result<RenewReply> {
+    let mut replies = backend.renew(vec![request]).await?;
+    Ok(replies.pop().unwrap_or(RenewReply::NotHeld))
+}
