@@ -63,8 +63,8 @@ use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 pub use fault::{Admission, ConnectionId, Cut, Direction, Fault, MAX_NEEDLE_BYTES, Scope, Then};
-pub use stats::{Stats, Traffic, WaitError, Watch};
 use state::{Doom, Shared};
+pub use stats::{Stats, Traffic, WaitError, Watch};
 
 /// How long a reset waits for its connections to be closed, which takes one turn of a loop.
 const TEAR_DOWN: Duration = Duration::from_secs(10);
