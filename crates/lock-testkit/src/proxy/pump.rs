@@ -175,6 +175,8 @@ impl<'a> Pump<'a> {
         let size = read.unwrap_or(0);
         if size == 0 {
             self.lane.ended = true;
+            let direction = self.lane.direction;
+            self.shared.count(|state| state.stats.traffic_mut(direction).ended += 1);
             return;
         }
         let bytes = self.buffer[..size].to_vec();

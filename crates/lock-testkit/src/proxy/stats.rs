@@ -36,6 +36,8 @@ pub struct Traffic {
     pub forwarded: u64,
     /// Bytes lost: swallowed, cut off, or meant for a receiver that had gone.
     pub dropped: u64,
+    /// Senders that have ended their stream, in order or by a reset.
+    pub ended: u64,
 }
 
 impl Traffic {
@@ -108,10 +110,10 @@ impl fmt::Display for Stats {
             self.accepted, self.refused, self.unreachable, self.open, self.cuts_fired
         )?;
         for (way, traffic) in [("to server", self.to_server), ("to client", self.to_client)] {
-            let Traffic { read, forwarded, dropped } = traffic;
+            let Traffic { read, forwarded, dropped, ended } = traffic;
             let held = traffic.held();
             write!(f, "; {way}: read {read}, forwarded {forwarded}, ")?;
-            write!(f, "dropped {dropped}, held {held} bytes")?;
+            write!(f, "dropped {dropped}, held {held} bytes, {ended} ended")?;
         }
         for (index, watch) in self.watches.iter().enumerate() {
             write!(f, "; watch {index}: seen {}, forwarded {}", watch.seen, watch.forwarded)?;

@@ -78,7 +78,10 @@ fn bytes_and_ends_pass_both_ways() {
     writing.join().unwrap();
     let stats = wait(&proxy, |stats| stats.open == 0);
     assert_eq!((stats.accepted, stats.to_server.forwarded), (1, 300_000));
-    assert_eq!(stats.to_client, Traffic { read: 300_000, forwarded: 300_000, dropped: 0 });
+    assert_eq!(
+        stats.to_client,
+        Traffic { read: 300_000, forwarded: 300_000, dropped: 0, ended: 1 }
+    );
 }
 
 #[test]
@@ -104,8 +107,8 @@ fn a_swallowed_end_of_stream_keeps_the_other_side_believing() {
     proxy.set(Direction::ToServer, Scope::All, Fault::Swallow);
     send(&mut stream, "last words");
     drop(stream);
-    wait(&proxy, |stats| stats.to_server.dropped == 10);
-    assert_eq!(proxy.stats().open, 1);
+    let stats = wait(&proxy, |stats| stats.to_server.dropped == 10 && stats.to_server.ended == 1);
+    assert_eq!((stats.open, stats.to_client.ended), (1, 0));
     proxy.heal();
     wait(&proxy, |stats| stats.open == 0);
 }
@@ -134,7 +137,8 @@ fn a_held_command_arrives_although_its_sender_is_gone() {
     send(&mut stream, "late command");
     wait(&proxy, |stats| stats.seen(late) == 1);
     drop(stream);
-    assert_eq!(proxy.stats().forwarded(late), 0);
+    let stats = wait(&proxy, |stats| stats.to_server.ended == 1);
+    assert_eq!(stats.forwarded(late), 0);
     proxy.heal();
     wait(&proxy, |stats| stats.forwarded(late) == 1 && stats.open == 0);
 }
