@@ -1,1 +1,4 @@
 //! Conformance suite, history checker and fault proxy for lock backends.
+
+pub mod history;
+pub mod proxy;
