@@ -1,1 +1,3 @@
 //! Conformance suite, history checker and fault proxy for lock backends.
+
+pub mod server;
