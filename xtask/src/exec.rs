@@ -30,7 +30,7 @@ impl Finished {
 pub(crate) fn cargo() -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.current_dir(project::root());
+    command.current_dir(project::root()).env("CARGO_TERM_COLOR", "never");
     // Left in place, these would rebuild what depends on them: a build by hand has other values.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();

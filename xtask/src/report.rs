@@ -98,7 +98,7 @@ impl Report {
         let step = Step { name: name.into(), finding, time: started.elapsed() };
         println!("{}", line(&step));
         for detail in step.finding.details.lines() {
-            println!("    | {detail}");
+            println!("{}", format!("    | {detail}").trim_end());
         }
         self.steps.push(step);
     }

@@ -28,15 +28,16 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     let mut report = Report::default();
 
     let missing = find_servers(&mut report, strict);
-    report.step("format", || cargo_step("format", &["fmt", "--all", "--check"], &[]));
+    report.step("format", || check("format", &["fmt", "--all", "--check", "--", "--color=never"]));
     report.step("tidy", tidy::finding);
     lint(&mut report);
     report.step("dependency shape", || shape::finding(&project));
     report.step("features alone", || features_alone(&project));
     test(&mut report, &missing);
     report.step("documentation", || {
-        let arguments = ["doc", "--no-deps", "--all-features"];
-        cargo_step("documentation", &arguments, &[("RUSTDOCFLAGS", "-D warnings")])
+        let mut command = exec::cargo();
+        command.args(["doc", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings");
+        check_command("documentation", &mut command)
     });
     report.step("model", || model(&project));
     report.step("licences and sources", deny);
@@ -72,10 +73,10 @@ fn find_servers(report: &mut Report, strict: bool) -> Vec<ServerKind> {
 fn lint(report: &mut Report) {
     let base = ["clippy", "--workspace", "--all-targets"];
     let deny_warnings = ["--", "-D", "warnings"];
-    report.step("clippy", || cargo_step("clippy", &[&base[..], &deny_warnings].concat(), &[]));
+    report.step("clippy", || check("clippy", &[&base[..], &deny_warnings].concat()));
     report.step("clippy all features", || {
         let arguments = [&base[..], &["--all-features"], &deny_warnings].concat();
-        cargo_step("clippy all features", &arguments, &[])
+        check("clippy all features", &arguments)
     });
 }
 
@@ -90,27 +91,35 @@ fn test(report: &mut Report, missing: &[ServerKind]) {
         ("tests no features", &["--package", FACADE, "--no-default-features"]),
     ] {
         let arguments = [&["test", "--no-fail-fast"], selection, &["--"], &filters].concat();
-        report.step(name, || cargo_step(name, &arguments, &[]));
+        report.step(name, || run_tests(name, &arguments));
     }
 }
 
-/// Runs cargo as one check, or as many as it ran tests.
-fn cargo_step(name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Finding {
-    let mut command = exec::cargo();
-    command.args(arguments).envs(environment.iter().copied());
-    match exec::logged(name, &mut command) {
+/// Runs cargo as one check.
+fn check(name: &str, arguments: &[&str]) -> Finding {
+    check_command(name, exec::cargo().args(arguments))
+}
+
+fn check_command(name: &str, command: &mut Command) -> Finding {
+    match exec::logged(name, command) {
+        Err(why) => Finding::failed(why, ""),
+        Ok(finished) if finished.success => Finding::passed(""),
+        Ok(finished) => Finding::failed("", finished.excerpt()),
+    }
+}
+
+/// Runs cargo as many checks as it ran tests.
+fn run_tests(name: &str, arguments: &[&str]) -> Finding {
+    match exec::logged(name, exec::cargo().args(arguments)) {
         Err(why) => Finding::failed(why, ""),
         Ok(finished) => {
             let counts = libtest::counts(&finished.text);
-            let has_tests = counts != Counts::default();
-            let note = if has_tests { counts.to_string() } else { String::new() };
+            let ran = Finding { counts, note: counts.to_string(), details: String::new() };
             match (finished.success, counts.failed) {
-                (true, 0) if has_tests => Finding { counts, ..Finding::passed(note) },
-                (true, 0) => Finding::passed(""),
+                (true, _) => ran,
                 // It failed without a failed test: something did not build, or crashed.
-                (_, 0) => Finding::failed("", finished.excerpt())
-                    .and(Finding { counts, ..Finding::passed(note) }),
-                _ => Finding { counts, ..Finding::failed(note, finished.excerpt()) },
+                (false, 0) => ran.and(Finding::failed("ended early", finished.excerpt())),
+                (false, _) => Finding { details: finished.excerpt(), ..ran },
             }
         }
     }
@@ -124,7 +133,7 @@ fn features_alone(project: &Project) -> Finding {
     }
     let checks = features.iter().map(|feature| {
         let base = ["check", "--package", FACADE, "--no-default-features", "--features", feature];
-        let finding = cargo_step(&format!("feature {feature}"), &base, &[]);
+        let finding = check(&format!("feature {feature}"), &base);
         Finding { note: (*feature).to_owned(), ..finding }
     });
     checks.fold(Finding::default(), Finding::and)
@@ -135,7 +144,7 @@ fn model(project: &Project) -> Finding {
     let Some(binary) = binaries.first() else {
         return Finding::skipped(format!("{MODEL} has no program yet"));
     };
-    let build = cargo_step("model build", &["build", "--release", "--package", MODEL], &[]);
+    let build = check("model build", &["build", "--release", "--package", MODEL]);
     if build.counts.failed > 0 {
         return build;
     }
@@ -155,7 +164,7 @@ fn deny() -> Finding {
         return Finding::skipped("cargo-deny is not installed");
     }
     let arguments = ["deny", "--offline", "check", "bans", "licenses", "sources"];
-    cargo_step("deny", &arguments, &[])
+    check("deny", &arguments)
 }
 
 fn oldest_rust(project: &Project) -> Finding {
@@ -174,11 +183,7 @@ fn oldest_rust(project: &Project) -> Finding {
     let mut command = Command::new("rustup");
     command.args(["run", toolchain, "cargo", "check", "--all-features"]);
     command.current_dir(crate::project::root());
-    match exec::logged("oldest rust", &mut command) {
-        Ok(finished) if finished.success => Finding::passed(version),
-        Ok(finished) => Finding::failed(version, finished.excerpt()),
-        Err(why) => Finding::failed(why, ""),
-    }
+    Finding { note: version.to_owned(), ..check_command("oldest rust", &mut command) }
 }
 
 /// `1.88`, `1.88-x86_64-…` and `1.88.0-x86_64-…` are toolchains of 1.88, `1.880` is not.

@@ -32,6 +32,7 @@ pub(crate) fn finding() -> Finding {
             let list: String = problems.iter().map(|problem| format!("{problem}\n")).collect();
             match problems.len() {
                 0 => Finding::passed(format!("{} files", files.len())),
+                1 => Finding::failed("1 problem", list),
                 count => Finding::failed(format!("{count} problems"), list),
             }
         }
