@@ -44,11 +44,17 @@ pub(crate) fn describe(binary: &ServerBinary) -> String {
 /// A kind of the fixed list, or one that the environment names.
 fn kind_named(name: &str) -> Result<ServerKind, Failure> {
     let kind = ServerKind::named(name.to_owned());
-    if ServerKind::ALL.contains(&kind) || kind.find().is_ok() {
+    if ServerKind::ALL.contains(&kind) {
         return Ok(kind);
     }
-    let known = ServerKind::ALL.each_ref().map(ServerKind::name).join(", ");
-    Err(Failure::Usage(format!("unknown server `{name}`, expected one of {known}")))
+    match kind.find() {
+        Ok(_) => Ok(kind),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let known = ServerKind::ALL.each_ref().map(ServerKind::name).join(", ");
+            Err(Failure::Usage(format!("unknown server `{name}`, expected one of {known}")))
+        }
+        Err(error) => Err(Failure::Error(error.to_string())),
+    }
 }
 
 fn play(kind: &ServerKind) -> Outcome {
