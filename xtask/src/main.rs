@@ -1,1 +1,153 @@
-fn main() {}
+//! The project's own commands: `cargo xtask help` lists them.
+//!
+//! One verb, one file. A verb is added by its file and a line in [`VERBS`].
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to a person")]
+
+mod exec;
+mod fetch;
+mod libtest;
+mod project;
+mod report;
+mod servers;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+/// Everything is as it should be.
+const EXIT_OK: u8 = 0;
+/// The command ran and found something wrong.
+const EXIT_FAILED: u8 = 1;
+/// The command line was not understood; nothing was done.
+const EXIT_USAGE: u8 = 2;
+
+/// How a verb ends if it does not succeed.
+#[derive(Debug)]
+enum Failure {
+    /// A check failed; the verb has said all there is to say.
+    Reported,
+    /// The work could not be done, for the reason given.
+    Error(String),
+    /// The arguments are wrong, for the reason given.
+    Usage(String),
+}
+
+type Outcome = Result<(), Failure>;
+
+struct Verb {
+    name: &'static str,
+    arguments: &'static str,
+    about: &'static str,
+    run: fn(&[String]) -> Outcome,
+}
+
+const VERBS: [Verb; 4] = [
+    Verb {
+        name: "test",
+        arguments: "[--strict]",
+        about: "checks everything: format, lints, tests on all servers, documentation, dependencies.\n\
+                --strict (implied by CI=true): a server that cannot be had is a failure",
+        run: test::run,
+    },
+    Verb {
+        name: "servers",
+        arguments: "[NAME | --list | --fetch]",
+        about: "starts a server (redis-8.2, if no NAME is given) and stops it on Enter or Ctrl-C.\n\
+                --list: what is on this machine; --fetch: gets what is missing",
+        run: servers::run,
+    },
+    Verb {
+        name: "tidy",
+        arguments: "",
+        about: "checks the repository itself: layout, lengths, words, manifests, links",
+        run: tidy::run,
+    },
+    Verb { name: "help", arguments: "", about: "prints this text", run: help },
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let code = match dispatch(&arguments) {
+        Ok(()) => EXIT_OK,
+        Err(Failure::Reported) => EXIT_FAILED,
+        Err(Failure::Error(why)) => {
+            eprintln!("error: {why}");
+            EXIT_FAILED
+        }
+        Err(Failure::Usage(why)) => {
+            eprintln!("error: {why}\n\n{}", help_text());
+            EXIT_USAGE
+        }
+    };
+    ExitCode::from(code)
+}
+
+fn dispatch(arguments: &[String]) -> Outcome {
+    let Some((name, rest)) = arguments.split_first() else {
+        return Err(Failure::Usage("no command given".into()));
+    };
+    if matches!(name.as_str(), "--help" | "-h") || rest.iter().any(|a| a == "--help" || a == "-h") {
+        return help(&[]);
+    }
+    match VERBS.iter().find(|verb| verb.name == name) {
+        Some(verb) => (verb.run)(rest),
+        None => Err(Failure::Usage(format!("unknown command `{name}`"))),
+    }
+}
+
+fn help(arguments: &[String]) -> Outcome {
+    no_more(arguments)?;
+    println!("{}", help_text());
+    Ok(())
+}
+
+fn help_text() -> String {
+    let mut text = String::from("Usage: cargo xtask COMMAND\n\nCommands:");
+    for verb in &VERBS {
+        text += format!("\n  {} {}", verb.name, verb.arguments).trim_end();
+        for line in verb.about.lines() {
+            text += &format!("\n      {line}");
+        }
+    }
+    text + "\n\nExit codes: 0 all is well, 1 something failed, 2 the command line is wrong."
+}
+
+/// Refuses arguments that a verb does not know.
+fn no_more(arguments: &[String]) -> Outcome {
+    match arguments.first() {
+        None => Ok(()),
+        Some(argument) => Err(Failure::Usage(format!("unexpected argument `{argument}`"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usage_error(arguments: &[&str]) -> String {
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        match dispatch(&arguments) {
+            Err(Failure::Usage(why)) => why,
+            other => panic!("expected a usage error, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn unknown_words_are_usage_errors_that_name_them() {
+        assert_eq!(usage_error(&[]), "no command given");
+        assert_eq!(usage_error(&["tset"]), "unknown command `tset`");
+        assert_eq!(usage_error(&["test", "--loose"]), "unexpected argument `--loose`");
+        assert_eq!(usage_error(&["tidy", "now"]), "unexpected argument `now`");
+        assert_eq!(usage_error(&["servers", "--stop"]), "unexpected argument `--stop`");
+        assert!(usage_error(&["servers", "redis-1.0"]).contains("unknown server `redis-1.0`"));
+    }
+
+    #[test]
+    fn help_names_every_verb() {
+        let text = help_text();
+        for verb in &VERBS {
+            assert!(text.contains(&format!("\n  {}", verb.name)), "{text}");
+        }
+    }
+}

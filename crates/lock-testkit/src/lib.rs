@@ -1,4 +1,5 @@
-//! Conformance suite, history checker and fault proxy for lock backends.
+//! Conformance suite, history checker, fault proxy and real servers for tests of lock backends.
 
 pub mod history;
 pub mod proxy;
+pub mod server;

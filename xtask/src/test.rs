@@ -1,0 +1,205 @@
+//! `test`: everything that must hold before a change lands.
+//!
+//! A failed step does not stop the run: one run tells all that is wrong.
+
+mod shape;
+
+use std::process::Command;
+use std::time::Duration;
+
+use lock_testkit::server::ServerKind;
+
+use crate::project::Project;
+use crate::report::{Counts, Finding, Report};
+use crate::{Failure, Outcome, exec, libtest, no_more, servers, tidy};
+
+/// The model explores all states it can within its own, smaller budget.
+const MODEL_LIMIT: Duration = Duration::from_secs(5 * 60);
+const FACADE: &str = "distlock";
+const MODEL: &str = "lock-model";
+
+pub(crate) fn run(arguments: &[String]) -> Outcome {
+    let (strict, rest) = match arguments {
+        [first, rest @ ..] if first == "--strict" => (true, rest),
+        rest => (std::env::var("CI").is_ok_and(|value| value == "true"), rest),
+    };
+    no_more(rest)?;
+    let project = Project::load().map_err(Failure::Error)?;
+    let mut report = Report::default();
+
+    let missing = find_servers(&mut report, strict);
+    report.step("format", || check("format", &["fmt", "--all", "--check", "--", "--color=never"]));
+    report.step("tidy", tidy::finding);
+    lint(&mut report);
+    report.step("dependency shape", || shape::finding(&project));
+    report.step("features alone", || features_alone(&project));
+    test(&mut report, &missing);
+    report.step("documentation", || {
+        let mut command = exec::cargo();
+        command.args(["doc", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings");
+        check_command("documentation", &mut command)
+    });
+    report.step("model", || model(&project));
+    report.step("licences and sources", deny);
+    report.step("oldest Rust", || oldest_rust(&project));
+
+    match report.finish() {
+        Counts { failed: 0, .. } => Ok(()),
+        _ => Err(Failure::Reported),
+    }
+}
+
+/// Finds or fetches every server; returns those that are not to be had.
+fn find_servers(report: &mut Report, strict: bool) -> Vec<ServerKind> {
+    let mut missing = Vec::new();
+    for kind in ServerKind::ALL {
+        report.step(format!("server {kind}"), || match servers::find_or_fetch(&kind) {
+            Ok((binary, false)) => Finding::passed(servers::describe(&binary)),
+            Ok((binary, true)) => Finding::passed(servers::describe(&binary) + ", fetched now"),
+            Err(why) => {
+                missing.push(kind.clone());
+                let note = "MISSING: its tests are left out";
+                if strict {
+                    Finding::failed(note, why)
+                } else {
+                    Finding { details: why, ..Finding::skipped(note) }
+                }
+            }
+        });
+    }
+    missing
+}
+
+fn lint(report: &mut Report) {
+    let base = ["clippy", "--workspace", "--all-targets"];
+    let deny_warnings = ["--", "-D", "warnings"];
+    report.step("clippy", || check("clippy", &[&base[..], &deny_warnings].concat()));
+    report.step("clippy all features", || {
+        let arguments = [&base[..], &["--all-features"], &deny_warnings].concat();
+        check("clippy all features", &arguments)
+    });
+}
+
+fn test(report: &mut Report, missing: &[ServerKind]) {
+    // The tests for a server are in a module named after it.
+    let filters: Vec<String> =
+        missing.iter().map(|kind| format!("--skip={}::", kind.test_module())).collect();
+    let filters: Vec<&str> = filters.iter().map(String::as_str).collect();
+    for (name, selection) in [
+        ("tests all features", &["--all-features"][..]),
+        // What an absent feature says can only be seen without it.
+        ("tests no features", &["--package", FACADE, "--no-default-features"]),
+    ] {
+        let arguments = [&["test", "--no-fail-fast"], selection, &["--"], &filters].concat();
+        report.step(name, || run_tests(name, &arguments));
+    }
+}
+
+/// Runs cargo as one check.
+fn check(name: &str, arguments: &[&str]) -> Finding {
+    check_command(name, exec::cargo().args(arguments))
+}
+
+fn check_command(name: &str, command: &mut Command) -> Finding {
+    match exec::logged(name, command) {
+        Err(why) => Finding::failed(why, ""),
+        Ok(finished) if finished.success => Finding::passed(""),
+        Ok(finished) => Finding::failed("", finished.excerpt()),
+    }
+}
+
+/// Runs cargo as many checks as it ran tests.
+fn run_tests(name: &str, arguments: &[&str]) -> Finding {
+    match exec::logged(name, exec::cargo().args(arguments)) {
+        Err(why) => Finding::failed(why, ""),
+        Ok(finished) => {
+            let counts = libtest::counts(&finished.text);
+            let ran = Finding { counts, note: counts.to_string(), details: String::new() };
+            match (finished.success, counts.failed) {
+                (true, _) => ran,
+                // It failed without a failed test: something did not build, or crashed.
+                (false, 0) => ran.and(Finding::failed("ended early", finished.excerpt())),
+                (false, _) => Finding { details: finished.excerpt(), ..ran },
+            }
+        }
+    }
+}
+
+/// Features are additive, and none may need another one to build.
+fn features_alone(project: &Project) -> Finding {
+    let features = project.features(FACADE);
+    if features.is_empty() {
+        return Finding::skipped(format!("{FACADE} has no features yet"));
+    }
+    let checks = features.iter().map(|feature| {
+        let base = ["check", "--package", FACADE, "--no-default-features", "--features", feature];
+        let finding = check(&format!("feature {feature}"), &base);
+        Finding { note: (*feature).to_owned(), ..finding }
+    });
+    checks.fold(Finding::default(), Finding::and)
+}
+
+fn model(project: &Project) -> Finding {
+    let binaries = project.binaries(MODEL);
+    let Some(binary) = binaries.first() else {
+        return Finding::skipped(format!("{MODEL} has no program yet"));
+    };
+    let build = check("model build", &["build", "--release", "--package", MODEL]);
+    if build.counts.failed > 0 {
+        return build;
+    }
+    // Run directly, not through cargo, so that a kill hits the model itself.
+    let mut command = Command::new(project.target_directory().join("release").join(binary));
+    match exec::logged_within("model", command.arg("--ci"), MODEL_LIMIT) {
+        Err(why) => Finding::failed(why, ""),
+        Ok(finished) if finished.success => {
+            Finding::passed(finished.text.lines().last().unwrap_or_default())
+        }
+        Ok(finished) => Finding::failed("", finished.excerpt()),
+    }
+}
+
+fn deny() -> Finding {
+    if !exec::succeeds("cargo", &["deny", "--version"]) {
+        return Finding::skipped("cargo-deny is not installed");
+    }
+    let arguments = ["deny", "--offline", "check", "bans", "licenses", "sources"];
+    check("deny", &arguments)
+}
+
+fn oldest_rust(project: &Project) -> Finding {
+    let Some(version) = project.rust_version(FACADE) else {
+        return Finding::failed(format!("{FACADE} declares no rust-version"), "");
+    };
+    let toolchains = exec::output(Command::new("rustup").args(["toolchain", "list"]));
+    let toolchains = toolchains.unwrap_or_default();
+    let Some(toolchain) = toolchains
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .find(|name| is_toolchain_of(name, version))
+    else {
+        return Finding::skipped(format!("rustup has no toolchain {version}"));
+    };
+    let mut command = Command::new("rustup");
+    command.args(["run", toolchain, "cargo", "check", "--all-features"]);
+    command.current_dir(crate::project::root());
+    Finding { note: version.to_owned(), ..check_command("oldest rust", &mut command) }
+}
+
+/// `1.88`, `1.88-x86_64-…` and `1.88.0-x86_64-…` are toolchains of 1.88, `1.880` is not.
+fn is_toolchain_of(name: &str, version: &str) -> bool {
+    name.strip_prefix(version).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn toolchain_is_recognised_by_its_version() {
+        assert!(is_toolchain_of("1.88.0-x86_64-unknown-linux-gnu", "1.88"));
+        assert!(is_toolchain_of("1.88-x86_64-unknown-linux-gnu", "1.88"));
+        assert!(!is_toolchain_of("1.880-x86_64", "1.88"));
+        assert!(!is_toolchain_of("stable-x86_64-unknown-linux-gnu", "1.88"));
+    }
+}

@@ -1,0 +1,82 @@
+//! What may not be in the dependency trees.
+
+use crate::exec;
+use crate::project::Project;
+use crate::report::Finding;
+
+/// A package, the features to look at it with, and what its tree must not contain.
+struct Rule {
+    package: &'static str,
+    features: &'static str,
+    absent: &'static [&'static str],
+    why: &'static str,
+}
+
+const NETWORK: [&str; 9] =
+    ["redis", "tonic", "hyper", "h2", "reqwest", "rustls", "native-tls", "openssl", "quinn"];
+
+const RULES: [Rule; 4] = [
+    Rule {
+        package: "distlock",
+        features: "--no-default-features",
+        absent: &["redis", "tonic", "lock-redis", "lock-dapr"],
+        why: "without features the facade brings the memory backend only",
+    },
+    Rule {
+        package: "lock-core",
+        features: "--all-features",
+        absent: &NETWORK,
+        why: "the core knows no network",
+    },
+    Rule {
+        package: "lock-redis",
+        features: "--all-features",
+        absent: &["lock-dapr", "distlock", "lock-testkit"],
+        why: "a backend depends on the core only",
+    },
+    Rule {
+        package: "lock-dapr",
+        features: "--all-features",
+        absent: &["lock-redis", "distlock", "lock-testkit"],
+        why: "a backend depends on the core only",
+    },
+];
+
+/// Checks the rules for all packages that exist.
+pub(super) fn finding(project: &Project) -> Finding {
+    let rules = RULES.iter().filter(|rule| project.has_package(rule.package));
+    rules.map(check).fold(Finding::default(), Finding::and)
+}
+
+fn check(rule: &Rule) -> Finding {
+    let Rule { package, features, absent, why } = rule;
+    let arguments = ["tree", "--package", package, features, "--edges", "normal"];
+    let format = ["--prefix", "none", "--format", "{p}"];
+    match exec::output(exec::cargo().args(arguments).args(format)) {
+        Err(error) => Finding::failed(*package, error),
+        Ok(tree) => match present(&tree, absent).as_slice() {
+            [] => Finding::passed(*package),
+            found => {
+                let found = found.join(", ");
+                Finding::failed(*package, format!("{package} ({features}) has {found}, but {why}"))
+            }
+        },
+    }
+}
+
+/// Which of the packages are in the tree; a line of it is `NAME vVERSION …`.
+fn present<'a>(tree: &str, names: &[&'a str]) -> Vec<&'a str> {
+    let in_tree = |name: &&str| tree.lines().any(|line| line.split(' ').next() == Some(*name));
+    names.iter().copied().filter(in_tree).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_package_names_are_compared() {
+        let tree = "distlock v0.1.0 (/here)\nredis-protocol v1.0.0\ntokio v1.54.0\nh2 v0.4.0 (*)\n";
+        assert_eq!(present(tree, &["redis", "h2", "tonic"]), ["h2"]);
+    }
+}

@@ -1,0 +1,142 @@
+//! `tidy`: checks of the repository itself, of what no compiler looks at.
+
+mod links;
+mod manifests;
+mod text;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs;
+use std::process::Command;
+
+use crate::report::Finding;
+use crate::{Failure, Outcome, exec, no_more, project};
+
+/// What the repository consists of at its top, besides licences and dotfiles.
+const TOP_LEVEL: [&str; 7] =
+    ["Cargo.toml", "Cargo.lock", "README.md", "crates", "deny.toml", "docs", "xtask"];
+
+pub(crate) fn run(arguments: &[String]) -> Outcome {
+    no_more(arguments)?;
+    let finding = finding();
+    println!("{}{}", finding.details, finding.note);
+    if finding.counts.failed == 0 { Ok(()) } else { Err(Failure::Reported) }
+}
+
+/// All checks as one step of a run.
+pub(crate) fn finding() -> Finding {
+    match files() {
+        Err(why) => Finding::failed(why, ""),
+        Ok(files) => {
+            let problems = problems(&files);
+            let list: String = problems.iter().map(|problem| format!("{problem}\n")).collect();
+            match problems.len() {
+                0 => Finding::passed(format!("{} files", files.len())),
+                1 => Finding::failed("1 problem", list),
+                count => Finding::failed(format!("{count} problems"), list),
+            }
+        }
+    }
+}
+
+/// A file of the repository; its path is relative to the root.
+struct Source {
+    path: String,
+    text: String,
+}
+
+/// Something to repair.
+#[derive(Debug, PartialEq, Eq)]
+struct Problem {
+    path: String,
+    line: Option<usize>,
+    what: String,
+}
+
+impl Problem {
+    fn in_file(path: &str, what: impl Into<String>) -> Self {
+        Self { path: path.to_owned(), line: None, what: what.into() }
+    }
+
+    /// `index` counts lines from zero, as iterators do.
+    fn in_line(path: &str, index: usize, what: impl Into<String>) -> Self {
+        Self { path: path.to_owned(), line: Some(index + 1), what: what.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, line, what } = self;
+        match line {
+            Some(line) => write!(f, "{path}:{line}: {what}"),
+            None => write!(f, "{path}: {what}"),
+        }
+    }
+}
+
+fn problems(files: &[Source]) -> Vec<Problem> {
+    let mut problems = top_level(files);
+    for file in files {
+        problems.extend(text::problems(file));
+        if file.path.ends_with("Cargo.toml") && file.path != "Cargo.toml" {
+            problems.extend(manifests::problems(file));
+        }
+    }
+    problems.extend(links::problems(files));
+    problems
+}
+
+fn top_level(files: &[Source]) -> Vec<Problem> {
+    let entries: BTreeSet<&str> =
+        files.iter().filter_map(|file| file.path.split('/').next()).collect();
+    let is_known =
+        |entry: &str| TOP_LEVEL.contains(&entry) || entry.starts_with(['.']) || is_licence(entry);
+    let unknown = entries.into_iter().filter(|entry| !is_known(entry));
+    unknown
+        .map(|entry| Problem::in_file(entry, "does not belong at the top of the repository"))
+        .collect()
+}
+
+fn is_licence(entry: &str) -> bool {
+    entry.starts_with("LICENSE-")
+}
+
+/// What git tracks, and what it would track: text files only.
+fn files() -> Result<Vec<Source>, String> {
+    let arguments = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+    let list = exec::output(Command::new("git").args(arguments).current_dir(project::root()))?;
+    let paths: BTreeSet<&str> = list.split('\0').filter(|path| !path.is_empty()).collect();
+    let sources = paths.into_iter().filter_map(|path| {
+        // Binary files have no text to check; deleted ones are still listed until the next commit.
+        let text = fs::read_to_string(project::root().join(path)).ok()?;
+        Some(Source { path: path.to_owned(), text })
+    });
+    Ok(sources.collect())
+}
+
+#[cfg(test)]
+fn source(path: &str, text: &str) -> Source {
+    Source { path: path.to_owned(), text: text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_at_the_top_level_are_found() {
+        let paths =
+            ["README.md", "LICENSE-MIT", ".gitignore", "crates/a/b.rs", "notes.md", "src/a"];
+        let files: Vec<Source> = paths.iter().map(|path| source(path, "")).collect();
+        let found: Vec<String> =
+            top_level(&files).into_iter().map(|problem| problem.path).collect();
+        assert_eq!(found, ["notes.md", "src"]);
+    }
+
+    #[test]
+    fn this_repository_is_tidy() {
+        let problems: Vec<String> =
+            problems(&files().unwrap()).iter().map(ToString::to_string).collect();
+        assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+    }
+}
