@@ -165,7 +165,6 @@ impl StoreAttempt {
     /// A grant was pushed to a token that stands in line; the store did not make it before
     /// `since`.
     pub fn pushed(&mut self, now: Instant, lease: Duration, since: Instant) -> Verdict {
-        self.outlives(now, lease);
         self.granted(now, lease, since)
     }
 
@@ -277,6 +276,8 @@ impl StoreAttempt {
 
     fn granted(&mut self, now: Instant, lease: Duration, since: Instant) -> Verdict {
         self.stands = true;
+        // The store may have granted it just before it answered.
+        self.outlives(now, lease);
         match self.phase {
             Phase::Asking => {
                 self.valid_until = self.valid_until.max(self.bound(since, lease));
@@ -400,7 +401,7 @@ mod tests {
         attempt.release_sent(at(2_051));
         attempt.release_failed(at(4_051), false);
         assert_eq!(attempt.next(at(4_051)), Next::WaitUntil(at(4_151)));
-        assert_eq!(attempt.next(at(14_102)), Next::Done);
+        assert_eq!(attempt.next(at(14_103)), Next::Done);
     }
 
     #[test]
