@@ -90,7 +90,7 @@ pub struct Client {
     pub excused: bool,
 }
 
-/// A report to the caller that is not true, if there was one.
+/// What the caller was told or handed and should not have been, if anything.
 pub type Told = Option<String>;
 
 /// The driver of one client at one tick.
@@ -241,7 +241,7 @@ impl Driver<'_> {
     /// Takes an answer that it waited for.
     pub fn take(&mut self, exchange: Exchange, answer: Answer) -> Told {
         match exchange.request {
-            Request::Acquire { ttl, .. } => self.step_answered(answer, ttl),
+            Request::Acquire { ttl, .. } => return self.step_answered(answer, ttl),
             Request::Release => return self.release_answered(answer),
             Request::Renew { ttl } => self.renewal_answered(exchange.asked, answer, ttl),
         }
@@ -255,11 +255,14 @@ impl Driver<'_> {
         }
     }
 
-    fn step_answered(&mut self, answer: Answer, ttl: Tick) {
+    fn step_answered(&mut self, answer: Answer, ttl: Tick) -> Told {
         let now = self.at();
         let machine = &mut self.client.machine;
         let verdict = match answer {
-            Answer::NotApplied => return self.step_failed(true),
+            Answer::NotApplied => {
+                self.step_failed(true);
+                return None;
+            }
             Answer::Granted => {
                 machine.step_answered(now, StepAnswer::Granted { lease: ticks(ttl) })
             }
@@ -271,6 +274,9 @@ impl Driver<'_> {
                     machine.pushed(now, ticks(ttl), now);
                 }
                 self.client.stage = Stage::Holding;
+                if !self.client.holds(self.now) {
+                    return Some("S2: a guard is handed out past its deadline".to_owned());
+                }
             }
             Verdict::TooLate => self.client.stage = Stage::Leaving,
             // A caller who polls lets some time pass first.
@@ -282,6 +288,7 @@ impl Driver<'_> {
             }
             Verdict::Abandoned => {}
         }
+        None
     }
 
     fn renewal_answered(&mut self, asked: Tick, answer: Answer, ttl: Tick) {

@@ -199,7 +199,7 @@ impl Hasher for Fingerprint {
 
     fn write_u64(&mut self, word: u64) {
         let carried = self.high;
-        self.high = folded(self.low ^ word, 0xa076_1d64_78bd_642f).rotate_left(23) ^ self.high;
+        self.high ^= folded(self.low ^ word, 0xa076_1d64_78bd_642f).rotate_left(23);
         self.low = folded(carried ^ word.rotate_left(32), 0xe703_7ed1_a0b4_28db)
             ^ self.low.rotate_left(41);
     }

@@ -29,7 +29,7 @@
 //!   A caller may drop its acquire, ask again with the same token, release its guard at any
 //!   moment, send two renewals with different leases at once, or vanish.
 //!   A guard is given up at its deadline, and when a renewal finds the lock gone.
-//! - **Time**: ticks of one second; leases are 4 to 6 ticks, the response timeout is 2, drift and the
+//! - **Time**: ticks of one second; leases are 1 to 6 ticks, the response timeout is 2, drift and the
 //!   pauses between releases are shorter than a tick.
 //!   A tick passes only when nobody has something overdue, so nobody is late for no reason; a
 //!   client that is late is one whose messages are.
@@ -38,6 +38,7 @@
 //!
 //! - S1: two clients never both hold the lock.
 //! - S2: whoever believes to hold the lock owns it in the store, for at least as long.
+//!   No guard is handed out past its deadline.
 //!   After a wipe this and S1 are not asked of the attempts that it hit.
 //! - S4: a release or a renewal never changes the lease of another token.
 //! - S6: when nothing is under way and nobody wants anything, no token of a live client owns the
@@ -45,6 +46,7 @@
 //! - S7: nothing waits for ever: no state is a dead end with somebody not done, and as every event
 //!   uses something up, every path ends.
 //! - S8: each grant's fencing number is above every number before.
+//! - R6: no answer shortens what a guard believes to have left.
 //! - R8: a release is reported as `Released` only if it freed the lock, and as `AlreadyExpired`
 //!   or `HeldByOther` only if no earlier release of the token did.
 //!

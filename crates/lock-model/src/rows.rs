@@ -191,6 +191,22 @@ pub const ROWS: &[Row] = &[
         ..ROW
     },
     Row {
+        name: "2x1-short-lease-drop-repeat-slow",
+        ttl: 1,
+        renewals: [1, 2],
+        latency: 1,
+        budget: Budget { dropped: 1, repeated: 1, slow: 1, ..NONE },
+        ..ROW
+    },
+    Row {
+        name: "2x2-short-lease-renewal-loss",
+        attempts: 2,
+        ttl: 2,
+        renewals: [1, 2],
+        budget: Budget { renewed: 1, lost: 1, ..NONE },
+        ..ROW
+    },
+    Row {
         name: "1x1-outage-2renewals-2slow",
         clients: 1,
         slow: 8,

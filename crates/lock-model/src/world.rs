@@ -95,7 +95,7 @@ impl fmt::Display for Exchange {
         let (attempt, asked) = (self.attempt, self.asked);
         match self.request {
             Request::Acquire { ttl, not_after } => {
-                write!(f, "acquire(ttl {ttl}, not after {not_after})")?
+                write!(f, "acquire(ttl {ttl}, not after {not_after})")?;
             }
             Request::Release => write!(f, "release")?,
             Request::Renew { ttl } => write!(f, "renew(ttl {ttl})")?,
@@ -287,7 +287,11 @@ impl World {
             Step::Take(exchange, answer) => {
                 self.replace(index, exchange, None);
                 let client = &mut self.clients[index];
+                let (held, before) = (client.holds(now), client.machine.valid_until());
                 self.broken = Driver { row, now, client }.take(exchange, answer);
+                if held && client.stage == Stage::Holding && client.machine.valid_until() < before {
+                    self.broken = Some("R6: an answer shortened what a guard believes".to_owned());
+                }
             }
             Step::TimeOut(exchange) => {
                 self.replace(index, exchange, Some(Exchange { awaited: false, ..exchange }));
