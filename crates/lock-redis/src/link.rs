@@ -48,6 +48,8 @@ enum Phase {
 /// What a caller has to do.
 enum Step {
     Use(Arc<Connection>),
+    /// This caller has the honour of starting the attempt.
+    Connect(ConnectAttempt),
     Await,
     AwaitUntil(Instant),
 }
@@ -88,6 +90,10 @@ impl Link {
             changed.as_mut().enable();
             let until = match self.step(failed_before)? {
                 Step::Use(connection) => return Ok(connection),
+                Step::Connect(attempt) => {
+                    attempt.start()?;
+                    deadline
+                }
                 Step::Await => deadline,
                 Step::AwaitUntil(at) => at.min(deadline),
             };
@@ -135,20 +141,8 @@ impl Link {
                 _ => Ok(Step::AwaitUntil(state.not_before)),
             };
         }
-        self.start(&mut state)?;
-        Ok(Step::Await)
-    }
-
-    /// Connects in a task, so that a caller who leaves does not stop it for the others.
-    fn start(&self, state: &mut State) -> Result<(), Failure> {
-        let runtime = tokio::runtime::Handle::try_current().map_err(|_| {
-            let message = "the Redis backend connects inside a tokio runtime, and there is none";
-            Failure::new(LockErrorKind::InvalidConfig, message).not_applied()
-        })?;
         state.phase = Phase::Connecting;
-        let attempt = ConnectAttempt { inner: Some(Arc::clone(&self.0)) };
-        runtime.spawn(attempt.run());
-        Ok(())
+        Ok(Step::Connect(ConnectAttempt { inner: Some(Arc::clone(&self.0)) }))
     }
 
     fn too_slow(&self) -> Failure {
@@ -181,6 +175,12 @@ impl Inner {
 }
 
 impl State {
+    fn failed(&mut self, failure: Failure) {
+        self.down(self.failures + 1, Clock::SYSTEM.now());
+        self.last_failure = Some(failure.not_applied());
+        self.failed_attempts += 1;
+    }
+
     fn down(&mut self, failures: u32, now: Instant) {
         self.phase = Phase::Down;
         self.failures = failures;
@@ -188,12 +188,24 @@ impl State {
     }
 }
 
-/// One attempt to connect. If its runtime ends before it does, the next caller tries elsewhere.
+/// One attempt to connect. It has failed if its runtime ends before it does.
 struct ConnectAttempt {
     inner: Option<Arc<Inner>>,
 }
 
 impl ConnectAttempt {
+    /// Connects in a task, so that a caller who leaves does not stop it for the others.
+    ///
+    /// The link must not be locked: a runtime that is shutting down drops the task at once.
+    fn start(self) -> Result<(), Failure> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| {
+            let message = "the Redis backend connects inside a tokio runtime, and there is none";
+            Failure::new(LockErrorKind::InvalidConfig, message).not_applied()
+        })?;
+        drop(runtime.spawn(self.run()));
+        Ok(())
+    }
+
     async fn run(mut self) {
         let Some(inner) = self.inner.clone() else { return };
         let result = inner.connect().await;
@@ -208,12 +220,9 @@ impl ConnectAttempt {
                 state.phase = Phase::Up(Arc::new(connection));
             }
             Err(failure) => {
-                let failure = failure.while_doing("could not connect").not_applied();
+                let failure = failure.while_doing("could not connect");
                 tracing::debug!(cause = failure.message(), "could not connect to Redis");
-                let failures = state.failures + 1;
-                state.down(failures, Clock::SYSTEM.now());
-                state.last_failure = Some(failure);
-                state.failed_attempts += 1;
+                state.failed(failure);
             }
         }
         drop(state);
@@ -226,7 +235,8 @@ impl Drop for ConnectAttempt {
         if let Some(inner) = self.inner.take() {
             let mut state = inner.lock();
             if matches!(state.phase, Phase::Connecting) {
-                state.phase = Phase::Down;
+                // The caller may well be a drop inside that very runtime: it must not try on.
+                state.failed(Failure::unavailable("the runtime that connected has ended"));
             }
             drop(state);
             inner.changed.notify_waiters();

@@ -1,0 +1,40 @@
+//! Thousands of acquisitions that are given up at random points.
+
+use std::time::Duration;
+
+use lock_testkit::server::ServerKind;
+
+use super::{LONG, direct, left_behind};
+use crate::common::Store;
+use crate::on_every_server;
+
+on_every_server!(acquires_dropped_at_random_points_leave_nothing_behind);
+
+const ACQUIRES: u64 = 5_000;
+
+async fn acquires_dropped_at_random_points_leave_nothing_behind(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let (locks, holder) = (direct(&store), direct(&store));
+    // Every second name is held, so that half of them are dropped while they wait.
+    let mut held = Vec::new();
+    for name in (0..20).step_by(2) {
+        held.push(holder.lock(format!("x{name}")).ttl(LONG).acquire().await.unwrap());
+    }
+    let mut tasks = tokio::task::JoinSet::new();
+    for i in 0..ACQUIRES {
+        let lock = locks.lock(format!("x{}", i % 20)).ttl(LONG).wait(LONG);
+        let patience = Duration::from_micros(fastrand::u64(0..3_000));
+        tasks.spawn(async move {
+            let _ = tokio::time::timeout(patience, lock.acquire()).await.is_ok();
+        });
+        if tasks.len() >= 100 {
+            tasks.join_next().await;
+        }
+    }
+    while tasks.join_next().await.is_some() {}
+    for guard in held {
+        assert!(guard.release().await.is_released());
+    }
+    left_behind(&holder, &mut store).await;
+    assert_eq!(left_behind(&locks, &mut store).await, Vec::<String>::new());
+}

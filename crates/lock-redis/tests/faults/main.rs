@@ -1,0 +1,47 @@
+//! A lock service over real servers that are killed, frozen, flushed, or cut off.
+#![expect(clippy::unwrap_used, reason = "tests, helpers included, fail by panicking")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod cancelled;
+mod connection;
+mod holder;
+mod server;
+
+use std::future::Future;
+use std::time::Duration;
+
+use lock_core::LockService;
+use lock_redis::RedisBackend;
+
+use common::Store;
+
+/// Short, so that the tests are; long enough for a busy machine to answer in.
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// So long that no test can mistake an expiry for a release.
+const LONG: Duration = Duration::from_secs(3_600);
+
+/// A service that is connected directly.
+fn direct(store: &Store) -> LockService {
+    let builder = RedisBackend::builder().url(store.server.url());
+    LockService::new(builder.response_timeout(RESPONSE_TIMEOUT).build().unwrap())
+}
+
+/// A service behind the proxy.
+fn behind_proxy(store: &Store) -> LockService {
+    LockService::new(store.backend_behind_proxy(RESPONSE_TIMEOUT))
+}
+
+/// Ends the service, which waits for everything that is still to be undone, and says what is left
+/// on the server.
+async fn left_behind(locks: &LockService, store: &mut Store) -> Vec<String> {
+    locks.shutdown(Duration::ZERO).await;
+    store.keys()
+}
+
+/// An answer within the response timeout, with an order of magnitude to spare.
+async fn in_time<T>(what: impl Future<Output = T>) -> T {
+    common::soon(RESPONSE_TIMEOUT * 10, what).await
+}

@@ -1,0 +1,93 @@
+//! What becomes of locks when the server does.
+
+use std::time::Duration;
+
+use lock_core::{LockErrorKind, LossReason, ReleaseOutcome};
+use lock_testkit::server::ServerKind;
+
+use super::{LONG, direct, in_time, left_behind};
+use crate::common::{LIMIT, Store, soon};
+use crate::on_every_server;
+
+on_every_server!(
+    a_server_that_lost_its_data_tells_the_holder,
+    a_frozen_server_is_an_error_in_time_and_leaves_no_orphan,
+    a_frozen_server_costs_a_kept_lease_at_its_deadline,
+    a_flush_costs_the_lease_and_tokens_still_rise,
+    a_forgotten_script_is_not_noticed,
+    a_server_that_comes_later_is_found,
+);
+
+const KEPT: Duration = Duration::from_millis(1_500);
+
+async fn a_server_that_lost_its_data_tells_the_holder(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let locks = direct(&store);
+    let lock = locks.lock("x").ttl(KEPT).keep_alive();
+    let guard = lock.acquire().await.unwrap();
+    store.server.kill();
+    store.server.restart().unwrap();
+    let reason = soon(LIMIT, guard.lost()).await;
+    // At the next renewal, or at the deadline if the renewals before it failed.
+    assert!(matches!(reason, LossReason::Removed | LossReason::Expired), "{reason:?}");
+    let other = soon(LIMIT, lock.acquire()).await.unwrap();
+    let outcome = guard.release().await;
+    assert!(!outcome.is_released(), "{outcome:?}");
+    assert!(other.is_held());
+}
+
+async fn a_frozen_server_is_an_error_in_time_and_leaves_no_orphan(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let locks = direct(&store);
+    drop(locks.lock("before").acquire().await.unwrap());
+    store.server.freeze().unwrap();
+    let lock = locks.lock("x").ttl(LONG);
+    let error = in_time(lock.try_acquire()).await.unwrap_err();
+    assert_eq!(error.kind(), LockErrorKind::Unavailable);
+    assert!(error.is_retryable());
+    store.server.thaw().unwrap();
+    assert_eq!(left_behind(&locks, &mut store).await, Vec::<String>::new());
+}
+
+async fn a_frozen_server_costs_a_kept_lease_at_its_deadline(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let locks = direct(&store);
+    let guard = locks.lock("x").ttl(KEPT).keep_alive().acquire().await.unwrap();
+    store.server.freeze().unwrap();
+    assert_eq!(soon(LIMIT, guard.lost()).await, LossReason::Expired);
+    assert_eq!(in_time(guard.release()).await, ReleaseOutcome::Unknown);
+    store.server.thaw().unwrap();
+    assert_eq!(left_behind(&locks, &mut store).await, Vec::<String>::new());
+}
+
+async fn a_flush_costs_the_lease_and_tokens_still_rise(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let locks = direct(&store);
+    let lock = locks.lock("x").ttl(KEPT).keep_alive();
+    let guard = lock.acquire().await.unwrap();
+    store.run::<()>(&["FLUSHALL"]);
+    assert_eq!(soon(LIMIT, guard.lost()).await, LossReason::Removed);
+    let next = lock.acquire().await.unwrap();
+    assert!(next.fencing_token() > guard.fencing_token());
+}
+
+async fn a_forgotten_script_is_not_noticed(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let locks = direct(&store);
+    let guard = locks.lock("x").acquire().await.unwrap();
+    store.run::<()>(&["SCRIPT", "FLUSH"]);
+    guard.extend(LONG).await.unwrap();
+    assert!(guard.release().await.is_released());
+    assert!(locks.lock("x").try_acquire().await.unwrap().is_some());
+}
+
+async fn a_server_that_comes_later_is_found(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    store.server.kill();
+    let locks = direct(&store);
+    let error = in_time(locks.lock("x").try_acquire()).await.unwrap_err();
+    assert_eq!(error.kind(), LockErrorKind::Unavailable);
+    let waiting = tokio::spawn(locks.lock("x").wait(LIMIT).acquire());
+    store.server.restart().unwrap();
+    assert!(waiting.await.unwrap().unwrap().is_held());
+}
