@@ -25,7 +25,7 @@ const REQUESTS_IN_ADVANCE: usize = 1_024;
 pub(crate) enum Source {
     /// They are made as needed.
     Client(Client),
-    /// There is only this one, and nobody makes another.
+    /// There is only this one; to connect is to greet the server again.
     Existing(MultiplexedConnection),
 }
 
@@ -41,8 +41,8 @@ impl Target {
     /// Makes a connection and greets the server: two round trips, and one more on Redis 6.2.
     pub(crate) async fn connect(&self, deadline: Instant) -> Result<Connection, Failure> {
         let signs = Arc::new(Signs::default());
-        let (channel, is_replaceable) = match &self.source {
-            Source::Existing(channel) => (channel.clone(), false),
+        let channel = match &self.source {
+            Source::Existing(channel) => channel.clone(),
             Source::Client(client) => {
                 // Its own timeouts would need tokio's timers; whoever calls us has a deadline.
                 let config = AsyncConnectionConfig::new()
@@ -51,12 +51,12 @@ impl Target {
                     .set_pipeline_buffer_size(REQUESTS_IN_ADVANCE)
                     .set_push_sender(Watcher(Arc::clone(&signs)));
                 let channel = client.get_multiplexed_async_connection_with_config(&config).await;
-                (channel.map_err(at_connect)?, true)
+                channel.map_err(at_connect)?
             }
         };
-        let greeted = Connection::new(channel.clone(), &MODERN, None, Arc::default(), true);
+        let greeted = Connection::new(channel.clone(), &MODERN, None, Arc::default());
         let (scripts, clock) = self.greet(&greeted, deadline).await?;
-        Ok(Connection::new(channel, scripts, clock, signs, is_replaceable))
+        Ok(Connection::new(channel, scripts, clock, signs))
     }
 
     async fn greet(
