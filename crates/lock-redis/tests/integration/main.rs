@@ -5,4 +5,5 @@
 mod common;
 mod connections;
 mod protocol;
+mod scripted;
 mod servers;
