@@ -152,16 +152,11 @@ impl Link {
     }
 
     fn too_slow(&self) -> Failure {
-        let message = match &self.0.lock().last_failure {
-            Some(failure) => {
-                format!(
-                    "no connection to the server in time; the last attempt: {}",
-                    failure.message()
-                )
-            }
-            None => "no connection to the server in time".to_owned(),
-        };
-        Failure::unavailable(message).not_applied()
+        let failure = self.0.target.too_slow();
+        match &self.0.lock().last_failure {
+            Some(last) => failure.with_hint(&format!("the last attempt: {}", last.message())),
+            None => failure,
+        }
     }
 }
 
@@ -175,7 +170,7 @@ impl Inner {
         let connecting = std::pin::pin!(self.target.connect(deadline));
         match select(connecting, Clock::SYSTEM.sleep_until(deadline)).await {
             Either::Left((result, _)) => result,
-            Either::Right(_) => Err(Failure::unavailable("the server did not answer in time")),
+            Either::Right(_) => Err(self.target.too_slow()),
         }
     }
 }

@@ -7,3 +7,5 @@ mod connections;
 mod protocol;
 mod scripted;
 mod servers;
+#[cfg(feature = "tls")]
+mod tls;
