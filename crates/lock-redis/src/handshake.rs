@@ -34,6 +34,8 @@ pub(crate) enum Source {
 /// The server, and how it is greeted.
 pub(crate) struct Target {
     pub(crate) source: Source,
+    /// Where it is, for people; without a password.
+    pub(crate) address: String,
     /// Whether grants need the server's time.
     pub(crate) needs_time: bool,
     pub(crate) warned_of_eviction: AtomicBool,

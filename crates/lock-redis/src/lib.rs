@@ -47,6 +47,8 @@
 //! for renewals and for releases that outlive their caller.
 //! The first answer that does not come within the response timeout makes the backend go on with a
 //! new connection, and nothing is ever sent twice behind the caller's back.
+//! A connection is driven by the tokio runtime in which it was made: if that ends, the next
+//! operation connects in its own; while it is blocked, the callers' requests time out.
 //! Connecting anew is paced: 50 ms to 1 s after a failure, with jitter.
 //! Errors that trying again cannot cure, such as a wrong password, are repeated from memory during
 //! that pause.

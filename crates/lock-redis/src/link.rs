@@ -98,6 +98,11 @@ impl Link {
         }
     }
 
+    /// Where the server is, for people.
+    pub(crate) fn address(&self) -> &str {
+        &self.0.target.address
+    }
+
     /// Ends it for good.
     pub(crate) fn close(&self) {
         let closed = std::mem::replace(&mut self.0.lock().phase, Phase::Closed);
@@ -201,9 +206,11 @@ impl ConnectAttempt {
             Ok(connection) => {
                 tracing::debug!("connected to Redis");
                 state.phase = Phase::Up(Arc::new(connection));
+                state.last_failure = None;
             }
             Err(failure) => {
-                let failure = failure.while_doing("could not connect").not_applied();
+                let doing = format!("could not connect to {}", inner.target.address);
+                let failure = failure.while_doing(&doing).not_applied();
                 tracing::debug!(cause = failure.message(), "could not connect to Redis");
                 let failures = state.failures + 1;
                 state.down(failures, Clock::SYSTEM.now());

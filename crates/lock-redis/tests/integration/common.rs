@@ -13,6 +13,8 @@ use lock_testkit::proxy::Proxy;
 use lock_testkit::server::{RedisServer, ServerKind};
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+/// A test that takes longer hangs.
+pub(crate) const TEST_LIMIT: Duration = Duration::from_secs(120);
 /// Far above what anything here takes, and still an end.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
@@ -30,7 +32,9 @@ macro_rules! on_every_server {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    super::$test(&lock_testkit::server::ServerKind::$kind).await;
+                    let kind = lock_testkit::server::ServerKind::$kind;
+                    let test = super::$test(&kind);
+                    tokio::time::timeout($crate::common::TEST_LIMIT, test).await.unwrap();
                 }
             )+
         }
@@ -183,4 +187,11 @@ pub(crate) async fn soon<T>(limit: Duration, what: impl Future<Output = T>) -> T
     let output = what.await;
     assert!(begin.elapsed() < limit, "it took {:?}", begin.elapsed());
     output
+}
+
+/// Asks until the answer is yes.
+pub(crate) async fn until(mut is_so: impl FnMut() -> bool) {
+    while !is_so() {
+        tokio::task::yield_now().await;
+    }
 }

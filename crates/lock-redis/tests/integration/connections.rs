@@ -215,5 +215,5 @@ async fn a_closed_backend_says_so(kind: &ServerKind) {
     Arc::clone(&backend).close().await;
     let error = attempt(&backend, "x", token(), MINUTE).await.unwrap_err();
     assert_eq!(error.kind(), LockErrorKind::ShutDown);
-    while store.run::<String>(&["CLIENT", "LIST"]).lines().count() > 1 {}
+    until(|| store.run::<String>(&["CLIENT", "LIST"]).lines().count() == 1).await;
 }
