@@ -1,8 +1,4 @@
 //! A lock service over real servers that are killed, frozen, flushed, or cut off.
-#![expect(clippy::unwrap_used, reason = "tests, helpers included, fail by panicking")]
-
-#[path = "../common/mod.rs"]
-mod common;
 
 mod cancelled;
 mod connection;
@@ -15,7 +11,7 @@ use std::time::Duration;
 use lock_core::LockService;
 use lock_redis::RedisBackend;
 
-use common::Store;
+use crate::common::{self, Store};
 
 /// Short, so that the tests are; long enough for a busy machine to answer in.
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
