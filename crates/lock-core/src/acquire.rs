@@ -62,6 +62,24 @@ struct Pursuit {
     retry_pause: Pause,
     /// Why the last try got no answer; the reason given when the wait is over.
     last_failure: Option<LockError>,
+    /// Dropped last, when the dealing is with the keeper.
+    _counted: Counted,
+}
+
+/// Counts a pursuit for as long as it lives.
+struct Counted(Arc<ServiceInner>);
+
+impl Counted {
+    fn new(service: &Arc<ServiceInner>) -> Self {
+        service.pursuits().add();
+        Self(Arc::clone(service))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.pursuits().remove();
+    }
 }
 
 /// What to wait for before asking again.
@@ -81,6 +99,7 @@ impl Pursuit {
         Ok(Self {
             dealing: Dealing::new(Arc::clone(&service), key)?,
             deadline: plan.options.wait.deadline(began, unset_wait),
+            _counted: Counted::new(&service),
             service,
             plan,
             ticket: None,

@@ -102,8 +102,11 @@ pub struct StoreAttempt {
     in_doubt: bool,
     /// The store may know the token.
     stands: bool,
-    /// By then the store has forgotten the token by itself.
+    /// By then the store has forgotten the token by itself, unless a renewal runs late.
     forgotten_at: Instant,
+    /// The sum of the renewals that were not answered: each may still run, just before the lease
+    /// ends, and one may run after the other.
+    renewals_in_doubt: Duration,
     /// A lower bound of the store's expiry.
     valid_until: Instant,
     /// A release was sent; `Some(true)` if its answer will be final.
@@ -130,6 +133,7 @@ impl StoreAttempt {
             in_doubt: false,
             stands: false,
             forgotten_at: origin,
+            renewals_in_doubt: Duration::ZERO,
             valid_until: origin,
             release_in_flight: None,
             release_in_doubt: false,
@@ -165,7 +169,6 @@ impl StoreAttempt {
     /// A grant was pushed to a token that stands in line; the store did not make it before
     /// `since`.
     pub fn pushed(&mut self, now: Instant, lease: Duration, since: Instant) -> Verdict {
-        self.outlives(now, lease);
         self.granted(now, lease, since)
     }
 
@@ -182,11 +185,13 @@ impl StoreAttempt {
     /// A renewal asking for `ttl` is about to be sent.
     pub fn renewal_sent(&mut self, now: Instant, ttl: Duration) {
         self.outlives(now, ttl);
+        self.renewals_in_doubt = self.renewals_in_doubt.saturating_add(ttl);
     }
 
     /// A renewal that was sent at `sent` set the lease to `ttl`. Returns the lower bound of the
     /// store's expiry, which never falls.
     pub fn renewed(&mut self, sent: Instant, ttl: Duration) -> Instant {
+        self.renewals_in_doubt = self.renewals_in_doubt.saturating_sub(ttl);
         self.valid_until = self.valid_until.max(self.bound(sent, ttl));
         self.valid_until
     }
@@ -244,7 +249,9 @@ impl StoreAttempt {
             Phase::Leaving if self.release_in_flight.is_some() => Next::AwaitRelease,
             // A release that overtakes its own attempt would have to be sent again.
             Phase::Leaving if self.step_in_flight => Next::AwaitStep,
-            Phase::Leaving if !self.stands || now >= self.forgotten_at => Next::Done,
+            Phase::Leaving if !self.stands || now >= self.forgotten_at + self.renewals_in_doubt => {
+                Next::Done
+            }
             Phase::Leaving if now < self.not_before => Next::WaitUntil(self.not_before),
             Phase::Leaving => Next::SendRelease,
         }
@@ -277,6 +284,8 @@ impl StoreAttempt {
 
     fn granted(&mut self, now: Instant, lease: Duration, since: Instant) -> Verdict {
         self.stands = true;
+        // The store may have granted it just before it answered.
+        self.outlives(now, lease);
         match self.phase {
             Phase::Asking => {
                 self.valid_until = self.valid_until.max(self.bound(since, lease));
@@ -400,7 +409,22 @@ mod tests {
         attempt.release_sent(at(2_051));
         attempt.release_failed(at(4_051), false);
         assert_eq!(attempt.next(at(4_051)), Next::WaitUntil(at(4_151)));
-        assert_eq!(attempt.next(at(14_102)), Next::Done);
+        assert_eq!(attempt.next(at(14_103)), Next::Done);
+    }
+
+    #[test]
+    fn a_renewal_without_an_answer_keeps_the_release_going_for_its_lease() {
+        for (answered, gone_at) in [(true, 14_103), (false, 24_103)] {
+            let mut attempt = asked(0);
+            attempt.step_answered(at(1), GRANTED);
+            attempt.renewal_sent(at(1), TTL);
+            if answered {
+                attempt.renewed(at(1), TTL);
+            }
+            attempt.leave(at(2));
+            assert_eq!(attempt.next(at(gone_at - 1)), Next::SendRelease);
+            assert_eq!(attempt.next(at(gone_at)), Next::Done);
+        }
     }
 
     #[test]

@@ -5,12 +5,10 @@
 //! [`tokio_time`](crate::LockServiceBuilder::tokio_time) it is a task of the current runtime.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, EnterGuard, Handle};
-use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
@@ -19,6 +17,7 @@ use crate::dealing::Dealing;
 use crate::error::{LockError, LockErrorKind, Result};
 use crate::ledger::Ledger;
 use crate::renewal;
+use crate::tally::Tally;
 
 /// How long the keeper goes on after the last handle is gone, beyond what its backend needs.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -26,7 +25,7 @@ const DRAIN: Duration = Duration::from_secs(1);
 pub(crate) struct Keeper {
     clock: Clock,
     ledger: Arc<Ledger>,
-    outstanding: Arc<Outstanding>,
+    outstanding: Arc<Tally>,
     running: OnceLock<Result<Running, String>>,
 }
 
@@ -64,14 +63,7 @@ impl Keeper {
 
     /// Ends when nothing that was adopted is left to do.
     pub(crate) async fn settled(&self) {
-        loop {
-            let mut none = std::pin::pin!(self.outstanding.none.notified());
-            none.as_mut().enable();
-            if self.outstanding.count.load(Ordering::SeqCst) == 0 {
-                return;
-            }
-            none.await;
-        }
+        self.outstanding.emptied().await;
     }
 
     /// Gives library futures a runtime where the caller has none.
@@ -111,22 +103,15 @@ impl Keeper {
     }
 }
 
-/// How many adopted dealings are not done yet.
-#[derive(Default)]
-struct Outstanding {
-    count: AtomicUsize,
-    none: Notify,
-}
-
 /// An adopted dealing, counted until it is done or dropped.
 struct Undo {
     dealing: Option<Dealing>,
-    outstanding: Arc<Outstanding>,
+    outstanding: Arc<Tally>,
 }
 
 impl Undo {
-    fn new(dealing: Dealing, outstanding: &Arc<Outstanding>) -> Self {
-        outstanding.count.fetch_add(1, Ordering::SeqCst);
+    fn new(dealing: Dealing, outstanding: &Arc<Tally>) -> Self {
+        outstanding.add();
         Self { dealing: Some(dealing), outstanding: Arc::clone(outstanding) }
     }
 
@@ -139,9 +124,7 @@ impl Undo {
 
 impl Drop for Undo {
     fn drop(&mut self) {
-        if self.outstanding.count.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.outstanding.none.notify_waiters();
-        }
+        self.outstanding.remove();
     }
 }
 

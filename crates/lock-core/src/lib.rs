@@ -26,6 +26,7 @@ mod renewal;
 mod service;
 mod shutdown;
 mod status;
+mod tally;
 mod telemetry;
 mod timer;
 mod token;

@@ -55,6 +55,14 @@ impl MemoryBackend {
         Self::default()
     }
 
+    /// Removes a lock, whoever holds it, and leaves its line as it is: what an operator or a loss of
+    /// data does to a real store. Meant for tests.
+    pub fn forget(&self, key: &LockKey) {
+        if let Some(entry) = self.store().locks.get_mut(key) {
+            entry.holder = None;
+        }
+    }
+
     fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -20,6 +20,7 @@ use crate::name::{LockKey, LockName};
 use crate::options::LockOptions;
 use crate::shutdown::{self, ShutdownReport};
 use crate::status::LockStatus;
+use crate::tally::Tally;
 
 /// Distributed locks over one backend.
 ///
@@ -265,6 +266,7 @@ impl LockServiceBuilder {
             keeper: Keeper::new(self.clock),
             is_closing: AtomicBool::new(false),
             closing: Notify::new(),
+            pursuits: Tally::default(),
         };
         LockService { inner: Arc::new(inner), manual: Arc::default() }
     }
@@ -290,6 +292,8 @@ pub(crate) struct ServiceInner {
     keeper: Keeper,
     is_closing: AtomicBool,
     closing: Notify,
+    /// How many acquisitions are under way.
+    pursuits: Tally,
 }
 
 impl ServiceInner {
@@ -329,6 +333,10 @@ impl ServiceInner {
             return Err(LockError::shut_down());
         }
         self.keeper.ensure_running(&self.backend)
+    }
+
+    pub(crate) const fn pursuits(&self) -> &Tally {
+        &self.pursuits
     }
 
     pub(crate) fn is_closing(&self) -> bool {

@@ -55,8 +55,12 @@ pub(crate) async fn run(
     }
     let backend = Arc::clone(service.backend());
     let bound = backend.capabilities().late_after * 2 + SETTLE;
+    let settled = async {
+        service.pursuits().emptied().await;
+        service.keeper().settled().await;
+    };
     tokio::select! {
-        () = service.keeper().settled() => {}
+        () = settled => {}
         () = service.clock().sleep(bound) => {}
     }
     service.within(backend.close()).await;

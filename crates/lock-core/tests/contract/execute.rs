@@ -1,0 +1,108 @@
+//! `execute`: whose value comes back, and what is dropped when.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use lock_core::memory::MemoryBackend;
+use lock_core::{LockErrorKind, LockService, LossReason, OnLost};
+
+use crate::faulty::{Fault, Faulty};
+
+const TTL: Duration = Duration::from_secs(10);
+
+fn paused() -> LockService {
+    LockService::builder(MemoryBackend::new()).tokio_time().build()
+}
+
+#[tokio::test]
+async fn the_value_comes_back_whatever_the_release_did() {
+    for fault in [Fault::None, Fault::AnswerLost, Fault::RequestLost, Fault::NotSent, Fault::Panics]
+    {
+        let backend = Faulty::new();
+        backend.releases([fault]);
+        let locks = LockService::new(Arc::clone(&backend));
+        assert_eq!(locks.lock("x").execute(async |_| 7).await.unwrap(), Some(7), "{fault:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_outlives_its_lease_is_dropped_at_the_deadline() {
+    let began = tokio::time::Instant::now();
+    let error = paused()
+        .lock("x")
+        .ttl(TTL)
+        .execute(async |_| std::future::pending::<()>().await)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), LockErrorKind::Lost);
+    assert_eq!(error.loss_reason(), Some(LossReason::Expired));
+    assert_eq!(began.elapsed().as_secs(), TTL.as_secs());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_may_continue_finishes_after_the_loss() {
+    let lock = paused().lock("x").ttl(TTL).on_lost(OnLost::Continue);
+    let value = lock
+        .execute(async |lease| {
+            tokio::time::sleep(TTL * 2).await;
+            (lease.is_held(), lease.ensure_held().unwrap_err().loss_reason())
+        })
+        .await
+        .unwrap();
+    assert_eq!(value, Some((false, Some(LossReason::Expired))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_watches_the_loss_itself_may_finish_in_the_same_poll() {
+    let body = async |lease: lock_core::Lease| lease.lost().await;
+    let reason = paused().lock("x").ttl(TTL).execute(body).await.unwrap();
+    assert_eq!(reason, Some(LossReason::Expired));
+}
+
+struct NotesDrop(LockService, Arc<AtomicBool>);
+
+impl Drop for NotesDrop {
+    fn drop(&mut self) {
+        // The lock must still be taken while the body goes away.
+        let asked = self.0.lock("x").try_acquire();
+        let is_taken = futures_executor::block_on(asked).unwrap().is_none();
+        self.1.store(is_taken, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn the_body_is_dropped_before_the_lock_is_given_back() {
+    let locks = LockService::memory();
+    let was_taken = Arc::new(AtomicBool::new(false));
+    let note = NotesDrop(locks.clone(), Arc::clone(&was_taken));
+    let lock = locks.lock("x");
+    let mut running = Box::pin(lock.execute(async move |_| {
+        let _note = note;
+        std::future::pending::<()>().await;
+    }));
+    assert!(futures_util::poll!(&mut running).is_pending());
+    drop(running);
+    assert!(was_taken.load(Ordering::SeqCst));
+    assert!(lock.try_acquire().await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_body_that_panics_releases() {
+    let locks = LockService::memory();
+    let lock = locks.lock("x");
+    let spawned = tokio::spawn(lock.execute(async |_| panic!("the body's own")));
+    assert!(spawned.await.unwrap_err().is_panic());
+    assert!(lock.try_acquire().await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_lease_kept_beyond_its_body_says_that_it_is_over() {
+    let locks = LockService::memory();
+    let lease = locks.lock("x").execute(async |lease| lease).await.unwrap().unwrap();
+    assert!(!lease.is_held());
+    assert_eq!(lease.remaining(), Duration::ZERO);
+    assert_eq!(lease.lost().await, LossReason::Released);
+    let error = lease.extend(TTL).await.unwrap_err();
+    assert_eq!(error.loss_reason(), Some(LossReason::Released));
+}

@@ -1,0 +1,178 @@
+//! A memory store behind exchanges that can be slow, lost, late, or panic.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use lock_core::backend::{
+    Attempt, AttemptRequest, Capabilities, LockBackend, LockKey, ReleaseReply, ReleaseRequest,
+    RenewReply, RenewRequest, async_trait,
+};
+use lock_core::memory::MemoryBackend;
+use lock_core::{LockError, LockErrorKind, LockStatus, Result};
+use tokio::sync::Semaphore;
+
+/// What happens to one exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It works at once.
+    None,
+    /// It needs this many polls before the store sees it, and as many again for the answer.
+    Slow(usize),
+    /// It is never sent.
+    NotSent,
+    /// The store does it, and the answer is lost.
+    AnswerLost,
+    /// The store never sees it, and nobody can know.
+    RequestLost,
+    /// It waits at the gate until the test opens it.
+    Gated,
+    /// It panics after the store did it.
+    Panics,
+    /// It sleeps with a timer of the caller's runtime.
+    TokioSleep(Duration),
+}
+
+pub(crate) struct Faulty {
+    pub(crate) store: Arc<MemoryBackend>,
+    pub(crate) capabilities: Capabilities,
+    attempts: Mutex<VecDeque<Fault>>,
+    releases: Mutex<VecDeque<Fault>>,
+    renewals: Mutex<VecDeque<Fault>>,
+    pub(crate) gate: Semaphore,
+    pub(crate) attempts_made: AtomicUsize,
+    pub(crate) releases_made: AtomicUsize,
+    pub(crate) renewals_made: AtomicUsize,
+}
+
+impl Faulty {
+    pub(crate) fn new() -> Arc<Self> {
+        Self::with(|capabilities| capabilities)
+    }
+
+    pub(crate) fn with(change: impl FnOnce(Capabilities) -> Capabilities) -> Arc<Self> {
+        let store = Arc::new(MemoryBackend::new());
+        Arc::new(Self {
+            capabilities: change(store.capabilities()),
+            store,
+            attempts: Mutex::default(),
+            releases: Mutex::default(),
+            renewals: Mutex::default(),
+            gate: Semaphore::new(0),
+            attempts_made: AtomicUsize::new(0),
+            releases_made: AtomicUsize::new(0),
+            renewals_made: AtomicUsize::new(0),
+        })
+    }
+
+    /// The next attempts suffer these, in turn; later ones work.
+    pub(crate) fn attempts(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.attempts.lock().unwrap().extend(faults);
+    }
+
+    pub(crate) fn releases(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.releases.lock().unwrap().extend(faults);
+    }
+
+    pub(crate) fn renewals(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.renewals.lock().unwrap().extend(faults);
+    }
+
+    /// Whether nobody holds the lock in the store itself.
+    pub(crate) async fn is_free(&self, name: &str) -> bool {
+        let key = LockKey::new("", &name.into()).unwrap();
+        Arc::clone(&self.store).status(key).await.unwrap().is_none()
+    }
+
+    /// Makes the store forget a lock, as if its data were lost.
+    pub(crate) async fn forget(&self, name: &str) {
+        let key = LockKey::new("", &name.into()).unwrap();
+        self.store.forget(&key);
+    }
+
+    async fn suffer<T>(&self, fault: Fault, work: impl Future<Output = Result<T>>) -> Result<T> {
+        match fault {
+            Fault::None => work.await,
+            Fault::Slow(polls) => {
+                pending(polls).await;
+                let result = work.await;
+                pending(polls).await;
+                result
+            }
+            Fault::NotSent => Err(unavailable("not sent").not_applied()),
+            Fault::AnswerLost => {
+                work.await?;
+                Err(unavailable("the answer was lost"))
+            }
+            Fault::RequestLost => Err(unavailable("the request was lost")),
+            Fault::Gated => {
+                let passed = self.gate.acquire().await.map_err(|e| unavailable(&e.to_string()))?;
+                passed.forget();
+                work.await
+            }
+            Fault::Panics => {
+                work.await?;
+                panic!("on command")
+            }
+            Fault::TokioSleep(time) => {
+                tokio::time::sleep(time).await;
+                work.await
+            }
+        }
+    }
+}
+
+fn unavailable(message: &str) -> LockError {
+    LockError::new(LockErrorKind::Unavailable, message.to_owned())
+}
+
+/// Is pending so many times, and wakes itself.
+async fn pending(mut polls: usize) {
+    poll_fn(|cx| {
+        if polls == 0 {
+            return Poll::Ready(());
+        }
+        polls -= 1;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+fn next(faults: &Mutex<VecDeque<Fault>>, made: &AtomicUsize) -> Fault {
+    made.fetch_add(1, Ordering::SeqCst);
+    faults.lock().unwrap().pop_front().unwrap_or(Fault::None)
+}
+
+#[async_trait]
+impl LockBackend for Faulty {
+    fn kind(&self) -> &'static str {
+        "faulty"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    async fn attempt(self: Arc<Self>, request: AttemptRequest) -> Result<Attempt> {
+        let fault = next(&self.attempts, &self.attempts_made);
+        self.suffer(fault, Arc::clone(&self.store).attempt(request)).await
+    }
+
+    async fn release(self: Arc<Self>, request: ReleaseRequest) -> Result<ReleaseReply> {
+        let fault = next(&self.releases, &self.releases_made);
+        self.suffer(fault, Arc::clone(&self.store).release(request)).await
+    }
+
+    async fn renew(self: Arc<Self>, batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
+        let fault = next(&self.renewals, &self.renewals_made);
+        self.suffer(fault, Arc::clone(&self.store).renew(batch)).await
+    }
+
+    async fn status(self: Arc<Self>, key: LockKey) -> Result<Option<LockStatus>> {
+        Arc::clone(&self.store).status(key).await
+    }
+}

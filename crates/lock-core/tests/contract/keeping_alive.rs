@@ -1,0 +1,120 @@
+//! Renewals, their failures, and what bounds them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use lock_core::backend::LockBackend;
+use lock_core::{LockErrorKind, LockService, LossReason};
+
+use crate::faulty::{Fault, Faulty};
+
+const TTL: Duration = Duration::from_secs(9);
+
+fn paused(backend: &Arc<Faulty>) -> LockService {
+    LockService::builder(Arc::clone(backend) as Arc<dyn LockBackend>).tokio_time().build()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kept_lease_is_renewed_at_a_third_of_its_ttl() {
+    let backend = Faulty::new();
+    let locks = paused(&backend);
+    let guard = locks.lock("x").ttl(TTL).keep_alive().acquire().await.unwrap();
+    tokio::time::sleep(TTL * 10 + TTL / 6).await;
+    assert!(guard.is_held());
+    assert_eq!(backend.renewals_made.load(Ordering::SeqCst), 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_leases_are_renewed_by_one_call() {
+    let backend = Faulty::new();
+    let locks = paused(&backend);
+    let mut guards = Vec::new();
+    for i in 0..1_000 {
+        let lock = locks.lock(format!("x{i}")).ttl(TTL).keep_alive();
+        guards.push(lock.acquire().await.unwrap());
+    }
+    tokio::time::sleep(TTL + TTL / 6).await;
+    assert!(guards.iter().all(lock_core::LockGuard::is_held));
+    assert_eq!(backend.renewals_made.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn renewals_that_fail_are_repeated_in_time() {
+    let backend = Faulty::new();
+    backend.renewals([Fault::NotSent, Fault::AnswerLost, Fault::RequestLost]);
+    let locks = paused(&backend);
+    let guard = locks.lock("x").ttl(TTL).keep_alive().acquire().await.unwrap();
+    tokio::time::sleep(TTL * 3).await;
+    assert!(guard.is_held());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_never_answers_renewals_costs_the_lease_at_its_deadline() {
+    let backend = Faulty::new();
+    backend.renewals(vec![Fault::NotSent; 1_000]);
+    let locks = paused(&backend);
+    let began = tokio::time::Instant::now();
+    let guard = locks.lock("x").ttl(TTL).keep_alive().acquire().await.unwrap();
+    assert_eq!(guard.lost().await, LossReason::Expired);
+    assert_eq!(began.elapsed().as_secs(), TTL.as_secs());
+    assert_eq!(guard.ensure_held().unwrap_err().kind(), LockErrorKind::Lost);
+}
+
+#[tokio::test(start_paused = true)]
+async fn max_hold_ends_a_kept_lease() {
+    let backend = Faulty::new();
+    let locks = paused(&backend);
+    let began = tokio::time::Instant::now();
+    let lock = locks.lock("x").ttl(TTL).keep_alive().max_hold(TTL * 4);
+    let guard = lock.acquire().await.unwrap();
+    assert_eq!(guard.lost().await, LossReason::MaxHold);
+    assert_eq!(began.elapsed().as_secs(), (TTL * 4).as_secs());
+    // A holder that does not react does not keep the others out for another ttl.
+    assert!(lock.clone().wait(Duration::from_secs(1)).try_acquire().await.unwrap().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_the_store_does_not_know_is_lost_at_its_next_renewal() {
+    let backend = Faulty::new();
+    let locks = paused(&backend);
+    let guard = locks.lock("x").ttl(TTL).keep_alive().acquire().await.unwrap();
+    let began = tokio::time::Instant::now();
+    backend.forget("x").await;
+    assert_eq!(guard.lost().await, LossReason::Removed);
+    assert_eq!(began.elapsed().as_secs(), (TTL / 3).as_secs());
+}
+
+#[tokio::test(start_paused = true)]
+async fn extend_sets_the_lease_and_does_not_add() {
+    let locks = paused(&Faulty::new());
+    let guard = locks.lock("x").ttl(TTL).acquire().await.unwrap();
+    guard.extend(TTL * 2).await.unwrap();
+    assert_eq!(guard.remaining(), TTL * 2);
+    guard.extend(TTL).await.unwrap();
+    assert_eq!(guard.remaining(), TTL);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_extension_without_an_answer_is_unknown_and_keeps_the_old_deadline() {
+    let backend = Faulty::new();
+    backend.renewals([Fault::AnswerLost, Fault::AnswerLost]);
+    let locks = paused(&backend);
+    let guard = locks.lock("x").ttl(TTL).acquire().await.unwrap();
+    assert_eq!(guard.extend(TTL * 2).await.unwrap_err().kind(), LockErrorKind::Unknown);
+    assert_eq!(guard.remaining(), TTL);
+    // A shorter lease needs no answer to be in force.
+    assert_eq!(guard.extend(TTL / 3).await.unwrap_err().kind(), LockErrorKind::Unknown);
+    assert_eq!(guard.remaining(), TTL / 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_extension_that_is_confirmed_after_the_deadline_revives_nothing() {
+    let backend = Faulty::new();
+    backend.renewals([Fault::TokioSleep(TTL * 2)]);
+    let locks = paused(&backend);
+    let guard = locks.lock("x").ttl(TTL).acquire().await.unwrap();
+    let error = guard.extend(TTL * 4).await.unwrap_err();
+    assert_eq!(error.kind(), LockErrorKind::Lost);
+    assert!(!guard.is_held());
+}

@@ -1,0 +1,13 @@
+//! What the core promises whatever the backend does, driven by a backend that misbehaves on
+//! command.
+#![expect(clippy::unwrap_used, reason = "tests, helpers included, fail by panicking")]
+
+mod blocking;
+mod cancellation;
+mod execute;
+mod failing_store;
+mod faulty;
+mod keeping_alive;
+mod manual;
+mod shutting_down;
+mod without_runtime;

@@ -1,0 +1,95 @@
+//! The end of a service.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lock_core::backend::LockBackend;
+use lock_core::memory::MemoryBackend;
+use lock_core::{LockErrorKind, LockService, LossReason};
+
+use crate::faulty::{Fault, Faulty};
+
+const TTL: Duration = Duration::from_secs(60);
+
+fn paused() -> LockService {
+    LockService::builder(MemoryBackend::new()).tokio_time().build()
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_work_is_refused_and_waits_end() {
+    let locks = paused();
+    let guard = locks.lock("x").ttl(TTL).acquire().await.unwrap();
+    let waiter = tokio::spawn(locks.lock("x").wait_forever().acquire());
+    tokio::task::yield_now().await;
+    let ending = tokio::spawn({
+        let locks = locks.clone();
+        async move { locks.shutdown(TTL).await }
+    });
+    assert_eq!(waiter.await.unwrap().unwrap_err().kind(), LockErrorKind::ShutDown);
+    let refused = locks.lock("y").try_acquire().await.unwrap_err();
+    assert_eq!(refused.kind(), LockErrorKind::ShutDown);
+    assert!(guard.is_held());
+    guard.release().await;
+    let report = ending.await.unwrap();
+    assert_eq!((report.released, report.lost, report.unknown), (1, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn holders_have_the_grace_and_then_lose_their_locks() {
+    let store = Arc::new(MemoryBackend::new());
+    let locks = LockService::builder(Arc::clone(&store)).tokio_time().build();
+    let other = LockService::builder(store).tokio_time().build();
+    let grace = Duration::from_secs(200);
+    let guard = locks.lock("x").ttl(TTL).keep_alive().acquire().await.unwrap();
+    let began = tokio::time::Instant::now();
+    let (report, ()) = tokio::join!(locks.shutdown(grace), async {
+        tokio::time::sleep(grace - Duration::from_secs(1)).await;
+        // Still renewed.
+        assert!(guard.is_held());
+        assert_eq!(guard.lost().await, LossReason::ShutDown);
+        assert_eq!(began.elapsed(), grace);
+    });
+    assert_eq!((report.released, report.lost, report.unknown), (0, 1, 0));
+    assert!(other.lock("x").try_acquire().await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn what_the_store_does_not_confirm_is_reported_as_unknown() {
+    let backend = Faulty::new();
+    let locks = LockService::new(Arc::clone(&backend) as Arc<dyn LockBackend>);
+    let _guard = locks.lock("x").ttl(TTL).acquire().await.unwrap();
+    backend.releases([Fault::RequestLost]);
+    let report = locks.shutdown(Duration::ZERO).await;
+    assert_eq!((report.released, report.lost, report.unknown), (0, 0, 1));
+}
+
+#[tokio::test]
+async fn an_exchange_that_is_under_way_is_finished_and_undone() {
+    let backend = Faulty::new();
+    backend.attempts([Fault::Gated]);
+    let locks = LockService::new(Arc::clone(&backend) as Arc<dyn LockBackend>);
+    let asking = tokio::spawn(locks.lock("x").ttl(TTL).try_acquire());
+    while backend.attempts_made.load(std::sync::atomic::Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let ending = locks.shutdown(Duration::ZERO);
+    let mut ending = std::pin::pin!(ending);
+    assert!(futures_util::poll!(&mut ending).is_pending());
+    assert_eq!(asking.await.unwrap().unwrap_err().kind(), LockErrorKind::ShutDown);
+    backend.gate.add_permits(1);
+    ending.await;
+    assert!(backend.is_free("x").await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn min_hold_outlives_the_shutdown() {
+    let store = Arc::new(MemoryBackend::new());
+    let locks = LockService::builder(Arc::clone(&store)).tokio_time().build();
+    let other = LockService::builder(store).tokio_time().build();
+    let guard = locks.lock("x").ttl(TTL).min_hold(TTL).acquire().await.unwrap();
+    locks.shutdown(Duration::ZERO).await;
+    drop(guard);
+    assert!(other.lock("x").try_acquire().await.unwrap().is_none());
+    tokio::time::sleep(TTL).await;
+    assert!(other.lock("x").try_acquire().await.unwrap().is_some());
+}

@@ -1,0 +1,96 @@
+//! Callers without a runtime, and runtimes that go away.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_executor::block_on;
+use lock_core::backend::LockBackend;
+use lock_core::{LockService, LossReason};
+use tokio::runtime::Builder;
+
+use crate::faulty::{Fault, Faulty};
+
+const TTL: Duration = Duration::from_secs(3_600);
+
+#[test]
+fn acquire_wait_lost_and_release_work_on_any_executor() {
+    let locks = LockService::memory();
+    let lock = locks.lock("x").ttl(Duration::from_millis(50));
+    let guard = block_on(lock.acquire()).unwrap();
+    assert_eq!(block_on(guard.lost()), LossReason::Expired);
+    let second = block_on(lock.acquire()).unwrap();
+    let third = block_on(lock.clone().wait(Duration::from_secs(60)).acquire()).unwrap();
+    assert_eq!(block_on(second.lost()), LossReason::Expired);
+    block_on(third.release());
+}
+
+#[test]
+fn a_backend_that_needs_a_runtime_finds_the_keepers() {
+    let backend = Faulty::new();
+    backend.attempts([Fault::TokioSleep(Duration::from_millis(1))]);
+    let locks = LockService::new(backend as Arc<dyn LockBackend>);
+    assert!(block_on(locks.lock("x").try_acquire()).unwrap().is_some());
+}
+
+#[test]
+fn a_runtime_that_dies_with_an_attempt_under_way_leaves_nothing_behind() {
+    for sleep in [Duration::from_millis(1), Duration::from_millis(50)] {
+        let backend = Faulty::new();
+        backend.attempts([Fault::TokioSleep(sleep)]);
+        let locks = LockService::new(Arc::clone(&backend) as Arc<dyn LockBackend>);
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let asking = runtime.spawn(locks.lock("x").ttl(TTL).try_acquire());
+        while backend.attempts_made.load(std::sync::atomic::Ordering::SeqCst) == 0 {
+            std::thread::yield_now();
+        }
+        drop(runtime);
+        drop(asking);
+        block_on(locks.shutdown(Duration::ZERO));
+        assert!(block_on(backend.is_free("x")));
+    }
+}
+
+#[test]
+fn a_runtime_that_dies_with_guards_alive_releases_them() {
+    let backend = Faulty::new();
+    let locks = LockService::new(Arc::clone(&backend) as Arc<dyn LockBackend>);
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let (ready, readied) = std::sync::mpsc::channel();
+    for i in 0..20 {
+        let (lock, ready) = (locks.lock(format!("x{i}")).ttl(TTL), ready.clone());
+        drop(runtime.spawn(lock.execute(async move |_| {
+            ready.send(()).unwrap();
+            std::future::pending::<()>().await;
+        })));
+    }
+    (0..20).for_each(|_| readied.recv().unwrap());
+    drop(runtime);
+    block_on(locks.shutdown(Duration::ZERO));
+    for i in 0..20 {
+        assert!(block_on(backend.is_free(&format!("x{i}"))), "x{i}");
+    }
+}
+
+#[test]
+fn a_guard_may_be_dropped_on_a_thread_that_knows_no_runtime() {
+    let locks = LockService::memory();
+    let guard = block_on(locks.lock("x").ttl(TTL).acquire()).unwrap();
+    std::thread::spawn(move || drop(guard)).join().unwrap();
+    assert!(block_on(locks.lock("x").try_acquire()).unwrap().is_some());
+}
+
+#[test]
+fn the_keeper_ends_when_nobody_needs_it_any_more() {
+    let backend = Faulty::new();
+    let locks = LockService::new(Arc::clone(&backend) as Arc<dyn LockBackend>);
+    let guard = block_on(locks.lock("x").ttl(TTL).keep_alive().acquire()).unwrap();
+    drop(locks);
+    assert!(guard.is_held());
+    drop(guard);
+    // Its thread holds the backend until it ends.
+    let bound = std::time::Instant::now() + Duration::from_secs(20);
+    while Arc::strong_count(&backend) > 1 {
+        assert!(std::time::Instant::now() < bound, "the keeper goes on");
+        std::thread::yield_now();
+    }
+}

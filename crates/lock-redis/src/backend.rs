@@ -1,0 +1,317 @@
+//! [`RedisBackend`]: each operation of a backend as one exchange with the server.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lock_core::backend::{
+    Attempt, AttemptRequest, Capabilities, Clock, Grant, Lane, LockBackend, LockKey, ReleaseReply,
+    ReleaseRequest, RenewReply, RenewRequest, async_trait,
+};
+use lock_core::{FencingToken, Instant, LockError, LockErrorKind, LockStatus, Result};
+use redis::{Cmd, Pipeline};
+
+use crate::builder::{Mode, RedisBackendBuilder};
+use crate::connection::Connection;
+use crate::error::Failure;
+use crate::handshake::ping;
+use crate::keys;
+use crate::link::Link;
+use crate::reply::{self, Acquired};
+
+/// Locks that a script renews in one go: more would keep the server from others for long.
+const MAX_RENEWALS_A_SCRIPT: usize = 500;
+const TTL_MIN: Duration = Duration::from_millis(10);
+const TTL_MAX: Duration = Duration::from_secs(24 * 24 * 60 * 60);
+/// What a request may be late by our reckoning: `not_after` is an image on another clock.
+const LATE_MARGIN: Duration = Duration::from_millis(50);
+/// Enough for a server whose clock leaps twice within one response timeout.
+const MAX_TOO_LATE: u32 = 3;
+
+/// Locks on a Redis or Valkey server.
+///
+/// Connecting is lazy: the first operation makes the first of at most two connections.
+/// See the [crate's documentation](crate).
+pub struct RedisBackend {
+    /// Carries the callers' requests, in order.
+    pub(crate) command: Link,
+    /// Carries the keeper's, on its own thread, so that user code cannot hold them up.
+    pub(crate) keeper: Link,
+    pub(crate) key_prefix: Box<str>,
+    pub(crate) response_timeout: Duration,
+    pub(crate) mode: Mode,
+    pub(crate) address: String,
+}
+
+impl RedisBackend {
+    /// Starts to set up a backend.
+    ///
+    /// ```
+    /// use lock_redis::RedisBackend;
+    ///
+    /// # fn main() -> lock_core::Result<()> {
+    /// let backend = RedisBackend::builder().url("redis://127.0.0.1:6379").build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder() -> RedisBackendBuilder {
+        RedisBackendBuilder::new()
+    }
+
+    fn deadline(&self) -> Instant {
+        Clock::SYSTEM.now() + self.response_timeout
+    }
+
+    async fn acquire(&self, request: &AttemptRequest) -> Result<Attempt> {
+        let key = keys::lock_key(&self.key_prefix, &request.key)?;
+        let fence = keys::fence_key(keys::slot(key.as_bytes()));
+        let token = request.token.to_hex();
+        let ttl = whole_millis(request.ttl);
+        let deadline = on_system_clock(request.clock, request.asked_at + self.response_timeout);
+        let connection = self.command.connection(deadline).await?;
+        for _ in 0..MAX_TOO_LATE {
+            let Some(not_after) = connection.clock().map(|clock| clock.not_after(deadline)) else {
+                return Err(no_time().into());
+            };
+            let arguments = |command: &mut Cmd| {
+                command.arg(2).arg(&key).arg(&fence).arg(&token[..]).arg(ttl).arg(not_after);
+            };
+            let script = &connection.scripts().acquire;
+            let answer = connection.run(script, arguments, deadline).await;
+            let answer = answer.map_err(|failure| about(failure, &key))?;
+            match connection.judge(reply::acquired(&answer))? {
+                Acquired::Granted { number, lease, server_micros } => {
+                    connection.hear_time(server_micros);
+                    return granted(number, lease, request.ttl, &fence);
+                }
+                Acquired::Busy { left, server_micros } => {
+                    connection.hear_time(server_micros);
+                    return Ok(left.map_or_else(Attempt::held, Attempt::held_for));
+                }
+                Acquired::TooLate { server_micros } => connection.hear_time(server_micros),
+            }
+        }
+        let message = "the server did not get the request in time, or its clock leaps";
+        Err(Failure::unavailable(message).not_applied().into())
+    }
+
+    async fn set_if_absent(&self, request: &AttemptRequest) -> Result<Attempt> {
+        let key = keys::lock_key(&self.key_prefix, &request.key)?;
+        let deadline = on_system_clock(request.clock, request.asked_at + self.response_timeout);
+        let connection = self.command.connection(deadline).await?;
+        let mut command = Cmd::with_capacity(6, 128);
+        command.arg("SET").arg(&key).arg(&request.token.to_hex()[..]).arg("NX").arg("PX");
+        command.arg(whole_millis(request.ttl));
+        let answer = connection.send(&command, deadline).await?;
+        if connection.judge(reply::was_set(&answer))? {
+            return Ok(Attempt::granted(Grant::new()));
+        }
+        let left = connection.send(redis::cmd("PTTL").arg(&key), deadline).await;
+        // Not to know how long it is held is no reason to fail.
+        let left = left.ok().and_then(|left| reply::time_to_live(&left).ok());
+        Ok(match left {
+            Some(Some(Some(left))) => Attempt::held_for(left),
+            _ => Attempt::held(),
+        })
+    }
+
+    /// The connection for a release: the one that carried the attempt, if it is there.
+    async fn connection_of(&self, lane: Lane, deadline: Instant) -> Result<Arc<Connection>> {
+        let link = match lane {
+            Lane::Caller => &self.command,
+            _ => &self.keeper,
+        };
+        if lane == Lane::Caller
+            && link.up().is_none()
+            && let Some(spare) = self.keeper.up()
+        {
+            return Ok(spare);
+        }
+        Ok(link.connection(deadline).await?)
+    }
+
+    async fn renew_part(
+        &self,
+        connection: &Connection,
+        leases: &[(String, &RenewRequest)],
+        deadline: Instant,
+    ) -> Result<Vec<RenewReply>, Failure> {
+        let arguments = |command: &mut Cmd| {
+            command.arg(leases.len());
+            for (key, _) in leases {
+                command.arg(key);
+            }
+            for (_, lease) in leases {
+                command.arg(&lease.token.to_hex()[..]).arg(whole_millis(lease.ttl));
+            }
+        };
+        let answer = connection.run(&connection.scripts().renew, arguments, deadline).await?;
+        connection.judge(reply::renewed(&answer, leases.len()))
+    }
+}
+
+#[async_trait]
+impl LockBackend for RedisBackend {
+    fn kind(&self) -> &'static str {
+        "redis"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let scripted = self.mode == Mode::Auto;
+        Capabilities::none()
+            .with_renew(true)
+            .with_inspect(true)
+            .with_fencing(scripted)
+            .with_rest(scripted)
+            .with_repeatable(scripted)
+            .with_ttl_min(TTL_MIN)
+            .with_ttl_max(TTL_MAX)
+            .with_late_after(self.response_timeout + LATE_MARGIN)
+    }
+
+    async fn attempt(self: Arc<Self>, request: AttemptRequest) -> Result<Attempt> {
+        match self.mode {
+            Mode::Auto => self.acquire(&request).await,
+            Mode::Plain => self.set_if_absent(&request).await,
+        }
+    }
+
+    async fn release(self: Arc<Self>, request: ReleaseRequest) -> Result<ReleaseReply> {
+        let key = keys::lock_key(&self.key_prefix, &request.key)?;
+        let token = request.token.to_hex();
+        let rest = if request.rest.is_zero() { 0 } else { whole_millis(request.rest) };
+        let deadline = self.deadline();
+        let connection = self.connection_of(request.lane, deadline).await?;
+        let arguments = |command: &mut Cmd| {
+            command.arg(1).arg(&key).arg(&token[..]).arg(rest);
+        };
+        let answer = connection.run(&connection.scripts().release, arguments, deadline).await;
+        let answer = answer.map_err(Failure::or_unknown)?;
+        Ok(connection.judge(reply::released(&answer)).map_err(Failure::or_unknown)?)
+    }
+
+    async fn renew(self: Arc<Self>, batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
+        let within = batch.iter().map(|lease| lease.within).min().unwrap_or_default();
+        let deadline = Clock::SYSTEM.now() + within.min(self.response_timeout);
+        let key_of = |lease: &RenewRequest| keys::lock_key(&self.key_prefix, &lease.key);
+        let leases: Vec<_> =
+            batch.iter().map(|lease| Ok((key_of(lease)?, lease))).collect::<Result<_>>()?;
+        if leases.is_empty() {
+            return Ok(Vec::new());
+        }
+        let connection = self.keeper.connection(deadline).await?;
+        // They are all written before the first is answered.
+        let parts = leases
+            .chunks(MAX_RENEWALS_A_SCRIPT)
+            .map(|part| self.renew_part(&connection, part, deadline));
+        let parts = futures_util::future::join_all(parts).await;
+        let mut replies = Vec::with_capacity(batch.len());
+        for (part, leases) in parts.into_iter().zip(leases.chunks(MAX_RENEWALS_A_SCRIPT)) {
+            match part {
+                Ok(part) => replies.extend(part),
+                Err(failure) => {
+                    let failed = || RenewReply::Failed(failure.clone().or_unknown().into());
+                    replies.extend(leases.iter().map(|_| failed()));
+                }
+            }
+        }
+        Ok(replies)
+    }
+
+    async fn status(self: Arc<Self>, key: LockKey) -> Result<Option<LockStatus>> {
+        let key = keys::lock_key(&self.key_prefix, &key)?;
+        let deadline = self.deadline();
+        let connection = self.command.connection(deadline).await?;
+        let mut question = Pipeline::new();
+        // The first only asks for the type: a key that is no lock must not be shown as one.
+        question.cmd("STRLEN").arg(&key).cmd("PTTL").arg(&key);
+        let mut left = None;
+        for answer in connection.send_all(&question, deadline).await? {
+            left = Some(answer.map_err(|failure| about(failure, &key))?);
+        }
+        let left = left.ok_or_else(|| Failure::unavailable("the server did not answer"))?;
+        Ok(connection.judge(reply::time_to_live(&left))?.map(LockStatus::new))
+    }
+
+    fn check_key(&self, key: &LockKey) -> Result<()> {
+        keys::lock_key(&self.key_prefix, key).map(drop)
+    }
+
+    async fn ping(self: Arc<Self>) -> Result<()> {
+        let deadline = self.deadline();
+        let connection = self.command.connection(deadline).await?;
+        connection.send(&ping(), deadline).await?;
+        Ok(())
+    }
+
+    async fn close(self: Arc<Self>) {
+        self.command.close();
+        self.keeper.close();
+    }
+}
+
+impl fmt::Debug for RedisBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisBackend")
+            .field("server", &self.address)
+            .field("key_prefix", &self.key_prefix)
+            .field("response_timeout", &self.response_timeout)
+            .field("mode", &self.mode)
+            .finish_non_exhaustive()
+    }
+}
+
+fn granted(number: u64, lease: Option<Duration>, asked: Duration, fence: &str) -> Result<Attempt> {
+    let Some(fencing) = FencingToken::from_grant_number(number) else {
+        let message = format!("the fencing counter {fence} is too large; delete that key");
+        return Err(LockError::new(LockErrorKind::Backend, message));
+    };
+    let grant = Grant::new().with_fencing(fencing);
+    Ok(Attempt::granted(match lease {
+        Some(lease) if lease < asked => grant.with_granted_ttl(lease),
+        _ => grant,
+    }))
+}
+
+/// The same instant by the machine's clock, which is the one that requests on the wire obey.
+fn on_system_clock(clock: Clock, at: Instant) -> Instant {
+    if clock == Clock::SYSTEM {
+        return at;
+    }
+    let now = Clock::SYSTEM.now();
+    now + at.saturating_duration_since(clock.now())
+}
+
+/// Milliseconds, rounded up: nothing is granted for less than was asked.
+fn whole_millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX).max(1)
+}
+
+fn about(failure: Failure, key: &str) -> Failure {
+    if failure.kind == LockErrorKind::Backend {
+        return failure.while_doing(&format!("at the key {key:?}"));
+    }
+    failure
+}
+
+fn no_time() -> Failure {
+    Failure::unavailable("the server did not tell the time").not_applied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leases_are_rounded_up_to_whole_milliseconds() {
+        assert_eq!(whole_millis(Duration::from_micros(1_001)), 2);
+        assert_eq!(whole_millis(Duration::from_millis(10)), 10);
+        assert_eq!(whole_millis(Duration::ZERO), 1);
+    }
+
+    #[test]
+    fn a_counter_beyond_53_bits_is_an_error_that_names_it() {
+        let error = granted(1 << 53, None, TTL_MIN, "dl:f:{1a}").unwrap_err();
+        assert!(error.to_string().contains("dl:f:{1a}"), "{error}");
+    }
+}

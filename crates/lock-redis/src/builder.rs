@@ -1,0 +1,280 @@
+//! How a [`RedisBackend`] is set up.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use lock_core::{LockError, LockErrorKind, Result};
+use redis::aio::MultiplexedConnection;
+use redis::{Client, ConnectionAddr, ProtocolVersion};
+
+use crate::backend::RedisBackend;
+use crate::handshake::{Source, Target};
+use crate::keys::RESERVED_PREFIX;
+use crate::link::Link;
+
+/// Long enough for a busy server and a lost packet, short enough to be waited for.
+const DEFAULT_RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Below, every hiccup of the network would cost a connection; above, a dead one would be believed
+/// in for too long.
+const RESPONSE_TIMEOUTS: (Duration, Duration) =
+    (Duration::from_millis(10), Duration::from_secs(60));
+const DEFAULT_KEY_PREFIX: &str = "lock:";
+const MAX_KEY_PREFIX_BYTES: usize = 1_024;
+
+/// How locks are taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Mode {
+    /// By a script that issues a fencing token and refuses to run late.
+    #[default]
+    Auto,
+    /// By `SET NX PX` alone.
+    ///
+    /// It costs the server a tenth of the work, and loses:
+    /// fencing tokens;
+    /// `min_hold`;
+    /// the repetition of an attempt whose answer was lost;
+    /// and the refusal of a request that was held up on its way, so that a lock whose attempt was
+    /// given up long ago can still be taken by it, and then stands until its ttl has passed.
+    Plain,
+}
+
+/// Builds a [`RedisBackend`]; see [`RedisBackend::builder`].
+///
+/// Its `Debug` output shows no password.
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct RedisBackendBuilder {
+    server: Server,
+    key_prefix: String,
+    response_timeout: Duration,
+    mode: Mode,
+}
+
+enum Server {
+    Missing,
+    Url(String),
+    Client(Client),
+    Connection(MultiplexedConnection),
+}
+
+impl RedisBackendBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            server: Server::Missing,
+            key_prefix: DEFAULT_KEY_PREFIX.to_owned(),
+            response_timeout: DEFAULT_RESPONSE_TIMEOUT,
+            mode: Mode::Auto,
+        }
+    }
+
+    /// The server: `redis[s]://[user[:password]@]host[:port][/database]` or
+    /// `redis+unix:///path/to/socket[?db=database]`.
+    ///
+    /// `rediss` needs the feature `tls`.
+    pub fn url(mut self, url: impl Into<String>) -> Self {
+        self.server = Server::Url(url.into());
+        self
+    }
+
+    /// The server of a client of the `redis` crate, for settings that a URL cannot express.
+    ///
+    /// Connections are made as the client says, but always with the third version of the protocol
+    /// (RESP3).
+    pub fn client(mut self, client: Client) -> Self {
+        self.server = Server::Client(client);
+        self
+    }
+
+    /// A connection that exists already, in place of ones that the backend makes.
+    ///
+    /// What is lost, compared with [`url`](Self::url) or [`client`](Self::client):
+    ///
+    /// - It is never replaced: when it ends, every operation fails.
+    /// - Everything goes over it, renewals included. It is driven by the tokio runtime in which
+    ///   it was made, and leases are not renewed while that runtime is blocked.
+    /// - Its own response timeout holds beside the backend's, 500 ms unless it was set.
+    ///
+    /// A standalone server's commands that block a connection, or `MULTI`, must not be sent on it.
+    pub fn connection(mut self, connection: MultiplexedConnection) -> Self {
+        self.server = Server::Connection(connection);
+        self
+    }
+
+    /// What stands before the lock's key in the server's key; `lock:` unless it is set.
+    ///
+    /// It is kept literally.
+    /// With the empty prefix and with `lock||app||` (for an application that Dapr knows as `app`)
+    /// the locks are those of other libraries that use `SET NX`.
+    pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.key_prefix = prefix.into();
+        self
+    }
+
+    /// How long an operation may take, connecting included: 10 ms to 60 s, 2 s unless it is set.
+    pub fn response_timeout(mut self, timeout: Duration) -> Self {
+        self.response_timeout = timeout;
+        self
+    }
+
+    /// How locks are taken; [`Mode::Auto`] unless it is set.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Makes the backend. Nothing is connected yet: that happens at the first operation.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`](LockErrorKind::InvalidConfig) if no server was named, or the URL or a
+    /// setting is not allowed.
+    pub fn build(self) -> Result<RedisBackend> {
+        self.check()?;
+        let (source, address) = match self.server {
+            Server::Missing => {
+                return Err(invalid("no Redis server was named; call url, client or connection"));
+            }
+            Server::Url(url) => own(&open(&url)?)?,
+            Server::Client(client) => own(&client)?,
+            Server::Connection(connection) => {
+                (Source::Existing(connection), "an existing connection".to_owned())
+            }
+        };
+        let is_shared = matches!(source, Source::Existing(_));
+        let needs_time = self.mode == Mode::Auto;
+        let warned_of_eviction = AtomicBool::new(false);
+        let target = Arc::new(Target { source, needs_time, warned_of_eviction });
+        let command = Link::new(Arc::clone(&target), self.response_timeout);
+        let keeper =
+            if is_shared { command.clone() } else { Link::new(target, self.response_timeout) };
+        Ok(RedisBackend {
+            command,
+            keeper,
+            key_prefix: self.key_prefix.into(),
+            response_timeout: self.response_timeout,
+            mode: self.mode,
+            address,
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        let prefix = &self.key_prefix;
+        if prefix.starts_with(RESERVED_PREFIX) {
+            return Err(invalid("the key prefix begins with `dl:`, which is reserved"));
+        }
+        if prefix.len() > MAX_KEY_PREFIX_BYTES {
+            return Err(invalid(format!(
+                "the key prefix has {} bytes; at most {MAX_KEY_PREFIX_BYTES} are allowed",
+                prefix.len()
+            )));
+        }
+        let (shortest, longest) = RESPONSE_TIMEOUTS;
+        if !(shortest..=longest).contains(&self.response_timeout) {
+            return Err(invalid(format!(
+                "the response timeout is {:?}; {shortest:?} to {longest:?} are allowed",
+                self.response_timeout
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for RedisBackendBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let server = match &self.server {
+            Server::Missing => "missing",
+            Server::Url(_) => "a url",
+            Server::Client(_) => "a client",
+            Server::Connection(_) => "an existing connection",
+        };
+        f.debug_struct("RedisBackendBuilder")
+            .field("server", &server)
+            .field("key_prefix", &self.key_prefix)
+            .field("response_timeout", &self.response_timeout)
+            .field("mode", &self.mode)
+            .finish()
+    }
+}
+
+fn open(url: &str) -> Result<Client> {
+    let is_tls = url.starts_with("rediss:") || url.starts_with("valkeys:");
+    if is_tls && cfg!(not(feature = "tls")) {
+        return Err(invalid("a `rediss` URL needs the feature `tls`; turn it on"));
+    }
+    // The cause is left out of the text: it may quote what stands in the URL.
+    Client::open(url).map_err(|_| {
+        invalid(
+            "the URL is not one of a Redis server; write \
+             redis[s]://[user[:password]@]host[:port][/database] or redis+unix:///path",
+        )
+    })
+}
+
+/// The client as this backend uses it.
+fn own(client: &Client) -> Result<(Source, String)> {
+    let info = client.get_connection_info().clone();
+    let address = info.addr().to_string();
+    install_crypto(info.addr());
+    // Only with RESP3 does redis-rs tell when an idle connection is lost.
+    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+    let client = Client::open(info.set_redis_settings(settings))
+        .map_err(|error| invalid("the client cannot be used").with_source(error))?;
+    Ok((Source::Client(client), address))
+}
+
+/// Chooses the cryptography for TLS if the program has not: rustls panics when it has to guess.
+#[cfg(feature = "tls")]
+fn install_crypto(address: &ConnectionAddr) {
+    if matches!(address, ConnectionAddr::TcpTls { .. }) {
+        // An error says that another choice was made first, and that one stays.
+        rustls::crypto::ring::default_provider().install_default().ok();
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+fn install_crypto(_: &ConnectionAddr) {}
+
+fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> LockError {
+    LockError::new(LockErrorKind::InvalidConfig, message).not_applied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(builder: RedisBackendBuilder) -> String {
+        let error = builder.build().unwrap_err();
+        assert_eq!(error.kind(), LockErrorKind::InvalidConfig);
+        error.to_string()
+    }
+
+    fn builder() -> RedisBackendBuilder {
+        RedisBackendBuilder::new().url("redis://127.0.0.1")
+    }
+
+    #[test]
+    fn settings_that_cannot_work_are_refused_at_once() {
+        assert!(refused(RedisBackendBuilder::new()).contains("no Redis server"));
+        assert!(refused(builder().url("http://x")).contains("redis[s]://"));
+        assert!(refused(builder().key_prefix("dl:")).contains("reserved"));
+        assert!(refused(builder().key_prefix("x".repeat(1_025))).contains("1025 bytes"));
+        assert!(refused(builder().response_timeout(Duration::ZERO)).contains("10ms to 60s"));
+        if cfg!(not(feature = "tls")) {
+            assert!(refused(builder().url("rediss://127.0.0.1")).contains("feature `tls`"));
+        }
+    }
+
+    #[test]
+    fn no_text_shows_the_password() {
+        let builder = builder().url("redis://user:s3cret@127.0.0.1:7/3");
+        assert!(!format!("{builder:?}").contains("s3cret"));
+        let backend = builder.build().unwrap();
+        let text = format!("{backend:?}");
+        assert!(text.contains("127.0.0.1:7") && !text.contains("s3cret"), "{text}");
+        for url in ["redis://:s3cret@h:x", "redis://:s3cret@h/?protocol=s3cret", "s3cret://h"] {
+            assert!(!refused(RedisBackendBuilder::new().url(url)).contains("s3cret"));
+        }
+    }
+}

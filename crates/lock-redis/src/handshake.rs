@@ -1,0 +1,152 @@
+//! Making a connection and finding out whether the server will do.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lock_core::backend::Clock;
+use lock_core::{Instant, LockErrorKind};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, Value};
+
+use crate::connection::{Connection, Signs, Watcher};
+use crate::error::{Failure, too_old};
+use crate::reply::{self, Hello};
+use crate::scripts::{MODERN, PLAIN, Scripts};
+use crate::server_clock::ServerClock;
+
+/// The oldest server whose commands suffice: `GETEX`, and `SET` with both `PX` and `GET`.
+const OLDEST: (u16, u16) = (6, 2);
+/// The first server that knows script flags.
+const FIRST_MODERN: (u16, u16) = (7, 0);
+/// Requests that redis-rs takes in before it makes callers wait.
+const REQUESTS_IN_ADVANCE: usize = 1_024;
+
+/// Where connections come from.
+pub(crate) enum Source {
+    /// They are made as needed.
+    Client(Client),
+    /// There is only this one, and nobody makes another.
+    Existing(MultiplexedConnection),
+}
+
+/// The server, and how it is greeted.
+pub(crate) struct Target {
+    pub(crate) source: Source,
+    /// Whether grants need the server's time.
+    pub(crate) needs_time: bool,
+    pub(crate) warned_of_eviction: AtomicBool,
+}
+
+impl Target {
+    /// Makes a connection and greets the server: two round trips, and one more on Redis 6.2.
+    pub(crate) async fn connect(&self, deadline: Instant) -> Result<Connection, Failure> {
+        let signs = Arc::new(Signs::default());
+        let (channel, is_replaceable) = match &self.source {
+            Source::Existing(channel) => (channel.clone(), false),
+            Source::Client(client) => {
+                // Its own timeouts would need tokio's timers; whoever calls us has a deadline.
+                let config = AsyncConnectionConfig::new()
+                    .set_connection_timeout(None)
+                    .set_response_timeout(None)
+                    .set_pipeline_buffer_size(REQUESTS_IN_ADVANCE)
+                    .set_push_sender(Watcher(Arc::clone(&signs)));
+                let channel = client.get_multiplexed_async_connection_with_config(&config).await;
+                (channel.map_err(at_connect)?, true)
+            }
+        };
+        let greeted = Connection::new(channel.clone(), &MODERN, None, Arc::default(), true);
+        let (scripts, clock) = self.greet(&greeted, deadline).await?;
+        Ok(Connection::new(channel, scripts, clock, signs, is_replaceable))
+    }
+
+    async fn greet(
+        &self,
+        connection: &Connection,
+        deadline: Instant,
+    ) -> Result<(&'static Scripts, Option<ServerClock>), Failure> {
+        let mut greeting = Pipeline::new();
+        greeting.cmd("HELLO").cmd("INFO").arg("memory");
+        for script in MODERN.all() {
+            greeting.add_command(script.load());
+        }
+        greeting.cmd("TIME");
+        let mut answers = connection.send_all(&greeting, deadline).await?;
+        let received = Clock::SYSTEM.now();
+        let time = answers.pop().map_or_else(
+            || Err(Failure::unavailable("no answer")),
+            |time| Ok(ServerClock::new(received, reply::time(&time?)?)),
+        );
+        let mut answers = answers.into_iter();
+        let hello = answers.next().ok_or_else(too_old)?.map_err(unknown_is_too_old)?;
+        let hello = reply::hello(&hello)?;
+        let version = check(&hello)?;
+        if let Some(Ok(memory)) = answers.next() {
+            self.warn_of_eviction(&memory);
+        }
+        let clock = match time {
+            Err(failure) if self.needs_time => return Err(failure),
+            time => time.ok(),
+        };
+        if version >= FIRST_MODERN {
+            return Ok((&MODERN, clock));
+        }
+        // What cannot be loaded now is sent with its text when it is needed.
+        let mut loading = Pipeline::new();
+        for script in PLAIN.all() {
+            loading.add_command(script.load());
+        }
+        connection.send_all(&loading, deadline).await?;
+        Ok((&PLAIN, clock))
+    }
+
+    /// Says once that the server may throw locks away.
+    fn warn_of_eviction(&self, memory: &Value) {
+        let limit = reply::info_field(memory, "maxmemory").unwrap_or("0");
+        let policy = reply::info_field(memory, "maxmemory_policy").unwrap_or("noeviction");
+        if limit == "0" || policy == "noeviction" {
+            return;
+        }
+        if !self.warned_of_eviction.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                maxmemory = limit,
+                policy,
+                "the Redis server evicts keys when its memory is full, and a lock that is evicted \
+                 is given to somebody else; set maxmemory-policy to noeviction"
+            );
+        }
+    }
+}
+
+/// Asks whether the server answers.
+pub(crate) fn ping() -> Cmd {
+    redis::cmd("PING")
+}
+
+fn at_connect(error: redis::RedisError) -> Failure {
+    Failure::from(error).not_applied()
+}
+
+fn check(hello: &Hello) -> Result<(u16, u16), Failure> {
+    let refuse =
+        |message: String| Err(Failure::new(LockErrorKind::InvalidConfig, message).not_applied());
+    match hello.mode.as_str() {
+        "cluster" => {
+            return refuse("the server is a node of a cluster; a single server is needed".into());
+        }
+        "sentinel" => {
+            return refuse("the server is a Sentinel; give the address of its master".into());
+        }
+        _ => {}
+    }
+    match hello.version_numbers() {
+        Some(version) if version >= OLDEST => Ok(version),
+        _ => refuse(format!(
+            "the server is {} {}; Redis 6.2 or later, or Valkey, is needed",
+            hello.server, hello.version
+        )),
+    }
+}
+
+fn unknown_is_too_old(failure: Failure) -> Failure {
+    if failure.message().contains("unknown command") { too_old() } else { failure }
+}

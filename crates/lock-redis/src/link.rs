@@ -1,0 +1,261 @@
+//! A supervised connection: made when it is needed, by one caller for all, replaced when it ends.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use lock_core::backend::Clock;
+use lock_core::{Instant, LockErrorKind};
+use tokio::sync::Notify;
+
+use crate::connection::Connection;
+use crate::error::Failure;
+use crate::handshake::Target;
+
+/// The pauses between attempts to connect that failed grow from the first to the second.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// A cheap handle to a connection that comes and goes.
+#[derive(Clone)]
+pub(crate) struct Link(Arc<Inner>);
+
+struct Inner {
+    target: Arc<Target>,
+    /// How long one attempt to connect may take.
+    connect_timeout: Duration,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+struct State {
+    phase: Phase,
+    /// Attempts that failed, and connections that ended before they served, in a row.
+    failures: u32,
+    /// No attempt begins before.
+    not_before: Instant,
+    last_failure: Option<Failure>,
+    /// How many attempts have failed since the beginning.
+    failed_attempts: u64,
+}
+
+enum Phase {
+    Down,
+    Connecting,
+    Up(Arc<Connection>),
+    Closed,
+}
+
+/// What a caller has to do.
+enum Step {
+    Use(Arc<Connection>),
+    Await,
+    AwaitUntil(Instant),
+}
+
+impl Link {
+    pub(crate) fn new(target: Arc<Target>, connect_timeout: Duration) -> Self {
+        let state = State {
+            phase: Phase::Down,
+            failures: 0,
+            not_before: Instant::from_nanos(0),
+            last_failure: None,
+            failed_attempts: 0,
+        };
+        let state = Mutex::new(state);
+        Self(Arc::new(Inner { target, connect_timeout, state, changed: Notify::new() }))
+    }
+
+    /// The connection, if it is there.
+    pub(crate) fn up(&self) -> Option<Arc<Connection>> {
+        match &self.0.lock().phase {
+            Phase::Up(connection) if connection.is_open() => Some(Arc::clone(connection)),
+            _ => None,
+        }
+    }
+
+    /// The connection, made if it is not there.
+    ///
+    /// A caller sees one attempt fail and no more: whether trying again is worth while is known
+    /// better by those above.
+    /// Nothing was sent when it fails.
+    pub(crate) async fn connection(&self, deadline: Instant) -> Result<Arc<Connection>, Failure> {
+        if let Some(connection) = self.up() {
+            return Ok(connection);
+        }
+        let failed_before = self.0.lock().failed_attempts;
+        loop {
+            let mut changed = std::pin::pin!(self.0.changed.notified());
+            changed.as_mut().enable();
+            let until = match self.step(failed_before)? {
+                Step::Use(connection) => return Ok(connection),
+                Step::Await => deadline,
+                Step::AwaitUntil(at) => at.min(deadline),
+            };
+            select(changed, Clock::SYSTEM.sleep_until(until)).await;
+            if Clock::SYSTEM.now() >= deadline {
+                return Err(self.too_slow());
+            }
+        }
+    }
+
+    /// Ends it for good.
+    pub(crate) fn close(&self) {
+        let closed = std::mem::replace(&mut self.0.lock().phase, Phase::Closed);
+        drop(closed);
+        self.0.changed.notify_waiters();
+    }
+
+    fn step(&self, failed_before: u64) -> Result<Step, Failure> {
+        let mut state = self.0.lock();
+        let now = Clock::SYSTEM.now();
+        match &state.phase {
+            Phase::Closed => {
+                let failure = Failure::new(LockErrorKind::ShutDown, "the Redis backend was closed");
+                return Err(failure.not_applied());
+            }
+            Phase::Connecting => return Ok(Step::Await),
+            Phase::Up(connection) if connection.is_open() => {
+                return Ok(Step::Use(Arc::clone(connection)));
+            }
+            Phase::Up(connection) => {
+                // A server that accepts and then fails must not be asked in a tight loop.
+                let failures = if connection.has_served() { 0 } else { state.failures + 1 };
+                state.down(failures, now);
+            }
+            Phase::Down => {}
+        }
+        if state.failed_attempts != failed_before
+            && let Some(failure) = &state.last_failure
+        {
+            return Err(failure.clone());
+        }
+        if now < state.not_before {
+            return match &state.last_failure {
+                Some(failure) if !failure.is_passing() => Err(failure.clone()),
+                _ => Ok(Step::AwaitUntil(state.not_before)),
+            };
+        }
+        self.start(&mut state)?;
+        Ok(Step::Await)
+    }
+
+    /// Connects in a task, so that a caller who leaves does not stop it for the others.
+    fn start(&self, state: &mut State) -> Result<(), Failure> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| {
+            let message = "the Redis backend connects inside a tokio runtime, and there is none";
+            Failure::new(LockErrorKind::InvalidConfig, message).not_applied()
+        })?;
+        state.phase = Phase::Connecting;
+        let attempt = ConnectAttempt { inner: Some(Arc::clone(&self.0)) };
+        runtime.spawn(attempt.run());
+        Ok(())
+    }
+
+    fn too_slow(&self) -> Failure {
+        let message = match &self.0.lock().last_failure {
+            Some(failure) => {
+                format!(
+                    "no connection to the server in time; the last attempt: {}",
+                    failure.message()
+                )
+            }
+            None => "no connection to the server in time".to_owned(),
+        };
+        Failure::unavailable(message).not_applied()
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn connect(&self) -> Result<Connection, Failure> {
+        let deadline = Clock::SYSTEM.now() + self.connect_timeout;
+        let connecting = std::pin::pin!(self.target.connect(deadline));
+        match select(connecting, Clock::SYSTEM.sleep_until(deadline)).await {
+            Either::Left((result, _)) => result,
+            Either::Right(_) => Err(Failure::unavailable("the server did not answer in time")),
+        }
+    }
+}
+
+impl State {
+    fn down(&mut self, failures: u32, now: Instant) {
+        self.phase = Phase::Down;
+        self.failures = failures;
+        self.not_before = now + pause(failures);
+    }
+}
+
+/// One attempt to connect. If its runtime ends before it does, the next caller tries elsewhere.
+struct ConnectAttempt {
+    inner: Option<Arc<Inner>>,
+}
+
+impl ConnectAttempt {
+    async fn run(mut self) {
+        let Some(inner) = self.inner.clone() else { return };
+        let result = inner.connect().await;
+        self.inner = None;
+        let mut state = inner.lock();
+        if matches!(state.phase, Phase::Closed) {
+            return;
+        }
+        match result {
+            Ok(connection) => {
+                tracing::debug!("connected to Redis");
+                state.phase = Phase::Up(Arc::new(connection));
+            }
+            Err(failure) => {
+                let failure = failure.while_doing("could not connect").not_applied();
+                tracing::debug!(cause = failure.message(), "could not connect to Redis");
+                let failures = state.failures + 1;
+                state.down(failures, Clock::SYSTEM.now());
+                state.last_failure = Some(failure);
+                state.failed_attempts += 1;
+            }
+        }
+        drop(state);
+        inner.changed.notify_waiters();
+    }
+}
+
+impl Drop for ConnectAttempt {
+    fn drop(&mut self) {
+        if let Some(inner) = self.inner.take() {
+            let mut state = inner.lock();
+            if matches!(state.phase, Phase::Connecting) {
+                state.phase = Phase::Down;
+            }
+            drop(state);
+            inner.changed.notify_waiters();
+        }
+    }
+}
+
+/// None after success; then doubling and jittered, so that a fleet does not come back as one.
+fn pause(failures: u32) -> Duration {
+    if failures == 0 {
+        return Duration::ZERO;
+    }
+    let full = (PAUSE.0 * (1 << (failures - 1).min(10))).min(PAUSE.1);
+    full.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_second_and_never_shrink_below_half() {
+        assert_eq!(pause(0), Duration::ZERO);
+        for (failures, full) in [(1, 50), (2, 100), (5, 800), (6, 1_000), (u32::MAX, 1_000)] {
+            let full = Duration::from_millis(full);
+            for _ in 0..100 {
+                let pause = pause(failures);
+                assert!(pause >= full / 2 && pause <= full, "{failures}: {pause:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Reads the server's replies; whatever they hold, nothing panics.
+
+use std::fmt;
+use std::time::Duration;
+
+use lock_core::backend::{ReleaseReply, RenewReply};
+use redis::Value;
+
+/// The reply is not one that the request can have.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Garbage(&'static str);
+
+impl fmt::Display for Garbage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the server's answer is not {}", self.0)
+    }
+}
+
+/// The reply of the acquire script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Acquired {
+    Granted { number: u64, lease: Option<Duration>, server_micros: u64 },
+    Busy { left: Option<Duration>, server_micros: u64 },
+    TooLate { server_micros: u64 },
+}
+
+pub(crate) fn acquired(value: &Value) -> Result<Acquired, Garbage> {
+    let garbage = Garbage("one of the acquire script");
+    let number = |value: i64| u64::try_from(value).map_err(|_| Garbage(garbage.0));
+    let integers = match value {
+        // The usual grant is one number, to save the server the work of a table.
+        Value::Int(now) => {
+            let now = number(*now)?;
+            return Ok(Acquired::Granted { number: now, lease: None, server_micros: now });
+        }
+        Value::Array(parts) if parts.len() <= 4 => parts,
+        _ => return Err(garbage),
+    };
+    let mut parts = [0_i64; 4];
+    for (part, integer) in parts.iter_mut().zip(integers) {
+        let Value::Int(integer) = integer else { return Err(garbage) };
+        *part = *integer;
+    }
+    match (parts, integers.len()) {
+        ([1, grant, lease, now], 4) => Ok(Acquired::Granted {
+            number: number(grant)?,
+            lease: Some(Duration::from_millis(number(lease)?)),
+            server_micros: number(now)?,
+        }),
+        ([0, left, now, _], 3) => {
+            Ok(Acquired::Busy { left: remaining(left), server_micros: number(now)? })
+        }
+        ([-1, now, ..], 2) => Ok(Acquired::TooLate { server_micros: number(now)? }),
+        _ => Err(garbage),
+    }
+}
+
+pub(crate) fn released(value: &Value) -> Result<ReleaseReply, Garbage> {
+    match value {
+        Value::Int(1) => Ok(ReleaseReply::Released),
+        Value::Int(0) => Ok(ReleaseReply::NotHeld),
+        Value::Int(-1) => Ok(ReleaseReply::HeldByOther),
+        _ => Err(Garbage("one of the release script")),
+    }
+}
+
+/// The replies for `count` leases.
+pub(crate) fn renewed(value: &Value, count: usize) -> Result<Vec<RenewReply>, Garbage> {
+    let garbage = || Garbage("one of the renew script");
+    let Value::Array(replies) = value else { return Err(garbage()) };
+    if replies.len() != count {
+        return Err(garbage());
+    }
+    let read = |reply: &Value| match reply {
+        Value::Int(1) => Ok(RenewReply::Renewed),
+        Value::Int(0) => Ok(RenewReply::NotHeld),
+        Value::Int(-1) => Ok(RenewReply::HeldByOther),
+        _ => Err(garbage()),
+    };
+    replies.iter().map(read).collect()
+}
+
+/// The reply of `PTTL`: whether the key is there, and how long it stays, if it has an end.
+pub(crate) fn time_to_live(value: &Value) -> Result<Option<Option<Duration>>, Garbage> {
+    match value {
+        Value::Int(-2) => Ok(None),
+        Value::Int(left @ -1..) => Ok(Some(remaining(*left))),
+        _ => Err(Garbage("one of PTTL")),
+    }
+}
+
+/// The reply of `SET … NX`: whether it was set.
+pub(crate) fn was_set(value: &Value) -> Result<bool, Garbage> {
+    match value {
+        Value::Okay => Ok(true),
+        Value::Nil => Ok(false),
+        _ => Err(Garbage("one of SET NX")),
+    }
+}
+
+/// The reply of `TIME`, in µs.
+pub(crate) fn time(value: &Value) -> Result<u64, Garbage> {
+    let part = |value: &Value| text(value)?.parse::<u64>().ok();
+    let micros = match value {
+        Value::Array(parts) => match parts.as_slice() {
+            [seconds, micros] => part(seconds).zip(part(micros)),
+            _ => None,
+        },
+        _ => None,
+    };
+    micros
+        .and_then(|(seconds, micros)| seconds.checked_mul(1_000_000)?.checked_add(micros))
+        .ok_or(Garbage("one of TIME"))
+}
+
+/// What the server says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Hello {
+    pub(crate) server: String,
+    pub(crate) version: String,
+    pub(crate) mode: String,
+}
+
+impl Hello {
+    /// The first two numbers of the version.
+    pub(crate) fn version_numbers(&self) -> Option<(u16, u16)> {
+        let mut numbers = self.version.split('.').map(str::parse);
+        Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+    }
+}
+
+pub(crate) fn hello(value: &Value) -> Result<Hello, Garbage> {
+    let mut hello = Hello::default();
+    let mut take = |name: &Value, value: &Value| {
+        let field = match text(name) {
+            Some("server") => &mut hello.server,
+            Some("version") => &mut hello.version,
+            Some("mode") => &mut hello.mode,
+            _ => return,
+        };
+        *field = text(value).unwrap_or_default().to_owned();
+    };
+    match value {
+        Value::Map(entries) => entries.iter().for_each(|(name, value)| take(name, value)),
+        Value::Array(flat) => flat.chunks_exact(2).for_each(|pair| take(&pair[0], &pair[1])),
+        _ => return Err(Garbage("one of HELLO")),
+    }
+    Ok(hello)
+}
+
+/// A field of the reply of `INFO`.
+pub(crate) fn info_field<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
+    text(value)?.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+}
+
+fn text(value: &Value) -> Option<&str> {
+    match value {
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
+        Value::SimpleString(text) | Value::VerbatimString { text, .. } => Some(text),
+        _ => None,
+    }
+}
+
+/// What `PTTL` says of a key that is there; `None` if it has no end.
+fn remaining(pttl: i64) -> Option<Duration> {
+    // It can be 0 while the key still shows; asking again at once would be a busy loop.
+    u64::try_from(pttl).ok().map(|millis| Duration::from_millis(millis.max(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ints(parts: &[i64]) -> Value {
+        Value::Array(parts.iter().map(|&part| Value::Int(part)).collect())
+    }
+
+    fn bulk(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn the_usual_grant_is_one_number_and_others_say_more() {
+        let plain = acquired(&Value::Int(7));
+        assert_eq!(plain, Ok(Acquired::Granted { number: 7, lease: None, server_micros: 7 }));
+        let lease = Some(Duration::from_millis(500));
+        let again = acquired(&ints(&[1, 9, 500, 8]));
+        assert_eq!(again, Ok(Acquired::Granted { number: 9, lease, server_micros: 8 }));
+        assert_eq!(acquired(&ints(&[-1, 8])), Ok(Acquired::TooLate { server_micros: 8 }));
+    }
+
+    #[test]
+    fn a_holder_without_expiry_gives_no_time_and_one_about_to_expire_gives_a_millisecond() {
+        let busy = |left| acquired(&ints(&[0, left, 8]));
+        assert_eq!(busy(-1), Ok(Acquired::Busy { left: None, server_micros: 8 }));
+        let left = Some(Duration::from_millis(1));
+        assert_eq!(busy(0), Ok(Acquired::Busy { left, server_micros: 8 }));
+    }
+
+    #[test]
+    fn hello_is_read_from_both_protocols() {
+        let parts = [bulk("server"), bulk("redis"), bulk("version"), bulk("7.0.15")];
+        let flat = Value::Array([&parts[..], &[bulk("modules"), Value::Array(vec![])]].concat());
+        let read = hello(&flat).unwrap();
+        assert_eq!((read.server.as_str(), read.version_numbers()), ("redis", Some((7, 0))));
+        let [server, redis, version, number] = parts;
+        let map = Value::Map(vec![(server, redis), (version, number)]);
+        assert_eq!(hello(&map), Ok(read));
+    }
+
+    #[test]
+    fn a_field_of_info_is_found_by_its_whole_name() {
+        let info = bulk("# Memory\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n");
+        assert_eq!(info_field(&info, "maxmemory"), Some("0"));
+        assert_eq!(info_field(&info, "maxmemory_policy"), Some("noeviction"));
+        assert_eq!(info_field(&info, "max"), None);
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Nil),
+            Just(Value::Okay),
+            any::<i64>().prop_map(Value::Int),
+            (-3..3_i64).prop_map(Value::Int),
+            any::<Vec<u8>>().prop_map(Value::BulkString),
+            "[0-9.:a-z]{0,9}".prop_map(Value::SimpleString),
+            any::<f64>().prop_map(Value::Double),
+            any::<bool>().prop_map(Value::Boolean),
+        ];
+        leaf.prop_recursive(3, 24, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::Array),
+                prop::collection::vec((inner.clone(), inner), 0..3).prop_map(Value::Map),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_reply_makes_reading_panic(value in any_value(), count in 0..6_usize) {
+            drop(acquired(&value));
+            drop(released(&value));
+            drop(renewed(&value, count));
+            drop(time_to_live(&value));
+            drop(was_set(&value));
+            drop(time(&value));
+            drop(hello(&value).map(|hello| hello.version_numbers()));
+            info_field(&value, "maxmemory");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The Lua scripts that run on the server, in the dialect of its version.
+//!
+//! From Redis 7.0 on a script says in its first line what it may do: release and renewal are
+//! allowed on a server that is out of memory, and no script may touch keys of two cluster slots.
+//! Redis 6.2 takes that line for a syntax error.
+
+use std::sync::LazyLock;
+
+use redis::Cmd;
+
+/// A script and its name on the server.
+pub(crate) struct Script {
+    text: &'static str,
+    sha1: String,
+}
+
+/// The scripts in one dialect.
+pub(crate) struct Scripts {
+    pub(crate) acquire: Script,
+    pub(crate) release: Script,
+    pub(crate) renew: Script,
+}
+
+/// For Redis 7.0 and later, and for Valkey.
+pub(crate) static MODERN: LazyLock<Scripts> = LazyLock::new(|| Scripts {
+    acquire: Script::new(concat!("#!lua\n", include_str!("scripts/acquire.lua"))),
+    release: Script::new(concat!("#!lua flags=allow-oom\n", include_str!("scripts/release.lua"))),
+    renew: Script::new(concat!("#!lua flags=allow-oom\n", include_str!("scripts/renew.lua"))),
+});
+
+/// For Redis 6.2.
+///
+/// There a script whose first write is harmless passes on a server that is out of memory, which
+/// release and renewal use: their `GETEX` counts as a write.
+pub(crate) static PLAIN: LazyLock<Scripts> = LazyLock::new(|| Scripts {
+    acquire: Script::new(include_str!("scripts/acquire.lua")),
+    release: Script::new(include_str!("scripts/release.lua")),
+    renew: Script::new(include_str!("scripts/renew.lua")),
+});
+
+impl Scripts {
+    pub(crate) fn all(&self) -> [&Script; 3] {
+        [&self.acquire, &self.release, &self.renew]
+    }
+}
+
+impl Script {
+    fn new(text: &'static str) -> Self {
+        Self { text, sha1: redis::Script::new(text).get_hash().to_owned() }
+    }
+
+    /// The command that runs the script by its name; keys and arguments are to follow.
+    pub(crate) fn by_name(&self) -> Cmd {
+        let mut command = Cmd::with_capacity(8, 256);
+        command.arg("EVALSHA").arg(self.sha1.as_str());
+        command
+    }
+
+    /// The command that runs the script by its text, which the server then remembers.
+    pub(crate) fn by_text(&self) -> Cmd {
+        let mut command = Cmd::new();
+        command.arg("EVAL").arg(self.text);
+        command
+    }
+
+    /// The command that makes the server remember the script.
+    pub(crate) fn load(&self) -> Cmd {
+        let mut command = Cmd::new();
+        command.arg("SCRIPT").arg("LOAD").arg(self.text);
+        command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dialects_differ_by_their_first_line_only() {
+        for (modern, plain) in MODERN.all().into_iter().zip(PLAIN.all()) {
+            let (first, rest) = modern.text.split_once('\n').unwrap();
+            assert!(first.starts_with("#!lua"));
+            assert_eq!(rest, plain.text);
+            assert_ne!(modern.sha1, plain.sha1);
+        }
+    }
+
+    #[test]
+    fn scripts_hold_no_tables_with_holes_nor_numbers_that_become_strings() {
+        // A number of this size that is joined to a string loses digits (`1.7954e+15`).
+        for script in PLAIN.all() {
+            for line in script.text.lines().filter(|line| line.contains("..")) {
+                assert!(line.contains("'min:' .. "), "{line}");
+            }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What the tests against real servers share.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lock_core::backend::{
+    Attempt, AttemptRequest, Clock, LockBackend, LockKey, OwnerToken, ReleaseReply, ReleaseRequest,
+    RenewReply, RenewRequest,
+};
+use lock_core::{FencingToken, LockName, Result};
+use lock_redis::{RedisBackend, RedisBackendBuilder};
+use lock_testkit::proxy::Proxy;
+use lock_testkit::server::{RedisServer, ServerKind};
+
+pub const MINUTE: Duration = Duration::from_secs(60);
+/// Far above what anything here takes, and still an end.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+/// Makes one test a server version of each function, in a module named after the version.
+#[macro_export]
+macro_rules! on_every_server {
+    ($($test:ident),+ $(,)?) => {
+        on_every_server!(@ redis_6_2 REDIS_6_2 $($test)+);
+        on_every_server!(@ redis_7_0 REDIS_7_0 $($test)+);
+        on_every_server!(@ redis_8_2 REDIS_8_2 $($test)+);
+        on_every_server!(@ valkey_9_1 VALKEY_9_1 $($test)+);
+    };
+    (@ $module:ident $kind:ident $($test:ident)+) => {
+        mod $module {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$test(&lock_testkit::server::ServerKind::$kind).await;
+                }
+            )+
+        }
+    };
+}
+
+/// A server, a proxy before it, and a connection around the proxy.
+pub struct Store {
+    pub server: RedisServer,
+    pub proxy: Proxy,
+    pub admin: redis::Connection,
+}
+
+impl Store {
+    pub fn start(kind: &ServerKind) -> Self {
+        Self::start_with(kind, &[])
+    }
+
+    pub fn start_with(kind: &ServerKind, arguments: &[&str]) -> Self {
+        let server = RedisServer::start_with(kind, arguments).unwrap();
+        let admin = admin_of(&server);
+        let proxy = Proxy::start(server.address()).unwrap();
+        Self { server, proxy, admin }
+    }
+
+    /// A backend that is connected directly.
+    pub fn backend(&self) -> Arc<RedisBackend> {
+        build(RedisBackend::builder().url(self.server.url()))
+    }
+
+    /// A backend behind the proxy, which waits at most this long.
+    pub fn backend_behind_proxy(&self, response_timeout: Duration) -> Arc<RedisBackend> {
+        let url = self.proxy.url();
+        build(RedisBackend::builder().url(url).response_timeout(response_timeout))
+    }
+
+    /// Runs a command of these words.
+    pub fn run<T: redis::FromRedisValue>(&mut self, words: &[&str]) -> T {
+        self.try_run(words).unwrap()
+    }
+
+    pub fn try_run<T: redis::FromRedisValue>(&mut self, words: &[&str]) -> redis::RedisResult<T> {
+        let mut command = redis::Cmd::new();
+        for word in words {
+            command.arg(*word);
+        }
+        command.query(&mut self.admin)
+    }
+
+    /// Every key but the fencing counters.
+    pub fn keys(&mut self) -> Vec<String> {
+        let mut keys: Vec<String> = self.run(&["KEYS", "*"]);
+        keys.retain(|key| !key.starts_with("dl:f:"));
+        keys
+    }
+
+    /// How often a command has run, scripts' own commands included.
+    pub fn calls_of(&mut self, command: &str) -> u64 {
+        let info: String = self.run(&["INFO", "commandstats"]);
+        let line = info.lines().find_map(|line| {
+            line.strip_prefix("cmdstat_")?.strip_prefix(command)?.strip_prefix(":calls=")
+        });
+        line.and_then(|line| line.split(',').next()?.parse().ok()).unwrap_or(0)
+    }
+}
+
+pub fn admin_of(server: &RedisServer) -> redis::Connection {
+    redis::Client::open(server.url()).unwrap().get_connection().unwrap()
+}
+
+pub fn build(builder: RedisBackendBuilder) -> Arc<RedisBackend> {
+    Arc::new(builder.build().unwrap())
+}
+
+pub fn key(name: &str) -> LockKey {
+    LockKey::new("", &LockName::from(name)).unwrap()
+}
+
+pub fn token() -> OwnerToken {
+    OwnerToken::random().unwrap()
+}
+
+pub async fn attempt(
+    backend: &Arc<RedisBackend>,
+    name: &str,
+    token: OwnerToken,
+    ttl: Duration,
+) -> Result<Attempt> {
+    let request = AttemptRequest::new(key(name), token, ttl, Clock::SYSTEM);
+    Arc::clone(backend).attempt(request).await
+}
+
+/// Takes a lock that is free.
+pub async fn take(
+    backend: &Arc<RedisBackend>,
+    name: &str,
+    ttl: Duration,
+) -> (OwnerToken, FencingToken) {
+    let token = token();
+    (token, fencing(attempt(backend, name, token, ttl).await.unwrap()))
+}
+
+/// The fencing token of a grant.
+pub fn fencing(attempt: Attempt) -> FencingToken {
+    match attempt {
+        Attempt::Granted(grant) => grant.fencing.unwrap(),
+        other => panic!("not granted: {other:?}"),
+    }
+}
+
+pub fn is_held(attempt: &Attempt) -> bool {
+    matches!(attempt, Attempt::Held { .. })
+}
+
+pub async fn release(
+    backend: &Arc<RedisBackend>,
+    name: &str,
+    token: OwnerToken,
+) -> Result<ReleaseReply> {
+    release_with(backend, ReleaseRequest::new(key(name), token, Clock::SYSTEM)).await
+}
+
+pub async fn release_with(
+    backend: &Arc<RedisBackend>,
+    request: ReleaseRequest,
+) -> Result<ReleaseReply> {
+    Arc::clone(backend).release(request).await
+}
+
+pub async fn renew(
+    backend: &Arc<RedisBackend>,
+    name: &str,
+    token: OwnerToken,
+    ttl: Duration,
+) -> Result<RenewReply> {
+    let request = RenewRequest::new(key(name), token, ttl, Clock::SYSTEM).with_within(LIMIT);
+    let mut replies = Arc::clone(backend).renew(vec![request]).await?;
+    match replies.pop().unwrap() {
+        RenewReply::Failed(error) => Err(error),
+        reply => Ok(reply),
+    }
+}
+
+/// Whether something takes less than the limit, which is far from what it takes.
+pub async fn soon<T>(limit: Duration, what: impl Future<Output = T>) -> T {
+    let begin = std::time::Instant::now();
+    let output = what.await;
+    assert!(begin.elapsed() < limit, "it took {:?}", begin.elapsed());
+    output
+}

@@ -1,0 +1,221 @@
+//! What happens when the network, the server or a runtime fails under the backend.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests may panic as tests may")]
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::*;
+use lock_core::LockErrorKind;
+use lock_core::backend::{Clock, Lane, LockBackend, ReleaseReply, ReleaseRequest, RenewReply};
+use lock_redis::RedisBackend;
+use lock_testkit::proxy::{Admission, Cut, Direction, Fault, Scope};
+use lock_testkit::server::ServerKind;
+
+/// Short enough to wait for, and long enough for a server on a busy machine.
+const TIMEOUT: Duration = Duration::from_millis(500);
+
+on_every_server! {
+    a_half_open_connection_is_replaced_after_one_timeout,
+    the_lost_answer_of_a_grant_is_found_by_asking_again,
+    the_lost_answer_of_a_release_is_unknown,
+    a_lost_idle_connection_is_replaced_before_anything_is_sent,
+    a_server_that_comes_later_is_found,
+    a_frozen_server_costs_no_more_than_the_response_timeout,
+    garbage_is_an_error_and_not_the_end,
+    a_caller_who_leaves_does_not_stop_the_connecting_of_others,
+    a_connection_outlives_the_runtime_that_made_it_by_being_made_anew,
+    a_release_goes_over_the_keepers_connection_while_the_other_is_down,
+    an_existing_connection_is_used_to_its_end_and_not_replaced,
+    a_closed_backend_says_so,
+}
+
+/// R20, F3.
+async fn a_half_open_connection_is_replaced_after_one_timeout(kind: &ServerKind) {
+    let store = Store::start(kind);
+    let backend = store.backend_behind_proxy(TIMEOUT);
+    let (owner, _) = take(&backend, "x", MINUTE).await;
+    store.proxy.set_both(Scope::Existing, Fault::Swallow);
+    let error = soon(TIMEOUT * 10, attempt(&backend, "y", token(), MINUTE)).await.unwrap_err();
+    assert_eq!(error.kind(), LockErrorKind::Unavailable);
+    assert!(!error.is_not_applied() && error.is_retryable(), "{error}");
+    take(&backend, "y", MINUTE).await;
+    assert_eq!(release(&backend, "x", owner).await.unwrap(), ReleaseReply::Released);
+}
+
+/// F6: the core asks again with the same token.
+async fn the_lost_answer_of_a_grant_is_found_by_asking_again(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let backend = store.backend_behind_proxy(TIMEOUT);
+    Arc::clone(&backend).ping().await.unwrap();
+    store.proxy.arm(Cut::after_bytes(Direction::ToClient, 0));
+    let token = token();
+    let error = attempt(&backend, "x", token, MINUTE).await.unwrap_err();
+    assert!(!error.is_not_applied(), "{error}");
+    assert_eq!(store.run::<String>(&["GET", "lock:x"]), token.to_string());
+    fencing(attempt(&backend, "x", token, MINUTE).await.unwrap());
+    assert_eq!(release(&backend, "x", token).await.unwrap(), ReleaseReply::Released);
+}
+
+/// F7: the second answer is no news of the first release.
+async fn the_lost_answer_of_a_release_is_unknown(kind: &ServerKind) {
+    let store = Store::start(kind);
+    let backend = store.backend_behind_proxy(TIMEOUT);
+    let (owner, _) = take(&backend, "x", MINUTE).await;
+    store.proxy.arm(Cut::after_bytes(Direction::ToClient, 0));
+    let error = release(&backend, "x", owner).await.unwrap_err();
+    assert_eq!(error.kind(), LockErrorKind::Unknown);
+    assert_eq!(release(&backend, "x", owner).await.unwrap(), ReleaseReply::NotHeld);
+}
+
+async fn a_lost_idle_connection_is_replaced_before_anything_is_sent(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let backend = store.backend();
+    for _ in 0..5 {
+        Arc::clone(&backend).ping().await.unwrap();
+        assert_eq!(store.run::<String>(&["CLIENT", "LIST"]).lines().count(), 2);
+        store.run::<()>(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        // The end of the connection is on its way; whoever comes first may still meet it.
+        while let Err(error) = Arc::clone(&backend).ping().await {
+            assert_eq!(error.kind(), LockErrorKind::Unavailable, "{error}");
+        }
+    }
+}
+
+/// F27.
+async fn a_server_that_comes_later_is_found(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let backend = store.backend();
+    store.server.kill();
+    for _ in 0..3 {
+        let error = soon(LIMIT, attempt(&backend, "x", token(), MINUTE)).await.unwrap_err();
+        assert_eq!(error.kind(), LockErrorKind::Unavailable);
+        assert!(error.is_not_applied(), "{error}");
+        assert!(error.to_string().contains("refused"), "{error}");
+    }
+    store.server.restart().unwrap();
+    let (owner, _) = take(&backend, "x", MINUTE).await;
+    // And again, with a connection that was up.
+    store.server.restart().unwrap();
+    let reply = loop {
+        match release(&backend, "x", owner).await {
+            Ok(reply) => break reply,
+            Err(error) => assert!(error.is_retryable(), "{error}"),
+        }
+    };
+    assert_eq!(reply, ReleaseReply::NotHeld);
+}
+
+/// F2.
+async fn a_frozen_server_costs_no_more_than_the_response_timeout(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let backend = store.backend_behind_proxy(TIMEOUT);
+    let (owner, _) = take(&backend, "x", MINUTE).await;
+    store.server.freeze().unwrap();
+    let limit = TIMEOUT * 10;
+    let error = soon(limit, attempt(&backend, "y", token(), MINUTE)).await.unwrap_err();
+    assert!(!error.is_not_applied(), "{error}");
+    // The next connection is accepted by the kernel and greeted by nobody.
+    let error = soon(limit, attempt(&backend, "y", token(), MINUTE)).await.unwrap_err();
+    assert!(error.is_not_applied(), "{error}");
+    let error = soon(limit, renew(&backend, "x", owner, MINUTE)).await.unwrap_err();
+    assert!(error.is_retryable(), "{error}");
+    store.server.thaw().unwrap();
+    while renew(&backend, "x", owner, MINUTE).await.is_err() {}
+    assert_eq!(release(&backend, "x", owner).await.unwrap(), ReleaseReply::Released);
+    // The first attempt ran when the server woke up, and was refused.
+    assert_eq!(store.keys(), Vec::<String>::new());
+}
+
+/// F28.
+async fn garbage_is_an_error_and_not_the_end(kind: &ServerKind) {
+    let store = Store::start(kind);
+    let backend = store.backend_behind_proxy(TIMEOUT);
+    for one_in in [1, 2, 3, 5, 7, 11, 50, 1_000] {
+        take(&backend, &format!("before {one_in}"), MINUTE).await;
+        store.proxy.set(Direction::ToClient, Scope::All, Fault::Corrupt { one_in });
+        for _ in 0..3 {
+            let limit = TIMEOUT * 10;
+            drop(soon(limit, attempt(&backend, "x", token(), MINUTE)).await);
+            drop(soon(limit, release(&backend, "x", token())).await);
+            drop(soon(limit, renew(&backend, "x", token(), MINUTE)).await);
+            drop(soon(limit, Arc::clone(&backend).status(key("x"))).await);
+        }
+        store.proxy.heal();
+        // What was corrupted is still on its way through connections that look well.
+        while Arc::clone(&backend).status(key("x")).await.is_err() {}
+        while renew(&backend, "x", token(), MINUTE).await.is_err() {}
+    }
+}
+
+async fn a_caller_who_leaves_does_not_stop_the_connecting_of_others(kind: &ServerKind) {
+    let store = Store::start(kind);
+    let backend = store.backend_behind_proxy(LIMIT);
+    store.proxy.set(Direction::ToServer, Scope::All, Fault::Hold);
+    let pings = [0, 1].map(|_| tokio::spawn(Arc::clone(&backend).ping()));
+    store.proxy.until(LIMIT, |stats| stats.to_server.held() > 0).await.unwrap();
+    let [leaving, staying] = pings;
+    leaving.abort();
+    assert!(leaving.await.unwrap_err().is_cancelled());
+    store.proxy.heal();
+    staying.await.unwrap().unwrap();
+    assert_eq!(store.proxy.stats().accepted, 1);
+}
+
+async fn a_connection_outlives_the_runtime_that_made_it_by_being_made_anew(kind: &ServerKind) {
+    let store = Store::start(kind);
+    let backend = store.backend();
+    for round in 0..3 {
+        let backend = Arc::clone(&backend);
+        let elsewhere = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(take(&backend, &format!("{round}"), MINUTE))
+        };
+        tokio::task::spawn_blocking(elsewhere).await.unwrap();
+    }
+    take(&backend, "here", MINUTE).await;
+}
+
+async fn a_release_goes_over_the_keepers_connection_while_the_other_is_down(kind: &ServerKind) {
+    let store = Store::start(kind);
+    let backend = store.backend_behind_proxy(LIMIT);
+    let (owner, _) = take(&backend, "x", MINUTE).await;
+    // The second connection is the keeper's.
+    renew(&backend, "x", owner, MINUTE).await.unwrap();
+    assert_eq!(store.proxy.stats().accepted, 2);
+    store.proxy.admit(Admission::Reset);
+    store.proxy.arm(Cut::after_bytes(Direction::ToServer, 0));
+    attempt(&backend, "y", token(), MINUTE).await.unwrap_err();
+    assert_eq!(release(&backend, "x", owner).await.unwrap(), ReleaseReply::Released);
+    let request = ReleaseRequest::new(key("x"), owner, Clock::SYSTEM).with_lane(Lane::Keeper);
+    assert_eq!(release_with(&backend, request).await.unwrap(), ReleaseReply::NotHeld);
+}
+
+/// R26.
+async fn an_existing_connection_is_used_to_its_end_and_not_replaced(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let client = redis::Client::open(store.server.url()).unwrap();
+    let connection = client.get_multiplexed_async_connection().await.unwrap();
+    let backend = build(RedisBackend::builder().connection(connection));
+    let (owner, _) = take(&backend, "x", MINUTE).await;
+    assert!(matches!(renew(&backend, "x", owner, MINUTE).await.unwrap(), RenewReply::Renewed));
+    assert_eq!(store.run::<String>(&["CLIENT", "LIST"]).lines().count(), 2);
+    assert_eq!(release(&backend, "x", owner).await.unwrap(), ReleaseReply::Released);
+    store.run::<()>(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    for _ in 0..3 {
+        attempt(&backend, "x", token(), MINUTE).await.unwrap_err();
+    }
+    assert_eq!(store.run::<String>(&["CLIENT", "LIST"]).lines().count(), 1);
+}
+
+async fn a_closed_backend_says_so(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let backend = store.backend();
+    Arc::clone(&backend).ping().await.unwrap();
+    Arc::clone(&backend).close().await;
+    let error = attempt(&backend, "x", token(), MINUTE).await.unwrap_err();
+    assert_eq!(error.kind(), LockErrorKind::ShutDown);
+    while store.run::<String>(&["CLIENT", "LIST"]).lines().count() > 1 {}
+}
