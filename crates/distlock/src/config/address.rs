@@ -19,6 +19,9 @@ const SCHEMES: [(&str, &str, bool); 4] = [
     ("redis+unix", "redis", cfg!(feature = "redis")),
 ];
 
+const ESCAPES: &str =
+    "in a user name or a password write `/` as %2F, `?` as %3F, `#` as %23 and `@` as %40";
+
 /// Where the store is, and what the query says about it.
 pub(super) struct Address {
     pub(super) store: Store,
@@ -51,7 +54,7 @@ impl Address {
         let store = match url.scheme() {
             #[cfg(feature = "redis")]
             "redis" | "rediss" | "redis+unix" => {
-                Store::Redis { url: super::redis_url::check(&url, rest)? }
+                Store::Redis { url: super::redis_url::check(&url, &rest)? }
             }
             _ => memory(&url, &rest)?,
         };
@@ -108,14 +111,13 @@ fn read(text: &str) -> Result<Url, LockError> {
     }
     let url = Url::parse(text).map_err(|error| match error {
         url::ParseError::RelativeUrlWithoutBase => without_scheme(),
+        // A slash, a question mark or a hash ends the host, also one of a password.
+        error if text.contains('@') => invalid(format!("the URL is malformed: {error}; {ESCAPES}")),
         error => invalid(format!("the URL is malformed: {error}")),
     })?;
     let behind_host = [Some(url.path()), url.query(), url.fragment()];
     if behind_host.into_iter().flatten().any(|part| part.contains('@')) {
-        return Err(invalid(
-            "the URL has an `@` behind its host; in a user name or a password write `/` as %2F, \
-             `?` as %3F, `#` as %23 and `@` as %40",
-        ));
+        return Err(invalid(format!("the URL has an `@` behind its host; {ESCAPES}")));
     }
     if url.fragment().is_some() {
         return Err(invalid(

@@ -13,12 +13,12 @@ const SOCKET_WORDS: [&str; 3] = ["db", "user", "pass"];
 /// The URL as the backend takes it, with nothing in the query that is ours.
 ///
 /// `rest` is what the query holds beside the words of every URL.
-pub(super) fn check(url: &Url, rest: Vec<(String, String)>) -> Result<Url, LockError> {
+pub(super) fn check(url: &Url, rest: &[(String, String)]) -> Result<Url, LockError> {
     let mut clean = url.clone();
     clean.set_query(None);
     if url.scheme() == "redis+unix" {
         check_socket(url)?;
-        clean.set_query(socket_query(&rest)?.as_deref());
+        clean.set_query(socket_query(rest)?.as_deref());
         return Ok(clean);
     }
     if let Some((name, _)) = rest.first() {
