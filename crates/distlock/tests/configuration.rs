@@ -195,6 +195,14 @@ mod redis {
         }
     }
 
+    #[cfg(feature = "tls")]
+    #[tokio::test]
+    async fn tls_urls_are_accepted_where_the_feature_is_on() {
+        for url in ["rediss://localhost", "rediss://user:a%40b@[::1]:6380/2?ttl=1s"] {
+            LockConfig::from_url(url).unwrap().lazy(true).connect().await.unwrap();
+        }
+    }
+
     #[test]
     fn texts_show_the_store_and_neither_user_nor_password_nor_query() {
         for (url, shown) in [
