@@ -286,3 +286,46 @@ fn redis_backend(url: &url::Url, settings: &Settings) -> Result<lock_redis::Redi
     }
     builder.build().map_err(|error| error.with_operation("connect"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        Environment::read(variables.iter().map(|(name, value)| (name.into(), value.into())))
+            .unwrap()
+    }
+
+    #[test]
+    fn the_environment_counts_more_than_what_was_said_before_and_less_than_what_is_said_after() {
+        let hour = Duration::from_secs(3_600);
+        let before = LockConfig::from_url("memory:a?ttl=1s").unwrap().namespace("a").lazy(true);
+        let variables =
+            [("DISTLOCK_URL", "memory:b?ttl=2s&namespace=c"), ("DISTLOCK_NAMESPACE", "b")];
+        let config = before.with_variables(environment(&variables)).unwrap().ttl(hour);
+        assert_eq!(config.to_string(), "memory:b");
+        let expected = Settings {
+            namespace: Some("b".to_owned()),
+            ttl: Some(hour),
+            lazy: Some(true),
+            ..Settings::default()
+        };
+        assert_eq!(config.settings, expected);
+        let unchanged = config.clone().with_variables(environment(&[])).unwrap();
+        assert_eq!(unchanged.to_string(), "memory:b");
+        assert_eq!(unchanged.settings, expected);
+    }
+
+    #[test]
+    fn the_environment_alone_must_name_a_store_that_can_be() {
+        let read = |variables| LockConfig::from_variables(environment(variables));
+        assert_eq!(read(&[("DISTLOCK_URL", "memory:")]).unwrap().to_string(), "memory:");
+        for (variables, cause) in [
+            (&[("DISTLOCK_TTL", "1s")][..], "DISTLOCK_URL is not set"),
+            (&[("DISTLOCK_URL", "")], "the URL is empty"),
+        ] {
+            let error = read(variables).unwrap_err().to_string();
+            assert!(error.contains(cause), "{error}");
+        }
+    }
+}
