@@ -428,6 +428,21 @@ mod tests {
     }
 
     #[test]
+    fn a_renewal_without_an_answer_keeps_the_release_going_for_its_lease() {
+        for (answered, gone_at) in [(true, 14_103), (false, 24_103)] {
+            let mut attempt = asked(0);
+            attempt.step_answered(at(1), GRANTED);
+            attempt.renewal_sent(at(1), TTL);
+            if answered {
+                attempt.renewed(at(1), TTL);
+            }
+            attempt.leave(at(2));
+            assert_eq!(attempt.next(at(gone_at - 1)), Next::SendRelease);
+            assert_eq!(attempt.next(at(gone_at)), Next::Done);
+        }
+    }
+
+    #[test]
     fn after_an_unanswered_release_only_released_is_believed() {
         for (reply, outcome) in [
             (ReleaseReply::Released, ReleaseOutcome::Unknown),

@@ -1,7 +1,6 @@
 //! Carries out what the state machine of a store attempt says: sends its steps and releases, and
 //! sees to it that a started exchange is always finished by somebody.
 
-use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,6 +17,7 @@ use crate::backend::{
 use crate::clock::Instant;
 use crate::error::{LockError, LockErrorKind, Result};
 use crate::name::LockKey;
+use crate::panics;
 use crate::service::ServiceInner;
 use crate::status::ReleaseOutcome;
 
@@ -290,7 +290,7 @@ impl Home {
             };
             future.as_mut().poll(cx)
         }));
-        polled.unwrap_or_else(|panic| Poll::Ready(Err(panicked(panic.as_ref()))))
+        polled.unwrap_or_else(|panic| Poll::Ready(Err(panics::error(&*panic))))
     }
 }
 
@@ -307,13 +307,4 @@ fn asked(verdict: Verdict, grant: Grant) -> Asked {
         Verdict::Hold { valid_until } => Asked::Granted { grant, valid_until },
         _ => Asked::TooLate,
     }
-}
-
-fn panicked(panic: &(dyn Any + Send)) -> LockError {
-    let text = panic
-        .downcast_ref::<&str>()
-        .map(ToString::to_string)
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_default();
-    LockError::new(LockErrorKind::Backend, format!("the backend panicked: {text}"))
 }

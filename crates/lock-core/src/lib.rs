@@ -22,6 +22,7 @@ mod manual;
 pub mod memory;
 mod name;
 mod options;
+mod panics;
 mod renewal;
 mod service;
 mod shutdown;

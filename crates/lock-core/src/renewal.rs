@@ -9,6 +9,7 @@ use crate::backend::{Clock, LockBackend, RenewReply, RenewRequest};
 use crate::clock::Instant;
 use crate::error::{LossReason, Result};
 use crate::lease::{Duty, LeaseInner};
+use crate::panics;
 
 /// So many leases are renewed by one call of the backend.
 const BATCH: usize = 5_000;
@@ -55,7 +56,7 @@ pub(crate) fn batches(
 async fn renew(batch: Vec<Renewal>, backend: Arc<dyn LockBackend>, clock: Clock) {
     let sent = clock.now();
     let requests: Vec<_> = batch.iter().map(|renewal| renewal.request.clone()).collect();
-    let replies = backend.renew(requests).await;
+    let replies = panics::caught(backend.renew(requests)).await;
     let now = clock.now();
     match replies {
         Ok(replies) if replies.len() == batch.len() => {
@@ -106,6 +107,6 @@ pub(crate) async fn renew_one(
     backend: Arc<dyn LockBackend>,
     request: RenewRequest,
 ) -> Result<RenewReply> {
-    let mut replies = backend.renew(vec![request]).await?;
+    let mut replies = panics::caught(backend.renew(vec![request])).await?;
     Ok(replies.pop().unwrap_or(RenewReply::NotHeld))
 }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 
+use crate::clock::{Clock, Instant};
 use crate::error::{LockError, LockErrorKind, Result};
 
 /// Who owns a lock in the store: 128 random bits, fresh for every store attempt, never reused.
@@ -15,18 +16,16 @@ use crate::error::{LockError, LockErrorKind, Result};
 pub struct OwnerToken([u8; 16]);
 
 /// Random bytes are fetched from the operating system for this many tokens at a time.
-const TOKENS_PER_FETCH: usize = 32;
+const TOKENS_PER_FETCH: usize = 64;
 
 struct Pool {
     bytes: [u8; 16 * TOKENS_PER_FETCH],
     next: usize,
-    /// A forked child must not hand out what its parent hands out too.
-    process: u32,
 }
 
 thread_local! {
     static POOL: RefCell<Pool> = const {
-        RefCell::new(Pool { bytes: [0; 16 * TOKENS_PER_FETCH], next: TOKENS_PER_FETCH, process: 0 })
+        RefCell::new(Pool { bytes: [0; 16 * TOKENS_PER_FETCH], next: TOKENS_PER_FETCH })
     };
 }
 
@@ -38,16 +37,14 @@ impl OwnerToken {
     /// [`Unavailable`](LockErrorKind::Unavailable) if that source fails.
     pub fn random() -> Result<Self> {
         let fetch = |pool: &mut Pool| -> Result<Self> {
-            let process = std::process::id();
-            if pool.next == TOKENS_PER_FETCH || pool.process != process {
+            if pool.next == TOKENS_PER_FETCH {
                 getrandom::fill(&mut pool.bytes).map_err(no_randomness)?;
                 pool.next = 0;
-                pool.process = process;
             }
             let mut token = [0; 16];
             token.copy_from_slice(&pool.bytes[pool.next * 16..][..16]);
             pool.next += 1;
-            Ok(Self(token))
+            Ok(Self(token).at(Clock::SYSTEM.now()))
         };
         // A thread that is just ending has no pool any more; it asks the system directly.
         POOL.try_with(|pool| fetch(&mut pool.borrow_mut())).unwrap_or_else(|_| {
@@ -55,6 +52,15 @@ impl OwnerToken {
             getrandom::fill(&mut token).map_err(no_randomness)?;
             Ok(Self(token))
         })
+    }
+
+    /// Mixes the time in: a forked child inherits its parent's pool, but not its instants. The bits
+    /// stay as random as they were.
+    fn at(mut self, now: Instant) -> Self {
+        for (byte, time) in self.0.iter_mut().zip(now.as_nanos().to_ne_bytes()) {
+            *byte ^= time;
+        }
+        self
     }
 
     /// A token with these bytes, for tests and models.

@@ -42,7 +42,7 @@ async fn many_leases_are_renewed_by_one_call() {
 #[tokio::test(start_paused = true)]
 async fn renewals_that_fail_are_repeated_in_time() {
     let backend = Faulty::new();
-    backend.renewals([Fault::NotSent, Fault::AnswerLost, Fault::RequestLost]);
+    backend.renewals([Fault::NotSent, Fault::AnswerLost, Fault::Panics, Fault::RequestLost]);
     let locks = paused(&backend);
     let guard = locks.lock("x").ttl(TTL).keep_alive().acquire().await.unwrap();
     tokio::time::sleep(TTL * 3).await;

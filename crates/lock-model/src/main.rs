@@ -1,0 +1,116 @@
+//! `lock-model [--ci | --full | --list | --row NAME]`: explores rows and planted bugs.
+//!
+//! It exits with 0 if every row holds and every bug is found, with 1 if not, and with 2 if it
+//! does not understand its arguments.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is a command line")]
+
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use lock_model::explore::{End, Report, explore};
+use lock_model::rows::{PLANTS, ROWS, Row};
+
+const USAGE: &str = "\
+usage: lock-model [OPTION]
+  --ci         the quick rows and every planted bug (the default)
+  --full       every row and every planted bug
+  --list       the names
+  --row NAME   one row or planted bug, with its trace";
+
+/// A row that grows beyond this is taken for a mistake.
+const CAP: usize = 30_000_000;
+
+/// A row, and the property that it must break if it has a bug.
+type Case = (Row, Option<&'static str>);
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let all = || {
+        let planted = PLANTS.iter().map(|(row, property)| (*row, Some(*property)));
+        ROWS.iter().map(|row| (*row, None)).chain(planted)
+    };
+    match arguments[..] {
+        [] | ["--ci"] => {
+            run(&all().filter(|(row, _)| row.quick).collect::<Vec<_>>(), all().count(), false)
+        }
+        ["--full"] => run(&all().collect::<Vec<_>>(), all().count(), false),
+        ["--row", name] => {
+            let chosen: Vec<Case> = all().filter(|(row, _)| row.name == name).collect();
+            if chosen.is_empty() {
+                eprintln!("no row is named {name:?}; --list shows the names");
+                return ExitCode::from(2);
+            }
+            run(&chosen, chosen.len(), true)
+        }
+        ["--list"] => {
+            for (row, property) in all() {
+                let kind = match property {
+                    Some(property) => format!("bug, breaks {property}"),
+                    None if row.quick => "row".to_owned(),
+                    None => "row, only with --full".to_owned(),
+                };
+                println!("{:<34} {kind}", row.name);
+            }
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Explores on as many threads as there are processors, and prints each result as it comes.
+fn run(cases: &[Case], of: usize, with_trace: bool) -> ExitCode {
+    let next = AtomicUsize::new(0);
+    let passed = Mutex::new(0);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(cases.len());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let report = explore(&case.0, CAP);
+                    // Held while printing, so that no two results are mixed.
+                    if let Ok(mut passed) = passed.lock() {
+                        *passed += usize::from(judge(case, &report, with_trace));
+                    }
+                }
+            });
+        }
+    });
+    let passed = passed.into_inner().unwrap_or(0);
+    let failed = cases.len() - passed;
+    println!("{passed} passed, {failed} failed, {} skipped", of - cases.len());
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn judge((row, expected): &Case, report: &Report, with_trace: bool) -> bool {
+    let (good, said) = match (&report.end, expected) {
+        (End::Exhausted, None) => (true, "holds".to_owned()),
+        (End::Exhausted, Some(_)) => (false, "the bug is not found".to_owned()),
+        (End::Capped, _) => (false, "too many states to visit".to_owned()),
+        (End::Broken { property, .. }, Some(expected)) if property.starts_with(expected) => {
+            (true, format!("found by {property}"))
+        }
+        (End::Broken { property, .. }, _) => (false, property.clone()),
+    };
+    println!(
+        "{} {:<34} {:>9} states {:>3} deep {:>6.1} s  {said}",
+        if good { "ok  " } else { "FAIL" },
+        row.name,
+        report.states,
+        report.depth,
+        report.took.as_secs_f64(),
+    );
+    if let End::Broken { trace, .. } = &report.end
+        && (with_trace || !good)
+    {
+        for event in trace {
+            println!("       {event}");
+        }
+    }
+    good
+}

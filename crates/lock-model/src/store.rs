@@ -1,0 +1,143 @@
+//! The server: one key, its owner and its expiry, and the counter of fencing numbers.
+
+use crate::rows::Plant;
+
+/// Whole seconds; what is shorter, such as drift, rounds into the tick that it falls into.
+pub type Tick = u8;
+
+/// One attempt of one client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Token {
+    /// Which client.
+    pub client: usize,
+    /// Its how many-th attempt.
+    pub attempt: u8,
+}
+
+/// What a client asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Request {
+    /// For the lock, and not after this tick.
+    Acquire {
+        /// The lease.
+        ttl: Tick,
+        /// A later run is refused.
+        not_after: Tick,
+    },
+    /// For the end of its lease.
+    Release,
+    /// For a longer lease.
+    Renew {
+        /// The lease from now on.
+        ttl: Tick,
+    },
+}
+
+/// What the server answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Answer {
+    /// To an acquire: the asked lease was set.
+    Granted,
+    /// To a release: it was the owner's.
+    Released,
+    /// To a renewal: the lease has at least the asked length.
+    Renewed,
+    /// Nobody owns the lock.
+    NotHeld,
+    /// Another token owns the lock.
+    HeldByOther,
+    /// The server refuses to work now; nothing ran.
+    NotApplied,
+}
+
+/// The state of the server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Store {
+    /// Who owns the lock, and until when.
+    pub lease: Option<(Token, Tick)>,
+    /// The stored counter of fencing numbers.
+    pub counter: u8,
+    /// The highest number that was ever handed out; only the properties know it.
+    pub highest: u8,
+}
+
+impl Store {
+    /// Runs a request. `None` if it came too late, and nothing was done.
+    pub fn run(
+        &mut self,
+        now: Tick,
+        token: Token,
+        request: Request,
+        plant: Option<Plant>,
+    ) -> Option<Answer> {
+        match request {
+            Request::Acquire { not_after, .. }
+                if now > not_after && plant != Some(Plant::NoNotAfter) =>
+            {
+                None
+            }
+            Request::Acquire { ttl, .. } => Some(self.acquire(now + ttl, token, plant)),
+            Request::Release => Some(self.release(token, plant)),
+            Request::Renew { ttl } => Some(self.renew(now + ttl, token, plant)),
+        }
+    }
+
+    /// Forgets a lease that is over.
+    pub fn expire(&mut self, now: Tick) {
+        self.lease.take_if(|(_, expires)| *expires <= now);
+    }
+
+    /// Hands out the next fencing number; `false` if it does not rise.
+    pub fn issue(&mut self, plant: Option<Plant>) -> bool {
+        let number = self.counter + 1;
+        if plant != Some(Plant::FenceRepeats) {
+            self.counter = number;
+        }
+        let rises = number > self.highest;
+        self.highest = self.highest.max(number);
+        // Only the distance of the two matters, and small numbers make fewer states.
+        let common = self.counter.min(self.highest);
+        self.counter -= common;
+        self.highest -= common;
+        rises
+    }
+
+    fn acquire(&mut self, expires: Tick, token: Token, plant: Option<Plant>) -> Answer {
+        match &mut self.lease {
+            Some((owner, _)) if *owner != token => return Answer::HeldByOther,
+            Some(_) if plant == Some(Plant::RegrantKeepsExpiry) => {}
+            Some((_, stored)) => *stored = expires.max(*stored),
+            None => self.lease = Some((token, expires)),
+        }
+        Answer::Granted
+    }
+
+    fn release(&mut self, token: Token, plant: Option<Plant>) -> Answer {
+        match self.lease {
+            None => Answer::NotHeld,
+            Some((owner, _)) if owner != token && plant != Some(Plant::NoOwnerCheck) => {
+                Answer::HeldByOther
+            }
+            Some(_) => {
+                self.lease = None;
+                Answer::Released
+            }
+        }
+    }
+
+    fn renew(&mut self, expires: Tick, token: Token, plant: Option<Plant>) -> Answer {
+        match &mut self.lease {
+            None if plant == Some(Plant::RenewalRevives) => {
+                self.lease = Some((token, expires));
+                Answer::Renewed
+            }
+            None => Answer::NotHeld,
+            Some((owner, _)) if *owner != token => Answer::HeldByOther,
+            Some((_, stored)) => {
+                let shortens = plant == Some(Plant::RenewalShortens);
+                *stored = if shortens { expires } else { expires.max(*stored) };
+                Answer::Renewed
+            }
+        }
+    }
+}
