@@ -40,7 +40,6 @@ pub struct RedisBackend {
     pub(crate) key_prefix: Box<str>,
     pub(crate) response_timeout: Duration,
     pub(crate) mode: Mode,
-    pub(crate) address: String,
 }
 
 impl RedisBackend {
@@ -253,7 +252,7 @@ impl LockBackend for RedisBackend {
 impl fmt::Debug for RedisBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisBackend")
-            .field("server", &self.address)
+            .field("server", &self.command.address())
             .field("key_prefix", &self.key_prefix)
             .field("response_timeout", &self.response_timeout)
             .field("mode", &self.mode)

@@ -96,7 +96,7 @@ impl RedisBackendBuilder {
     ///   it was made, and leases are not renewed while that runtime is blocked.
     /// - Its own response timeout holds beside the backend's, 500 ms unless it was set.
     ///
-    /// A standalone server's commands that block a connection, or `MULTI`, must not be sent on it.
+    /// Commands that block the connection, and `MULTI`, must not be sent on it meanwhile.
     pub fn connection(mut self, connection: MultiplexedConnection) -> Self {
         self.server = Server::Connection(connection);
         self
@@ -145,7 +145,7 @@ impl RedisBackendBuilder {
         let is_shared = matches!(source, Source::Existing(_));
         let needs_time = self.mode == Mode::Auto;
         let warned_of_eviction = AtomicBool::new(false);
-        let target = Arc::new(Target { source, needs_time, warned_of_eviction });
+        let target = Arc::new(Target { source, address, needs_time, warned_of_eviction });
         let command = Link::new(Arc::clone(&target), self.response_timeout);
         let keeper =
             if is_shared { command.clone() } else { Link::new(target, self.response_timeout) };
@@ -155,7 +155,6 @@ impl RedisBackendBuilder {
             key_prefix: self.key_prefix.into(),
             response_timeout: self.response_timeout,
             mode: self.mode,
-            address,
         })
     }
 

@@ -19,8 +19,6 @@ pub(crate) struct Connection {
     scripts: &'static Scripts,
     clock: Mutex<Option<ServerClock>>,
     signs: Arc<Signs>,
-    /// A connection that the user made is used to its end.
-    is_replaceable: bool,
 }
 
 /// What is known of a connection's health.
@@ -57,14 +55,13 @@ impl Connection {
         scripts: &'static Scripts,
         clock: Option<ServerClock>,
         signs: Arc<Signs>,
-        is_replaceable: bool,
     ) -> Self {
-        Self { channel, scripts, clock: Mutex::new(clock), signs, is_replaceable }
+        Self { channel, scripts, clock: Mutex::new(clock), signs }
     }
 
     /// Whether new requests may go here.
     pub(crate) fn is_open(&self) -> bool {
-        !self.is_replaceable || !self.signs.is_closed.load(Ordering::Acquire)
+        !self.signs.is_closed.load(Ordering::Acquire)
     }
 
     /// Whether it answered anything after the greeting.

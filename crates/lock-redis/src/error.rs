@@ -53,6 +53,11 @@ impl Failure {
         self
     }
 
+    pub(crate) fn with_hint(mut self, hint: &str) -> Self {
+        self.message = format!("{}; {hint}", self.message).into();
+        self
+    }
+
     /// For requests that change something and can be repeated: one that was sent and not answered
     /// is not known to have failed.
     pub(crate) fn or_unknown(mut self) -> Self {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use lock_core::backend::Clock;
 use lock_core::{Instant, LockErrorKind};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, Value};
+use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, Pipeline, RedisError, Value};
 
 use crate::connection::{Connection, Signs, Watcher};
 use crate::error::{Failure, too_old};
@@ -21,17 +21,21 @@ const FIRST_MODERN: (u16, u16) = (7, 0);
 /// Requests that redis-rs takes in before it makes callers wait.
 const REQUESTS_IN_ADVANCE: usize = 1_024;
 
+const NOT_TLS: &str = "does the port speak TLS?";
+
 /// Where connections come from.
 pub(crate) enum Source {
     /// They are made as needed.
     Client(Client),
-    /// There is only this one, and nobody makes another.
+    /// There is only this one; to connect is to greet the server again.
     Existing(MultiplexedConnection),
 }
 
 /// The server, and how it is greeted.
 pub(crate) struct Target {
     pub(crate) source: Source,
+    /// Where it is, for people; without a password.
+    pub(crate) address: String,
     /// Whether grants need the server's time.
     pub(crate) needs_time: bool,
     pub(crate) warned_of_eviction: AtomicBool,
@@ -41,8 +45,8 @@ impl Target {
     /// Makes a connection and greets the server: two round trips, and one more on Redis 6.2.
     pub(crate) async fn connect(&self, deadline: Instant) -> Result<Connection, Failure> {
         let signs = Arc::new(Signs::default());
-        let (channel, is_replaceable) = match &self.source {
-            Source::Existing(channel) => (channel.clone(), false),
+        let channel = match &self.source {
+            Source::Existing(channel) => channel.clone(),
             Source::Client(client) => {
                 // Its own timeouts would need tokio's timers; whoever calls us has a deadline.
                 let config = AsyncConnectionConfig::new()
@@ -51,12 +55,12 @@ impl Target {
                     .set_pipeline_buffer_size(REQUESTS_IN_ADVANCE)
                     .set_push_sender(Watcher(Arc::clone(&signs)));
                 let channel = client.get_multiplexed_async_connection_with_config(&config).await;
-                (channel.map_err(at_connect)?, true)
+                channel.map_err(|error| at_connect(error, client))?
             }
         };
-        let greeted = Connection::new(channel.clone(), &MODERN, None, Arc::default(), true);
+        let greeted = Connection::new(channel.clone(), &MODERN, None, Arc::default());
         let (scripts, clock) = self.greet(&greeted, deadline).await?;
-        Ok(Connection::new(channel, scripts, clock, signs, is_replaceable))
+        Ok(Connection::new(channel, scripts, clock, signs))
     }
 
     async fn greet(
@@ -99,6 +103,16 @@ impl Target {
         Ok((&PLAIN, clock))
     }
 
+    /// Says that no connection came about in time.
+    pub(crate) fn too_slow(&self) -> Failure {
+        let failure = Failure::unavailable("no connection to the server in time").not_applied();
+        match &self.source {
+            // A plain port waits in silence for the end of what it takes for a command.
+            Source::Client(client) if is_tls(client) => failure.with_hint(NOT_TLS),
+            _ => failure,
+        }
+    }
+
     /// Says once that the server may throw locks away.
     fn warn_of_eviction(&self, memory: &Value) {
         let limit = reply::info_field(memory, "maxmemory").unwrap_or("0");
@@ -122,8 +136,19 @@ pub(crate) fn ping() -> Cmd {
     redis::cmd("PING")
 }
 
-fn at_connect(error: redis::RedisError) -> Failure {
-    Failure::from(error).not_applied()
+fn at_connect(error: RedisError, client: &Client) -> Failure {
+    // TLS and plain text end each other's connections at once, without a word about why.
+    let ended_at_once = error.is_connection_dropped() && !error.is_connection_refusal()
+        || error.to_string().contains("corrupt message");
+    let failure = Failure::from(error).not_applied();
+    if !ended_at_once {
+        return failure;
+    }
+    failure.with_hint(if is_tls(client) { NOT_TLS } else { "is it a TLS port?" })
+}
+
+fn is_tls(client: &Client) -> bool {
+    matches!(client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. })
 }
 
 fn check(hello: &Hello) -> Result<(u16, u16), Failure> {

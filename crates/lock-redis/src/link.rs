@@ -98,6 +98,11 @@ impl Link {
         }
     }
 
+    /// Where the server is, for people.
+    pub(crate) fn address(&self) -> &str {
+        &self.0.target.address
+    }
+
     /// Ends it for good.
     pub(crate) fn close(&self) {
         let closed = std::mem::replace(&mut self.0.lock().phase, Phase::Closed);
@@ -152,16 +157,11 @@ impl Link {
     }
 
     fn too_slow(&self) -> Failure {
-        let message = match &self.0.lock().last_failure {
-            Some(failure) => {
-                format!(
-                    "no connection to the server in time; the last attempt: {}",
-                    failure.message()
-                )
-            }
-            None => "no connection to the server in time".to_owned(),
-        };
-        Failure::unavailable(message).not_applied()
+        let failure = self.0.target.too_slow();
+        match &self.0.lock().last_failure {
+            Some(last) => failure.with_hint(&format!("the last attempt: {}", last.message())),
+            None => failure,
+        }
     }
 }
 
@@ -175,7 +175,7 @@ impl Inner {
         let connecting = std::pin::pin!(self.target.connect(deadline));
         match select(connecting, Clock::SYSTEM.sleep_until(deadline)).await {
             Either::Left((result, _)) => result,
-            Either::Right(_) => Err(Failure::unavailable("the server did not answer in time")),
+            Either::Right(_) => Err(self.target.too_slow()),
         }
     }
 }
@@ -206,9 +206,11 @@ impl ConnectAttempt {
             Ok(connection) => {
                 tracing::debug!("connected to Redis");
                 state.phase = Phase::Up(Arc::new(connection));
+                state.last_failure = None;
             }
             Err(failure) => {
-                let failure = failure.while_doing("could not connect").not_applied();
+                let doing = format!("could not connect to {}", inner.target.address);
+                let failure = failure.while_doing(&doing).not_applied();
                 tracing::debug!(cause = failure.message(), "could not connect to Redis");
                 let failures = state.failures + 1;
                 state.down(failures, Clock::SYSTEM.now());

@@ -1,19 +1,15 @@
 //! What the backend says of servers that are full, forgetful, replicas, or refuse.
 
-#![expect(clippy::unwrap_used, reason = "the helpers of tests may panic as tests may")]
-
-mod common;
-
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use common::*;
+use crate::common::*;
 use lock_core::LockErrorKind;
 use lock_core::backend::{Clock, LockBackend, ReleaseReply, ReleaseRequest, RenewReply};
 use lock_redis::RedisBackend;
 use lock_testkit::server::{RedisServer, ServerKind};
 
-on_every_server! {
+crate::on_every_server! {
     forgotten_scripts_are_sent_again,
     a_full_server_refuses_new_locks_and_lets_go_of_old_ones,
     a_server_that_evicts_is_warned_of_once,

@@ -1,7 +1,5 @@
 //! What the tests against real servers share.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,25 +12,29 @@ use lock_redis::{RedisBackend, RedisBackendBuilder};
 use lock_testkit::proxy::Proxy;
 use lock_testkit::server::{RedisServer, ServerKind};
 
-pub const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+/// A test that takes longer hangs.
+pub(crate) const TEST_LIMIT: Duration = Duration::from_secs(120);
 /// Far above what anything here takes, and still an end.
-pub const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
 /// Makes one test a server version of each function, in a module named after the version.
 #[macro_export]
 macro_rules! on_every_server {
     ($($test:ident),+ $(,)?) => {
-        on_every_server!(@ redis_6_2 REDIS_6_2 $($test)+);
-        on_every_server!(@ redis_7_0 REDIS_7_0 $($test)+);
-        on_every_server!(@ redis_8_2 REDIS_8_2 $($test)+);
-        on_every_server!(@ valkey_9_1 VALKEY_9_1 $($test)+);
+        $crate::on_every_server!(@ redis_6_2 REDIS_6_2 $($test)+);
+        $crate::on_every_server!(@ redis_7_0 REDIS_7_0 $($test)+);
+        $crate::on_every_server!(@ redis_8_2 REDIS_8_2 $($test)+);
+        $crate::on_every_server!(@ valkey_9_1 VALKEY_9_1 $($test)+);
     };
     (@ $module:ident $kind:ident $($test:ident)+) => {
         mod $module {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    super::$test(&lock_testkit::server::ServerKind::$kind).await;
+                    let kind = lock_testkit::server::ServerKind::$kind;
+                    let test = super::$test(&kind);
+                    tokio::time::timeout($crate::common::TEST_LIMIT, test).await.unwrap();
                 }
             )+
         }
@@ -40,18 +42,18 @@ macro_rules! on_every_server {
 }
 
 /// A server, a proxy before it, and a connection around the proxy.
-pub struct Store {
-    pub server: RedisServer,
-    pub proxy: Proxy,
-    pub admin: redis::Connection,
+pub(crate) struct Store {
+    pub(crate) server: RedisServer,
+    pub(crate) proxy: Proxy,
+    pub(crate) admin: redis::Connection,
 }
 
 impl Store {
-    pub fn start(kind: &ServerKind) -> Self {
+    pub(crate) fn start(kind: &ServerKind) -> Self {
         Self::start_with(kind, &[])
     }
 
-    pub fn start_with(kind: &ServerKind, arguments: &[&str]) -> Self {
+    pub(crate) fn start_with(kind: &ServerKind, arguments: &[&str]) -> Self {
         let server = RedisServer::start_with(kind, arguments).unwrap();
         let admin = admin_of(&server);
         let proxy = Proxy::start(server.address()).unwrap();
@@ -59,22 +61,25 @@ impl Store {
     }
 
     /// A backend that is connected directly.
-    pub fn backend(&self) -> Arc<RedisBackend> {
+    pub(crate) fn backend(&self) -> Arc<RedisBackend> {
         build(RedisBackend::builder().url(self.server.url()))
     }
 
     /// A backend behind the proxy, which waits at most this long.
-    pub fn backend_behind_proxy(&self, response_timeout: Duration) -> Arc<RedisBackend> {
+    pub(crate) fn backend_behind_proxy(&self, response_timeout: Duration) -> Arc<RedisBackend> {
         let url = self.proxy.url();
         build(RedisBackend::builder().url(url).response_timeout(response_timeout))
     }
 
     /// Runs a command of these words.
-    pub fn run<T: redis::FromRedisValue>(&mut self, words: &[&str]) -> T {
+    pub(crate) fn run<T: redis::FromRedisValue>(&mut self, words: &[&str]) -> T {
         self.try_run(words).unwrap()
     }
 
-    pub fn try_run<T: redis::FromRedisValue>(&mut self, words: &[&str]) -> redis::RedisResult<T> {
+    pub(crate) fn try_run<T: redis::FromRedisValue>(
+        &mut self,
+        words: &[&str],
+    ) -> redis::RedisResult<T> {
         let mut command = redis::Cmd::new();
         for word in words {
             command.arg(*word);
@@ -83,14 +88,14 @@ impl Store {
     }
 
     /// Every key but the fencing counters.
-    pub fn keys(&mut self) -> Vec<String> {
+    pub(crate) fn keys(&mut self) -> Vec<String> {
         let mut keys: Vec<String> = self.run(&["KEYS", "*"]);
         keys.retain(|key| !key.starts_with("dl:f:"));
         keys
     }
 
     /// How often a command has run, scripts' own commands included.
-    pub fn calls_of(&mut self, command: &str) -> u64 {
+    pub(crate) fn calls_of(&mut self, command: &str) -> u64 {
         let info: String = self.run(&["INFO", "commandstats"]);
         let line = info.lines().find_map(|line| {
             line.strip_prefix("cmdstat_")?.strip_prefix(command)?.strip_prefix(":calls=")
@@ -99,23 +104,23 @@ impl Store {
     }
 }
 
-pub fn admin_of(server: &RedisServer) -> redis::Connection {
+pub(crate) fn admin_of(server: &RedisServer) -> redis::Connection {
     redis::Client::open(server.url()).unwrap().get_connection().unwrap()
 }
 
-pub fn build(builder: RedisBackendBuilder) -> Arc<RedisBackend> {
+pub(crate) fn build(builder: RedisBackendBuilder) -> Arc<RedisBackend> {
     Arc::new(builder.build().unwrap())
 }
 
-pub fn key(name: &str) -> LockKey {
+pub(crate) fn key(name: &str) -> LockKey {
     LockKey::new("", &LockName::from(name)).unwrap()
 }
 
-pub fn token() -> OwnerToken {
+pub(crate) fn token() -> OwnerToken {
     OwnerToken::random().unwrap()
 }
 
-pub async fn attempt(
+pub(crate) async fn attempt(
     backend: &Arc<RedisBackend>,
     name: &str,
     token: OwnerToken,
@@ -126,7 +131,7 @@ pub async fn attempt(
 }
 
 /// Takes a lock that is free.
-pub async fn take(
+pub(crate) async fn take(
     backend: &Arc<RedisBackend>,
     name: &str,
     ttl: Duration,
@@ -136,18 +141,18 @@ pub async fn take(
 }
 
 /// The fencing token of a grant.
-pub fn fencing(attempt: Attempt) -> FencingToken {
+pub(crate) fn fencing(attempt: Attempt) -> FencingToken {
     match attempt {
         Attempt::Granted(grant) => grant.fencing.unwrap(),
         other => panic!("not granted: {other:?}"),
     }
 }
 
-pub fn is_held(attempt: &Attempt) -> bool {
+pub(crate) fn is_held(attempt: &Attempt) -> bool {
     matches!(attempt, Attempt::Held { .. })
 }
 
-pub async fn release(
+pub(crate) async fn release(
     backend: &Arc<RedisBackend>,
     name: &str,
     token: OwnerToken,
@@ -155,14 +160,14 @@ pub async fn release(
     release_with(backend, ReleaseRequest::new(key(name), token, Clock::SYSTEM)).await
 }
 
-pub async fn release_with(
+pub(crate) async fn release_with(
     backend: &Arc<RedisBackend>,
     request: ReleaseRequest,
 ) -> Result<ReleaseReply> {
     Arc::clone(backend).release(request).await
 }
 
-pub async fn renew(
+pub(crate) async fn renew(
     backend: &Arc<RedisBackend>,
     name: &str,
     token: OwnerToken,
@@ -177,9 +182,16 @@ pub async fn renew(
 }
 
 /// Whether something takes less than the limit, which is far from what it takes.
-pub async fn soon<T>(limit: Duration, what: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(limit: Duration, what: impl Future<Output = T>) -> T {
     let begin = std::time::Instant::now();
     let output = what.await;
     assert!(begin.elapsed() < limit, "it took {:?}", begin.elapsed());
     output
+}
+
+/// Asks until the answer is yes.
+pub(crate) async fn until(mut is_so: impl FnMut() -> bool) {
+    while !is_so() {
+        tokio::task::yield_now().await;
+    }
 }

@@ -1,14 +1,10 @@
 //! What the scripts promise, on every supported server.
 
-#![expect(clippy::unwrap_used, reason = "the helpers of tests may panic as tests may")]
-
-mod common;
-
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::*;
+use crate::common::*;
 use lock_core::LockErrorKind;
 use lock_core::backend::{Attempt, Clock, LockBackend, ReleaseReply, ReleaseRequest, RenewReply};
 use lock_core::backend::{AttemptRequest, RenewRequest};
@@ -16,7 +12,7 @@ use lock_redis::{Mode, RedisBackend};
 use lock_testkit::proxy::{Direction, Fault, Scope};
 use lock_testkit::server::ServerKind;
 
-on_every_server! {
+crate::on_every_server! {
     a_lock_is_taken_by_one_and_given_back,
     a_foreign_set_nx_excludes_us_and_is_excluded,
     a_late_acquire_is_refused,
@@ -81,7 +77,7 @@ async fn a_late_acquire_is_refused(kind: &ServerKind) {
     // It arrives after the response timeout; the proxy passes it on although its sender left.
     let before = store.calls_of("evalsha");
     store.proxy.heal();
-    while store.calls_of("evalsha") == before {}
+    until(|| store.calls_of("evalsha") > before).await;
     assert_eq!(store.keys(), Vec::<String>::new());
 }
 

@@ -1,13 +1,9 @@
 //! What happens when the network, the server or a runtime fails under the backend.
 
-#![expect(clippy::unwrap_used, reason = "the helpers of tests may panic as tests may")]
-
-mod common;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::*;
+use crate::common::*;
 use lock_core::LockErrorKind;
 use lock_core::backend::{Clock, Lane, LockBackend, ReleaseReply, ReleaseRequest, RenewReply};
 use lock_redis::RedisBackend;
@@ -17,7 +13,7 @@ use lock_testkit::server::ServerKind;
 /// Short enough to wait for, and long enough for a server on a busy machine.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
-on_every_server! {
+crate::on_every_server! {
     a_half_open_connection_is_replaced_after_one_timeout,
     the_lost_answer_of_a_grant_is_found_by_asking_again,
     the_lost_answer_of_a_release_is_unknown,
@@ -131,13 +127,14 @@ async fn a_frozen_server_costs_no_more_than_the_response_timeout(kind: &ServerKi
 
 /// F28.
 async fn garbage_is_an_error_and_not_the_end(kind: &ServerKind) {
+    // A length that was made larger is waited for in vain.
+    let timeout = Duration::from_millis(100);
     let store = Store::start(kind);
-    let backend = store.backend_behind_proxy(TIMEOUT);
-    for one_in in [1, 2, 3, 5, 7, 11, 50, 1_000] {
-        take(&backend, &format!("before {one_in}"), MINUTE).await;
+    let backend = store.backend_behind_proxy(timeout);
+    for one_in in [1, 3, 7, 60] {
         store.proxy.set(Direction::ToClient, Scope::All, Fault::Corrupt { one_in });
         for _ in 0..3 {
-            let limit = TIMEOUT * 10;
+            let limit = timeout * 50;
             drop(soon(limit, attempt(&backend, "x", token(), MINUTE)).await);
             drop(soon(limit, release(&backend, "x", token())).await);
             drop(soon(limit, renew(&backend, "x", token(), MINUTE)).await);
@@ -147,6 +144,7 @@ async fn garbage_is_an_error_and_not_the_end(kind: &ServerKind) {
         // What was corrupted is still on its way through connections that look well.
         while Arc::clone(&backend).status(key("x")).await.is_err() {}
         while renew(&backend, "x", token(), MINUTE).await.is_err() {}
+        while attempt(&backend, "x", token(), MINUTE).await.is_err() {}
     }
 }
 
@@ -217,5 +215,5 @@ async fn a_closed_backend_says_so(kind: &ServerKind) {
     Arc::clone(&backend).close().await;
     let error = attempt(&backend, "x", token(), MINUTE).await.unwrap_err();
     assert_eq!(error.kind(), LockErrorKind::ShutDown);
-    while store.run::<String>(&["CLIENT", "LIST"]).lines().count() > 1 {}
+    until(|| store.run::<String>(&["CLIENT", "LIST"]).lines().count() == 1).await;
 }

@@ -1,0 +1,11 @@
+//! The backend against real servers: each claim a test on every supported version.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests may panic as tests may")]
+
+mod common;
+mod connections;
+mod protocol;
+mod scripted;
+mod servers;
+#[cfg(feature = "tls")]
+mod tls;

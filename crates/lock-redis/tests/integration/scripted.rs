@@ -1,0 +1,178 @@
+//! Servers that only exist on paper: each answers as its script says, whatever it is asked.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+
+use lock_core::LockErrorKind;
+use lock_core::backend::{Attempt, LockBackend};
+use lock_redis::RedisBackend;
+
+use crate::common::*;
+
+/// A command, as words.
+type Command = Vec<String>;
+/// What a server answers to a command, on the wire.
+type Answer = fn(&Command, usize) -> String;
+
+/// Starts a server with these answers; they are given the command and how often its first word
+/// has come. Returns its URL and what it was asked.
+fn serve(answer: Answer) -> (String, Receiver<Command>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    let (asked, commands) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let asked = asked.clone();
+            // The client ends the connection, so an error here is the end and no failure.
+            std::thread::spawn(move || {
+                let mut seen = Vec::new();
+                let mut input = BufReader::new(stream.try_clone().unwrap());
+                while let Some(command) = read(&mut input) {
+                    let earlier = seen.iter().filter(|word| **word == command[0]).count();
+                    seen.push(command[0].clone());
+                    let reply = answer(&command, earlier);
+                    if asked.send(command).is_err()
+                        || (&stream).write_all(reply.as_bytes()).is_err()
+                    {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (url, commands)
+}
+
+fn read(input: &mut BufReader<TcpStream>) -> Option<Command> {
+    let number = |input: &mut BufReader<TcpStream>| {
+        let mut line = String::new();
+        input.read_line(&mut line).ok()?;
+        line.get(1..)?.trim_end().parse::<usize>().ok()
+    };
+    let count = number(input)?;
+    let word = |_| {
+        let mut bytes = vec![0; number(input)? + 2];
+        input.read_exact(&mut bytes).ok()?;
+        bytes.truncate(bytes.len() - 2);
+        String::from_utf8(bytes).ok()
+    };
+    (0..count).map(word).collect()
+}
+
+/// A healthy server of some version, for all but scripts.
+fn healthy(command: &Command, version: &str, mode: &str) -> String {
+    match command[0].as_str() {
+        "HELLO" => {
+            format!("%3\r\n+server\r\n+redis\r\n+version\r\n+{version}\r\n+mode\r\n+{mode}\r\n")
+        }
+        "TIME" => "*2\r\n$10\r\n1790000000\r\n$1\r\n0\r\n".to_owned(),
+        "PING" => "+PONG\r\n".to_owned(),
+        _ => "+OK\r\n".to_owned(),
+    }
+}
+
+async fn ping_error(answer: Answer) -> lock_core::LockError {
+    let (url, _commands) = serve(answer);
+    let backend = build(RedisBackend::builder().url(url));
+    soon(LIMIT, backend.ping()).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn an_attempt_that_is_called_late_is_sent_again_by_the_servers_newest_time() {
+    let (url, commands) = serve(|command, earlier| match (command[0].as_str(), earlier) {
+        // Its clock has leapt by an hour since the greeting.
+        ("EVALSHA", 0) => "*2\r\n:-1\r\n:1790003600000000\r\n".to_owned(),
+        ("EVALSHA", _) => ":1790003600000500\r\n".to_owned(),
+        _ => healthy(command, "7.0.15", "standalone"),
+    });
+    let backend = build(RedisBackend::builder().url(url));
+    let granted = attempt(&backend, "x", token(), MINUTE).await.unwrap();
+    assert_eq!(fencing(granted).get() >> 10, 1_790_003_600_000_500);
+    let not_after: Vec<u64> = commands
+        .try_iter()
+        .filter(|command| command[0] == "EVALSHA")
+        .map(|command| command.last().unwrap().parse().unwrap())
+        .collect();
+    // Two seconds of response timeout behind what the server showed, or a little less.
+    assert_eq!(not_after.len(), 2);
+    assert!((1_790_000_000_000_001..=1_790_000_002_000_000).contains(&not_after[0]));
+    assert!((1_790_003_600_000_001..=1_790_003_602_000_000).contains(&not_after[1]));
+}
+
+#[tokio::test]
+async fn an_attempt_that_is_always_called_late_was_not_applied() {
+    let (url, _commands) = serve(|command, earlier| match command[0].as_str() {
+        "EVALSHA" => {
+            format!("*2\r\n:-1\r\n:{}\r\n", 1_790_000_000_000_000 + earlier * 3_600_000_000)
+        }
+        _ => healthy(command, "7.0.15", "standalone"),
+    });
+    let backend = build(RedisBackend::builder().url(url));
+    let error = soon(LIMIT, attempt(&backend, "x", token(), MINUTE)).await.unwrap_err();
+    assert!(error.is_not_applied() && error.is_retryable(), "{error}");
+}
+
+#[tokio::test]
+async fn servers_that_are_too_old_are_refused_by_name() {
+    let error = ping_error(|command, _| match command[0].as_str() {
+        "HELLO" => "-ERR unknown command `HELLO`, with args beginning with: `3`, \r\n".to_owned(),
+        _ => healthy(command, "5.0.14", "standalone"),
+    });
+    let error = error.await;
+    assert_eq!(error.kind(), LockErrorKind::InvalidConfig);
+    assert!(error.to_string().contains("6.2"), "{error}");
+    let error = ping_error(|command, _| healthy(command, "6.0.16", "standalone")).await;
+    assert_eq!(error.kind(), LockErrorKind::InvalidConfig);
+    assert!(error.to_string().contains("redis 6.0.16"), "{error}");
+}
+
+#[tokio::test]
+async fn a_sentinel_is_not_taken_for_its_master() {
+    let error = ping_error(|command, _| healthy(command, "7.0.15", "sentinel")).await;
+    assert_eq!(error.kind(), LockErrorKind::InvalidConfig);
+    assert!(error.to_string().contains("Sentinel"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_something_else_is_an_error() {
+    let error = ping_error(|_, _| "HTTP/1.1 400 Bad Request\r\n\r\n".to_owned()).await;
+    assert_eq!(error.kind(), LockErrorKind::Unavailable);
+    assert!(error.to_string().contains("not Redis's protocol"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_loading_is_unavailable_for_a_while() {
+    let (url, _commands) = serve(|command, earlier| match (command[0].as_str(), earlier) {
+        ("EVALSHA", 0) => "-LOADING Redis is loading the dataset in memory\r\n".to_owned(),
+        ("EVALSHA", 1) => "-BUSY Redis is busy running a script.\r\n".to_owned(),
+        ("EVALSHA", 2) => "-TRYAGAIN Multiple keys request during rehashing of slot\r\n".to_owned(),
+        ("EVALSHA", _) => "*3\r\n:0\r\n:250\r\n:1790000000000500\r\n".to_owned(),
+        _ => healthy(command, "7.0.15", "standalone"),
+    });
+    let backend = build(RedisBackend::builder().url(url));
+    for _ in 0..3 {
+        let error = attempt(&backend, "x", token(), MINUTE).await.unwrap_err();
+        assert_eq!(error.kind(), LockErrorKind::Unavailable);
+        assert!(error.is_not_applied(), "{error}");
+    }
+    let held = attempt(&backend, "x", token(), MINUTE).await.unwrap();
+    let Attempt::Held { retry_after: Some(left) } = held else { panic!("{held:?}") };
+    assert_eq!(left.as_millis(), 250);
+}
+
+#[tokio::test]
+async fn an_answer_of_the_wrong_shape_ends_the_connection() {
+    let (url, commands) = serve(|command, earlier| match (command[0].as_str(), earlier) {
+        ("EVALSHA", _) => "+surprise\r\n".to_owned(),
+        _ => healthy(command, "7.0.15", "standalone"),
+    });
+    let backend = build(RedisBackend::builder().url(url));
+    for _ in 0..3 {
+        let error = attempt(&backend, "x", token(), MINUTE).await.unwrap_err();
+        assert!(!error.is_not_applied(), "{error}");
+        assert!(error.to_string().contains("acquire script"), "{error}");
+    }
+    // Each attempt had a connection of its own, and each was greeted once by each of us.
+    assert_eq!(commands.try_iter().filter(|command| command[0] == "HELLO").count(), 6);
+}
