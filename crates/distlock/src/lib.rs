@@ -130,7 +130,12 @@ pub mod redis {
     pub use lock_redis::{Mode, RedisBackend, RedisBackendBuilder};
 }
 
-/// The README's code is compiled and run with the documentation's.
+/// The code in the project's texts is compiled and run with the documentation's.
 #[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;
+mod texts {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../../docs/guide.md")]
+    struct Guide;
+}
