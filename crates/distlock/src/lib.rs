@@ -1,1 +1,141 @@
-//! Distributed locks for Rust: Redis, Valkey and memory behind one API.
+//! Distributed locks for Rust: one API over Redis, Valkey and memory.
+//!
+//! Some work must be done by one instance of a service at a time: to charge an order, to rebuild a
+//! cache entry, to write the nightly report. Ask the store that all instances share:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! # async fn charge(_order: u32, _token: Option<distlock::FencingToken>) -> u32 { 7 }
+//! #[tokio::main]
+//! async fn main() -> distlock::Result<()> {
+//!     // Or `redis://localhost:6379`: the store is configuration.
+//!     let locks = distlock::connect("memory:").await?;
+//!
+//!     // Run a body under a lock. `None`: somebody else holds it, and the body was not run.
+//!     let receipt = locks
+//!         .lock("order:42")
+//!         .ttl(Duration::from_secs(30))
+//!         .execute(async |lease| charge(42, lease.fencing_token()).await)
+//!         .await?;
+//!     assert_eq!(receipt, Some(7));
+//!
+//!     // Hold a guard, and wait up to 5 s for it.
+//!     let guard = locks.lock("report").wait(Duration::from_secs(5)).keep_alive().acquire().await?;
+//!     guard.release().await;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! A lock is a **lease**: it ends by itself, so that a holder that crashed does not keep the others
+//! out for ever. A holder that was paused for longer than its lease can therefore find that somebody
+//! else has gone on; [`Lease::ensure_held`] tells it so, and its [`FencingToken`] lets the protected
+//! resource refuse what it still writes.
+//!
+//! # Where to look
+//!
+//! | to | see |
+//! |---|---|
+//! | get a service | [`connect`], [`LockConfig`], [`LockService`] |
+//! | name a lock and set its options | [`LockService::lock`], [`Lock`], [`LockOptions`] |
+//! | run a body under it | [`Lock::execute`], [`Lease`] |
+//! | hold it in a variable | [`Lock::try_acquire`], [`Lock::acquire`], [`LockGuard`] |
+//! | keep it between two calls | [`LockService::try_acquire_lock`], [`LockService::release_lock`] |
+//! | handle what goes wrong | [`LockError`], [`LockErrorKind`], [`LossReason`] |
+//! | write a backend | [`backend`] |
+//!
+//! # Backends and features
+//!
+//! | store | URL | feature | module |
+//! |---|---|---|---|
+//! | memory of this process | `memory:` | always there | [`memory`] |
+//! | Redis 6.2 or later, Valkey | `redis://`, `redis+unix://` | `redis` | `redis` |
+//! | the same over TLS | `rediss://` | `tls` | `redis` |
+//!
+//! No feature is on by default. `tls` includes `redis`. `serde` reads a [`LockConfig`] from a file
+//! and adds serde to [`FencingToken`] and [`LockName`]. Features only add.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod config;
+mod connect;
+mod named_memory;
+
+pub use config::LockConfig;
+pub use connect::connect;
+
+#[doc(inline)]
+pub use lock_core::{
+    DEFAULT_ACQUIRE_WAIT, DEFAULT_TTL, FencingToken, Lease, Lock, LockError, LockErrorKind,
+    LockGuard, LockName, LockOptions, LockService, LockServiceBuilder, LockStatus, LossReason,
+    MAX_KEY_BYTES, MIN_KEEP_ALIVE_TTL, OnLost, ReleaseOutcome, Result, ShutdownReport,
+};
+
+/// For authors of backends: the trait, what it is asked, and what it answers.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use distlock::backend::{
+///     Attempt, AttemptRequest, Capabilities, LockBackend, ReleaseReply, ReleaseRequest, async_trait,
+/// };
+/// use distlock::{LockService, Result};
+///
+/// /// A store in which somebody else holds every lock.
+/// struct Taken;
+///
+/// #[async_trait]
+/// impl LockBackend for Taken {
+///     fn kind(&self) -> &'static str {
+///         "taken"
+///     }
+///     fn capabilities(&self) -> Capabilities {
+///         Capabilities::none()
+///     }
+///     async fn attempt(self: Arc<Self>, _: AttemptRequest) -> Result<Attempt> {
+///         Ok(Attempt::held())
+///     }
+///     async fn release(self: Arc<Self>, _: ReleaseRequest) -> Result<ReleaseReply> {
+///         Ok(ReleaseReply::HeldByOther)
+///     }
+/// }
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+/// # runtime.block_on(async {
+/// let locks = LockService::new(Taken);
+/// assert!(locks.lock("x").try_acquire().await.unwrap().is_none());
+/// # });
+/// ```
+pub mod backend {
+    #[doc(inline)]
+    pub use lock_core::Instant;
+    #[doc(inline)]
+    pub use lock_core::backend::{
+        Attempt, AttemptRequest, Capabilities, Clock, Grant, IntoBackend, Lane, LockBackend,
+        LockKey, OwnerToken, ReleaseReply, ReleaseRequest, RenewReply, RenewRequest, Sleep, Ticket,
+        Waiting, Wake, async_trait,
+    };
+}
+
+/// The store in this process's memory.
+pub mod memory {
+    #[doc(inline)]
+    pub use lock_core::memory::MemoryBackend;
+}
+
+/// The store on Redis or Valkey, for settings that a URL cannot express and for connections that
+/// exist already.
+#[cfg(feature = "redis")]
+pub mod redis {
+    #[doc(inline)]
+    pub use lock_redis::{Mode, RedisBackend, RedisBackendBuilder};
+}
+
+/// The code in the project's texts is compiled and run with the documentation's.
+#[cfg(doctest)]
+mod texts {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../../docs/guide.md")]
+    struct Guide;
+}

@@ -1,0 +1,331 @@
+//! Which store, and with which settings: from a URL, the environment, a file, or code.
+
+mod address;
+mod duration;
+mod environment;
+#[cfg(feature = "serde")]
+mod fields;
+#[cfg(feature = "redis")]
+mod redis_url;
+mod settings;
+
+use std::fmt;
+use std::time::Duration;
+
+use lock_core::{LockOptions, LockService, MAX_KEY_BYTES, Result};
+
+use crate::named_memory;
+use address::{Address, Store};
+use environment::Environment;
+use settings::{Settings, invalid};
+
+/// What a program has to know about its lock store.
+///
+/// It comes from a URL ([`from_url`](Self::from_url)), from the environment
+/// ([`from_env`](Self::from_env)), or from a file (serde, with the feature `serde`), and is
+/// completed by setters. The same words are understood everywhere:
+///
+/// | URL's query, file, setter | environment | meaning | default |
+/// |---|---|---|---|
+/// | | `DISTLOCK_URL` | the store; see [`connect`](crate::connect) | |
+/// | `namespace` | `DISTLOCK_NAMESPACE` | a literal prefix of all names | empty |
+/// | `key_prefix` | `DISTLOCK_KEY_PREFIX` | how the Redis store begins its keys | `lock:` |
+/// | `ttl` | `DISTLOCK_TTL` | the lease of every lock that sets none | `60s` |
+/// | `response_timeout` | `DISTLOCK_RESPONSE_TIMEOUT` | how long an answer of the store may take | `2s` |
+/// | `lazy` | `DISTLOCK_LAZY` | `true`: connect at the first operation only | `false` |
+/// | `mode` | `DISTLOCK_MODE` | `auto`, or `plain`: nothing but `SET NX PX` | `auto` |
+///
+/// Durations are a whole number with one of the units `ms`, `s`, `m`, `h`: `30s`.
+/// What the store has no use for is checked all the same and then ignored, so that the same settings
+/// work with every URL.
+///
+/// **What is said later counts**, and all of it counts more than the query of the URL. Above them
+/// stands what a lock says itself: `locks.lock("x").ttl(…)`. Below them stand the
+/// [`defaults`](Self::defaults) of the program.
+///
+/// No text of this type or of its errors holds a user name or a password.
+///
+/// ```
+/// use std::time::Duration;
+/// use distlock::LockConfig;
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+/// # runtime.block_on(async {
+/// // Memory, unless the environment names a store.
+/// let config = LockConfig::from_url("memory:").unwrap().with_env().unwrap();
+/// let locks = config.ttl(Duration::from_secs(30)).connect().await.unwrap();
+/// # locks.ping().await.unwrap();
+/// # });
+/// ```
+///
+/// From a file, with the feature `serde`:
+///
+/// ```
+/// # #[cfg(feature = "serde")] {
+/// let file = r#"
+///     url = "memory:"
+///     namespace = "shop:"
+///     ttl = "30s"
+/// "#;
+/// let config: distlock::LockConfig = toml::from_str(file).unwrap();
+/// # config.check().unwrap();
+/// # }
+/// ```
+///
+/// Parsers such as `toml` quote the faulty line in their own errors, and that line may be the one
+/// with the password: where that matters, show their message without the quotation
+/// (`toml::de::Error::message`).
+#[derive(Clone)]
+#[must_use = "a configuration does nothing until `connect`"]
+pub struct LockConfig {
+    /// May hold a password.
+    url: String,
+    settings: Settings,
+    options: LockOptions,
+}
+
+impl LockConfig {
+    /// The store at this URL, with the settings in its query.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`](crate::LockErrorKind::InvalidConfig), naming the part of the URL and what is
+    /// accepted.
+    pub fn from_url(url: impl AsRef<str>) -> Result<Self> {
+        let config = Self { url: url.as_ref().to_owned(), ..Self::empty() };
+        Address::parse(&config.url)?;
+        Ok(config)
+    }
+
+    /// What the environment says; `DISTLOCK_URL` must be set.
+    ///
+    /// A program that has a default store writes
+    /// `LockConfig::from_url("memory:")?.with_env()?`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`](crate::LockErrorKind::InvalidConfig), naming the variable and what is
+    /// accepted; also for a variable that looks like one of ours misspelt.
+    pub fn from_env() -> Result<Self> {
+        Self::from_variables(Environment::read(std::env::vars_os())?)
+    }
+
+    /// What the environment says, on top of what is known already; a `DISTLOCK_URL` replaces the URL.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_env`](Self::from_env), except that nothing has to be set.
+    pub fn with_env(self) -> Result<Self> {
+        self.with_variables(Environment::read(std::env::vars_os())?)
+    }
+
+    /// A literal prefix of all names, such as `shop:`; no separator is added.
+    pub fn namespace(mut self, prefix: impl Into<String>) -> Self {
+        self.settings.namespace = Some(prefix.into());
+        self
+    }
+
+    /// How the Redis store begins its keys; the namespace and the name follow.
+    pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.settings.key_prefix = Some(prefix.into());
+        self
+    }
+
+    /// The lease of every lock that sets none.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.settings.ttl = Some(ttl);
+        self
+    }
+
+    /// How long an answer of the store may take.
+    pub fn response_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.response_timeout = Some(timeout);
+        self
+    }
+
+    /// Whether [`connect`](Self::connect) returns without asking the store.
+    pub fn lazy(mut self, lazy: bool) -> Self {
+        self.settings.lazy = Some(lazy);
+        self
+    }
+
+    /// How the Redis store takes locks.
+    #[cfg(feature = "redis")]
+    pub fn mode(mut self, mode: crate::redis::Mode) -> Self {
+        self.settings.mode = Some(mode);
+        self
+    }
+
+    /// The options that every lock starts with; a `ttl` that is configured counts more.
+    pub fn defaults(mut self, options: LockOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Checks everything that can be checked without the store: call it where a configuration is
+    /// read and not used at once.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`](crate::LockErrorKind::InvalidConfig), naming the setting, its value, and what
+    /// is accepted.
+    pub fn check(&self) -> Result<()> {
+        self.clone().build().map(drop)
+    }
+
+    /// Connects, and asks the store once whether it answers, unless `lazy` is set.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](crate::connect).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn connect(self) -> Result<LockService> {
+        let (service, is_lazy) = self.build()?;
+        if !is_lazy {
+            // The backend bounds it by its response timeout.
+            service.ping().await?;
+        }
+        Ok(service)
+    }
+
+    fn empty() -> Self {
+        Self { url: String::new(), settings: Settings::default(), options: LockOptions::new() }
+    }
+
+    fn from_variables(environment: Environment) -> Result<Self> {
+        if environment.url.is_none() {
+            return Err(invalid(
+                "the environment variable DISTLOCK_URL is not set; set it to the URL of the store, \
+                 such as redis://localhost:6379",
+            ));
+        }
+        Self::empty().with_variables(environment)
+    }
+
+    fn with_variables(mut self, environment: Environment) -> Result<Self> {
+        let Environment { url, settings } = environment;
+        if let Some(url) = url {
+            Address::parse(&url)?;
+            self.url = url;
+        }
+        self.settings = settings.over(self.settings);
+        Ok(self)
+    }
+
+    /// The service, and whether it is lazy.
+    fn build(self) -> Result<(LockService, bool)> {
+        let address = Address::parse(&self.url)?;
+        let settings = self.settings.over(address.settings);
+        settings.check()?;
+        let options = settings.ttl.into_iter().fold(self.options, LockOptions::ttl);
+        let namespace = settings.namespace.clone().unwrap_or_default();
+        if namespace.len() >= MAX_KEY_BYTES {
+            return Err(invalid(format!(
+                "namespace has {} bytes; it must leave room for a name within {MAX_KEY_BYTES}",
+                namespace.len()
+            )));
+        }
+        let builder = match address.store {
+            Store::Memory { name } => LockService::builder(named_memory::store(&name)),
+            #[cfg(feature = "redis")]
+            Store::Redis { url } => LockService::builder(redis_backend(&url, &settings)?),
+        };
+        let service = builder.namespace(namespace).defaults(options).build();
+        check_ttl(&service, settings.ttl)?;
+        Ok((service, settings.lazy == Some(true)))
+    }
+}
+
+/// Shows where the store is, without user name, password and query.
+impl fmt::Display for LockConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Address::parse(&self.url) {
+            Ok(address) => fmt::Display::fmt(&address, f),
+            Err(_) => f.write_str("(not a URL of a store)"),
+        }
+    }
+}
+
+impl fmt::Debug for LockConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LockConfig")
+            .field("url", &format_args!("{self}"))
+            .field("settings", &self.settings)
+            .field("options", &self.options)
+            .finish()
+    }
+}
+
+/// Reported here by its name, and not by the first lock that is taken.
+fn check_ttl(service: &LockService, ttl: Option<Duration>) -> Result<()> {
+    let capabilities = service.capabilities();
+    let accepted = capabilities.ttl_min..=capabilities.ttl_max;
+    match ttl {
+        Some(ttl) if !accepted.contains(&ttl) => Err(invalid(format!(
+            "ttl is {ttl:?}; the store accepts {:?} to {:?}",
+            accepted.start(),
+            accepted.end()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(feature = "redis")]
+fn redis_backend(url: &url::Url, settings: &Settings) -> Result<lock_redis::RedisBackend> {
+    let mut builder = lock_redis::RedisBackend::builder().url(url.as_str());
+    if let Some(prefix) = &settings.key_prefix {
+        builder = builder.key_prefix(prefix);
+    }
+    if let Some(timeout) = settings.response_timeout {
+        builder = builder.response_timeout(timeout);
+    }
+    if let Some(mode) = settings.mode {
+        builder = builder.mode(mode);
+    }
+    builder.build().map_err(|error| error.with_operation("connect"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        Environment::read(variables.iter().map(|(name, value)| (name.into(), value.into())))
+            .unwrap()
+    }
+
+    #[test]
+    fn the_environment_counts_more_than_what_was_said_before_and_less_than_what_is_said_after() {
+        let hour = Duration::from_secs(3_600);
+        let before = LockConfig::from_url("memory:a?ttl=1s").unwrap().namespace("a").lazy(true);
+        let variables =
+            [("DISTLOCK_URL", "memory:b?ttl=2s&namespace=c"), ("DISTLOCK_NAMESPACE", "b")];
+        let config = before.with_variables(environment(&variables)).unwrap().ttl(hour);
+        assert_eq!(config.to_string(), "memory:b");
+        let expected = Settings {
+            namespace: Some("b".to_owned()),
+            ttl: Some(hour),
+            lazy: Some(true),
+            ..Settings::default()
+        };
+        assert_eq!(config.settings, expected);
+        let unchanged = config.clone().with_variables(environment(&[])).unwrap();
+        assert_eq!(unchanged.to_string(), "memory:b");
+        assert_eq!(unchanged.settings, expected);
+    }
+
+    #[test]
+    fn the_environment_alone_must_name_a_store_that_can_be() {
+        let read = |variables| LockConfig::from_variables(environment(variables));
+        assert_eq!(read(&[("DISTLOCK_URL", "memory:")]).unwrap().to_string(), "memory:");
+        for (variables, cause) in [
+            (&[("DISTLOCK_TTL", "1s")][..], "DISTLOCK_URL is not set"),
+            (&[("DISTLOCK_URL", "")], "the URL is empty"),
+        ] {
+            let error = read(variables).unwrap_err().to_string();
+            assert!(error.contains(cause), "{error}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The configuration in the environment: the words of the URL's query behind `DISTLOCK_`.
+
+use std::ffi::OsString;
+
+use lock_core::LockError;
+
+use super::settings::{Settings, WORDS, invalid, nearest};
+
+const PREFIX: &str = "DISTLOCK_";
+const URL: &str = "url";
+
+/// What the environment says.
+#[derive(Default)]
+pub(super) struct Environment {
+    pub(super) url: Option<String>,
+    pub(super) settings: Settings,
+}
+
+impl Environment {
+    /// Reads the variables that are ours.
+    ///
+    /// One that is nearly ours is refused: a namespace that is misspelt and therefore ignored
+    /// would let two services in that are to exclude each other. The rest belongs to others.
+    pub(super) fn read(
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, LockError> {
+        let mut found = Self::default();
+        for (name, value) in variables {
+            let Some(name) = name.to_str() else { continue };
+            let Some(word) = name.strip_prefix(PREFIX).map(str::to_ascii_lowercase) else {
+                continue;
+            };
+            let is_ours = word == URL || WORDS.contains(&word.as_str());
+            if !is_ours || name != variable(&word) {
+                refuse_near_miss(name, &word)?;
+                continue;
+            }
+            let value = value
+                .into_string()
+                .map_err(|_| invalid(format!("the environment variable {name} is not UTF-8")))?;
+            if word == URL {
+                found.url = Some(value);
+            } else {
+                found.settings.set(&word, &value, &format!("the environment variable {name}"))?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn variable(word: &str) -> String {
+    format!("{PREFIX}{}", word.to_ascii_uppercase())
+}
+
+fn refuse_near_miss(name: &str, word: &str) -> Result<(), LockError> {
+    match nearest(word, WORDS.into_iter().chain([URL])) {
+        None => Ok(()),
+        Some(near) => Err(invalid(format!(
+            "the environment variable {name} is not known; did you mean {}?",
+            variable(near)
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Environment, LockError> {
+        Environment::read(variables.iter().map(|(name, value)| (name.into(), value.into())))
+    }
+
+    #[test]
+    fn every_word_is_a_variable() {
+        let found = read(&[
+            ("DISTLOCK_URL", "memory:"),
+            ("DISTLOCK_NAMESPACE", "shop:"),
+            ("DISTLOCK_KEY_PREFIX", ""),
+            ("DISTLOCK_TTL", "30s"),
+            ("DISTLOCK_RESPONSE_TIMEOUT", "500ms"),
+            ("DISTLOCK_LAZY", "true"),
+            ("DISTLOCK_MODE", "plain"),
+            ("DISTLOCK_TEST_SERVERS", "of others"),
+            ("URL", "of others"),
+        ])
+        .unwrap();
+        assert_eq!(found.url.as_deref(), Some("memory:"));
+        let mut expected = Settings::default();
+        for (word, value) in [
+            ("namespace", "shop:"),
+            ("key_prefix", ""),
+            ("ttl", "30s"),
+            ("response_timeout", "500ms"),
+            ("lazy", "true"),
+            ("mode", "plain"),
+        ] {
+            expected.set(word, value, word).unwrap();
+        }
+        assert_eq!(found.settings, expected);
+    }
+
+    #[test]
+    fn bad_values_and_misspelt_names_are_refused_by_name() {
+        for (name, value, cause) in [
+            ("DISTLOCK_TTL", "30", "DISTLOCK_TTL is \"30\": it has no unit; write \"30s\""),
+            ("DISTLOCK_TTL", "", "DISTLOCK_TTL is \"\": it is no duration"),
+            ("DISTLOCK_LAZY", "yes", "DISTLOCK_LAZY is \"yes\": write `true` or `false`"),
+            ("DISTLOCK_MODE", "fast", "DISTLOCK_MODE is \"fast\": write `auto` or `plain`"),
+            ("DISTLOCK_NAMESPCE", "x", "did you mean DISTLOCK_NAMESPACE?"),
+            ("DISTLOCK_ttl", "30s", "did you mean DISTLOCK_TTL?"),
+        ] {
+            let error = read(&[(name, value)]).err().unwrap();
+            assert!(error.to_string().contains(cause), "{error}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_value_that_is_not_utf_8_is_refused_by_name() {
+        use std::os::unix::ffi::OsStringExt;
+        let value = OsString::from_vec(vec![0xFF]);
+        let error = Environment::read([("DISTLOCK_URL".into(), value)]).err().unwrap();
+        assert!(error.to_string().contains("DISTLOCK_URL is not UTF-8"), "{error}");
+    }
+}

@@ -1,0 +1,40 @@
+//! From an address to a service, in one call.
+
+use lock_core::{LockService, Result};
+
+use crate::LockConfig;
+
+/// Connects to the store at this URL, and asks it once whether it answers.
+///
+/// | URL | store |
+/// |---|---|
+/// | `memory:` | a new store in this process |
+/// | `memory:NAME` | the store of that name in this process, shared by all that ask for it |
+/// | `redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE]` | Redis or Valkey (feature `redis`) |
+/// | `rediss://…` | the same over TLS (feature `tls`) |
+/// | `redis+unix:///PATH` | the same over a Unix socket (feature `redis`) |
+///
+/// The query may hold the words that [`LockConfig`] lists: `redis://localhost?namespace=shop:&ttl=30s`.
+///
+/// ```
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+/// # runtime.block_on(async {
+/// let locks = distlock::connect("memory:?ttl=30s").await.unwrap();
+/// assert_eq!(locks.lock("order:42").execute(async |_lease| "charged").await.unwrap(), Some("charged"));
+/// # });
+/// ```
+///
+/// # Errors
+///
+/// [`InvalidConfig`](crate::LockErrorKind::InvalidConfig) if the URL is not allowed, or its feature is
+/// off; the text names the part, and what is accepted, and never holds a user name or a password.
+/// [`Unavailable`](crate::LockErrorKind::Unavailable) if the store does not answer within its response
+/// timeout, and [`Denied`](crate::LockErrorKind::Denied) if it refuses the credentials; with
+/// `?lazy=true` the store is not asked, and the first operation reports these.
+///
+/// # Cancel safety
+///
+/// Dropping the future leaves nothing behind.
+pub async fn connect(url: impl AsRef<str>) -> Result<LockService> {
+    LockConfig::from_url(url)?.connect().await
+}

@@ -1,0 +1,7 @@
+//! A copy of a guard would hold nothing.
+
+fn copy(guard: distlock::LockGuard) {
+    let _copy = guard.clone();
+}
+
+fn main() {}
