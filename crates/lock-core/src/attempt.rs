@@ -111,8 +111,6 @@ pub struct StoreAttempt {
     valid_until: Instant,
     /// A release was sent; `Some(true)` if its answer will be final.
     release_in_flight: Option<bool>,
-    /// A release was sent and not answered: from now on only `Released` is believed.
-    release_in_doubt: bool,
     release_failures: u8,
     /// No release is sent before.
     not_before: Instant,
@@ -136,7 +134,6 @@ impl StoreAttempt {
             renewals_in_doubt: Duration::ZERO,
             valid_until: origin,
             release_in_flight: None,
-            release_in_doubt: false,
             release_failures: 0,
             not_before: origin,
             outcome: None,
@@ -214,11 +211,10 @@ impl StoreAttempt {
 
     /// The release was answered.
     pub fn release_answered(&mut self, reply: ReleaseReply) {
-        let in_doubt = self.release_in_doubt;
+        // A release that failed before has settled the outcome: what is there now may have come
+        // after that one took effect.
         self.outcome.get_or_insert(match reply {
             ReleaseReply::Released => ReleaseOutcome::Released,
-            // An earlier release may have done it, and what is there now came after.
-            _ if in_doubt => ReleaseOutcome::Unknown,
             ReleaseReply::NotHeld => ReleaseOutcome::AlreadyExpired,
             ReleaseReply::HeldByOther => ReleaseOutcome::HeldByOther,
         });
@@ -231,9 +227,8 @@ impl StoreAttempt {
     }
 
     /// The release ended without an answer.
-    pub fn release_failed(&mut self, now: Instant, not_applied: bool) {
+    pub fn release_failed(&mut self, now: Instant) {
         self.release_in_flight = None;
-        self.release_in_doubt |= !not_applied;
         self.outcome.get_or_insert(ReleaseOutcome::Unknown);
         let pause = RELEASE_PAUSE.0 * (1 << self.release_failures.min(10));
         self.release_failures = self.release_failures.saturating_add(1);
@@ -404,10 +399,10 @@ mod tests {
         attempt.step_answered(at(1), GRANTED);
         attempt.leave(at(1));
         attempt.release_sent(at(1));
-        attempt.release_failed(at(2_001), false);
+        attempt.release_failed(at(2_001));
         assert_eq!(attempt.next(at(2_001)), Next::WaitUntil(at(2_051)));
         attempt.release_sent(at(2_051));
-        attempt.release_failed(at(4_051), false);
+        attempt.release_failed(at(4_051));
         assert_eq!(attempt.next(at(4_051)), Next::WaitUntil(at(4_151)));
         assert_eq!(attempt.next(at(14_103)), Next::Done);
     }
@@ -428,35 +423,16 @@ mod tests {
     }
 
     #[test]
-    fn a_renewal_without_an_answer_keeps_the_release_going_for_its_lease() {
-        for (answered, gone_at) in [(true, 14_103), (false, 24_103)] {
-            let mut attempt = asked(0);
-            attempt.step_answered(at(1), GRANTED);
-            attempt.renewal_sent(at(1), TTL);
-            if answered {
-                attempt.renewed(at(1), TTL);
-            }
-            attempt.leave(at(2));
-            assert_eq!(attempt.next(at(gone_at - 1)), Next::SendRelease);
-            assert_eq!(attempt.next(at(gone_at)), Next::Done);
-        }
-    }
-
-    #[test]
-    fn after_an_unanswered_release_only_released_is_believed() {
-        for (reply, outcome) in [
-            (ReleaseReply::Released, ReleaseOutcome::Unknown),
-            (ReleaseReply::HeldByOther, ReleaseOutcome::Unknown),
-        ] {
+    fn after_an_unanswered_release_no_later_answer_is_taken_for_its_own() {
+        for reply in [ReleaseReply::Released, ReleaseReply::NotHeld, ReleaseReply::HeldByOther] {
             let mut attempt = asked(0);
             attempt.step_answered(at(1), GRANTED);
             attempt.leave(at(1));
             attempt.release_sent(at(1));
-            attempt.release_failed(at(2), false);
+            attempt.release_failed(at(2));
             attempt.release_sent(at(60));
             attempt.release_answered(reply);
-            // It was told at the failure; the later answer does not contradict it.
-            assert_eq!(attempt.outcome(), Some(outcome));
+            assert_eq!(attempt.outcome(), Some(ReleaseOutcome::Unknown));
         }
     }
 

@@ -248,7 +248,7 @@ impl Dealing {
             Ok(reply) => self.machine.release_answered(reply),
             Err(error) => {
                 tracing::debug!(target: "distlock", key = %self.key, %error, "release failed");
-                self.machine.release_failed(self.clock().now(), error.is_not_applied());
+                self.machine.release_failed(self.clock().now());
             }
         }
         Poll::Ready(())

@@ -233,7 +233,7 @@ impl Driver<'_> {
     pub fn time_out(&mut self, exchange: Exchange) {
         match exchange.request {
             Request::Acquire { .. } => self.step_failed(self.has(Plant::DoubtForgotten)),
-            Request::Release => self.client.machine.release_failed(self.at(), false),
+            Request::Release => self.client.machine.release_failed(self.at()),
             Request::Renew { .. } => {}
         }
     }
@@ -308,7 +308,7 @@ impl Driver<'_> {
             Answer::NotHeld => ReleaseReply::NotHeld,
             Answer::HeldByOther => ReleaseReply::HeldByOther,
             _ => {
-                self.client.machine.release_failed(self.at(), true);
+                self.client.machine.release_failed(self.at());
                 return None;
             }
         };
