@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use lock_core::backend::Clock;
 use lock_core::{Instant, LockErrorKind};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::connection::Connection;
@@ -48,6 +49,7 @@ enum Phase {
 /// What a caller has to do.
 enum Step {
     Use(Arc<Connection>),
+    Start(Handle),
     Await,
     AwaitUntil(Instant),
 }
@@ -88,6 +90,10 @@ impl Link {
             changed.as_mut().enable();
             let until = match self.step(failed_before)? {
                 Step::Use(connection) => return Ok(connection),
+                Step::Start(runtime) => {
+                    self.start(&runtime, failed_before)?;
+                    deadline
+                }
                 Step::Await => deadline,
                 Step::AwaitUntil(at) => at.min(deadline),
             };
@@ -140,19 +146,25 @@ impl Link {
                 _ => Ok(Step::AwaitUntil(state.not_before)),
             };
         }
-        self.start(&mut state)?;
-        Ok(Step::Await)
-    }
-
-    /// Connects in a task, so that a caller who leaves does not stop it for the others.
-    fn start(&self, state: &mut State) -> Result<(), Failure> {
-        let runtime = tokio::runtime::Handle::try_current().map_err(|_| {
+        let runtime = Handle::try_current().map_err(|_| {
             let message = "the Redis backend connects inside a tokio runtime, and there is none";
             Failure::new(LockErrorKind::InvalidConfig, message).not_applied()
         })?;
         state.phase = Phase::Connecting;
+        Ok(Step::Start(runtime))
+    }
+
+    /// Connects in a task, so that a caller who leaves does not stop it for the others.
+    ///
+    /// A runtime that has ended drops the task at once, and the state must not be locked then.
+    fn start(&self, runtime: &Handle, failed_before: u64) -> Result<(), Failure> {
         let attempt = ConnectAttempt { inner: Some(Arc::clone(&self.0)) };
-        runtime.spawn(attempt.run());
+        let is_over = runtime.spawn(attempt.run()).is_finished();
+        let state = self.0.lock();
+        if is_over && matches!(state.phase, Phase::Down) && state.failed_attempts == failed_before {
+            let failure = Failure::unavailable("the tokio runtime of this request has ended");
+            return Err(failure.not_applied());
+        }
         Ok(())
     }
 

@@ -7,5 +7,6 @@ mod connections;
 mod protocol;
 mod scripted;
 mod servers;
+mod service;
 #[cfg(feature = "tls")]
 mod tls;
