@@ -13,9 +13,6 @@ use crate::common::*;
 crate::on_every_server! {
     a_guard_holds_and_its_drop_gives_back,
     tasks_never_hold_at_once_and_tokens_rise,
-    a_kept_alive_lock_outlives_a_blocked_executor,
-    a_lock_that_was_deleted_is_lost,
-    acquires_dropped_anywhere_leave_nothing,
     a_runtime_dropped_with_guards_leaves_nothing,
     connections_that_are_reset_all_the_time_cost_no_exclusion,
 }
@@ -82,52 +79,6 @@ async fn tasks_never_hold_at_once_and_tokens_rise(kind: &ServerKind) {
         task.await.unwrap();
     }
     assert_eq!(witness.sections.load(Ordering::SeqCst), 80);
-    settled(&mut store).await;
-}
-
-/// F14.
-async fn a_kept_alive_lock_outlives_a_blocked_executor(kind: &ServerKind) {
-    let mut store = Store::start(kind);
-    let backend = store.backend();
-    let ttl = Duration::from_secs(1);
-    let blocked = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let locks = LockService::new(backend);
-            let lock = locks.lock("x").ttl(ttl).keep_alive();
-            let guard = lock.try_acquire().await.unwrap().unwrap();
-            std::thread::sleep(ttl * 3);
-            assert!(guard.is_held());
-            assert_eq!(store.run::<u64>(&["EXISTS", "lock:x"]), 1);
-            assert_eq!(guard.release().await, ReleaseOutcome::Released);
-        });
-    };
-    tokio::task::spawn_blocking(blocked).await.unwrap();
-}
-
-async fn a_lock_that_was_deleted_is_lost(kind: &ServerKind) {
-    let mut store = Store::start(kind);
-    let locks = LockService::new(store.backend());
-    let lock = locks.lock("x").ttl(Duration::from_millis(600)).keep_alive();
-    let guard = lock.try_acquire().await.unwrap().unwrap();
-    store.run::<()>(&["FLUSHALL"]);
-    guard.lost().await;
-    assert!(guard.ensure_held().is_err());
-    assert_ne!(guard.release().await, ReleaseOutcome::Released);
-}
-
-/// F16, as far as there is no line.
-async fn acquires_dropped_anywhere_leave_nothing(kind: &ServerKind) {
-    let mut store = Store::start(kind);
-    let locks = LockService::new(store.backend());
-    for round in 0..300_u32 {
-        let acquiring = locks.lock(format!("{}", round % 7)).ttl(MINUTE).acquire();
-        let leaving = tokio::time::sleep(Duration::from_micros(u64::from(round)));
-        tokio::select! {
-            guard = acquiring => drop(guard.unwrap()),
-            () = leaving => {}
-        }
-    }
     settled(&mut store).await;
 }
 
