@@ -26,7 +26,7 @@ impl Pace {
     /// time at all.
     #[must_use]
     pub const fn paused() -> Self {
-        let (lease, limit) = (Duration::from_secs(10), Duration::from_secs(3_600));
+        let (lease, limit) = (Duration::from_secs(10), Duration::from_secs(300));
         Self { clock: Clock::TOKIO, lease, limit }
     }
 

@@ -238,7 +238,7 @@ impl Contender {
                 return Ok(None);
             }
             let pause = self.pace.lease() / 50;
-            let least = Duration::from_millis(1);
+            let least = self.pace.lease() / 1_000;
             clock.sleep(retry_after.map_or(pause, |left| left.clamp(least, pause))).await;
         }
     }
