@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use lock_core::backend::{
     Attempt, AttemptRequest, Capabilities, Clock, LockBackend, LockKey, OwnerToken, ReleaseReply,
-    ReleaseRequest, RenewReply, RenewRequest,
+    ReleaseRequest, RenewReply, RenewRequest, Waiting, Wake,
 };
 use lock_core::{LockError, LockErrorKind, LockName, LockStatus, Result};
 use tokio::sync::watch;
@@ -138,6 +138,24 @@ impl Spy {
         self.seen().refuse_releases = refusing;
     }
 
+    /// Also notes a grant that is pushed.
+    fn overhear(self: Arc<Self>, waiting: Waiting, key: LockKey, token: OwnerToken) -> Waiting {
+        let Waiting { wake, ticket, retry_after, .. } = waiting;
+        let overheard = async move {
+            let news = wake.await;
+            if matches!(news, Wake::Granted(_)) {
+                self.note_grant(key, token);
+            }
+            news
+        };
+        Waiting::new(overheard, ticket, retry_after)
+    }
+
+    fn note_grant(&self, key: LockKey, token: OwnerToken) {
+        self.seen().granted.insert(key, token);
+        self.grants.send_modify(|grants| *grants += 1);
+    }
+
     fn note(&self, method: Method) {
         self.seen().called.insert(method);
     }
@@ -206,14 +224,16 @@ impl LockBackend for Spy {
         let (key, token) = (request.key.clone(), request.token);
         let attempt = Arc::clone(&self.inner).attempt(request).await?;
         if matches!(attempt, Attempt::Granted(_)) {
-            self.seen().granted.insert(key, token);
-            self.grants.send_modify(|grants| *grants += 1);
+            self.note_grant(key.clone(), token);
             if self.seen().swallow_grants {
                 return Err(no_answer());
             }
         }
         self.attempts.subscribe().wait_for(|open| *open).await.ok();
-        Ok(attempt)
+        Ok(match attempt {
+            Attempt::Queued(waiting) => Attempt::Queued(self.overhear(waiting, key, token)),
+            answered => answered,
+        })
     }
 
     async fn release(self: Arc<Self>, request: ReleaseRequest) -> Result<ReleaseReply> {

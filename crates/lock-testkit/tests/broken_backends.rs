@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use lock_testkit::broken::{BrokenBackend, Defect};
-use lock_testkit::conformance::{CLAIMS, OneBackend, Report, find, run_blocking};
+use lock_testkit::conformance::{CLAIMS, Claim, OneBackend, Report, find, run_blocking};
 
 fn report(backend: BrokenBackend) -> Report {
     run_blocking(&OneBackend::paused(backend))
@@ -33,15 +33,35 @@ fn each_defect_fails_the_claim_that_names_it() {
     assert!(missed.is_empty(), "{}", missed.join("\n\n"));
 }
 
+/// What the core sees to alone, whatever the backend does.
+const OF_THE_CORE: [&str; 13] = [
+    "release::a_dropped_guard_is_not_kept_alive",
+    "naming::names_that_are_not_allowed_are_refused",
+    "loss::a_lease_is_lost_at_its_deadline",
+    "loss::a_loss_is_final",
+    "loss::a_release_ends_the_lease",
+    "loss::a_loss_needs_no_answer",
+    "execute::a_value_survives_a_failed_release",
+    "execute::a_body_is_dropped_when_its_lease_is_lost",
+    "execute::a_body_may_finish_after_a_loss",
+    "manual_pair::releasing_what_is_not_held_is_false",
+    "manual_pair::a_lost_answer_is_unknown",
+    "options::leases_out_of_range_are_refused",
+    "options::options_that_contradict_are_refused",
+];
+
 #[test]
-fn every_claim_about_a_backend_can_fail() {
-    let all: BTreeSet<_> = CLAIMS.iter().map(|claim| claim.path()).collect();
+fn every_other_claim_is_failed_by_some_defect() {
     let mut rejected = BTreeSet::new();
-    for &defect in
-        Defect::ALL.iter().filter(|d| !matches!(d, Defect::NeverAnswers | Defect::Panics))
-    {
-        rejected.extend(failed(&report(BrokenBackend::new(defect))));
+    for &defect in Defect::ALL {
+        let failed = failed(&report(BrokenBackend::new(defect)));
+        // One that fails nearly everything says nothing about the single claim.
+        if failed.len() < CLAIMS.len() / 2 {
+            rejected.extend(failed);
+        }
+        rejected.insert(defect.rejected_by().to_owned());
     }
-    let unfailed: Vec<_> = all.difference(&rejected).collect();
-    assert!(unfailed.is_empty(), "no defect fails {unfailed:#?}");
+    let never: Vec<_> =
+        CLAIMS.iter().map(Claim::path).filter(|path| !rejected.contains(path)).collect();
+    assert_eq!(never, OF_THE_CORE);
 }

@@ -132,7 +132,7 @@ macro_rules! __with_all_claims {
             }
             loss {
                 a_lease_is_lost_at_its_deadline [] "A lease is lost at its deadline, and says so.";
-                a_loss_is_final [Renew] "A lease that was lost stays lost.";
+                a_loss_is_final [] "A lease that was lost stays lost.";
                 a_release_ends_the_lease [] "lost() also ends on release.";
                 a_lock_that_vanished_is_lost [Renew] "A lock that the store lost is lost as Removed.";
                 a_lock_that_another_took_is_lost [Renew] "A lock that another took is lost as HeldByOther.";

@@ -19,9 +19,11 @@ pub(super) async fn a_loss_is_final(scene: &Scene<'_>) -> Proof {
     let service = scene.service().await?;
     let guard = service.lock(scene.name()).ttl(scene.lease()).acquire().await?;
     guard.lost().await;
-    match guard.extend(scene.long()).await {
-        Err(error) if error.kind() == LockErrorKind::Lost => {}
-        other => fail!("a lost lease was extended: {other:?}"),
+    if scene.capabilities().renew {
+        match guard.extend(scene.long()).await {
+            Err(error) if error.kind() == LockErrorKind::Lost => {}
+            other => fail!("a lost lease was extended: {other:?}"),
+        }
     }
     is_lost(&guard, LossReason::Expired)?;
     let reason = guard.lost().await;

@@ -65,7 +65,11 @@ pub(super) async fn a_rest_keeps_the_lock_standing(scene: &Scene<'_>) -> Proof {
     ensure!(reply == ReleaseReply::Released, "a release with a rest was answered {reply:?}");
     let taken = bob.take_when_free(scene.lease()).await?;
     let rested = taken.answered.saturating_duration_since(sent);
-    ensure!(rested >= scene.lease(), "a rest of {:?} was over after {rested:?}", scene.lease());
+    ensure!(
+        rested >= scene.at_least(scene.lease()),
+        "a rest of {:?} was over after {rested:?}",
+        scene.lease()
+    );
     ensure!(rested < scene.long() / 2, "a rest of {:?} took {rested:?}", scene.lease());
     Ok(())
 }
@@ -93,7 +97,11 @@ pub(super) async fn min_hold_keeps_the_name_taken(scene: &Scene<'_>) -> Proof {
     drop(lock.acquire().await?);
     let taken = rival.take_when_free(scene.lease()).await?;
     let held = taken.answered.saturating_duration_since(sent);
-    ensure!(held >= scene.lease(), "a min_hold of {:?} was over after {held:?}", scene.lease());
+    ensure!(
+        held >= scene.at_least(scene.lease()),
+        "a min_hold of {:?} was over after {held:?}",
+        scene.lease()
+    );
     ensure!(held < scene.long() / 2, "a min_hold of {:?} took {held:?}", scene.lease());
     Ok(())
 }

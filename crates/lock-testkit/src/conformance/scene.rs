@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
+use lock_core::attempt::drift;
 use lock_core::backend::{
     Attempt, AttemptRequest, Capabilities, Clock, Grant, LockBackend, LockKey, OwnerToken,
     ReleaseReply, ReleaseRequest, RenewReply, RenewRequest, Sleep, Ticket, Waiting, Wake,
@@ -72,6 +73,12 @@ impl<'a> Scene<'a> {
     /// How late a lease may end on a machine that stalls; an order of magnitude to spare.
     pub(super) fn slack(&self) -> Duration {
         self.lease() * 4 + self.capabilities().ttl_granularity
+    }
+
+    /// How long a lease stands at least: a store's clock may run a little faster than ours.
+    pub(super) fn at_least(&self, lease: Duration) -> Duration {
+        let is_local = self.capabilities().local_clock;
+        lease.saturating_sub(if is_local { Duration::ZERO } else { drift(lease) })
     }
 
     /// The name of the claim's own lock.
@@ -197,7 +204,7 @@ impl Contender {
                 let answered = self.pace.clock().now();
                 Ok(Taken { sent, answered, grant })
             }
-            other => fail!("a free lock was not granted, but {other:?}"),
+            other => fail!("an attempt that must be granted was answered {other:?}"),
         }
     }
 
@@ -266,9 +273,10 @@ impl Contender {
         ttl: Duration,
         waiting: Waiting,
     ) -> Result<Grant, Failure> {
-        let mut waiting = waiting;
-        loop {
-            let sleep = self.pace.clock().sleep(waiting.retry_after);
+        let (mut waiting, patience) = (waiting, self.pace.limit() * 3 / 4);
+        let deadline = self.pace.clock().now() + patience;
+        while self.pace.clock().now() < deadline {
+            let sleep = self.pace.clock().sleep(waiting.retry_after.min(patience));
             if let Either::Left((Wake::Granted(grant), _)) = select(waiting.wake, sleep).await {
                 return Ok(grant);
             }
@@ -279,6 +287,7 @@ impl Contender {
                 other => fail!("asking again in line was answered with {other:?}"),
             };
         }
+        fail!("whoever came next in line was not served within {patience:?}")
     }
 
     pub(super) async fn release(&self) -> Result<ReleaseReply, Failure> {
