@@ -16,29 +16,29 @@ fn claims() -> Claims {
     Claims::new().require_tokens().tolerate_late_use(Duration::from_secs(10))
 }
 
-async fn contend(store: Arc<dyn LockBackend>) -> (Tally, Report) {
+async fn contend(store: Arc<dyn LockBackend>) -> lock_core::Result<(Tally, Report)> {
     let recorder = Recorder::new("here");
     let backends = vec![Arc::clone(&store), store];
-    let tally = Contention::new("contended").run(backends, &recorder).await.unwrap();
-    (tally, recorder.history().check(&claims()))
+    let tally = Contention::new("contended").run(backends, &recorder).await?;
+    Ok((tally, recorder.history().check(&claims())))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_rounds_on_memory_are_clean() {
-    let (tally, report) = contend(Arc::new(MemoryBackend::new())).await;
+    let (tally, report) = contend(Arc::new(MemoryBackend::new())).await.unwrap();
     assert!(report.is_clean(), "{report}");
     assert_eq!((tally.served, tally.overstayed), (1_000, 10), "{tally:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_without_a_defect_is_clean() {
-    let (_, report) = contend(Arc::new(BrokenBackend::without_defect())).await;
+    let (_, report) = contend(Arc::new(BrokenBackend::without_defect())).await.unwrap();
     assert!(report.is_clean(), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_missing_owner_check_shows_as_an_overlap() {
-    let (_, report) = contend(Arc::new(BrokenBackend::new(Defect::NoOwnerCheck))).await;
+    let (_, report) = contend(Arc::new(BrokenBackend::new(Defect::NoOwnerCheck))).await.unwrap();
     let overlaps = |violation: &Violation| matches!(violation, Violation::Overlap { .. });
     assert!(report.violations.iter().any(overlaps), "{report}");
 }

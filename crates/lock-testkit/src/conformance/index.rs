@@ -226,7 +226,7 @@ macro_rules! __claim_tests {
                 fn $name() {
                     let path = concat!(stringify!($group), "::", stringify!($name));
                     let harness = super::__conformance_harness();
-                    $crate::conformance::prove_or_panic(&harness, path);
+                    $crate::conformance::prove_or_panic(harness, path);
                 }
             )*
         })*

@@ -2,6 +2,8 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
@@ -12,6 +14,9 @@ use super::harness::Harness;
 use super::report::{Outcome, Report, Verdict, listed};
 use super::scene::Scene;
 use super::{CLAIMS, find};
+
+/// A proof in paused time takes no time, unless it blocks its thread.
+const BLOCKED_AFTER: Duration = Duration::from_secs(60);
 
 /// Proves every claim, one after the other, and reports.
 ///
@@ -37,15 +42,27 @@ pub fn run_blocking(harness: &dyn Harness) -> Report {
     runtime(harness).block_on(run(harness))
 }
 
-/// Proves one claim in a runtime of its own: a test of `conformance_tests!`.
+/// Proves one claim in a thread and a runtime of its own: a test of `conformance_tests!`.
 ///
 /// # Panics
 ///
 /// If the claim does not hold, or there is none at this path.
 #[expect(clippy::print_stdout, reason = "a claim that does not apply must not vanish in silence")]
-pub fn prove_or_panic(harness: &dyn Harness, path: &str) {
+pub fn prove_or_panic(harness: impl Harness + 'static, path: &str) {
     let Some(claim) = find(path) else { panic!("there is no claim {path}") };
-    let (_, outcome) = runtime(harness).block_on(prove(harness, claim));
+    let limit = if harness.pace().is_paused() { BLOCKED_AFTER } else { harness.pace().limit() * 2 };
+    let (sender, outcome) = mpsc::channel();
+    // The limit of a proof cannot stop one that blocks its thread, so this one is left behind.
+    std::thread::spawn(move || {
+        let (_, outcome) = runtime(&harness).block_on(prove(&harness, claim));
+        sender.send(outcome).ok();
+    });
+    let outcome = outcome.recv_timeout(limit).unwrap_or_else(|missing| {
+        Outcome::Failed(match missing {
+            RecvTimeoutError::Timeout => format!("no end within {limit:?}: it blocks its thread"),
+            RecvTimeoutError::Disconnected => "the harness panicked".to_owned(),
+        })
+    });
     let verdict = Verdict { claim: *claim, outcome };
     match verdict.outcome {
         Outcome::Failed(_) => panic!("{path}: {verdict}"),

@@ -32,6 +32,7 @@ pub(super) async fn a_shutdown_ends_waits(scene: &Scene<'_>) -> Proof {
 pub(super) async fn a_shutdown_leaves_holders_their_grace(scene: &Scene<'_>) -> Proof {
     let service = scene.service().await?;
     let guard = service.lock(scene.name()).ttl(scene.long()).acquire().await?;
+    let began = scene.now();
     let mut ending = Box::pin(service.shutdown(scene.patience()));
     tokio::select! {
         report = &mut ending => fail!("a shutdown did not wait for its holder: {report:?}"),
@@ -42,6 +43,8 @@ pub(super) async fn a_shutdown_leaves_holders_their_grace(scene: &Scene<'_>) -> 
     ensure!(outcome.is_released(), "a release within the grace said {outcome:?}");
     let report = ending.await;
     ensure!(report.released == 1 && report.lost == 0, "one holder released in time: {report:?}");
+    let took = scene.now().saturating_duration_since(began);
+    ensure!(took < scene.patience(), "a shutdown used up its grace though nobody held a lock");
     scene.becomes_free().await
 }
 
