@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may panic as tests may")]
 
 mod common;
+mod conformance;
 mod connections;
 mod faults;
 mod protocol;
