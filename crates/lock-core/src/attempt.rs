@@ -31,6 +31,9 @@ pub fn drift(lease: Duration) -> Duration {
 /// The pauses between releases that failed grow from the first to the second.
 const RELEASE_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
+/// How long a store keeps a line after the last who asked, if nobody else comes.
+const LINE_LIFE: Duration = Duration::from_secs(60);
+
 /// What the store answered to a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StepAnswer {
@@ -93,6 +96,7 @@ enum Phase {
 pub struct StoreAttempt {
     late_after: Duration,
     local_clock: bool,
+    queueing: bool,
     phase: Phase,
     /// A step was sent and has neither been answered nor failed.
     step_in_flight: bool,
@@ -102,6 +106,8 @@ pub struct StoreAttempt {
     in_doubt: bool,
     /// The store may know the token.
     stands: bool,
+    /// The token stands in line, where no lease ends: nothing but a release takes it out.
+    in_line: bool,
     /// By then the store has forgotten the token by itself, unless a renewal runs late.
     forgotten_at: Instant,
     /// The sum of the renewals that were not answered: each may still run, just before the lease
@@ -125,11 +131,13 @@ impl StoreAttempt {
         Self {
             late_after: capabilities.late_after,
             local_clock: capabilities.local_clock,
+            queueing: capabilities.queueing,
             phase: Phase::Asking,
             step_in_flight: false,
             last_step: origin,
             in_doubt: false,
             stands: false,
+            in_line: false,
             forgotten_at: origin,
             renewals_in_doubt: Duration::ZERO,
             valid_until: origin,
@@ -154,6 +162,7 @@ impl StoreAttempt {
             StepAnswer::Granted { lease } => self.granted(now, lease, self.last_step),
             StepAnswer::Queued => {
                 self.stands = true;
+                self.in_line = true;
                 if self.phase == Phase::Asking { Verdict::Queued } else { self.abandoned() }
             }
             StepAnswer::Held => match self.phase {
@@ -176,6 +185,11 @@ impl StoreAttempt {
         if !not_applied {
             self.in_doubt = true;
             self.stands = true;
+            if self.queueing {
+                // It perhaps stands in line. Others may keep the line alive for longer; then its
+                // turn costs them a window, which is better than releases without an end.
+                self.outlives(self.last_step, LINE_LIFE);
+            }
         }
     }
 
@@ -244,9 +258,7 @@ impl StoreAttempt {
             Phase::Leaving if self.release_in_flight.is_some() => Next::AwaitRelease,
             // A release that overtakes its own attempt would have to be sent again.
             Phase::Leaving if self.step_in_flight => Next::AwaitStep,
-            Phase::Leaving if !self.stands || now >= self.forgotten_at + self.renewals_in_doubt => {
-                Next::Done
-            }
+            Phase::Leaving if !self.stands || self.is_forgotten(now) => Next::Done,
             Phase::Leaving if now < self.not_before => Next::WaitUntil(self.not_before),
             Phase::Leaving => Next::SendRelease,
         }
@@ -277,8 +289,14 @@ impl StoreAttempt {
         self.phase == Phase::Done || (is_quiet && !self.stands)
     }
 
+    fn is_forgotten(&self, now: Instant) -> bool {
+        !self.in_line && now >= self.forgotten_at + self.renewals_in_doubt
+    }
+
     fn granted(&mut self, now: Instant, lease: Duration, since: Instant) -> Verdict {
         self.stands = true;
+        // Whoever is granted the lock is taken out of the line.
+        self.in_line = false;
         // The store may have granted it just before it answered.
         self.outlives(now, lease);
         match self.phase {
@@ -405,6 +423,25 @@ mod tests {
         attempt.release_failed(at(4_051));
         assert_eq!(attempt.next(at(4_051)), Next::WaitUntil(at(4_151)));
         assert_eq!(attempt.next(at(14_103)), Next::Done);
+    }
+
+    #[test]
+    fn a_place_in_line_is_left_however_long_the_wait_was() {
+        let mut attempt = asked(0);
+        attempt.step_answered(at(1), StepAnswer::Queued);
+        attempt.leave(at(3_600_000));
+        assert_eq!(attempt.next(at(3_600_000)), Next::SendRelease);
+    }
+
+    #[test]
+    fn a_step_in_doubt_that_may_stand_in_line_is_released_for_as_long_as_a_line_lasts() {
+        let capabilities = Capabilities::none().with_late_after(LATE).with_queueing(true);
+        let mut attempt = StoreAttempt::new(&capabilities);
+        attempt.step_sent(at(0), TTL);
+        attempt.step_failed(false);
+        attempt.leave(at(1));
+        assert_eq!(attempt.next(at(60_000)), Next::SendRelease);
+        assert_eq!(attempt.next(at(70_000)), Next::Done);
     }
 
     #[test]
