@@ -71,6 +71,7 @@
 
 pub mod client;
 pub mod explore;
+pub mod queue;
 pub mod rows;
 pub mod store;
 pub mod world;
