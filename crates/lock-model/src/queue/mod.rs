@@ -1,7 +1,7 @@
 //! The line: waiters, direct grants, and pushes.
 //!
 //! The client's side is the product's own code: [`StoreAttempt`](lock_core::attempt::StoreAttempt)
-//! and [`Waiter`](lock_core::waiter::Waiter), driven by [`client::Driver`] as the core and a
+//! and [`Waiter`](lock_core::waiter::Waiter), driven by [`driver::Driver`] as the core and a
 //! backend with a line drive them.
 //! Each client wants the lock one or more times, strictly in order: nothing is handed over inside
 //! a process.
@@ -11,7 +11,9 @@
 //! - **Server** ([`server`]): the lock, the line by ticket, the counter, and the scripts for
 //!   acquire, release and renew.
 //!   A release grants the lock to the first in line whose connection the server counts, for a
-//!   window, and tells the next whom it waits for; so does whoever asks and finds the lock free.
+//!   window, and tells the next how long; so does whoever asks and finds the lock free, unless it is
+//!   the first itself.
+//!   Whoever leaves the head of the line while the lock is held has the next told, too.
 //!   Clients that poll get the lock only when the line is empty; clients of other libraries take
 //!   and delete it without looking.
 //! - **Pushes** ([`client::Pushed`]): messages of their own, which arrive in any order with the
@@ -38,8 +40,9 @@
 //!   [`rows::QueueRow::overtaking`] who came later.
 //!
 //! A fault-free row allows none of these ticks.
-//! An answer that is late puts the timer off by its lateness, and a lost push leaves a waiter
-//! until the end of the lease that it was told of, or for ten seconds.
+//! An answer that is late puts the timer off by its lateness.
+//! Only one in line is told of each grant: if that push is lost, or whoever got it dies too, the
+//! next asks at the end of the lease that it was told of itself, or after ten seconds.
 //!
 //! # What is not modelled
 //!
@@ -49,8 +52,10 @@
 
 pub mod client;
 mod display;
+pub mod driver;
 pub mod plants;
 mod properties;
 pub mod rows;
 pub mod server;
+mod steps;
 pub mod world;

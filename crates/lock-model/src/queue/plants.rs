@@ -1,7 +1,56 @@
 //! Bugs that are put into the modelled server or driver, each in a row that is just troubled
 //! enough to show it, and the property that must notice it.
 
-use crate::queue::rows::{Budget, LONG, NONE, Plant, QueueRow, ROW};
+use crate::queue::rows::{Budget, LONG, NONE, QueueRow, ROW};
+
+/// A bug that is put into the modelled server or driver, to see that the properties notice it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Plant {
+    /// The server publishes a grant and takes a count of zero for "nobody got it".
+    PublishTells,
+    /// The server runs an acquire however late it arrives.
+    NoNotAfter,
+    /// The server grants again without raising the expiry.
+    RegrantKeepsExpiry,
+    /// The server sets the expiry to the renewal's, also if that is earlier.
+    RenewalShortens,
+    /// The server tells the next in line nothing.
+    NoHint,
+    /// The server tells the next in line nothing when the head leaves.
+    LeaveWithoutHint,
+    /// The server hands the lock over for the whole lease.
+    FullLeaseAtHandOver,
+    /// The server grants a free lock to whoever does not wait, past the line.
+    PollerOvertakes,
+    /// The server hands a lock over that is not free.
+    AdvanceOverHolder,
+    /// The server releases whoever owns the lock.
+    NoOwnerCheck,
+    /// The server finds an entry of the line by its connection, and leaves older ones.
+    OldEntryStays,
+    /// The driver counts a pushed window from the arrival of the push.
+    DeadlineFromPush,
+    /// The driver tells the waiter no counter.
+    NoCounterRule,
+    /// The driver takes a push for the answer to the step that is under way.
+    PushAnswersStep,
+    /// The driver does not send the ticket.
+    TailAgain,
+    /// The driver forgets older news when an answer arrives.
+    OldAnswerWins,
+    /// The driver forgets what came for a token that nobody wants any more.
+    AbandonedIsIgnored,
+    /// The driver sends a release while a step is under way, and takes its answer for final.
+    ReleaseOvertakesStep,
+    /// The driver takes the first answer to a release for the final one.
+    FirstAnswerIsFinal,
+    /// The driver believes that an acquire can take effect no later than its timeout, to the tick.
+    LateAfterTooShort,
+    /// The driver takes a step without an answer for one that did nothing.
+    DoubtForgotten,
+    /// The driver does not claim windows.
+    ClaimMissing,
+}
 
 const fn plant(name: &'static str, plant: Plant, budget: Budget) -> QueueRow {
     QueueRow { name, plant: Some(plant), line_free: 4, budget, ..ROW }
@@ -44,21 +93,6 @@ pub const PLANTS: &[(QueueRow, &str)] = &[
                 "line-leave-without-hint",
                 Plant::LeaveWithoutHint,
                 Budget { dropped: 1, crashed: 1, ..NONE },
-            )
-        },
-        "S7",
-    ),
-    (
-        QueueRow {
-            clients: 4,
-            ttls: LONG.ttls,
-            window: LONG.window,
-            free: LONG.free,
-            line_free: 0,
-            ..plant(
-                "line-self-grant-without-hint",
-                Plant::SelfGrantWithoutHint,
-                Budget { crashed: 2, ..NONE },
             )
         },
         "S7",

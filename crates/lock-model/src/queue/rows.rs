@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use lock_core::Instant;
 
+use crate::queue::plants::Plant;
 use crate::store::Tick;
 
 /// How often each kind of trouble may happen, and what clients may do of their own accord.
@@ -31,57 +32,6 @@ pub struct Budget {
     pub deleted: u8,
     /// Times that a client of another library takes the lock.
     pub foreign: u8,
-}
-
-/// A bug that is put into the modelled server or driver, to see that the properties notice it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Plant {
-    /// The server publishes a grant and takes a count of zero for "nobody got it".
-    PublishTells,
-    /// The server runs an acquire however late it arrives.
-    NoNotAfter,
-    /// The server grants again without raising the expiry.
-    RegrantKeepsExpiry,
-    /// The server sets the expiry to the renewal's, also if that is earlier.
-    RenewalShortens,
-    /// The server tells the next in line nothing.
-    NoHint,
-    /// The server tells the next in line nothing when the head leaves.
-    LeaveWithoutHint,
-    /// The server tells the next in line nothing when it grants the lock to whoever asks.
-    SelfGrantWithoutHint,
-    /// The server hands the lock over for the whole lease.
-    FullLeaseAtHandOver,
-    /// The server grants a free lock to whoever does not wait, past the line.
-    PollerOvertakes,
-    /// The server hands a lock over that is not free.
-    AdvanceOverHolder,
-    /// The server releases whoever owns the lock.
-    NoOwnerCheck,
-    /// The server finds an entry of the line by its connection, and leaves older ones.
-    OldEntryStays,
-    /// The driver counts a pushed window from the arrival of the push.
-    DeadlineFromPush,
-    /// The driver tells the waiter no counter.
-    NoCounterRule,
-    /// The driver takes a push for the answer to the step that is under way.
-    PushAnswersStep,
-    /// The driver does not send the ticket.
-    TailAgain,
-    /// The driver forgets older news when an answer arrives.
-    OldAnswerWins,
-    /// The driver forgets what came for a token that nobody wants any more.
-    AbandonedIsIgnored,
-    /// The driver sends a release while a step is under way, and takes its answer for final.
-    ReleaseOvertakesStep,
-    /// The driver takes the first answer to a release for the final one.
-    FirstAnswerIsFinal,
-    /// The driver believes that an acquire can take effect no later than its timeout, to the tick.
-    LateAfterTooShort,
-    /// The driver takes a step without an answer for one that did nothing.
-    DoubtForgotten,
-    /// The driver does not claim windows.
-    ClaimMissing,
 }
 
 /// One exploration.
@@ -261,6 +211,7 @@ pub const ROWS: &[QueueRow] = &[
         latency: 1,
         line_free: 4,
         budget: Budget { frozen: 1, crashed: 1, lost_push: 1, ..NONE },
+        quick: false,
         ..ROW
     },
     QueueRow {
@@ -298,11 +249,13 @@ pub const ROWS: &[QueueRow] = &[
         waits: 2,
         line_free: 4,
         budget: Budget { slow: 1, ..NONE },
+        quick: false,
         ..ROW
     },
     QueueRow {
         name: "line-2x2-crash-drop",
         waits: 2,
+        line_free: 4,
         budget: Budget { crashed: 1, dropped: 1, ..NONE },
         ..ROW
     },
@@ -385,6 +338,7 @@ pub const ROWS: &[QueueRow] = &[
     QueueRow {
         name: "line-3x1-wipe-crash",
         clients: 3,
+        line_free: 4,
         budget: Budget { wiped: 1, crashed: 1, ..NONE },
         ..ROW
     },
@@ -397,6 +351,7 @@ pub const ROWS: &[QueueRow] = &[
     QueueRow {
         name: "line-3x1-renewal-crash",
         clients: 3,
+        line_free: 4,
         budget: Budget { renewed: 1, crashed: 1, ..NONE },
         ..ROW
     },
@@ -404,6 +359,7 @@ pub const ROWS: &[QueueRow] = &[
         name: "line-3x1-one-skip-crash-drop",
         clients: 3,
         skips: 1,
+        line_free: 4,
         budget: Budget { crashed: 1, dropped: 1, ..NONE },
         ..ROW
     },

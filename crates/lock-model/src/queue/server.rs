@@ -1,6 +1,7 @@
 //! The server: the lock, the line, the counter, and the scripts that change them.
 
-use crate::queue::rows::{Plant, QueueRow};
+use crate::queue::plants::Plant;
+use crate::queue::rows::QueueRow;
 use crate::store::{Tick, Token};
 
 /// What the counter issues: fencing numbers and tickets. Only their order matters.
@@ -324,9 +325,6 @@ impl Script<'_> {
         self.server.unclaimed_since = None;
         self.effects.granted = Some(token);
         self.next();
-        if !self.has(Plant::SelfGrantWithoutHint) {
-            self.hint(Some(token));
-        }
         Answer::Granted
     }
 
