@@ -3,7 +3,7 @@
 use crate::queue::client::{Client, Exchange, Place, Pushed, Stage};
 use crate::queue::driver::Driver;
 use crate::queue::rows::QueueRow;
-use crate::queue::server::{Answer, Effects, Owner, Script};
+use crate::queue::server::{Answer, Effects, Number, Owner, Script};
 use crate::queue::world::{Event, Step, World};
 use crate::store::Token;
 
@@ -14,10 +14,11 @@ impl World {
         let mut next = self.clone();
         match event {
             Event::Tick(now) => {
-                next.now = now;
-                next.server.tick(now);
+                // Whatever could be done in the tick that ends has been done.
                 next.free_for += u8::from(next.is_free_and_wanted());
                 next.line_free_for += u8::from(next.is_free_with_a_line());
+                next.now = now;
+                next.server.tick(now);
             }
             Event::Wipe => {
                 next.budget.wiped -= 1;
@@ -217,8 +218,8 @@ impl World {
         {
             self.clients[index].place.get_or_insert(ticket);
         }
-        if let Some(token) = effects.granted {
-            self.count_overtaken(token);
+        if let Some((token, ticket)) = effects.granted {
+            self.count_overtaken(token, ticket);
         }
         if answer == Some(Answer::Released) {
             self.clients[index].freed(exchange.attempt);
@@ -227,10 +228,10 @@ impl World {
     }
 
     /// Everybody who waits and came before whoever was granted the lock has been overtaken.
-    fn count_overtaken(&mut self, granted: Token) {
+    fn count_overtaken(&mut self, granted: Token, ticket: Option<Number>) {
         let taker = &self.clients[granted.client];
         let is_current = taker.dealing.attempt == granted.attempt;
-        let place = taker.place.filter(|_| is_current).unwrap_or(u16::MAX);
+        let place = taker.place.filter(|_| is_current).or(ticket).unwrap_or(Number::MAX);
         for (index, client) in self.clients.iter_mut().enumerate() {
             let waits = client.wants() && client.frozen_until.is_none();
             let came_before = client.place.is_some_and(|mine| mine < place);
