@@ -55,7 +55,7 @@ pub enum Plant {
 }
 
 const fn plant(name: &'static str, plant: Plant, budget: Budget) -> QueueRow {
-    QueueRow { name, plant: Some(plant), line_free: 4, budget, ..ROW }
+    QueueRow { name, plant: Some(plant), overtaking: 2, line_free: 4, free: 4, budget, ..ROW }
 }
 
 const SLOW: Budget = Budget { slow: 1, ..NONE };
@@ -89,7 +89,7 @@ pub const PLANTS: &[(QueueRow, &str)] = &[
             clients: 4,
             ttls: LONG.ttls,
             window: LONG.window,
-            free: LONG.free,
+            free: 8,
             line_free: 0,
             ..plant(
                 "line-leave-without-hint",
