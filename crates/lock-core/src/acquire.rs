@@ -224,6 +224,8 @@ impl Pursuit {
             token: self.dealing.token(),
             fencing: grant.fencing,
             valid_until,
+            is_window: grant.granted_ttl.is_some_and(|ttl| ttl < self.plan.options.ttl)
+                && self.service.backend().capabilities().renew,
             machine: self.dealing.into_machine(),
         };
         let service = Arc::clone(&self.service);
