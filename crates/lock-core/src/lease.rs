@@ -128,6 +128,7 @@ impl fmt::Debug for Lease {
 
 /// What a fresh grant brings into its lease.
 pub(crate) struct Granted {
+    pub(crate) at: Instant,
     pub(crate) token: OwnerToken,
     pub(crate) fencing: Option<FencingToken>,
     pub(crate) valid_until: Instant,
@@ -177,8 +178,7 @@ impl LeaseInner {
         plan: Arc<Plan>,
         granted: &Granted,
     ) -> Arc<Self> {
-        let granted_at = service.clock().now();
-        let Granted { token, fencing, valid_until, is_window, machine } = *granted;
+        let Granted { at: granted_at, token, fencing, valid_until, is_window, machine } = *granted;
         let lease = Arc::new(Self {
             service,
             plan,
