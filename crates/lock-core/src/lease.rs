@@ -199,9 +199,9 @@ impl LeaseInner {
         let deadline = valid_until.min(lease.max_hold_end());
         lease.deadline.store(deadline.as_nanos(), Ordering::Release);
         let options = &lease.plan.options;
+        // Of what is left, which is less than the ttl after a slow answer, and in a window.
         let left = valid_until.saturating_duration_since(granted_at);
-        let lasting = if is_window { left } else { options.ttl };
-        let due = (options.keep_alive || is_window).then(|| granted_at + lasting / 3);
+        let due = (options.keep_alive || is_window).then(|| granted_at + left / 3);
         lease.service.keeper().ledger().enter(&lease, due);
         lease
     }

@@ -26,6 +26,18 @@ async fn a_kept_lease_is_renewed_at_a_third_of_its_ttl() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_kept_lease_whose_grant_came_late_is_renewed_before_it_ends() {
+    let backend = Faulty::new();
+    backend.attempts([Fault::TokioSleep(TTL * 7 / 9)]);
+    let locks = paused(&backend);
+    let guard = locks.lock("x").ttl(TTL).keep_alive().acquire().await.unwrap();
+    // Less is left than a third of the ttl.
+    assert_eq!(guard.remaining(), TTL * 2 / 9);
+    tokio::time::sleep(TTL * 3).await;
+    assert!(guard.is_held());
+}
+
+#[tokio::test(start_paused = true)]
 async fn many_leases_are_renewed_by_one_call() {
     let backend = Faulty::new();
     let locks = paused(&backend);
