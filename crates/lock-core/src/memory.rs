@@ -181,6 +181,7 @@ impl Store {
                 } else if !holder.is_resting {
                     holder.is_resting = true;
                     holder.expiry = now + request.rest;
+                    entry.ask_again();
                 }
                 ReleaseReply::Released
             }
@@ -273,6 +274,13 @@ impl Entry {
         let expiry = now + ttl;
         self.holder = Some(Holder { token, expiry, clock, fencing, metadata, is_resting: false });
         Attempt::granted(grant_of(fencing))
+    }
+
+    /// Tells all who wait that the lease ends earlier than they know; they keep their tickets.
+    fn ask_again(&mut self) {
+        for (_, waiter) in std::mem::take(&mut self.line) {
+            waiter.wake.send(Wake::AskAgain).ok();
+        }
     }
 
     /// Puts a token in line.

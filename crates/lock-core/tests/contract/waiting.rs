@@ -32,3 +32,16 @@ async fn waiters_are_served_in_order_also_when_the_lease_before_them_expires() {
     }
     assert_eq!(*served.lock().unwrap(), [0, 1, 2, 3]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_rest_that_is_shorter_than_the_lease_is_not_waited_out_longer() {
+    let locks = paused();
+    let rest = TTL / 10;
+    let guard = locks.lock("x").ttl(TTL).min_hold(rest).acquire().await.unwrap();
+    let began = tokio::time::Instant::now();
+    let waiter = tokio::spawn(locks.lock("x").wait_forever().acquire());
+    tokio::task::yield_now().await;
+    guard.release().await;
+    waiter.await.unwrap().unwrap().release().await;
+    assert_eq!(began.elapsed().as_secs(), rest.as_secs());
+}
