@@ -155,8 +155,10 @@ pub(crate) struct LeaseInner {
 struct State {
     /// Taken by whoever releases.
     machine: Option<StoreAttempt>,
-    /// Counts the calls of `extend`: a renewal sent before one must not raise what it lowered.
+    /// Counts the calls of `extend`: only the latest one sets the deadline.
     extensions: u32,
+    /// Counts those that lowered the deadline: a renewal sent before one must not raise it again.
+    lowered: u32,
     /// The store's lease is shorter than asked: the keeper claims the rest by a renewal, unless the
     /// work is over before.
     is_window: bool,
@@ -168,7 +170,8 @@ struct State {
 pub(crate) enum Duty {
     Nothing,
     LookAgain(Instant),
-    Renew(RenewRequest),
+    /// With how often the deadline had been lowered by then.
+    Renew(RenewRequest, u32),
     Undo(Box<Dealing>),
 }
 
@@ -192,6 +195,7 @@ impl LeaseInner {
             state: Mutex::new(State {
                 machine: Some(machine),
                 extensions: 0,
+                lowered: 0,
                 is_window,
                 undo_at: None,
             }),
@@ -261,11 +265,20 @@ impl LeaseInner {
         }
     }
 
-    /// A renewal that was sent at `sent` was confirmed at `now`.
-    pub(crate) fn renewed(&self, sent: Instant, now: Instant, ttl: Duration) -> Result<()> {
+    /// A renewal that was sent at `sent`, when the deadline had been lowered so often, was confirmed at `now`.
+    pub(crate) fn renewed(
+        &self,
+        sent: Instant,
+        now: Instant,
+        ttl: Duration,
+        lowered: u32,
+    ) -> Result<()> {
         let mut state = self.lock();
         self.raise(&mut state, sent, now, ttl).map(|bound| {
             state.is_window = false;
+            if state.lowered != lowered {
+                return;
+            }
             let deadline = bound.min(self.max_hold_end());
             self.set_deadline(deadline.max(self.deadline()));
         })
@@ -297,9 +310,10 @@ impl LeaseInner {
         };
         let Some(machine) = &mut state.machine else { return Duty::Nothing };
         machine.renewal_sent(now, ttl);
+        let lowered = state.lowered;
         drop(state);
         let within = deadline.saturating_duration_since(now) / 4;
-        Duty::Renew(self.renew_request(ttl).with_within(within))
+        Duty::Renew(self.renew_request(ttl).with_within(within), lowered)
     }
 
     /// Takes the right to release; `None` if somebody has it already.
@@ -387,6 +401,9 @@ impl LeaseInner {
         state.extensions = state.extensions.wrapping_add(1);
         let local_end = now + ttl;
         if local_end < self.deadline() {
+            // The store's lease is long enough as it is.
+            state.is_window = false;
+            state.lowered = state.lowered.wrapping_add(1);
             self.set_deadline(local_end);
         }
         Ok(state.extensions)
@@ -402,6 +419,7 @@ impl LeaseInner {
         let mut state = self.lock();
         let is_latest = state.extensions == mine;
         let bound = self.raise(&mut state, sent, now, ttl)?;
+        state.is_window = false;
         if is_latest {
             // The store's bound may lie later, from a longer lease before; this one is what counts.
             let asked = sent + ttl;

@@ -177,3 +177,21 @@ async fn a_kept_window_is_claimed_and_then_renewed_at_its_own_pace() {
     // The claim, and then one every third of the ttl.
     assert_eq!(backend.renewals_made.load(Ordering::SeqCst), 7);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_does_not_raise_what_extend_has_lowered() {
+    // Before the claim, and while it is under way.
+    for passed in [Duration::ZERO, Duration::from_millis(800)] {
+        let backend = Faulty::with_window(WINDOW);
+        if !passed.is_zero() {
+            backend.renewals([Fault::TokioSleep(WINDOW / 4)]);
+        }
+        let locks = paused(&backend);
+        let guard = locks.lock("x").ttl(TTL).acquire().await.unwrap();
+        tokio::time::sleep(passed).await;
+        guard.extend(WINDOW / 2).await.unwrap();
+        let began = tokio::time::Instant::now();
+        assert_eq!(guard.lost().await, LossReason::Expired);
+        assert_eq!(began.elapsed().as_secs(), (WINDOW / 2).as_secs(), "{passed:?}");
+    }
+}
