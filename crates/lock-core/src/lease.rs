@@ -284,10 +284,11 @@ impl LeaseInner {
         })
     }
 
-    /// When the next renewal after one that was sent at `sent` is due, if there is to be one.
-    pub(crate) fn next_renewal(&self, sent: Instant) -> Option<Instant> {
+    /// When the keeper looks again after a renewal that was sent at `sent`: for the next one, or
+    /// for the end.
+    pub(crate) fn next_look(&self, sent: Instant) -> Instant {
         let options = &self.plan.options;
-        options.keep_alive.then(|| sent + options.ttl / 3)
+        if options.keep_alive { sent + options.ttl / 3 } else { self.deadline() }
     }
 
     /// What the keeper has to do at `now`.
@@ -405,6 +406,10 @@ impl LeaseInner {
             state.is_window = false;
             state.lowered = state.lowered.wrapping_add(1);
             self.set_deadline(local_end);
+        }
+        if !self.plan.options.keep_alive && !state.is_window {
+            // The store's lease may outlive the guard's from now on: the keeper is to undo it.
+            self.schedule(self.deadline());
         }
         Ok(state.extensions)
     }

@@ -82,11 +82,7 @@ impl Renewal {
         let Some(lease) = self.lease.upgrade() else { return };
         match reply {
             RenewReply::Renewed => match lease.renewed(sent, now, self.request.ttl, self.lowered) {
-                Ok(()) => {
-                    if let Some(due) = lease.next_renewal(sent) {
-                        lease.schedule(due);
-                    }
-                }
+                Ok(()) => lease.schedule(lease.next_look(sent)),
                 Err(_) => lease.schedule(now + GRACE),
             },
             RenewReply::NotHeld => self.lost(&lease, now, LossReason::Removed),

@@ -131,6 +131,32 @@ async fn an_extension_that_is_confirmed_after_the_deadline_revives_nothing() {
     assert!(!guard.is_held());
 }
 
+/// A holder that does not react to its loss does not keep the others out for what it asked for.
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_the_store_set_for_longer_than_the_guard_has_it_is_freed_at_the_guards_end() {
+    let long = TTL * 100;
+    let lock_of = |backend: &Arc<Faulty>| paused(backend).lock("x").ttl(TTL);
+
+    let lock = lock_of(&Faulty::new()).max_hold(TTL);
+    let guard = lock.acquire().await.unwrap();
+    guard.extend(long).await.unwrap();
+    assert_eq!(guard.lost().await, LossReason::MaxHold);
+    assert!(lock.clone().wait(TTL / 9).try_acquire().await.unwrap().is_some());
+
+    for fault in [Fault::AnswerLost, Fault::TokioSleep(TTL * 2)] {
+        for window in [None, Some(WINDOW)] {
+            let backend = window.map_or_else(Faulty::new, Faulty::with_window);
+            let lock = lock_of(&backend);
+            let guard = lock.acquire().await.unwrap();
+            backend.renewals([fault]);
+            guard.extend(long).await.unwrap_err();
+            assert_eq!(guard.lost().await, LossReason::Expired);
+            let next = lock.clone().wait(TTL / 9).try_acquire().await.unwrap();
+            assert!(next.is_some(), "{fault:?}, {window:?}");
+        }
+    }
+}
+
 const WINDOW: Duration = Duration::from_secs(2);
 
 #[tokio::test(start_paused = true)]
