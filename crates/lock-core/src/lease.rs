@@ -231,6 +231,7 @@ impl LeaseInner {
     }
 
     pub(crate) fn adopt_undo(&self, dealing: Dealing) {
+        let _counted = self.service.count();
         self.service.keeper().ledger().leave(self.slot());
         self.service.keeper().adopt(dealing.into_keeper());
     }
