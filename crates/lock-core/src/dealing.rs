@@ -142,6 +142,14 @@ impl Dealing {
 
     /// Releases, and returns when the outcome is known; the keeper does the rest, if any.
     pub(crate) async fn release(mut self) -> ReleaseOutcome {
+        // Nothing was sent yet, so what is waited for is `min_hold`, on a backend without rest: the
+        // keeper does that.
+        let begin = Instant::from_nanos(0);
+        if let Next::WaitUntil(at) = self.machine.next(begin)
+            && self.clock().now() < at
+        {
+            return ReleaseOutcome::Unknown;
+        }
         poll_fn(|cx| self.poll_until(cx, |machine| machine.outcome().is_some())).await;
         self.machine.outcome().unwrap_or(ReleaseOutcome::AlreadyExpired)
     }
