@@ -28,8 +28,10 @@ fn acquire_wait_lost_and_release_work_on_any_executor() {
 fn a_backend_that_needs_a_runtime_finds_the_keepers() {
     let backend = Faulty::new();
     backend.attempts([Fault::TokioSleep(Duration::from_millis(1))]);
+    backend.renewals([Fault::TokioSleep(Duration::from_millis(1))]);
     let locks = LockService::new(backend as Arc<dyn LockBackend>);
-    assert!(block_on(locks.lock("x").try_acquire()).unwrap().is_some());
+    let guard = block_on(locks.lock("x").try_acquire()).unwrap().unwrap();
+    block_on(guard.extend(TTL)).unwrap();
 }
 
 #[test]
