@@ -126,19 +126,22 @@ impl Timers {
     }
 }
 
-fn timers() -> Result<&'static Timers, &'static str> {
+fn timers() -> std::io::Result<&'static Timers> {
     static TIMERS: OnceLock<Timers> = OnceLock::new();
-    static STARTED: OnceLock<Result<(), String>> = OnceLock::new();
+    static STARTED: OnceLock<()> = OnceLock::new();
+    static STARTING: Mutex<()> = Mutex::new(());
     let timers = TIMERS.get_or_init(|| Timers { state: Mutex::default(), alarm: Alarm::new() });
-    STARTED
-        .get_or_init(|| {
-            let run = move || timers.run();
-            let thread = std::thread::Builder::new().name("distlock-timer".into()).spawn(run);
-            thread.map(drop).map_err(|error| error.to_string())
-        })
-        .as_ref()
-        .map(|()| timers)
-        .map_err(String::as_str)
+    if STARTED.get().is_some() {
+        return Ok(timers);
+    }
+    let _alone = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    if STARTED.get().is_none() {
+        let run = move || timers.run();
+        // It can succeed later, when there are fewer threads.
+        std::thread::Builder::new().name("distlock-timer".into()).spawn(run)?;
+        STARTED.set(()).ok();
+    }
+    Ok(timers)
 }
 
 #[cfg(test)]

@@ -35,6 +35,16 @@ fn a_backend_that_needs_a_runtime_finds_the_keepers() {
 }
 
 #[test]
+fn a_keeper_that_could_not_be_started_is_started_by_the_next_operation() {
+    let locks = LockService::builder(Faulty::new() as Arc<dyn LockBackend>).tokio_time().build();
+    // It wants to be a task of the current runtime, and there is none.
+    let error = block_on(locks.lock("x").try_acquire()).unwrap_err();
+    assert!(error.is_retryable(), "{error}");
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    assert!(runtime.block_on(locks.lock("x").try_acquire()).unwrap().is_some());
+}
+
+#[test]
 fn a_runtime_that_dies_with_an_attempt_under_way_leaves_nothing_behind() {
     for sleep in [Duration::from_millis(1), Duration::from_millis(50)] {
         let backend = Faulty::new();
