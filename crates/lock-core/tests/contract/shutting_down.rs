@@ -96,6 +96,7 @@ async fn a_release_that_is_under_way_is_answered_before_the_backend_is_closed() 
     backend.gate.add_permits(1);
     assert!(releasing.await.is_released());
     ending.await;
+    locks.shutdown(TTL).await;
     assert_eq!(backend.times_closed.load(Ordering::SeqCst), 1);
 }
 
