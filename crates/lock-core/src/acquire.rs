@@ -35,7 +35,7 @@ pub(crate) async fn acquire(
 ) -> Result<Option<LockGuard>> {
     let span = telemetry::acquire_span(&service, &plan);
     let name = plan.name.clone();
-    let pursuit = async move {
+    let pursuit = async {
         // Before it is let in, so that a shutdown which begins just then waits for its end.
         let counted = service.count();
         let key = service.admit(&plan)?;
@@ -46,10 +46,8 @@ pub(crate) async fn acquire(
             () = service.closing() => Err(LockError::shut_down()),
         }
     };
-    pursuit.instrument(span).await.map_err(|error| {
-        telemetry::failed(&error);
-        error.with_operation(operation).with_name(&name)
-    })
+    let told = async { pursuit.await.inspect_err(telemetry::failed) };
+    told.instrument(span).await.map_err(|error| error.with_operation(operation).with_name(&name))
 }
 
 /// One caller's pursuit of a lock.

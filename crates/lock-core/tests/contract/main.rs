@@ -10,5 +10,6 @@ mod faulty;
 mod keeping_alive;
 mod manual;
 mod shutting_down;
+mod telemetry;
 mod waiting;
 mod without_runtime;
