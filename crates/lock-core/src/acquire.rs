@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tracing::Instrument;
 
 use crate::backend::{AttemptRequest, Grant, Ticket, Waiting, Wake};
@@ -13,6 +14,7 @@ use crate::guard::LockGuard;
 use crate::lease::{Granted, Lease, LeaseInner};
 use crate::lock::Plan;
 use crate::name::LockKey;
+use crate::panics;
 use crate::service::{Counted, ServiceInner};
 use crate::telemetry;
 
@@ -196,11 +198,17 @@ impl Pursuit {
             }
             Until::News(waiting) => {
                 let at = (clock.now() + waiting.retry_after).min(self.deadline);
+                let wake = panics::caught(waiting.wake.map(Ok));
                 tokio::select! {
                     biased;
-                    wake = self.service.within(waiting.wake) => match wake {
-                        Wake::Granted(grant) => Some(grant),
-                        Wake::AskAgain => None,
+                    wake = self.service.within(wake) => match wake {
+                        Ok(Wake::Granted(grant)) => Some(grant),
+                        Ok(Wake::AskAgain) => None,
+                        // No news then, but no hurry either.
+                        Err(_panic) => {
+                            clock.sleep_until(at).await;
+                            None
+                        }
                     },
                     () = clock.sleep_until(at) => None,
                 }

@@ -118,7 +118,7 @@ impl Dealing {
     pub(crate) async fn ask(&mut self, request: AttemptRequest) -> Asked {
         let ttl = request.ttl;
         self.machine.step_sent(request.asked_at, ttl);
-        let future = Arc::clone(self.backend()).attempt(request);
+        let future = panics::begun(|| Arc::clone(self.backend()).attempt(request));
         self.in_flight = InFlight::Step { future, ttl };
         poll_fn(|cx| self.poll_step(cx)).await
     }
@@ -261,7 +261,8 @@ impl Dealing {
         let request = ReleaseRequest::new(self.key.clone(), self.token, self.clock())
             .with_rest(rest)
             .with_lane(lane);
-        self.in_flight = InFlight::Release(Arc::clone(self.backend()).release(request));
+        let future = panics::begun(|| Arc::clone(self.backend()).release(request));
+        self.in_flight = InFlight::Release(future);
     }
 
     fn poll_release(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -60,7 +60,7 @@ pub(crate) fn batches(
 async fn renew(batch: Vec<Renewal>, backend: Arc<dyn LockBackend>, clock: Clock) {
     let sent = clock.now();
     let requests: Vec<_> = batch.iter().map(|renewal| renewal.request.clone()).collect();
-    let replies = panics::caught(backend.renew(requests)).await;
+    let replies = panics::caught(async { backend.renew(requests).await }).await;
     let now = clock.now();
     match replies {
         Ok(replies) if replies.len() == batch.len() => {
@@ -111,7 +111,7 @@ pub(crate) async fn renew_one(
     backend: Arc<dyn LockBackend>,
     request: RenewRequest,
 ) -> Result<RenewReply> {
-    let mut replies = panics::caught(backend.renew(vec![request])).await?;
+    let mut replies = panics::caught(async { backend.renew(vec![request]).await }).await?;
     match (replies.len(), replies.pop()) {
         (1, Some(reply)) => Ok(reply),
         (count, _) => {

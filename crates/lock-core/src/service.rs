@@ -18,6 +18,7 @@ use crate::manual::ManualLocks;
 use crate::memory::MemoryBackend;
 use crate::name::{LockKey, LockName};
 use crate::options::LockOptions;
+use crate::panics;
 use crate::shutdown::{self, ShutdownReport};
 use crate::status::LockStatus;
 use crate::tally::Tally;
@@ -180,7 +181,8 @@ impl LockService {
     pub async fn ping(&self) -> Result<()> {
         let asked = async {
             self.inner.ensure_open()?;
-            self.inner.within(Arc::clone(&self.inner.backend).ping()).await
+            let backend = Arc::clone(&self.inner.backend);
+            self.inner.within(panics::caught(async { backend.ping().await })).await
         };
         asked.await.map_err(|error| error.with_operation("ping"))
     }

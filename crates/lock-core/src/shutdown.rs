@@ -7,6 +7,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::error::LossReason;
 use crate::manual::ManualLocks;
+use crate::panics;
 use crate::service::ServiceInner;
 use crate::status::ReleaseOutcome;
 
@@ -64,7 +65,11 @@ pub(crate) async fn run(
         () = service.clock().sleep(bound) => {}
     }
     if service.is_first_to_close_backend() {
-        service.within(backend.close()).await;
+        let closing = async {
+            backend.close().await;
+            Ok(())
+        };
+        service.within(panics::caught(closing)).await.ok();
     }
     report
 }

@@ -9,6 +9,7 @@ mod failing_store;
 mod faulty;
 mod keeping_alive;
 mod manual;
+mod panicking;
 mod shutting_down;
 mod telemetry;
 mod waiting;
