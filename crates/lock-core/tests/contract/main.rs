@@ -10,4 +10,5 @@ mod faulty;
 mod keeping_alive;
 mod manual;
 mod shutting_down;
+mod waiting;
 mod without_runtime;
