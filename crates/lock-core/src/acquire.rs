@@ -164,8 +164,10 @@ impl Pursuit {
                     self.start_afresh()?;
                 }
                 let pause = self.poll_pause.next();
-                let free = retry_after.map_or(pause, |left| left + AFTER_EXPIRY);
-                Until::Time(now + pause.min(free))
+                // Some(0) says that it should be free and is not: no reason to ask in a hurry.
+                let free = retry_after.filter(|left| !left.is_zero());
+                let soonest = free.map_or(pause, |left| left + AFTER_EXPIRY);
+                Until::Time(now + pause.min(soonest))
             }
             Asked::Queued(waiting) => {
                 self.last_failure = None;
@@ -221,6 +223,8 @@ impl Pursuit {
             token: self.dealing.token(),
             fencing: grant.fencing,
             valid_until,
+            is_window: grant.granted_ttl.is_some_and(|ttl| ttl < self.plan.options.ttl)
+                && self.service.backend().capabilities().renew,
             machine: self.dealing.into_machine(),
         };
         let service = Arc::clone(&self.service);

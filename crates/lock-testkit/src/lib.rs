@@ -1,5 +1,20 @@
 //! Conformance suite, history checker, fault proxy and real servers for tests of lock backends.
+//!
+//! - [`conformance`] proves a backend claim by claim; [`broken`] proves that the suite can fail.
+//! - [`contention`] lets many workers fight for one name; [`history`] checks what they saw.
+//! - [`proxy`] makes a network fail, [`server`] starts a real store.
+//! - [`spy`] and [`limited`] stand before a backend: one watches it, one takes abilities away.
 
+#[cfg(feature = "conformance")]
+pub mod broken;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+#[cfg(feature = "conformance")]
+pub mod contention;
 pub mod history;
+#[cfg(feature = "conformance")]
+pub mod limited;
 pub mod proxy;
 pub mod server;
+#[cfg(feature = "conformance")]
+pub mod spy;
