@@ -105,16 +105,16 @@ fn fetch_all() -> Outcome {
     let mut is_complete = true;
     for kind in &ServerKind::ALL {
         let found = find_or_fetch(kind).map(|(binary, is_new)| (describe(&binary), is_new));
-        is_complete &= show(kind.name(), found);
+        is_complete &= show(kind.name(), &found);
     }
     let found = daprd::find_or_build().map(|(binary, is_new)| (binary.to_string(), is_new));
-    is_complete &= show(DAPRD, found);
+    is_complete &= show(DAPRD, &found);
     if is_complete { Ok(()) } else { Err(Failure::Reported) }
 }
 
 /// Whether it was found; `true` beside it says that it is new here.
-fn show(name: &str, found: Result<(String, bool), String>) -> bool {
-    match &found {
+fn show(name: &str, found: &Result<(String, bool), String>) -> bool {
+    match found {
         Ok((binary, false)) => println!("{name:<12} is there: {binary}"),
         Ok((binary, true)) => println!("{name:<12} fetched: {binary}"),
         Err(why) => println!("{name:<12} MISSING: {why}"),
