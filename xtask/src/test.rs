@@ -142,8 +142,15 @@ fn check_command(name: &str, command: &mut Command) -> Finding {
     }
 }
 
+/// Most tests wait, for a server or for the end of a lease: more of them than there are cores run
+/// at a time.
+const TEST_THREADS: &str = "RUST_TEST_THREADS";
+
 /// Runs cargo as many checks as it ran tests.
 fn run_tests(name: &str, command: &mut Command) -> Finding {
+    if std::env::var_os(TEST_THREADS).is_none() {
+        command.env(TEST_THREADS, "8");
+    }
     match exec::logged(name, command) {
         Err(why) => Finding::failed(why, ""),
         Ok(finished) => {
