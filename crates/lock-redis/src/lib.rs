@@ -67,6 +67,7 @@
 mod backend;
 mod builder;
 mod connection;
+mod dapr;
 mod error;
 mod handshake;
 mod keys;
@@ -77,3 +78,4 @@ mod server_clock;
 
 pub use backend::RedisBackend;
 pub use builder::{Mode, RedisBackendBuilder};
+pub use dapr::DaprKeyPrefix;
