@@ -64,12 +64,14 @@
 //! - `tls`: `rediss` URLs, with rustls and the system's root certificates; other roots come with
 //!   a [`client`](RedisBackendBuilder::client) of your own.
 
+mod acquire;
 mod backend;
 mod builder;
 mod connection;
 mod error;
 mod handshake;
 mod keys;
+mod line;
 mod link;
 mod reply;
 mod scripts;

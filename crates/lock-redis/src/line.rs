@@ -1,0 +1,312 @@
+//! Those of this backend who stand in line: what each has heard, and how it learns of its grant.
+//!
+//! All of them listen on one channel, whose name is as random as a token.
+//! An entry of the line on the server names it, so that whoever gives a lock away can ask whether
+//! anybody listens, and can tell the one who got it.
+//! The name is the same on each connection of the backend, one after the other: a place in line is
+//! alive again as soon as the next connection listens.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use lock_core::backend::{Clock, Grant, OwnerToken, Sleep, Wake};
+use lock_core::waiter::{self, Waiter};
+use lock_core::{FencingToken, Instant, Result};
+
+use crate::reply::{Holder, Place, Push};
+
+/// The longest lease of a grant that is not asked for but pushed: whoever gets it and is frozen or
+/// dead keeps the others out no longer.
+const WINDOW_MAX: Duration = Duration::from_secs(2);
+/// What was left behind is swept out when so many more are there than after the last time.
+const SWEEP_EVERY: usize = 1_024;
+/// By then the core has long stopped to release what was left.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(10 * 60);
+
+/// The lease that a pushed grant begins with.
+pub(crate) fn window(ttl: Duration) -> Duration {
+    ttl.min(WINDOW_MAX)
+}
+
+/// See the [module's documentation](self).
+pub(crate) struct Line {
+    channel: Box<str>,
+    /// How long after it was sent an attempt can still run.
+    late_after: Duration,
+    entries: Mutex<Entries>,
+}
+
+#[derive(Default)]
+struct Entries {
+    by_token: HashMap<OwnerToken, Entry>,
+    sweep_at: usize,
+}
+
+/// What is known of a token that may stand in line.
+struct Entry {
+    waiter: Waiter,
+    window: Duration,
+    /// The connection on which it was last asked for.
+    heard_on: u64,
+    stage: Stage,
+    grant: Option<PushedGrant>,
+    waker: Option<Waker>,
+    /// An attempt is under way.
+    is_asking: bool,
+    /// An attempt ended without an answer, and may run late.
+    in_doubt: bool,
+    last_asked: Instant,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// It waits for news.
+    Waiting,
+    /// It holds the lock, and is known only because an attempt of it may still run.
+    Holding,
+    /// It was released, and is known only because an attempt of it may still run.
+    Left,
+}
+
+/// A grant that was pushed and not picked up yet.
+#[derive(Clone, Copy)]
+struct PushedGrant {
+    number: u64,
+    /// Without its `since`.
+    grant: Grant,
+    since: Instant,
+}
+
+impl PushedGrant {
+    fn on(self, clock: Clock) -> Grant {
+        if clock == Clock::SYSTEM {
+            return self.grant.with_since(self.since);
+        }
+        let age = Clock::SYSTEM.now().saturating_duration_since(self.since);
+        self.grant.with_since(clock.now() - age)
+    }
+}
+
+impl Line {
+    pub(crate) fn new(late_after: Duration) -> Result<Self> {
+        let channel = format!("dl:c:{}", OwnerToken::random()?).into();
+        Ok(Self { channel, late_after, entries: Mutex::default() })
+    }
+
+    /// Where its pushes arrive.
+    pub(crate) fn channel(&self) -> &str {
+        &self.channel
+    }
+
+    /// An attempt that may leave the token in line is about to be sent on this connection.
+    pub(crate) fn asking(&self, token: OwnerToken, ttl: Duration, connection: u64) {
+        let now = Clock::SYSTEM.now();
+        let mut entries = self.lock();
+        entries.sweep(now);
+        let entry = entries.by_token.entry(token).or_insert_with(|| Entry {
+            waiter: Waiter::new(now),
+            window: window(ttl),
+            heard_on: connection,
+            stage: Stage::Waiting,
+            grant: None,
+            waker: None,
+            is_asking: false,
+            in_doubt: false,
+            last_asked: now,
+        });
+        // The one before ended without a word.
+        entry.in_doubt |= entry.is_asking;
+        entry.is_asking = true;
+        entry.stage = Stage::Waiting;
+        entry.heard_on = connection;
+        entry.last_asked = now;
+        entry.waiter.asked();
+    }
+
+    /// The window with which the token stands in line, if it may.
+    pub(crate) fn window_of(&self, token: OwnerToken) -> Option<Duration> {
+        self.lock().by_token.get(&token).map(|entry| entry.window)
+    }
+
+    /// The attempt was answered: in line.
+    pub(crate) fn queued(&self, token: OwnerToken, place: Place) {
+        let now = Clock::SYSTEM.now();
+        let mut entries = self.lock();
+        let Some(entry) = entries.by_token.get_mut(&token) else { return };
+        entry.is_asking = false;
+        let left = match place.holder {
+            Holder::Gone => Some(Duration::ZERO),
+            Holder::Has(left) => left,
+        };
+        entry.waiter.queued(entry.last_asked, now, place.counter, place.rank, left);
+        // What came before the answer is over: the token is in line again.
+        entry.grant = entry.grant.filter(|grant| grant.number > place.counter);
+    }
+
+    /// The attempt was answered: granted.
+    pub(crate) fn granted(&self, token: OwnerToken) {
+        self.settle(token, |entry| {
+            entry.is_asking = false;
+            entry.quieten(Stage::Holding);
+            !entry.in_doubt
+        });
+    }
+
+    /// The attempt was answered, and whether it stands in line is as it was.
+    pub(crate) fn refused(&self, token: OwnerToken) {
+        self.settle(token, |entry| {
+            entry.is_asking = false;
+            false
+        });
+    }
+
+    /// The attempt got no answer.
+    pub(crate) fn failed(&self, token: OwnerToken, not_applied: bool) {
+        self.settle(token, |entry| {
+            entry.is_asking = false;
+            entry.in_doubt |= !not_applied;
+            false
+        });
+    }
+
+    /// A release that was sent at `sent` was answered: the token does not stand in line, unless an
+    /// attempt of it runs late. The core then sends another release, which needs the entry.
+    pub(crate) fn left(&self, token: OwnerToken, sent: Instant) {
+        let late_after = self.late_after;
+        self.settle(token, |entry| {
+            entry.quieten(Stage::Left);
+            !entry.is_asking && (!entry.in_doubt || sent >= entry.last_asked + late_after)
+        });
+    }
+
+    /// A push has arrived.
+    ///
+    /// One for a token that is not known, or does not wait, is of no use: everything that such a
+    /// token may own has been released, or will be when none of its attempts can run any more.
+    pub(crate) fn hear(&self, push: Push) {
+        let now = Clock::SYSTEM.now();
+        let mut entries = self.lock();
+        let (Push::Granted { token, .. } | Push::Hint { token, .. }) = push;
+        let Some(entry) = entries.by_token.get_mut(&token) else { return };
+        if entry.stage != Stage::Waiting {
+            return;
+        }
+        match push {
+            Push::Hint { left, .. } => entry.waiter.hinted(now, left),
+            Push::Granted { number, window, .. } => {
+                match (entry.waiter.pushed(now, number, window), pushed(number, window)) {
+                    (waiter::Push::Granted { since }, Some(grant)) => {
+                        entry.grant = Some(PushedGrant { number, grant, since });
+                    }
+                    (waiter::Push::Granted { .. }, None) => entry.waiter.deafened(now),
+                    (waiter::Push::AskAgain, _) => {}
+                    (waiter::Push::Ignored, _) => return,
+                }
+            }
+        }
+        let waker = entry.waker.take();
+        drop(entries);
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// The connection is of no use any more: what is pushed may not be heard.
+    pub(crate) fn deafened(&self, connection: u64) {
+        let now = Clock::SYSTEM.now();
+        let mut wakers = Vec::new();
+        for entry in self.lock().by_token.values_mut() {
+            if entry.heard_on == connection && entry.stage == Stage::Waiting {
+                entry.waiter.deafened(now);
+                wakers.extend(entry.waker.take());
+            }
+        }
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Resolves when there is news for the token; instants are those of this clock.
+    pub(crate) fn news(self: &Arc<Self>, token: OwnerToken, clock: Clock) -> News {
+        News { line: Arc::clone(self), token, clock, sleep: None }
+    }
+
+    fn settle(&self, token: OwnerToken, is_over: impl FnOnce(&mut Entry) -> bool) {
+        let mut entries = self.lock();
+        if entries.by_token.get_mut(&token).is_some_and(is_over) {
+            entries.by_token.remove(&token);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    fn quieten(&mut self, stage: Stage) {
+        self.stage = stage;
+        self.grant = None;
+        self.waker = None;
+    }
+}
+
+impl Entries {
+    /// Forgets what was left and never released for good; that is rare.
+    fn sweep(&mut self, now: Instant) {
+        if self.by_token.len() < self.sweep_at.max(SWEEP_EVERY) {
+            return;
+        }
+        self.by_token.retain(|_, entry| {
+            entry.stage != Stage::Left || now < entry.last_asked + FORGOTTEN_AFTER
+        });
+        self.sweep_at = self.by_token.len() * 2;
+    }
+}
+
+/// A grant under this number; `None` if it is no number for a fencing token.
+fn pushed(number: u64, window: Duration) -> Option<Grant> {
+    let fencing = FencingToken::from_grant_number(number)?;
+    Some(Grant::new().with_fencing(fencing).with_granted_ttl(window))
+}
+
+/// The future of [`Line::news`]. Dropping it forgets nothing: the place in line stays.
+pub(crate) struct News {
+    line: Arc<Line>,
+    token: OwnerToken,
+    clock: Clock,
+    sleep: Option<Sleep>,
+}
+
+impl Future for News {
+    type Output = Wake;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Wake> {
+        let this = &mut *self;
+        let ask_at = {
+            let mut entries = this.line.lock();
+            let Some(entry) = entries.by_token.get_mut(&this.token) else {
+                return Poll::Ready(Wake::AskAgain);
+            };
+            if let Some(pushed) = entry.grant {
+                entry.quieten(Stage::Holding);
+                if !entry.in_doubt {
+                    entries.by_token.remove(&this.token);
+                }
+                return Poll::Ready(Wake::Granted(pushed.on(this.clock)));
+            }
+            if entry.stage != Stage::Waiting {
+                return Poll::Ready(Wake::AskAgain);
+            }
+            match &entry.waker {
+                Some(waker) if waker.will_wake(cx.waker()) => {}
+                _ => entry.waker = Some(cx.waker().clone()),
+            }
+            entry.waiter.ask_at()
+        };
+        let sleep = match &mut this.sleep {
+            Some(sleep) if sleep.deadline() == ask_at => sleep,
+            other => other.insert(Clock::SYSTEM.sleep_until(ask_at)),
+        };
+        Pin::new(sleep).poll(cx).map(|()| Wake::AskAgain)
+    }
+}
