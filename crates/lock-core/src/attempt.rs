@@ -31,6 +31,9 @@ pub fn drift(lease: Duration) -> Duration {
 /// The pauses between releases that failed grow from the first to the second.
 const RELEASE_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
+/// A place in line is given back for so long: unlike a lease it has no end of its own.
+const PLACE_IN_LINE: Duration = Duration::from_secs(60);
+
 /// What the store answered to a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StepAnswer {
@@ -102,6 +105,8 @@ pub struct StoreAttempt {
     in_doubt: bool,
     /// The store may know the token.
     stands: bool,
+    /// It stands in line, and no release was sent since.
+    in_line: bool,
     /// By then the store has forgotten the token by itself, unless a renewal runs late.
     forgotten_at: Instant,
     /// The sum of the renewals that were not answered: each may still run, just before the lease
@@ -130,6 +135,7 @@ impl StoreAttempt {
             last_step: origin,
             in_doubt: false,
             stands: false,
+            in_line: false,
             forgotten_at: origin,
             renewals_in_doubt: Duration::ZERO,
             valid_until: origin,
@@ -154,6 +160,7 @@ impl StoreAttempt {
             StepAnswer::Granted { lease } => self.granted(now, lease, self.last_step),
             StepAnswer::Queued => {
                 self.stands = true;
+                self.in_line = true;
                 if self.phase == Phase::Asking { Verdict::Queued } else { self.abandoned() }
             }
             StepAnswer::Held => match self.phase {
@@ -207,6 +214,9 @@ impl StoreAttempt {
         let all_answered = !self.step_in_flight && !self.in_doubt;
         let too_late_for_all = !self.step_in_flight && now >= self.last_step + self.late_after;
         self.release_in_flight = Some(all_answered || too_late_for_all);
+        if std::mem::take(&mut self.in_line) {
+            self.forgotten_at = self.forgotten_at.max(now + PLACE_IN_LINE);
+        }
     }
 
     /// The release was answered.
@@ -244,9 +254,7 @@ impl StoreAttempt {
             Phase::Leaving if self.release_in_flight.is_some() => Next::AwaitRelease,
             // A release that overtakes its own attempt would have to be sent again.
             Phase::Leaving if self.step_in_flight => Next::AwaitStep,
-            Phase::Leaving if !self.stands || now >= self.forgotten_at + self.renewals_in_doubt => {
-                Next::Done
-            }
+            Phase::Leaving if !self.stands || self.is_forgotten(now) => Next::Done,
             Phase::Leaving if now < self.not_before => Next::WaitUntil(self.not_before),
             Phase::Leaving => Next::SendRelease,
         }
@@ -277,8 +285,13 @@ impl StoreAttempt {
         self.phase == Phase::Done || (is_quiet && !self.stands)
     }
 
+    fn is_forgotten(&self, now: Instant) -> bool {
+        !self.in_line && now >= self.forgotten_at + self.renewals_in_doubt
+    }
+
     fn granted(&mut self, now: Instant, lease: Duration, since: Instant) -> Verdict {
         self.stands = true;
+        self.in_line = false;
         // The store may have granted it just before it answered.
         self.outlives(now, lease);
         match self.phase {
@@ -357,6 +370,18 @@ mod tests {
         assert_eq!(attempt.step_answered(at(1), StepAnswer::Held), Verdict::Refused);
         attempt.leave(at(1));
         assert_eq!(attempt.next(at(1)), Next::Done);
+    }
+
+    #[test]
+    fn a_place_in_line_is_given_back_however_long_the_wait_was() {
+        let mut attempt = asked(0);
+        assert_eq!(attempt.step_answered(at(1), StepAnswer::Queued), Verdict::Queued);
+        attempt.leave(at(3_600_000));
+        assert_eq!(attempt.next(at(3_600_000)), Next::SendRelease);
+        attempt.release_sent(at(3_600_000));
+        attempt.release_failed(at(3_602_000));
+        assert_eq!(attempt.next(at(3_659_999)), Next::SendRelease);
+        assert_eq!(attempt.next(at(3_660_000)), Next::Done);
     }
 
     #[test]
