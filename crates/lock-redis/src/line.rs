@@ -71,23 +71,11 @@ enum Stage {
     Left,
 }
 
-/// A grant that was pushed and not picked up yet.
+/// A grant that was pushed and not picked up yet; whether to believe it is decided then.
 #[derive(Clone, Copy)]
 struct PushedGrant {
     number: u64,
-    /// Without its `since`.
-    grant: Grant,
-    since: Instant,
-}
-
-impl PushedGrant {
-    fn on(self, clock: Clock) -> Grant {
-        if clock == Clock::SYSTEM {
-            return self.grant.with_since(self.since);
-        }
-        let age = Clock::SYSTEM.now().saturating_duration_since(self.since);
-        self.grant.with_since(clock.now() - age)
-    }
+    window: Duration,
 }
 
 impl Line {
@@ -142,8 +130,6 @@ impl Line {
             Holder::Has(left) => left,
         };
         entry.waiter.queued(entry.last_asked, now, place.counter, place.rank, left);
-        // What came before the answer is over: the token is in line again.
-        entry.grant = entry.grant.filter(|grant| grant.number > place.counter);
     }
 
     /// The attempt was answered: granted.
@@ -197,14 +183,10 @@ impl Line {
         match push {
             Push::Hint { left, .. } => entry.waiter.hinted(now, left),
             Push::Granted { number, window, .. } => {
-                match (entry.waiter.pushed(now, number, window), pushed(number, window)) {
-                    (waiter::Push::Granted { since }, Some(grant)) => {
-                        entry.grant = Some(PushedGrant { number, grant, since });
-                    }
-                    (waiter::Push::Granted { .. }, None) => entry.waiter.deafened(now),
-                    (waiter::Push::AskAgain, _) => {}
-                    (waiter::Push::Ignored, _) => return,
+                if entry.waiter.pushed(now, number, window) == waiter::Push::Ignored {
+                    return;
                 }
+                entry.grant = Some(PushedGrant { number, window });
             }
         }
         let waker = entry.waker.take();
@@ -243,6 +225,25 @@ impl Line {
 }
 
 impl Entry {
+    /// The grant that was pushed, if it is to be believed, by this clock.
+    fn believe(&mut self, clock: Clock) -> Option<Grant> {
+        let PushedGrant { number, window } = self.grant.take()?;
+        let now = Clock::SYSTEM.now();
+        let waiter::Push::Granted { since } = self.waiter.pushed(now, number, window) else {
+            return None;
+        };
+        let Some(fencing) = FencingToken::from_grant_number(number) else {
+            // The answer to an attempt says what is wrong with it.
+            self.waiter.deafened(now);
+            return None;
+        };
+        let since = match clock {
+            Clock::SYSTEM => since,
+            clock => clock.now() - now.saturating_duration_since(since),
+        };
+        Some(Grant::new().with_fencing(fencing).with_granted_ttl(window).with_since(since))
+    }
+
     fn quieten(&mut self, stage: Stage) {
         self.stage = stage;
         self.grant = None;
@@ -263,12 +264,6 @@ impl Entries {
     }
 }
 
-/// A grant under this number; `None` if it is no number for a fencing token.
-fn pushed(number: u64, window: Duration) -> Option<Grant> {
-    let fencing = FencingToken::from_grant_number(number)?;
-    Some(Grant::new().with_fencing(fencing).with_granted_ttl(window))
-}
-
 /// The future of [`Line::news`]. Dropping it forgets nothing: the place in line stays.
 pub(crate) struct News {
     line: Arc<Line>,
@@ -287,12 +282,12 @@ impl Future for News {
             let Some(entry) = entries.by_token.get_mut(&this.token) else {
                 return Poll::Ready(Wake::AskAgain);
             };
-            if let Some(pushed) = entry.grant {
+            if let Some(grant) = entry.believe(this.clock) {
                 entry.quieten(Stage::Holding);
                 if !entry.in_doubt {
                     entries.by_token.remove(&this.token);
                 }
-                return Poll::Ready(Wake::Granted(pushed.on(this.clock)));
+                return Poll::Ready(Wake::Granted(grant));
             }
             if entry.stage != Stage::Waiting {
                 return Poll::Ready(Wake::AskAgain);
