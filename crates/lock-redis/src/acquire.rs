@@ -137,7 +137,7 @@ fn tell(line: &Line, request: &AttemptRequest, answer: &Result<Acquired, Failure
     match answer {
         Ok(Acquired::Granted { .. }) => line.granted(request.token),
         Ok(Acquired::Queued { place, .. }) => line.queued(request.token, *place),
-        Ok(Acquired::Busy { .. } | Acquired::TooLate { .. }) => line.refused(request.token),
+        Ok(Acquired::Busy { .. } | Acquired::TooLate { .. }) => line.failed(request.token, true),
         Err(failure) => line.failed(request.token, failure.not_applied),
     }
 }

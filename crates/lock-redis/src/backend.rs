@@ -174,7 +174,7 @@ impl LockBackend for RedisBackend {
         let keys = Keys::new(&self.key_prefix, &request.key)?;
         let deadline = self.deadline();
         let connection = self.connection_of(request.lane, deadline).await?;
-        let standing = self.line.as_ref().and_then(|line| line.window_of(request.token));
+        let standing = self.line.as_ref().and_then(|line| line.leaving(request.token));
         let mut first = None;
         loop {
             let sent = Clock::SYSTEM.now();

@@ -58,6 +58,8 @@ struct Entry {
     is_asking: bool,
     /// An attempt ended without an answer, and may run late.
     in_doubt: bool,
+    /// An attempt was answered with a place in line.
+    has_place: bool,
     last_asked: Instant,
 }
 
@@ -103,6 +105,7 @@ impl Line {
             waker: None,
             is_asking: false,
             in_doubt: false,
+            has_place: false,
             last_asked: now,
         });
         // The one before ended without a word.
@@ -125,6 +128,7 @@ impl Line {
         let mut entries = self.lock();
         let Some(entry) = entries.by_token.get_mut(&token) else { return };
         entry.is_asking = false;
+        entry.has_place = true;
         let left = match place.holder {
             Holder::Gone => Some(Duration::ZERO),
             Holder::Has(left) => left,
@@ -141,21 +145,21 @@ impl Line {
         });
     }
 
-    /// The attempt was answered, and whether it stands in line is as it was.
-    pub(crate) fn refused(&self, token: OwnerToken) {
-        self.settle(token, |entry| {
-            entry.is_asking = false;
-            false
-        });
-    }
-
-    /// The attempt got no answer.
+    /// The attempt had no effect, or got no answer.
     pub(crate) fn failed(&self, token: OwnerToken, not_applied: bool) {
         self.settle(token, |entry| {
             entry.is_asking = false;
             entry.in_doubt |= !not_applied;
-            false
+            !entry.in_doubt && !entry.has_place
         });
+    }
+
+    /// A release is about to be sent. Returns the window with which the token may stand in line.
+    pub(crate) fn leaving(&self, token: OwnerToken) -> Option<Duration> {
+        let mut entries = self.lock();
+        let entry = entries.by_token.get_mut(&token)?;
+        entry.quieten(Stage::Left);
+        Some(entry.window)
     }
 
     /// A release that was sent at `sent` was answered: the token does not stand in line, unless an
@@ -163,7 +167,6 @@ impl Line {
     pub(crate) fn left(&self, token: OwnerToken, sent: Instant) {
         let late_after = self.late_after;
         self.settle(token, |entry| {
-            entry.quieten(Stage::Left);
             !entry.is_asking && (!entry.in_doubt || sent >= entry.last_asked + late_after)
         });
     }
@@ -303,5 +306,98 @@ impl Future for News {
             other => other.insert(Clock::SYSTEM.sleep_until(ask_at)),
         };
         Pin::new(sleep).poll(cx).map(|()| Wake::AskAgain)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LATE_AFTER: Duration = Duration::from_millis(1);
+    const PLACE: Place =
+        Place { ticket: 1, rank: 0, counter: 1, holder: Holder::Has(Some(Duration::from_secs(9))) };
+
+    fn line_and_token() -> (Arc<Line>, OwnerToken) {
+        let line = Arc::new(Line::new(LATE_AFTER).unwrap());
+        let token = OwnerToken::random().unwrap();
+        line.asking(token, Duration::from_secs(60), 1);
+        (line, token)
+    }
+
+    fn knows(line: &Line) -> usize {
+        line.lock().by_token.len()
+    }
+
+    #[test]
+    fn a_token_is_forgotten_when_nothing_of_it_can_be_in_line() {
+        let (line, token) = line_and_token();
+        line.granted(token);
+        assert_eq!(knows(&line), 0);
+
+        line.asking(token, Duration::from_secs(60), 1);
+        line.failed(token, true);
+        assert_eq!(knows(&line), 0);
+
+        line.asking(token, Duration::from_secs(60), 1);
+        line.queued(token, PLACE);
+        assert_eq!(line.leaving(token), Some(WINDOW_MAX));
+        line.left(token, Clock::SYSTEM.now());
+        assert_eq!(knows(&line), 0);
+    }
+
+    #[test]
+    fn a_token_in_doubt_is_known_until_a_release_that_no_attempt_can_follow() {
+        let (line, token) = line_and_token();
+        line.failed(token, false);
+        let asked = Clock::SYSTEM.now();
+        line.asking(token, Duration::from_secs(60), 1);
+        line.granted(token);
+        assert_eq!(line.leaving(token), Some(WINDOW_MAX));
+        line.left(token, asked);
+        assert_eq!(line.leaving(token), Some(WINDOW_MAX));
+        line.left(token, Clock::SYSTEM.now() + LATE_AFTER);
+        assert_eq!(knows(&line), 0);
+    }
+
+    #[test]
+    fn what_was_left_and_never_released_is_swept_out() {
+        let (line, token) = line_and_token();
+        line.failed(token, false);
+        line.leaving(token);
+        line.lock().by_token.get_mut(&token).unwrap().last_asked = Instant::from_nanos(0);
+        for _ in 0..SWEEP_EVERY {
+            line.asking(OwnerToken::random().unwrap(), Duration::from_secs(60), 1);
+        }
+        assert_eq!(line.leaving(token), None);
+        assert_eq!(knows(&line), SWEEP_EVERY);
+    }
+
+    #[test]
+    fn news_that_came_before_the_wake_was_polled_is_not_missed() {
+        let (line, token) = line_and_token();
+        line.hear(Push::Granted { token, number: 7, window: WINDOW_MAX });
+        line.queued(token, PLACE);
+        let mut news = std::pin::pin!(line.news(token, Clock::SYSTEM));
+        let mut context = Context::from_waker(Waker::noop());
+        let Poll::Ready(Wake::Granted(grant)) = news.as_mut().poll(&mut context) else {
+            panic!("the grant was missed");
+        };
+        assert_eq!(grant.fencing, FencingToken::from_grant_number(7));
+        assert_eq!(knows(&line), 0);
+        // Whoever polls on is told to ask.
+        assert_eq!(news.poll(&mut context), Poll::Ready(Wake::AskAgain));
+    }
+
+    #[test]
+    fn a_grant_that_an_answer_has_overtaken_is_no_news() {
+        let (line, token) = line_and_token();
+        line.hear(Push::Granted { token, number: 1, window: WINDOW_MAX });
+        line.queued(token, PLACE);
+        let news = std::pin::pin!(line.news(token, Clock::SYSTEM));
+        assert!(news.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        line.deafened(1);
+        let news = std::pin::pin!(line.news(token, Clock::SYSTEM));
+        let news = news.poll(&mut Context::from_waker(Waker::noop()));
+        assert_eq!(news, Poll::Ready(Wake::AskAgain));
     }
 }

@@ -179,6 +179,5 @@ async fn a_section_with_sixteen_waiters_costs_two_commands(kind: &ServerKind) {
     let sent = store.calls_of("evalsha") - before;
     // A machine that stalls can make a grant stale, which costs one more.
     let sections = (WAITERS * rounds) as u64;
-    println!("{kind}: {sent} commands for {sections} sections");
     assert!(sent >= sections * 2 && sent < sections * 5 / 2, "{sent} for {sections}");
 }
