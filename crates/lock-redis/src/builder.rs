@@ -36,6 +36,7 @@ pub enum Mode {
     /// By `SET NX PX` alone.
     ///
     /// It costs the server a tenth of the work, and loses:
+    /// waiting in line;
     /// fencing tokens;
     /// `min_hold`;
     /// the repetition of an attempt whose answer was lost;
@@ -94,6 +95,7 @@ impl RedisBackendBuilder {
     ///
     /// What is lost, compared with [`url`](Self::url) or [`client`](Self::client):
     ///
+    /// - Nothing is pushed over it: waiters ask again and again, in no order.
     /// - It is never replaced: when it ends, every operation fails.
     /// - Everything goes over it, renewals included. It is driven by the tokio runtime in which
     ///   it was made, and leases are not renewed while that runtime is blocked.

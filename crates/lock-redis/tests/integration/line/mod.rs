@@ -1,6 +1,7 @@
 //! Waiting in line: what the scripts do with it, and what is heard of it.
 
 mod grants;
+mod model;
 mod places;
 mod pushes;
 mod service;
