@@ -16,7 +16,7 @@ use crate::on_every_server;
 
 on_every_server!(the_scripts_do_what_their_model_does);
 
-const CASES: u32 = 100;
+const CASES: u32 = 300;
 const TOKENS: usize = 4;
 
 #[derive(Clone, Copy, Debug)]
