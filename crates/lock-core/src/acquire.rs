@@ -13,13 +13,11 @@ use crate::guard::LockGuard;
 use crate::lease::{Granted, Lease, LeaseInner};
 use crate::lock::Plan;
 use crate::name::LockKey;
-use crate::service::ServiceInner;
+use crate::service::{Counted, ServiceInner};
 use crate::telemetry;
 
-/// A lock that is held is asked for again after pauses that grow from the first to the second.
-const POLL: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
-
-/// A store that could not be asked is asked again after pauses that grow likewise.
+/// A store that could not be asked is asked again after pauses that grow from the first to the
+/// second.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// A holder's lease has surely ended this long after the time that the store told.
@@ -36,8 +34,10 @@ pub(crate) async fn acquire(
     let span = telemetry::acquire_span(&service, &plan);
     let name = plan.name.clone();
     let pursuit = async move {
+        // Before it is let in, so that a shutdown which begins just then waits for its end.
+        let counted = service.count();
         let key = service.admit(&plan)?;
-        let pursuit = Pursuit::new(Arc::clone(&service), plan, key, unset_wait)?;
+        let pursuit = Pursuit::new(Arc::clone(&service), plan, key, unset_wait, counted)?;
         tokio::select! {
             biased;
             acquired = pursuit.run() => acquired,
@@ -68,22 +68,6 @@ struct Pursuit {
     _counted: Counted,
 }
 
-/// Counts a pursuit for as long as it lives.
-struct Counted(Arc<ServiceInner>);
-
-impl Counted {
-    fn new(service: &Arc<ServiceInner>) -> Self {
-        service.pursuits().add();
-        Self(Arc::clone(service))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.pursuits().remove();
-    }
-}
-
 /// What to wait for before asking again.
 enum Until {
     Time(Instant),
@@ -96,18 +80,20 @@ impl Pursuit {
         plan: Arc<Plan>,
         key: LockKey,
         unset_wait: Duration,
+        counted: Counted,
     ) -> Result<Self> {
         let began = service.clock().now();
+        let poll = service.backend().capabilities().poll;
         Ok(Self {
             dealing: Dealing::new(Arc::clone(&service), key, began)?,
             deadline: plan.options.wait.deadline(began, unset_wait),
-            _counted: Counted::new(&service),
+            _counted: counted,
             service,
             plan,
             ticket: None,
             began,
             now: began,
-            poll_pause: Pause::new(POLL),
+            poll_pause: Pause::new(poll),
             retry_pause: Pause::new(RETRY),
             last_failure: None,
         })

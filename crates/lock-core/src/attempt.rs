@@ -31,9 +31,6 @@ pub fn drift(lease: Duration) -> Duration {
 /// The pauses between releases that failed grow from the first to the second.
 const RELEASE_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
-/// A place in line is given back for so long: unlike a lease it has no end of its own.
-const PLACE_IN_LINE: Duration = Duration::from_secs(60);
-
 /// What the store answered to a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StepAnswer {
@@ -105,8 +102,8 @@ pub struct StoreAttempt {
     in_doubt: bool,
     /// The store may know the token.
     stands: bool,
-    /// It stands in line, and no release was sent since.
-    in_line: bool,
+    /// The token stands in line: the store forgets no lease that it has not granted yet.
+    is_in_line: bool,
     /// By then the store has forgotten the token by itself, unless a renewal runs late.
     forgotten_at: Instant,
     /// The sum of the renewals that were not answered: each may still run, just before the lease
@@ -135,7 +132,7 @@ impl StoreAttempt {
             last_step: origin,
             in_doubt: false,
             stands: false,
-            in_line: false,
+            is_in_line: false,
             forgotten_at: origin,
             renewals_in_doubt: Duration::ZERO,
             valid_until: origin,
@@ -156,11 +153,11 @@ impl StoreAttempt {
     /// The step was answered; `now` was read after.
     pub fn step_answered(&mut self, now: Instant, answer: StepAnswer) -> Verdict {
         self.step_in_flight = false;
+        self.is_in_line = matches!(answer, StepAnswer::Queued);
         match answer {
             StepAnswer::Granted { lease } => self.granted(now, lease, self.last_step),
             StepAnswer::Queued => {
                 self.stands = true;
-                self.in_line = true;
                 if self.phase == Phase::Asking { Verdict::Queued } else { self.abandoned() }
             }
             StepAnswer::Held => match self.phase {
@@ -214,9 +211,6 @@ impl StoreAttempt {
         let all_answered = !self.step_in_flight && !self.in_doubt;
         let too_late_for_all = !self.step_in_flight && now >= self.last_step + self.late_after;
         self.release_in_flight = Some(all_answered || too_late_for_all);
-        if std::mem::take(&mut self.in_line) {
-            self.forgotten_at = self.forgotten_at.max(now + PLACE_IN_LINE);
-        }
     }
 
     /// The release was answered.
@@ -285,13 +279,9 @@ impl StoreAttempt {
         self.phase == Phase::Done || (is_quiet && !self.stands)
     }
 
-    fn is_forgotten(&self, now: Instant) -> bool {
-        !self.in_line && now >= self.forgotten_at + self.renewals_in_doubt
-    }
-
     fn granted(&mut self, now: Instant, lease: Duration, since: Instant) -> Verdict {
         self.stands = true;
-        self.in_line = false;
+        self.is_in_line = false;
         // The store may have granted it just before it answered.
         self.outlives(now, lease);
         match self.phase {
@@ -321,6 +311,10 @@ impl StoreAttempt {
     fn bound(&self, since: Instant, lease: Duration) -> Instant {
         let margin = if self.local_clock { Duration::ZERO } else { drift(lease) };
         since + lease.saturating_sub(margin)
+    }
+
+    fn is_forgotten(&self, now: Instant) -> bool {
+        !self.is_in_line && now >= self.forgotten_at + self.renewals_in_doubt
     }
 
     fn outlives(&mut self, now: Instant, lease: Duration) {
@@ -373,18 +367,6 @@ mod tests {
     }
 
     #[test]
-    fn a_place_in_line_is_given_back_however_long_the_wait_was() {
-        let mut attempt = asked(0);
-        assert_eq!(attempt.step_answered(at(1), StepAnswer::Queued), Verdict::Queued);
-        attempt.leave(at(3_600_000));
-        assert_eq!(attempt.next(at(3_600_000)), Next::SendRelease);
-        attempt.release_sent(at(3_600_000));
-        attempt.release_failed(at(3_602_000));
-        assert_eq!(attempt.next(at(3_659_999)), Next::SendRelease);
-        assert_eq!(attempt.next(at(3_660_000)), Next::Done);
-    }
-
-    #[test]
     fn an_abandoned_step_is_awaited_and_its_grant_undone_once() {
         let mut attempt = asked(0);
         attempt.leave(at(1));
@@ -394,6 +376,17 @@ mod tests {
         attempt.release_sent(at(2));
         attempt.release_answered(ReleaseReply::Released);
         assert_eq!(attempt.next(at(3)), Next::Done);
+    }
+
+    #[test]
+    fn a_place_in_line_is_given_up_also_after_longer_than_its_own_lease() {
+        let mut attempt = asked(0);
+        assert_eq!(attempt.step_answered(at(1), StepAnswer::Queued), Verdict::Queued);
+        attempt.leave(at(0));
+        assert_eq!(attempt.next(at(1_000_000)), Next::SendRelease);
+        attempt.release_sent(at(1_000_000));
+        attempt.release_answered(ReleaseReply::Released);
+        assert_eq!(attempt.next(at(1_000_001)), Next::Done);
     }
 
     #[test]

@@ -266,7 +266,7 @@ impl LockServiceBuilder {
             keeper: Keeper::new(self.clock),
             is_closing: AtomicBool::new(false),
             closing: Notify::new(),
-            pursuits: Tally::default(),
+            under_way: Tally::default(),
         };
         LockService { inner: Arc::new(inner), manual: Arc::default() }
     }
@@ -292,8 +292,8 @@ pub(crate) struct ServiceInner {
     keeper: Keeper,
     is_closing: AtomicBool,
     closing: Notify,
-    /// How many acquisitions are under way.
-    pursuits: Tally,
+    /// How many acquisitions and releases are under way in tasks of the user's.
+    under_way: Tally,
 }
 
 impl ServiceInner {
@@ -335,8 +335,14 @@ impl ServiceInner {
         self.keeper.ensure_running(&self.backend)
     }
 
-    pub(crate) const fn pursuits(&self) -> &Tally {
-        &self.pursuits
+    pub(crate) const fn under_way(&self) -> &Tally {
+        &self.under_way
+    }
+
+    /// Counts something as under way for as long as the result lives.
+    pub(crate) fn count(self: &Arc<Self>) -> Counted {
+        self.under_way.add();
+        Counted(Arc::clone(self))
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -365,6 +371,15 @@ impl ServiceInner {
             future.as_mut().poll(cx)
         })
         .await
+    }
+}
+
+/// Something under way that a shutdown waits for.
+pub(crate) struct Counted(Arc<ServiceInner>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.under_way.remove();
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use crate::error::LossReason;
+use crate::loss::LossReason;
 use crate::manual::ManualLocks;
 use crate::service::ServiceInner;
 use crate::status::ReleaseOutcome;
@@ -56,7 +56,7 @@ pub(crate) async fn run(
     let backend = Arc::clone(service.backend());
     let bound = backend.capabilities().late_after * 2 + SETTLE;
     let settled = async {
-        service.pursuits().emptied().await;
+        service.under_way().emptied().await;
         service.keeper().settled().await;
     };
     tokio::select! {

@@ -10,6 +10,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{Client, ConnectionAddr, ProtocolVersion};
 
 use crate::backend::RedisBackend;
+use crate::dapr::DaprKeyPrefix;
 use crate::handshake::{Source, Target};
 use crate::keys::RESERVED_PREFIX;
 use crate::line::Line;
@@ -51,7 +52,7 @@ pub enum Mode {
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct RedisBackendBuilder {
     server: Server,
-    key_prefix: String,
+    key_prefix: Result<String>,
     response_timeout: Duration,
     mode: Mode,
 }
@@ -67,7 +68,7 @@ impl RedisBackendBuilder {
     pub(crate) fn new() -> Self {
         Self {
             server: Server::Missing,
-            key_prefix: DEFAULT_KEY_PREFIX.to_owned(),
+            key_prefix: Ok(DEFAULT_KEY_PREFIX.to_owned()),
             response_timeout: DEFAULT_RESPONSE_TIMEOUT,
             mode: Mode::Auto,
         }
@@ -110,10 +111,33 @@ impl RedisBackendBuilder {
     /// What stands before the lock's key in the server's key; `lock:` unless it is set.
     ///
     /// It is kept literally.
-    /// With the empty prefix and with `lock||app||` (for an application that Dapr knows as `app`)
-    /// the locks are those of other libraries that use `SET NX`.
+    /// With the empty prefix the locks are those of other libraries that use `SET NX`; for those of
+    /// a Dapr sidecar see [`dapr_compatible`](Self::dapr_compatible).
     pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.key_prefix = prefix.into();
+        self.key_prefix = Ok(prefix.into());
+        self
+    }
+
+    /// Shares the locks of a Dapr sidecar whose component `lock.redis` is on the same server and
+    /// database: each excludes the other.
+    ///
+    /// It sets the [`key_prefix`](Self::key_prefix), and lets a program move from Dapr to Redis, or
+    /// back, without a moment in which two instances run one body: the instances of both kinds can
+    /// run side by side.
+    ///
+    /// ```
+    /// use lock_redis::{DaprKeyPrefix, RedisBackend};
+    ///
+    /// # fn main() -> lock_core::Result<()> {
+    /// let backend = RedisBackend::builder()
+    ///     .url("redis://127.0.0.1:6379")
+    ///     .dapr_compatible(DaprKeyPrefix::AppId("shop".into()))
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn dapr_compatible(mut self, prefix: DaprKeyPrefix) -> Self {
+        self.key_prefix = prefix.spelled();
         self
     }
 
@@ -137,6 +161,7 @@ impl RedisBackendBuilder {
     /// setting is not allowed.
     pub fn build(self) -> Result<RedisBackend> {
         self.check()?;
+        let key_prefix = self.key_prefix?;
         let (source, address) = match self.server {
             Server::Missing => {
                 return Err(invalid("no Redis server was named; call url, client or connection"));
@@ -163,7 +188,7 @@ impl RedisBackendBuilder {
             keeper,
             line,
             is_deaf: AtomicBool::new(false),
-            key_prefix: self.key_prefix.into(),
+            key_prefix: key_prefix.into(),
             response_timeout: self.response_timeout,
             late_after,
             mode: self.mode,
@@ -171,7 +196,8 @@ impl RedisBackendBuilder {
     }
 
     fn check(&self) -> Result<()> {
-        let prefix = &self.key_prefix;
+        // An error of the prefix's own is reported behind this.
+        let prefix = self.key_prefix.as_deref().unwrap_or_default();
         if prefix.starts_with(RESERVED_PREFIX) {
             return Err(invalid("the key prefix begins with `dl:`, which is reserved"));
         }

@@ -88,6 +88,7 @@ mod acquire;
 mod backend;
 mod builder;
 mod connection;
+mod dapr;
 mod error;
 mod handshake;
 mod keys;
@@ -99,3 +100,4 @@ mod server_clock;
 
 pub use backend::RedisBackend;
 pub use builder::{Mode, RedisBackendBuilder};
+pub use dapr::DaprKeyPrefix;

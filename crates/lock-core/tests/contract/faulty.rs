@@ -48,6 +48,7 @@ pub(crate) struct Faulty {
     pub(crate) attempts_made: AtomicUsize,
     pub(crate) releases_made: AtomicUsize,
     pub(crate) renewals_made: AtomicUsize,
+    pub(crate) times_closed: AtomicUsize,
 }
 
 impl Faulty {
@@ -68,6 +69,7 @@ impl Faulty {
             attempts_made: AtomicUsize::new(0),
             releases_made: AtomicUsize::new(0),
             renewals_made: AtomicUsize::new(0),
+            times_closed: AtomicUsize::new(0),
         })
     }
 
@@ -193,5 +195,9 @@ impl LockBackend for Faulty {
 
     async fn status(self: Arc<Self>, key: LockKey) -> Result<Option<LockStatus>> {
         Arc::clone(&self.store).status(key).await
+    }
+
+    async fn close(self: Arc<Self>) {
+        self.times_closed.fetch_add(1, Ordering::SeqCst);
     }
 }

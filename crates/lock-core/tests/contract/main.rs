@@ -9,5 +9,7 @@ mod failing_store;
 mod faulty;
 mod keeping_alive;
 mod manual;
+mod polling;
 mod shutting_down;
+mod waiting;
 mod without_runtime;
