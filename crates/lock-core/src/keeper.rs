@@ -82,10 +82,7 @@ impl Keeper {
         if Handle::try_current().is_ok() {
             return None;
         }
-        match self.running.get() {
-            Some(running) => Some(running.runtime.enter()),
-            None => None,
-        }
+        self.running.get().map(|running| running.runtime.enter())
     }
 
     fn start(&self, backend: &Arc<dyn LockBackend>) -> Result<Running, String> {
