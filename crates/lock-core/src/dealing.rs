@@ -141,6 +141,9 @@ impl Dealing {
     }
 
     /// Releases, and returns when the outcome is known; the keeper does the rest, if any.
+    ///
+    /// A store that cannot leave a lock standing is asked by the keeper, when `min_hold` is over;
+    /// what it will say is not known before.
     pub(crate) async fn release(mut self) -> ReleaseOutcome {
         // Nothing was sent yet, so what is waited for is `min_hold`, on a backend without rest: the
         // keeper does that.

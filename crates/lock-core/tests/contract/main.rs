@@ -10,6 +10,7 @@ mod faulty;
 mod keeping_alive;
 mod manual;
 mod panicking;
+mod polling;
 mod shutting_down;
 mod telemetry;
 mod waiting;
