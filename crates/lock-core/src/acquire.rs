@@ -13,7 +13,7 @@ use crate::guard::LockGuard;
 use crate::lease::{Granted, Lease, LeaseInner};
 use crate::lock::Plan;
 use crate::name::LockKey;
-use crate::service::ServiceInner;
+use crate::service::{Counted, ServiceInner};
 use crate::telemetry;
 
 /// A store that could not be asked is asked again after pauses that grow from the first to the
@@ -34,8 +34,10 @@ pub(crate) async fn acquire(
     let span = telemetry::acquire_span(&service, &plan);
     let name = plan.name.clone();
     let pursuit = async move {
+        // Before it is let in, so that a shutdown which begins just then waits for its end.
+        let counted = service.count();
         let key = service.admit(&plan)?;
-        let pursuit = Pursuit::new(Arc::clone(&service), plan, key, unset_wait)?;
+        let pursuit = Pursuit::new(Arc::clone(&service), plan, key, unset_wait, counted)?;
         tokio::select! {
             biased;
             acquired = pursuit.run() => acquired,
@@ -66,22 +68,6 @@ struct Pursuit {
     _counted: Counted,
 }
 
-/// Counts a pursuit for as long as it lives.
-struct Counted(Arc<ServiceInner>);
-
-impl Counted {
-    fn new(service: &Arc<ServiceInner>) -> Self {
-        service.pursuits().add();
-        Self(Arc::clone(service))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.pursuits().remove();
-    }
-}
-
 /// What to wait for before asking again.
 enum Until {
     Time(Instant),
@@ -94,13 +80,14 @@ impl Pursuit {
         plan: Arc<Plan>,
         key: LockKey,
         unset_wait: Duration,
+        counted: Counted,
     ) -> Result<Self> {
         let began = service.clock().now();
         let poll = service.backend().capabilities().poll;
         Ok(Self {
             dealing: Dealing::new(Arc::clone(&service), key, began)?,
             deadline: plan.options.wait.deadline(began, unset_wait),
-            _counted: Counted::new(&service),
+            _counted: counted,
             service,
             plan,
             ticket: None,

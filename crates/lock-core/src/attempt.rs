@@ -102,6 +102,8 @@ pub struct StoreAttempt {
     in_doubt: bool,
     /// The store may know the token.
     stands: bool,
+    /// The token stands in line: the store forgets no lease that it has not granted yet.
+    is_in_line: bool,
     /// By then the store has forgotten the token by itself, unless a renewal runs late.
     forgotten_at: Instant,
     /// The sum of the renewals that were not answered: each may still run, just before the lease
@@ -130,6 +132,7 @@ impl StoreAttempt {
             last_step: origin,
             in_doubt: false,
             stands: false,
+            is_in_line: false,
             forgotten_at: origin,
             renewals_in_doubt: Duration::ZERO,
             valid_until: origin,
@@ -150,6 +153,7 @@ impl StoreAttempt {
     /// The step was answered; `now` was read after.
     pub fn step_answered(&mut self, now: Instant, answer: StepAnswer) -> Verdict {
         self.step_in_flight = false;
+        self.is_in_line = matches!(answer, StepAnswer::Queued);
         match answer {
             StepAnswer::Granted { lease } => self.granted(now, lease, self.last_step),
             StepAnswer::Queued => {
@@ -244,9 +248,7 @@ impl StoreAttempt {
             Phase::Leaving if self.release_in_flight.is_some() => Next::AwaitRelease,
             // A release that overtakes its own attempt would have to be sent again.
             Phase::Leaving if self.step_in_flight => Next::AwaitStep,
-            Phase::Leaving if !self.stands || now >= self.forgotten_at + self.renewals_in_doubt => {
-                Next::Done
-            }
+            Phase::Leaving if !self.stands || self.is_forgotten(now) => Next::Done,
             Phase::Leaving if now < self.not_before => Next::WaitUntil(self.not_before),
             Phase::Leaving => Next::SendRelease,
         }
@@ -279,6 +281,7 @@ impl StoreAttempt {
 
     fn granted(&mut self, now: Instant, lease: Duration, since: Instant) -> Verdict {
         self.stands = true;
+        self.is_in_line = false;
         // The store may have granted it just before it answered.
         self.outlives(now, lease);
         match self.phase {
@@ -308,6 +311,10 @@ impl StoreAttempt {
     fn bound(&self, since: Instant, lease: Duration) -> Instant {
         let margin = if self.local_clock { Duration::ZERO } else { drift(lease) };
         since + lease.saturating_sub(margin)
+    }
+
+    fn is_forgotten(&self, now: Instant) -> bool {
+        !self.is_in_line && now >= self.forgotten_at + self.renewals_in_doubt
     }
 
     fn outlives(&mut self, now: Instant, lease: Duration) {
@@ -369,6 +376,17 @@ mod tests {
         attempt.release_sent(at(2));
         attempt.release_answered(ReleaseReply::Released);
         assert_eq!(attempt.next(at(3)), Next::Done);
+    }
+
+    #[test]
+    fn a_place_in_line_is_given_up_also_after_longer_than_its_own_lease() {
+        let mut attempt = asked(0);
+        assert_eq!(attempt.step_answered(at(1), StepAnswer::Queued), Verdict::Queued);
+        attempt.leave(at(0));
+        assert_eq!(attempt.next(at(1_000_000)), Next::SendRelease);
+        attempt.release_sent(at(1_000_000));
+        attempt.release_answered(ReleaseReply::Released);
+        assert_eq!(attempt.next(at(1_000_001)), Next::Done);
     }
 
     #[test]

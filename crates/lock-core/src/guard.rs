@@ -65,6 +65,8 @@ impl LockGuard {
     /// If the future is dropped, the release goes on; only its outcome is not reported.
     pub async fn release(self) -> ReleaseOutcome {
         let lease = self.lease.clone();
+        // Before the lease leaves the ledger, so that a shutdown waits for the one or the other.
+        let _counted = lease.0.service.count();
         // The guard's own drop finds nothing left to do.
         let dealing = lease.0.end();
         drop(self);
@@ -131,6 +133,7 @@ impl LockGuard {
 
 impl Drop for LockGuard {
     fn drop(&mut self) {
+        let _counted = self.lease.0.service.count();
         // Dropping the dealing sends the release.
         drop(self.lease.0.end());
     }

@@ -156,8 +156,10 @@ pub(crate) struct LeaseInner {
 struct State {
     /// Taken by whoever releases.
     machine: Option<StoreAttempt>,
-    /// Counts the calls of `extend`: a renewal sent before one must not raise what it lowered.
+    /// Counts the calls of `extend`: only the latest one sets the deadline.
     extensions: u32,
+    /// Counts those that lowered the deadline: a renewal sent before one must not raise it again.
+    lowered: u32,
     /// The store's lease is shorter than asked: the keeper claims the rest by a renewal, unless the
     /// work is over before.
     is_window: bool,
@@ -169,7 +171,8 @@ struct State {
 pub(crate) enum Duty {
     Nothing,
     LookAgain(Instant),
-    Renew(RenewRequest),
+    /// With how often the deadline had been lowered by then.
+    Renew(RenewRequest, u32),
     Undo(Box<Dealing>),
 }
 
@@ -193,6 +196,7 @@ impl LeaseInner {
             state: Mutex::new(State {
                 machine: Some(machine),
                 extensions: 0,
+                lowered: 0,
                 is_window,
                 undo_at: None,
             }),
@@ -200,9 +204,9 @@ impl LeaseInner {
         let deadline = valid_until.min(lease.max_hold_end());
         lease.deadline.store(deadline.as_nanos(), Ordering::Release);
         let options = &lease.plan.options;
+        // Of what is left, which is less than the ttl after a slow answer, and in a window.
         let left = valid_until.saturating_duration_since(granted_at);
-        let lasting = if is_window { left } else { options.ttl };
-        let due = (options.keep_alive || is_window).then(|| granted_at + lasting / 3);
+        let due = (options.keep_alive || is_window).then(|| granted_at + left / 3);
         lease.service.keeper().ledger().enter(&lease, due);
         lease
     }
@@ -228,6 +232,7 @@ impl LeaseInner {
     }
 
     pub(crate) fn adopt_undo(&self, dealing: Dealing) {
+        let _counted = self.service.count();
         self.service.keeper().ledger().leave(self.slot());
         self.service.keeper().adopt(dealing.into_keeper());
     }
@@ -262,20 +267,30 @@ impl LeaseInner {
         }
     }
 
-    /// A renewal that was sent at `sent` was confirmed at `now`.
-    pub(crate) fn renewed(&self, sent: Instant, now: Instant, ttl: Duration) -> Result<()> {
+    /// A renewal that was sent at `sent`, when the deadline had been lowered so often, was confirmed at `now`.
+    pub(crate) fn renewed(
+        &self,
+        sent: Instant,
+        now: Instant,
+        ttl: Duration,
+        lowered: u32,
+    ) -> Result<()> {
         let mut state = self.lock();
         self.raise(&mut state, sent, now, ttl).map(|bound| {
             state.is_window = false;
+            if state.lowered != lowered {
+                return;
+            }
             let deadline = bound.min(self.max_hold_end());
             self.set_deadline(deadline.max(self.deadline()));
         })
     }
 
-    /// When the next renewal after one that was sent at `sent` is due, if there is to be one.
-    pub(crate) fn next_renewal(&self, sent: Instant) -> Option<Instant> {
+    /// When the keeper looks again after a renewal that was sent at `sent`: for the next one, or
+    /// for the end.
+    pub(crate) fn next_look(&self, sent: Instant) -> Instant {
         let options = &self.plan.options;
-        options.keep_alive.then(|| sent + options.ttl / 3)
+        if options.keep_alive { sent + options.ttl / 3 } else { self.deadline() }
     }
 
     /// What the keeper has to do at `now`.
@@ -298,9 +313,10 @@ impl LeaseInner {
         };
         let Some(machine) = &mut state.machine else { return Duty::Nothing };
         machine.renewal_sent(now, ttl);
+        let lowered = state.lowered;
         drop(state);
         let within = deadline.saturating_duration_since(now) / 4;
-        Duty::Renew(self.renew_request(ttl).with_within(within))
+        Duty::Renew(self.renew_request(ttl).with_within(within), lowered)
     }
 
     /// Takes the right to release; `None` if somebody has it already.
@@ -364,7 +380,8 @@ impl LeaseInner {
         let sent = self.service.clock().now();
         let mine = self.begin_extension(sent, ttl)?;
         let backend = Arc::clone(self.service.backend());
-        let reply = renewal::renew_one(backend, self.renew_request(ttl)).await;
+        let renewing = renewal::renew_one(backend, self.renew_request(ttl));
+        let reply = self.service.within(renewing).await;
         let now = self.service.clock().now();
         let reason = match reply {
             Ok(RenewReply::Renewed) => return self.finish_extension(mine, sent, now, ttl),
@@ -388,7 +405,14 @@ impl LeaseInner {
         state.extensions = state.extensions.wrapping_add(1);
         let local_end = now + ttl;
         if local_end < self.deadline() {
+            // The store's lease is long enough as it is.
+            state.is_window = false;
+            state.lowered = state.lowered.wrapping_add(1);
             self.set_deadline(local_end);
+        }
+        if !self.plan.options.keep_alive && !state.is_window {
+            // The store's lease may outlive the guard's from now on: the keeper is to undo it.
+            self.schedule(self.deadline());
         }
         Ok(state.extensions)
     }
@@ -403,6 +427,7 @@ impl LeaseInner {
         let mut state = self.lock();
         let is_latest = state.extensions == mine;
         let bound = self.raise(&mut state, sent, now, ttl)?;
+        state.is_window = false;
         if is_latest {
             // The store's bound may lie later, from a longer lease before; this one is what counts.
             let asked = sent + ttl;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::backend::{Clock, LockBackend, RenewReply, RenewRequest};
 use crate::clock::Instant;
-use crate::error::Result;
+use crate::error::{LockError, LockErrorKind, Result};
 use crate::lease::{Duty, LeaseInner};
 use crate::loss::LossReason;
 use crate::panics;
@@ -27,6 +27,8 @@ pub(crate) const GRACE: Duration = Duration::from_millis(100);
 struct Renewal {
     lease: Weak<LeaseInner>,
     request: RenewRequest,
+    /// How often the lease's deadline had been lowered when this was sent.
+    lowered: u32,
 }
 
 /// Sorts out what is due; the returned tasks do the exchanges.
@@ -43,7 +45,9 @@ pub(crate) fn batches(
             Duty::Nothing => {}
             Duty::LookAgain(at) => lease.schedule(at),
             Duty::Undo(dealing) => lease.adopt_undo(*dealing),
-            Duty::Renew(request) => renewals.push(Renewal { lease: weak, request }),
+            Duty::Renew(request, lowered) => {
+                renewals.push(Renewal { lease: weak, request, lowered });
+            }
         }
     }
     let mut tasks = Vec::new();
@@ -78,12 +82,8 @@ impl Renewal {
     fn settle(&self, sent: Instant, now: Instant, reply: RenewReply) {
         let Some(lease) = self.lease.upgrade() else { return };
         match reply {
-            RenewReply::Renewed => match lease.renewed(sent, now, self.request.ttl) {
-                Ok(()) => {
-                    if let Some(due) = lease.next_renewal(sent) {
-                        lease.schedule(due);
-                    }
-                }
+            RenewReply::Renewed => match lease.renewed(sent, now, self.request.ttl, self.lowered) {
+                Ok(()) => lease.schedule(lease.next_look(sent)),
                 Err(_) => lease.schedule(now + GRACE),
             },
             RenewReply::NotHeld => self.lost(&lease, now, LossReason::Removed),
@@ -113,5 +113,11 @@ pub(crate) async fn renew_one(
     request: RenewRequest,
 ) -> Result<RenewReply> {
     let mut replies = panics::caught(backend.renew(vec![request])).await?;
-    Ok(replies.pop().unwrap_or(RenewReply::NotHeld))
+    match (replies.len(), replies.pop()) {
+        (1, Some(reply)) => Ok(reply),
+        (count, _) => {
+            let message = format!("the backend gave {count} answers to one renewal");
+            Err(LockError::new(LockErrorKind::Backend, message))
+        }
+    }
 }

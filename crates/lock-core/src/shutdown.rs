@@ -56,13 +56,15 @@ pub(crate) async fn run(
     let backend = Arc::clone(service.backend());
     let bound = backend.capabilities().late_after * 2 + SETTLE;
     let settled = async {
-        service.pursuits().emptied().await;
+        service.under_way().emptied().await;
         service.keeper().settled().await;
     };
     tokio::select! {
         () = settled => {}
         () = service.clock().sleep(bound) => {}
     }
-    service.within(backend.close()).await;
+    if service.is_first_to_close_backend() {
+        service.within(backend.close()).await;
+    }
     report
 }

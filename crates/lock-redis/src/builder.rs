@@ -13,6 +13,7 @@ use crate::backend::RedisBackend;
 use crate::dapr::DaprKeyPrefix;
 use crate::handshake::{Source, Target};
 use crate::keys::RESERVED_PREFIX;
+use crate::line::Line;
 use crate::link::Link;
 
 /// Long enough for a busy server and a lost packet, short enough to be waited for.
@@ -21,6 +22,8 @@ const DEFAULT_RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// in for too long.
 const RESPONSE_TIMEOUTS: (Duration, Duration) =
     (Duration::from_millis(10), Duration::from_secs(60));
+/// What a request may be late by our reckoning: `not_after` is an image on another clock.
+const LATE_MARGIN: Duration = Duration::from_millis(50);
 const DEFAULT_KEY_PREFIX: &str = "lock:";
 const MAX_KEY_PREFIX_BYTES: usize = 1_024;
 
@@ -34,6 +37,7 @@ pub enum Mode {
     /// By `SET NX PX` alone.
     ///
     /// It costs the server a tenth of the work, and loses:
+    /// waiting in line;
     /// fencing tokens;
     /// `min_hold`;
     /// the repetition of an attempt whose answer was lost;
@@ -92,6 +96,7 @@ impl RedisBackendBuilder {
     ///
     /// What is lost, compared with [`url`](Self::url) or [`client`](Self::client):
     ///
+    /// - Nothing is pushed over it: waiters ask again and again, in no order.
     /// - It is never replaced: when it ends, every operation fails.
     /// - Everything goes over it, renewals included. It is driven by the tokio runtime in which
     ///   it was made, and leases are not renewed while that runtime is blocked.
@@ -170,15 +175,22 @@ impl RedisBackendBuilder {
         let is_shared = matches!(source, Source::Existing(_));
         let needs_time = self.mode == Mode::Auto;
         let warned_of_eviction = AtomicBool::new(false);
-        let target = Arc::new(Target { source, address, needs_time, warned_of_eviction });
+        let has_pushes = !is_shared && self.mode == Mode::Auto;
+        let late_after = self.response_timeout + LATE_MARGIN;
+        let line = has_pushes.then(|| Line::new(late_after)).transpose()?.map(Arc::new);
+        let target = Target { source, address, needs_time, line: line.clone(), warned_of_eviction };
+        let target = Arc::new(target);
         let command = Link::new(Arc::clone(&target), self.response_timeout);
         let keeper =
             if is_shared { command.clone() } else { Link::new(target, self.response_timeout) };
         Ok(RedisBackend {
             command,
             keeper,
+            line,
+            is_deaf: AtomicBool::new(false),
             key_prefix: key_prefix.into(),
             response_timeout: self.response_timeout,
+            late_after,
             mode: self.mode,
         })
     }

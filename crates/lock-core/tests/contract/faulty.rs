@@ -32,6 +32,8 @@ pub(crate) enum Fault {
     Gated,
     /// It panics after the store did it.
     Panics,
+    /// The store does it, and the backend gives no answer to any of the batch.
+    NoAnswers,
     /// It sleeps with a timer of the caller's runtime.
     TokioSleep(Duration),
 }
@@ -48,6 +50,7 @@ pub(crate) struct Faulty {
     pub(crate) attempts_made: AtomicUsize,
     pub(crate) releases_made: AtomicUsize,
     pub(crate) renewals_made: AtomicUsize,
+    pub(crate) times_closed: AtomicUsize,
 }
 
 impl Faulty {
@@ -68,6 +71,7 @@ impl Faulty {
             attempts_made: AtomicUsize::new(0),
             releases_made: AtomicUsize::new(0),
             renewals_made: AtomicUsize::new(0),
+            times_closed: AtomicUsize::new(0),
         })
     }
 
@@ -107,7 +111,7 @@ impl Faulty {
 
     async fn suffer<T>(&self, fault: Fault, work: impl Future<Output = Result<T>>) -> Result<T> {
         match fault {
-            Fault::None => work.await,
+            Fault::None | Fault::NoAnswers => work.await,
             Fault::Slow(polls) => {
                 pending(polls).await;
                 let result = work.await;
@@ -188,10 +192,15 @@ impl LockBackend for Faulty {
 
     async fn renew(self: Arc<Self>, batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
         let fault = next(&self.renewals, &self.renewals_made);
-        self.suffer(fault, Arc::clone(&self.store).renew(batch)).await
+        let replies = self.suffer(fault, Arc::clone(&self.store).renew(batch)).await?;
+        Ok(if fault == Fault::NoAnswers { Vec::new() } else { replies })
     }
 
     async fn status(self: Arc<Self>, key: LockKey) -> Result<Option<LockStatus>> {
         Arc::clone(&self.store).status(key).await
+    }
+
+    async fn close(self: Arc<Self>) {
+        self.times_closed.fetch_add(1, Ordering::SeqCst);
     }
 }

@@ -11,4 +11,5 @@ mod keeping_alive;
 mod manual;
 mod polling;
 mod shutting_down;
+mod waiting;
 mod without_runtime;
