@@ -142,10 +142,16 @@ impl Dealing {
 
     /// Releases, and returns when the outcome is known; the keeper does the rest, if any.
     ///
-    /// A store that cannot leave a lock standing is asked by the keeper, when `min_hold` is over.
+    /// A store that cannot leave a lock standing is asked by the keeper, when `min_hold` is over;
+    /// what it will say is not known before.
     pub(crate) async fn release(mut self) -> ReleaseOutcome {
-        if matches!(self.machine.next(self.clock().now()), Next::WaitUntil(_)) {
-            return ReleaseOutcome::Released;
+        // Nothing was sent yet, so what is waited for is `min_hold`, on a backend without rest: the
+        // keeper does that.
+        let begin = Instant::from_nanos(0);
+        if let Next::WaitUntil(at) = self.machine.next(begin)
+            && self.clock().now() < at
+        {
+            return ReleaseOutcome::Unknown;
         }
         poll_fn(|cx| self.poll_until(cx, |machine| machine.outcome().is_some())).await;
         self.machine.outcome().unwrap_or(ReleaseOutcome::AlreadyExpired)

@@ -380,7 +380,8 @@ impl LeaseInner {
         let sent = self.service.clock().now();
         let mine = self.begin_extension(sent, ttl)?;
         let backend = Arc::clone(self.service.backend());
-        let reply = renewal::renew_one(backend, self.renew_request(ttl)).await;
+        let renewing = renewal::renew_one(backend, self.renew_request(ttl));
+        let reply = self.service.within(renewing).await;
         let now = self.service.clock().now();
         let reason = match reply {
             Ok(RenewReply::Renewed) => return self.finish_extension(mine, sent, now, ttl),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::backend::{Clock, LockBackend, RenewReply, RenewRequest};
 use crate::clock::Instant;
-use crate::error::Result;
+use crate::error::{LockError, LockErrorKind, Result};
 use crate::lease::{Duty, LeaseInner};
 use crate::loss::LossReason;
 use crate::panics;
@@ -113,5 +113,11 @@ pub(crate) async fn renew_one(
     request: RenewRequest,
 ) -> Result<RenewReply> {
     let mut replies = panics::caught(backend.renew(vec![request])).await?;
-    Ok(replies.pop().unwrap_or(RenewReply::NotHeld))
+    match (replies.len(), replies.pop()) {
+        (1, Some(reply)) => Ok(reply),
+        (count, _) => {
+            let message = format!("the backend gave {count} answers to one renewal");
+            Err(LockError::new(LockErrorKind::Backend, message))
+        }
+    }
 }

@@ -266,6 +266,7 @@ impl LockServiceBuilder {
             keeper: Keeper::new(self.clock),
             is_closing: AtomicBool::new(false),
             closing: Notify::new(),
+            is_backend_closed: AtomicBool::new(false),
             under_way: Tally::default(),
         };
         LockService { inner: Arc::new(inner), manual: Arc::default() }
@@ -292,6 +293,7 @@ pub(crate) struct ServiceInner {
     keeper: Keeper,
     is_closing: AtomicBool,
     closing: Notify,
+    is_backend_closed: AtomicBool,
     /// How many acquisitions and releases are under way in tasks of the user's.
     under_way: Tally,
 }
@@ -352,6 +354,11 @@ impl ServiceInner {
     pub(crate) fn close(&self) {
         self.is_closing.store(true, Ordering::SeqCst);
         self.closing.notify_waiters();
+    }
+
+    /// Several may shut the service down; one of them closes the backend.
+    pub(crate) fn is_first_to_close_backend(&self) -> bool {
+        !self.is_backend_closed.swap(true, Ordering::SeqCst)
     }
 
     /// Ends when the service is being shut down.

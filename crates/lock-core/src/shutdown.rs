@@ -63,6 +63,8 @@ pub(crate) async fn run(
         () = settled => {}
         () = service.clock().sleep(bound) => {}
     }
-    service.within(backend.close()).await;
+    if service.is_first_to_close_backend() {
+        service.within(backend.close()).await;
+    }
     report
 }

@@ -23,7 +23,7 @@ pub enum DaprKeyPrefix {
 
 impl DaprKeyPrefix {
     /// The prefix that this backend has to use.
-    pub(crate) fn spelled(&self) -> Result<String> {
+    pub(crate) fn spelled(self) -> Result<String> {
         let (what, word) = match self {
             Self::None => return Ok(format!("lock{SEPARATOR}")),
             Self::AppId(id) => ("app id", id),

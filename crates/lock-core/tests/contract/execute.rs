@@ -37,7 +37,7 @@ async fn a_store_that_cannot_rest_keeps_nobody_waiting_for_the_end_of_min_hold()
     assert!(!backend.is_free("x").await);
     let guard = lock.wait(TTL).acquire().await.unwrap();
     assert!((TTL / 2..TTL).contains(&began.elapsed()), "it took {:?}", began.elapsed());
-    assert!(guard.release().await.is_released());
+    drop(guard);
 }
 
 #[tokio::test(start_paused = true)]

@@ -32,6 +32,8 @@ pub(crate) enum Fault {
     Gated,
     /// It panics after the store did it.
     Panics,
+    /// The store does it, and the backend gives no answer to any of the batch.
+    NoAnswers,
     /// It sleeps with a timer of the caller's runtime.
     TokioSleep(Duration),
 }
@@ -109,7 +111,7 @@ impl Faulty {
 
     async fn suffer<T>(&self, fault: Fault, work: impl Future<Output = Result<T>>) -> Result<T> {
         match fault {
-            Fault::None => work.await,
+            Fault::None | Fault::NoAnswers => work.await,
             Fault::Slow(polls) => {
                 pending(polls).await;
                 let result = work.await;
@@ -190,7 +192,8 @@ impl LockBackend for Faulty {
 
     async fn renew(self: Arc<Self>, batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
         let fault = next(&self.renewals, &self.renewals_made);
-        self.suffer(fault, Arc::clone(&self.store).renew(batch)).await
+        let replies = self.suffer(fault, Arc::clone(&self.store).renew(batch)).await?;
+        Ok(if fault == Fault::NoAnswers { Vec::new() } else { replies })
     }
 
     async fn status(self: Arc<Self>, key: LockKey) -> Result<Option<LockStatus>> {

@@ -121,6 +121,18 @@ async fn an_extension_without_an_answer_is_unknown_and_keeps_the_old_deadline() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_missing_answer_is_not_taken_for_a_loss() {
+    let backend = Faulty::new();
+    backend.renewals([Fault::NoAnswers, Fault::NoAnswers]);
+    let locks = paused(&backend);
+    let guard = locks.lock("x").ttl(TTL).keep_alive().acquire().await.unwrap();
+    let error = guard.extend(TTL).await.unwrap_err();
+    assert_eq!(error.kind(), LockErrorKind::Backend);
+    tokio::time::sleep(TTL * 2).await;
+    assert!(guard.is_held());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_extension_that_is_confirmed_after_the_deadline_revives_nothing() {
     let backend = Faulty::new();
     backend.renewals([Fault::TokioSleep(TTL * 2)]);

@@ -121,11 +121,3 @@ async fn locks_outlive_the_sidecar_that_took_them() {
     assert!(!try_lock(&mut client, "x", "you").await.unwrap());
     assert_eq!(unlock(&mut client, "x", "me").await.unwrap(), Unlocked::Success);
 }
-
-#[tokio::test]
-async fn a_sidecar_without_its_redis_does_not_start() {
-    let mut redis = RedisServer::start(&ServerKind::REDIS_8_2).unwrap();
-    redis.kill();
-    let error = DaprSidecar::start(&redis).unwrap_err().to_string();
-    assert!(error.contains("Failed to init component lockstore"), "{error}");
-}
