@@ -1,6 +1,6 @@
 //! One connection to the server: sending with a deadline, and knowing when it is of no use.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::{self, Either, select};
@@ -28,7 +28,7 @@ pub(crate) struct Connection {
 
 /// What is known of a connection's health.
 pub(crate) struct Signs {
-    /// Tells the connections of this process apart.
+    /// Tells the connections of those in line apart.
     id: u64,
     is_closed: AtomicBool,
     has_served: AtomicBool,
@@ -38,8 +38,7 @@ pub(crate) struct Signs {
 
 impl Signs {
     pub(crate) fn new(line: Option<Arc<Line>>) -> Self {
-        static IDS: AtomicU64 = AtomicU64::new(0);
-        let id = IDS.fetch_add(1, Ordering::Relaxed);
+        let id = line.as_ref().map_or(0, |line| line.next_connection());
         Self { id, is_closed: AtomicBool::new(false), has_served: AtomicBool::new(false), line }
     }
 

@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -36,6 +37,7 @@ pub(crate) struct Line {
     channel: Box<str>,
     /// How long after it was sent an attempt can still run.
     late_after: Duration,
+    connections: AtomicU64,
     entries: Mutex<Entries>,
 }
 
@@ -83,7 +85,13 @@ struct PushedGrant {
 impl Line {
     pub(crate) fn new(late_after: Duration) -> Result<Self> {
         let channel = format!("dl:c:{}", OwnerToken::random()?).into();
-        Ok(Self { channel, late_after, entries: Mutex::default() })
+        let (connections, entries) = (AtomicU64::new(0), Mutex::default());
+        Ok(Self { channel, late_after, connections, entries })
+    }
+
+    /// The number of a connection that is being made.
+    pub(crate) fn next_connection(&self) -> u64 {
+        self.connections.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Where its pushes arrive.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use lock_core::backend::{Clock, LockBackend, Wake};
 use lock_testkit::proxy::{Direction, Fault, Scope};
 use lock_testkit::server::ServerKind;
@@ -47,14 +48,18 @@ async fn a_push_from_before_the_last_answer_is_not_believed(kind: &ServerKind) {
     let [holder, waiter] = [(); 2].map(|()| store.backend());
     take(&holder, "x", HOUR).await;
     let token = token();
-    let waiting = queue(&waiter, "x", token, None).await;
+    let mut waiting = queue(&waiter, "x", token, None).await;
     let (channel, old) = (channel(&mut store), waiting.ticket.get());
     let say = |store: &mut Store, number: u64| {
         let heard: u64 = store.run(&["PUBLISH", &channel, &format!("g {token} {number} 2000")]);
         assert_eq!(heard, 1);
     };
-    say(&mut store, old);
-    say(&mut store, old - 1);
+    for number in [old, old - 1] {
+        say(&mut store, number);
+        // An answer on the same connection comes behind the push.
+        Arc::clone(&waiter).ping().await.unwrap();
+        assert_eq!((&mut waiting.wake).now_or_never(), None);
+    }
     // An hour ahead of the counter: it must be newer than the answer.
     let new = old + 3_600_000_000;
     say(&mut store, new);
