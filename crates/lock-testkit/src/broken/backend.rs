@@ -1,0 +1,158 @@
+//! The backend in front of the broken store: what goes wrong on the way.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lock_core::backend::{
+    Attempt, AttemptRequest, Capabilities, LockBackend, LockKey, ReleaseReply, ReleaseRequest,
+    RenewReply, RenewRequest,
+};
+use lock_core::{LockError, LockErrorKind, LockName, LockStatus, Result};
+
+use super::Defect;
+use super::store::Store;
+
+/// A store in memory with one defect, or none.
+///
+/// It can do everything that a backend can do, so that every claim applies to it.
+/// It never forgets a name, so it is for tests only.
+#[derive(Debug)]
+pub struct BrokenBackend {
+    defect: Option<Defect>,
+    store: Mutex<Store>,
+}
+
+/// A request that is older than this is refused.
+const LATE_AFTER: Duration = Duration::from_secs(2);
+
+impl BrokenBackend {
+    /// A store with this defect.
+    #[must_use]
+    pub fn new(defect: Defect) -> Self {
+        Self { defect: Some(defect), store: Mutex::new(Store::new(Some(defect))) }
+    }
+
+    /// A store without a defect: the control that makes the others mean something.
+    #[must_use]
+    pub fn without_defect() -> Self {
+        Self { defect: None, store: Mutex::new(Store::new(None)) }
+    }
+
+    fn has(&self, defect: Defect) -> bool {
+        self.defect == Some(defect)
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the store knows a lock by.
+    fn key(&self, key: LockKey) -> LockKey {
+        let text = key.as_str();
+        let mangled = match self.defect {
+            Some(Defect::OneLockForAll) => "lock".to_owned(),
+            Some(Defect::ManglesNames) => text.trim().to_lowercase(),
+            Some(Defect::CutsNames) => text.chars().take(200).collect(),
+            Some(Defect::DropsTheNamespace) => text.rsplit(':').next().unwrap_or(text).to_owned(),
+            _ => return key,
+        };
+        LockKey::new("", &LockName::from(mangled)).unwrap_or(key)
+    }
+}
+
+#[async_trait]
+impl LockBackend for BrokenBackend {
+    fn kind(&self) -> &'static str {
+        "broken"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::none()
+            .with_renew(true)
+            .with_fencing(true)
+            .with_queueing(true)
+            .with_inspect(true)
+            .with_metadata(true)
+            .with_rest(true)
+            .with_repeatable(true)
+            .with_local_clock(true)
+            .with_late_after(LATE_AFTER)
+    }
+
+    async fn attempt(self: Arc<Self>, mut request: AttemptRequest) -> Result<Attempt> {
+        let (clock, ttl) = (request.clock, request.ttl);
+        request.key = self.key(request.key);
+        let is_late = clock.now() > request.asked_at + LATE_AFTER;
+        if is_late && !self.has(Defect::ActsOnLateAttempts) {
+            return Err(failure("the attempt came too late").not_applied());
+        }
+        match self.defect {
+            Some(Defect::NeverAnswers) => std::future::pending().await,
+            Some(Defect::Panics) => std::panic::resume_unwind(Box::new("meant")),
+            Some(Defect::ChecksThenSets) => {
+                let is_free = self.store().is_free(&request.key, clock);
+                tokio::task::yield_now().await;
+                if is_free {
+                    self.store().forget_holder(&request.key);
+                }
+            }
+            _ => {}
+        }
+        let attempt = self.store().attempt(request);
+        match &attempt {
+            Attempt::Held { retry_after: Some(left) } if self.has(Defect::WaitsForTheLock) => {
+                clock.sleep(*left).await;
+            }
+            Attempt::Granted(_) if self.has(Defect::GrantsLate) => clock.sleep(ttl).await,
+            _ => {}
+        }
+        Ok(attempt)
+    }
+
+    async fn release(self: Arc<Self>, mut request: ReleaseRequest) -> Result<ReleaseReply> {
+        request.key = self.key(request.key);
+        let reply = self.store().release(&request);
+        if reply == ReleaseReply::NotHeld && self.has(Defect::UnknownTokenIsAnError) {
+            return Err(failure("the token is not known"));
+        }
+        Ok(reply)
+    }
+
+    async fn renew(self: Arc<Self>, mut batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
+        if self.has(Defect::RenewsTooFew) {
+            batch.truncate(500);
+        }
+        let mut replies = Vec::with_capacity(batch.len());
+        for mut request in batch {
+            request.key = self.key(request.key);
+            replies.push(self.store().renew(&request));
+        }
+        if self.has(Defect::RenewalsOutOfOrder) {
+            replies.reverse();
+        }
+        Ok(replies)
+    }
+
+    async fn status(self: Arc<Self>, key: LockKey) -> Result<Option<LockStatus>> {
+        let key = self.key(key);
+        Ok(self.store().status(&key))
+    }
+
+    fn check_key(&self, key: &LockKey) -> Result<()> {
+        if self.has(Defect::RefusesNamesUnclearly) && key.as_str().contains('|') {
+            return Err(failure("the name is not supported").not_applied());
+        }
+        Ok(())
+    }
+
+    async fn ping(self: Arc<Self>) -> Result<()> {
+        if self.has(Defect::PingFails) { Err(failure("out of order")) } else { Ok(()) }
+    }
+
+    async fn close(self: Arc<Self>) {}
+}
+
+fn failure(message: &'static str) -> LockError {
+    LockError::new(LockErrorKind::Backend, message)
+}

@@ -1,0 +1,326 @@
+//! Where a claim is proven: names of its own, handles onto the store, and time.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use lock_core::attempt::drift;
+use lock_core::backend::{
+    Attempt, AttemptRequest, Capabilities, Clock, Grant, LockBackend, LockKey, OwnerToken,
+    ReleaseReply, ReleaseRequest, RenewReply, RenewRequest, Sleep, Ticket, Waiting, Wake,
+};
+use lock_core::{Instant, LockName, LockService, LockServiceBuilder, LockStatus};
+
+use super::claim::{Failure, ensure, fail};
+use super::harness::Harness;
+use super::pace::Pace;
+use crate::spy::Spy;
+
+/// Where one claim is proven.
+pub(super) struct Scene<'a> {
+    harness: &'a dyn Harness,
+    backend: Arc<dyn LockBackend>,
+    name: String,
+}
+
+impl<'a> Scene<'a> {
+    pub(super) async fn new(harness: &'a dyn Harness, claim: &str) -> Result<Self, Failure> {
+        let backend = harness.backend().await?;
+        let unique = OwnerToken::random()?.to_string();
+        let name = format!("{}{}:{claim}", harness.prefix(), &unique[..8]);
+        Ok(Self { harness, backend, name })
+    }
+
+    pub(super) fn kind(&self) -> &'static str {
+        self.backend.kind()
+    }
+
+    pub(super) fn capabilities(&self) -> Capabilities {
+        self.backend.capabilities()
+    }
+
+    pub(super) fn pace(&self) -> Pace {
+        self.harness.pace()
+    }
+
+    pub(super) fn clock(&self) -> Clock {
+        self.pace().clock()
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        self.clock().now()
+    }
+
+    pub(super) fn pass(&self, duration: Duration) -> Sleep {
+        self.clock().sleep(duration)
+    }
+
+    /// A lease whose end is waited for.
+    pub(super) fn lease(&self) -> Duration {
+        self.pace().lease()
+    }
+
+    /// A lease that does not end before the proof does.
+    pub(super) fn long(&self) -> Duration {
+        self.pace().limit() * 2
+    }
+
+    /// How long to wait for what must happen: within the limit, and far below the long lease.
+    pub(super) fn patience(&self) -> Duration {
+        self.pace().limit() * 3 / 4
+    }
+
+    /// How late a lease may end on a machine that stalls; an order of magnitude to spare.
+    pub(super) fn slack(&self) -> Duration {
+        self.lease() * 4 + self.capabilities().ttl_granularity
+    }
+
+    /// How long a lease stands at least: a store's clock may run a little faster than ours.
+    pub(super) fn at_least(&self, lease: Duration) -> Duration {
+        let is_local = self.capabilities().local_clock;
+        lease.saturating_sub(if is_local { Duration::ZERO } else { drift(lease) })
+    }
+
+    /// The name of the claim's own lock.
+    pub(super) fn name(&self) -> LockName {
+        self.name.as_str().into()
+    }
+
+    /// The name of another lock of the claim's.
+    pub(super) fn other_name(&self, suffix: &str) -> LockName {
+        format!("{}{suffix}", self.name).into()
+    }
+
+    /// A new handle onto the store.
+    pub(super) async fn backend(&self) -> Result<Arc<dyn LockBackend>, Failure> {
+        Ok(self.harness.backend().await?)
+    }
+
+    /// Someone with a handle and a token of its own, interested in the claim's lock.
+    pub(super) async fn contender(&self) -> Result<Contender, Failure> {
+        self.contender_for(&self.name()).await
+    }
+
+    pub(super) async fn contender_for(&self, name: &LockName) -> Result<Contender, Failure> {
+        let key = LockKey::new("", name)?;
+        Contender::new(self.backend().await?, key, self.pace())
+    }
+
+    /// As many contenders as the pattern asks for.
+    pub(super) async fn contenders<const N: usize>(&self) -> Result<[Contender; N], Failure> {
+        let mut all = Vec::with_capacity(N);
+        for _ in 0..N {
+            all.push(self.contender().await?);
+        }
+        all.try_into().map_err(|_| Failure("as many contenders as were asked for".to_owned()))
+    }
+
+    /// A lock service with a handle of its own.
+    pub(super) async fn service(&self) -> Result<LockService, Failure> {
+        Ok(self.builder(self.backend().await?).build())
+    }
+
+    /// A lock service whose dealings with the store can be watched and disturbed.
+    pub(super) async fn spied_service(&self) -> Result<(Arc<Spy>, LockService), Failure> {
+        let spy = Arc::new(Spy::new(self.backend().await?));
+        let service = self.builder(Arc::clone(&spy) as Arc<dyn LockBackend>).build();
+        Ok((spy, service))
+    }
+
+    pub(super) fn builder(&self, backend: Arc<dyn LockBackend>) -> LockServiceBuilder {
+        let builder = LockService::builder(backend);
+        if self.pace().is_paused() { builder.tokio_time() } else { builder }
+    }
+
+    /// The claim's lock becomes free long before its lease ends.
+    pub(super) async fn becomes_free(&self) -> Result<(), Failure> {
+        let rival = self.contender().await?;
+        let deadline = self.now() + self.patience();
+        let taken = rival.take_by(self.long(), deadline).await?;
+        ensure!(taken.is_some(), "the lock did not become free, though nobody holds it any more");
+        rival.release().await?;
+        Ok(())
+    }
+
+    /// Nobody but its holder gets the claim's lock.
+    pub(super) async fn is_taken(&self) -> Result<(), Failure> {
+        self.contender().await?.is_refused(self.long()).await
+    }
+}
+
+/// Someone with a handle and a token of its own, interested in one lock.
+pub(super) struct Contender {
+    pub(super) backend: Arc<dyn LockBackend>,
+    pub(super) key: LockKey,
+    pace: Pace,
+    token: Mutex<OwnerToken>,
+}
+
+/// A grant, and when it was asked for and answered.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) sent: Instant,
+    pub(super) answered: Instant,
+    pub(super) grant: Grant,
+}
+
+impl Contender {
+    fn new(backend: Arc<dyn LockBackend>, key: LockKey, pace: Pace) -> Result<Self, Failure> {
+        Ok(Self { backend, key, pace, token: Mutex::new(OwnerToken::random()?) })
+    }
+
+    pub(super) fn token(&self) -> OwnerToken {
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the place of somebody else, as it is known from a spy.
+    pub(super) fn with_token(self, token: OwnerToken) -> Self {
+        Self { token: Mutex::new(token), ..self }
+    }
+
+    pub(super) fn request(&self, ttl: Duration) -> AttemptRequest {
+        AttemptRequest::new(self.key.clone(), self.token(), ttl, self.pace.clock())
+    }
+
+    pub(super) async fn attempt(&self, ttl: Duration) -> Result<Attempt, Failure> {
+        self.send(self.request(ttl)).await
+    }
+
+    pub(super) async fn send(&self, request: AttemptRequest) -> Result<Attempt, Failure> {
+        let attempt = Arc::clone(&self.backend).attempt(request).await?;
+        let is_granted = matches!(attempt, Attempt::Granted(_));
+        if !is_granted && !self.backend.capabilities().repeatable {
+            // Such a store knows each token for one attempt only.
+            *self.token.lock().unwrap_or_else(PoisonError::into_inner) = OwnerToken::random()?;
+        }
+        Ok(attempt)
+    }
+
+    /// Is granted the lock at once.
+    pub(super) async fn take(&self, ttl: Duration) -> Result<Taken, Failure> {
+        let sent = self.pace.clock().now();
+        match self.attempt(ttl).await? {
+            Attempt::Granted(grant) => {
+                let answered = self.pace.clock().now();
+                Ok(Taken { sent, answered, grant })
+            }
+            other => fail!("an attempt that must be granted was answered {other:?}"),
+        }
+    }
+
+    /// Is refused the lock.
+    pub(super) async fn is_refused(&self, ttl: Duration) -> Result<(), Failure> {
+        match self.attempt(ttl).await? {
+            Attempt::Held { .. } => Ok(()),
+            other => fail!("a lock that is held was answered with {other:?}"),
+        }
+    }
+
+    /// Asks until it is granted the lock.
+    pub(super) async fn take_when_free(&self, ttl: Duration) -> Result<Taken, Failure> {
+        match self.take_by(ttl, Instant::FAR_FUTURE).await? {
+            Some(taken) => Ok(taken),
+            None => fail!("the lock was never granted"),
+        }
+    }
+
+    /// Asks until it is granted the lock, or the deadline has passed.
+    pub(super) async fn take_by(
+        &self,
+        ttl: Duration,
+        deadline: Instant,
+    ) -> Result<Option<Taken>, Failure> {
+        let clock = self.pace.clock();
+        loop {
+            let sent = clock.now();
+            let retry_after = match self.attempt(ttl).await? {
+                Attempt::Granted(grant) => {
+                    let answered = clock.now();
+                    return Ok(Some(Taken { sent, answered, grant }));
+                }
+                Attempt::Held { retry_after } => retry_after,
+                other => fail!("an attempt that does not queue was answered with {other:?}"),
+            };
+            if sent >= deadline {
+                return Ok(None);
+            }
+            let pause = self.pace.lease() / 50;
+            let least = self.pace.lease() / 1_000;
+            clock.sleep(retry_after.map_or(pause, |left| left.clamp(least, pause))).await;
+        }
+    }
+
+    /// Stands in line.
+    pub(super) async fn queue(&self, ttl: Duration) -> Result<Waiting, Failure> {
+        self.queue_again(ttl, None).await
+    }
+
+    /// Asks again from this place in line.
+    pub(super) async fn queue_again(
+        &self,
+        ttl: Duration,
+        ticket: Option<Ticket>,
+    ) -> Result<Waiting, Failure> {
+        match self.send(self.request(ttl).with_queue(ticket)).await? {
+            Attempt::Queued(waiting) => Ok(waiting),
+            other => fail!("an attempt that queues was answered with {other:?}"),
+        }
+    }
+
+    /// Waits in line, as the core does, until it is granted the lock.
+    pub(super) async fn wait_in_line(
+        &self,
+        ttl: Duration,
+        waiting: Waiting,
+    ) -> Result<Grant, Failure> {
+        let (mut waiting, patience) = (waiting, self.pace.limit() * 3 / 4);
+        let deadline = self.pace.clock().now() + patience;
+        while self.pace.clock().now() < deadline {
+            let sleep = self.pace.clock().sleep(waiting.retry_after.min(patience));
+            if let Either::Left((Wake::Granted(grant), _)) = select(waiting.wake, sleep).await {
+                return Ok(grant);
+            }
+            let request = self.request(ttl).with_queue(Some(waiting.ticket));
+            waiting = match self.send(request).await? {
+                Attempt::Granted(grant) => return Ok(grant),
+                Attempt::Queued(waiting) => waiting,
+                other => fail!("asking again in line was answered with {other:?}"),
+            };
+        }
+        fail!("whoever came next in line was not served within {patience:?}")
+    }
+
+    pub(super) async fn release(&self) -> Result<ReleaseReply, Failure> {
+        self.release_resting(Duration::ZERO).await
+    }
+
+    pub(super) async fn release_resting(&self, rest: Duration) -> Result<ReleaseReply, Failure> {
+        let request = ReleaseRequest::new(self.key.clone(), self.token(), self.pace.clock());
+        Ok(Arc::clone(&self.backend).release(request.with_rest(rest)).await?)
+    }
+
+    /// Releases a lock that it holds.
+    pub(super) async fn give_back(&self) -> Result<(), Failure> {
+        let reply = self.release().await?;
+        ensure!(reply == ReleaseReply::Released, "the holder's release was answered {reply:?}");
+        Ok(())
+    }
+
+    pub(super) fn renewal(&self, ttl: Duration) -> RenewRequest {
+        RenewRequest::new(self.key.clone(), self.token(), ttl, self.pace.clock())
+    }
+
+    pub(super) async fn renew(&self, ttl: Duration) -> Result<RenewReply, Failure> {
+        let batch = vec![self.renewal(ttl)];
+        let mut replies = Arc::clone(&self.backend).renew(batch).await?;
+        ensure!(replies.len() == 1, "one renewal got {} answers", replies.len());
+        match replies.pop() {
+            Some(reply) => Ok(reply),
+            None => fail!("a renewal got no answer"),
+        }
+    }
+
+    pub(super) async fn status(&self) -> Result<Option<LockStatus>, Failure> {
+        Ok(Arc::clone(&self.backend).status(self.key.clone()).await?)
+    }
+}

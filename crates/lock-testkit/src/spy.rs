@@ -1,0 +1,277 @@
+//! Stands before a backend: notes every call, and disturbs some of them.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use lock_core::backend::{
+    Attempt, AttemptRequest, Capabilities, Clock, LockBackend, LockKey, OwnerToken, ReleaseReply,
+    ReleaseRequest, RenewReply, RenewRequest, Waiting, Wake,
+};
+use lock_core::{LockError, LockErrorKind, LockName, LockStatus, Result};
+use tokio::sync::watch;
+
+/// A method of [`LockBackend`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each is named after its method")]
+pub enum Method {
+    Kind,
+    Capabilities,
+    Attempt,
+    Release,
+    Renew,
+    Status,
+    CheckKey,
+    Ping,
+    Close,
+}
+
+impl Method {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Kind,
+        Self::Capabilities,
+        Self::Attempt,
+        Self::Release,
+        Self::Renew,
+        Self::Status,
+        Self::CheckKey,
+        Self::Ping,
+        Self::Close,
+    ];
+}
+
+/// A backend that passes everything on to another one, notes what was called, and disturbs it when
+/// told to.
+///
+/// ```
+/// use lock_core::{LockService, memory::MemoryBackend};
+/// use lock_testkit::spy::{Method, Spy};
+/// use std::sync::Arc;
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+/// # runtime.block_on(async {
+/// let spy = Arc::new(Spy::new(Arc::new(MemoryBackend::new())));
+/// let locks = LockService::new(Arc::clone(&spy));
+/// locks.lock("x").execute(async |_lease| ()).await.unwrap();
+/// assert!(spy.was_called(Method::Release));
+///
+/// spy.fail_releases(true);
+/// let done = locks.lock("x").execute(async |_lease| 7).await.unwrap();
+/// assert_eq!(done, Some(7)); // the body's value is not lost with the release
+/// # });
+/// ```
+pub struct Spy {
+    inner: Arc<dyn LockBackend>,
+    seen: Mutex<Seen>,
+    /// Grants that have happened.
+    grants: watch::Sender<u64>,
+    /// Attempts are answered only while this is open.
+    attempts: watch::Sender<bool>,
+    /// Renewals are passed on only while this is open.
+    renewals: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct Seen {
+    called: HashSet<Method>,
+    granted: HashMap<LockKey, OwnerToken>,
+    swallow_grants: bool,
+    fail_releases: bool,
+    refuse_releases: bool,
+}
+
+impl Spy {
+    /// A spy before this backend.
+    #[must_use]
+    pub fn new(inner: Arc<dyn LockBackend>) -> Self {
+        let (open, none) = (watch::Sender::new(true), watch::Sender::new(0));
+        let renewals = watch::Sender::new(true);
+        Self { inner, seen: Mutex::default(), grants: none, attempts: open, renewals }
+    }
+
+    /// Whether the method was called.
+    #[must_use]
+    pub fn was_called(&self, method: Method) -> bool {
+        self.seen().called.contains(&method)
+    }
+
+    /// The methods that were never called.
+    #[must_use]
+    pub fn not_called(&self) -> Vec<Method> {
+        Method::ALL.into_iter().filter(|method| !self.was_called(*method)).collect()
+    }
+
+    /// The token that was granted this lock last, by an attempt that was answered.
+    #[must_use]
+    pub fn granted_token(&self, key: &LockKey) -> Option<OwnerToken> {
+        self.seen().granted.get(key).copied()
+    }
+
+    /// Ends when this many grants have happened, also those whose answer is held back.
+    pub async fn granted(&self, count: u64) {
+        // The sender is ours, so the channel stays open.
+        self.grants.subscribe().wait_for(|grants| *grants >= count).await.ok();
+    }
+
+    /// Holds the answers of attempts back, after the store has acted, until they are let through.
+    pub fn hold_attempts(&self, held: bool) {
+        self.attempts.send_replace(!held);
+    }
+
+    /// Holds renewals back before the store sees them, until they are let through.
+    pub fn hold_renewals(&self, held: bool) {
+        self.renewals.send_replace(!held);
+    }
+
+    /// Turns every grant into an error that says "perhaps applied".
+    pub fn swallow_grants(&self, swallowed: bool) {
+        self.seen().swallow_grants = swallowed;
+    }
+
+    /// Lets the store act on releases, and then says that it did not answer.
+    pub fn fail_releases(&self, failing: bool) {
+        self.seen().fail_releases = failing;
+    }
+
+    /// Turns releases away before the store sees them.
+    pub fn refuse_releases(&self, refusing: bool) {
+        self.seen().refuse_releases = refusing;
+    }
+
+    /// Also notes a grant that is pushed.
+    fn overhear(self: Arc<Self>, waiting: Waiting, key: LockKey, token: OwnerToken) -> Waiting {
+        let Waiting { wake, ticket, retry_after, .. } = waiting;
+        let overheard = async move {
+            let news = wake.await;
+            if matches!(news, Wake::Granted(_)) {
+                self.note_grant(key, token);
+            }
+            news
+        };
+        Waiting::new(overheard, ticket, retry_after)
+    }
+
+    fn note_grant(&self, key: LockKey, token: OwnerToken) {
+        self.seen().granted.insert(key, token);
+        self.grants.send_modify(|grants| *grants += 1);
+    }
+
+    fn note(&self, method: Method) {
+        self.seen().called.insert(method);
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Calls every method of `decorate(a spy)` once, and returns those that it did not pass on.
+///
+/// A decorator that does not override a method with a default hides that of its inner backend:
+/// its capabilities say "can be renewed", its `renew` says "unsupported".
+///
+/// ```
+/// use lock_testkit::spy::forgotten_methods;
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+/// # runtime.block_on(async {
+/// // A decorator that does nothing passes everything on.
+/// assert!(forgotten_methods(|backend| backend).await.is_empty());
+/// # });
+/// ```
+pub async fn forgotten_methods(
+    decorate: impl FnOnce(Arc<dyn LockBackend>) -> Arc<dyn LockBackend>,
+) -> Vec<Method> {
+    let spy = Arc::new(Spy::new(Arc::new(lock_core::memory::MemoryBackend::new())));
+    let backend = decorate(Arc::clone(&spy) as Arc<dyn LockBackend>);
+    // Making the decorator may have asked it already.
+    spy.seen().called.clear();
+    call_every_method(&backend).await;
+    spy.not_called()
+}
+
+/// What comes of the calls does not matter here, so errors are dropped.
+async fn call_every_method(backend: &Arc<dyn LockBackend>) {
+    let ttl = std::time::Duration::from_secs(1);
+    let clock = Clock::SYSTEM;
+    let Ok(key) = LockKey::new("", &LockName::from("every method")) else { return };
+    let token = OwnerToken::from_bytes([7; 16]);
+    let shared = || Arc::clone(backend);
+    backend.kind();
+    backend.capabilities();
+    backend.check_key(&key).ok();
+    shared().ping().await.ok();
+    shared().attempt(AttemptRequest::new(key.clone(), token, ttl, clock)).await.ok();
+    shared().renew(vec![RenewRequest::new(key.clone(), token, ttl, clock)]).await.ok();
+    shared().status(key.clone()).await.ok();
+    shared().release(ReleaseRequest::new(key, token, clock)).await.ok();
+    shared().close().await;
+}
+
+#[async_trait]
+impl LockBackend for Spy {
+    fn kind(&self) -> &'static str {
+        self.note(Method::Kind);
+        self.inner.kind()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.note(Method::Capabilities);
+        self.inner.capabilities()
+    }
+
+    async fn attempt(self: Arc<Self>, request: AttemptRequest) -> Result<Attempt> {
+        self.note(Method::Attempt);
+        let (key, token) = (request.key.clone(), request.token);
+        let attempt = Arc::clone(&self.inner).attempt(request).await?;
+        if matches!(attempt, Attempt::Granted(_)) {
+            self.note_grant(key.clone(), token);
+            if self.seen().swallow_grants {
+                return Err(no_answer());
+            }
+        }
+        self.attempts.subscribe().wait_for(|open| *open).await.ok();
+        Ok(match attempt {
+            Attempt::Queued(waiting) => Attempt::Queued(self.overhear(waiting, key, token)),
+            answered => answered,
+        })
+    }
+
+    async fn release(self: Arc<Self>, request: ReleaseRequest) -> Result<ReleaseReply> {
+        self.note(Method::Release);
+        if self.seen().refuse_releases {
+            return Err(no_answer());
+        }
+        let reply = Arc::clone(&self.inner).release(request).await?;
+        if self.seen().fail_releases { Err(no_answer()) } else { Ok(reply) }
+    }
+
+    async fn renew(self: Arc<Self>, batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
+        self.note(Method::Renew);
+        self.renewals.subscribe().wait_for(|open| *open).await.ok();
+        Arc::clone(&self.inner).renew(batch).await
+    }
+
+    async fn status(self: Arc<Self>, key: LockKey) -> Result<Option<LockStatus>> {
+        self.note(Method::Status);
+        Arc::clone(&self.inner).status(key).await
+    }
+
+    fn check_key(&self, key: &LockKey) -> Result<()> {
+        self.note(Method::CheckKey);
+        self.inner.check_key(key)
+    }
+
+    async fn ping(self: Arc<Self>) -> Result<()> {
+        self.note(Method::Ping);
+        Arc::clone(&self.inner).ping().await
+    }
+
+    async fn close(self: Arc<Self>) {
+        self.note(Method::Close);
+        Arc::clone(&self.inner).close().await;
+    }
+}
+
+fn no_answer() -> LockError {
+    LockError::new(LockErrorKind::Unavailable, "the spy kept the store's answer")
+}
