@@ -6,12 +6,15 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use lock_core::backend::Clock;
 use lock_core::{Instant, LockErrorKind};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::connection::Connection;
 use crate::error::Failure;
 use crate::handshake::Target;
 
+/// What an attempt to connect may take beyond its time before it is given up from outside.
+const OVERDUE: Duration = Duration::from_millis(50);
 /// The pauses between attempts to connect that failed grow from the first to the second.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
@@ -34,13 +37,18 @@ struct State {
     /// No attempt begins before.
     not_before: Instant,
     last_failure: Option<Failure>,
-    /// How many attempts have failed since the beginning.
+    /// How many attempts have begun, and how many have failed, since the beginning.
+    attempts: u64,
     failed_attempts: u64,
 }
 
 enum Phase {
     Down,
-    Connecting,
+    /// It is overdue when its runtime is alive and does not run.
+    Connecting {
+        attempt: u64,
+        overdue_at: Instant,
+    },
     Up(Arc<Connection>),
     Closed,
 }
@@ -48,9 +56,7 @@ enum Phase {
 /// What a caller has to do.
 enum Step {
     Use(Arc<Connection>),
-    /// This caller has the honour of starting the attempt.
-    Connect(ConnectAttempt),
-    Await,
+    Start(Handle, ConnectAttempt),
     AwaitUntil(Instant),
 }
 
@@ -61,6 +67,7 @@ impl Link {
             failures: 0,
             not_before: Instant::from_nanos(0),
             last_failure: None,
+            attempts: 0,
             failed_attempts: 0,
         };
         let state = Mutex::new(state);
@@ -90,11 +97,10 @@ impl Link {
             changed.as_mut().enable();
             let until = match self.step(failed_before)? {
                 Step::Use(connection) => return Ok(connection),
-                Step::Connect(attempt) => {
-                    attempt.start()?;
+                Step::Start(runtime, attempt) => {
+                    self.start(&runtime, attempt, failed_before)?;
                     deadline
                 }
-                Step::Await => deadline,
                 Step::AwaitUntil(at) => at.min(deadline),
             };
             select(changed, Clock::SYSTEM.sleep_until(until)).await;
@@ -124,7 +130,10 @@ impl Link {
                 let failure = Failure::new(LockErrorKind::ShutDown, "the Redis backend was closed");
                 return Err(failure.not_applied());
             }
-            Phase::Connecting => return Ok(Step::Await),
+            Phase::Connecting { overdue_at, .. } if now < *overdue_at => {
+                return Ok(Step::AwaitUntil(*overdue_at));
+            }
+            Phase::Connecting { .. } => state.failed(self.0.target.too_slow(), now),
             Phase::Up(connection) if connection.is_open() => {
                 return Ok(Step::Use(Arc::clone(connection)));
             }
@@ -146,8 +155,34 @@ impl Link {
                 _ => Ok(Step::AwaitUntil(state.not_before)),
             };
         }
-        state.phase = Phase::Connecting;
-        Ok(Step::Connect(ConnectAttempt { inner: Some(Arc::clone(&self.0)) }))
+        let runtime = Handle::try_current().map_err(|_| {
+            let message = "the Redis backend connects inside a tokio runtime, and there is none";
+            Failure::new(LockErrorKind::InvalidConfig, message).not_applied()
+        })?;
+        state.attempts += 1;
+        let attempt = state.attempts;
+        let overdue_at = now + self.0.connect_timeout + OVERDUE;
+        state.phase = Phase::Connecting { attempt, overdue_at };
+        let inner = Some(Arc::clone(&self.0));
+        Ok(Step::Start(runtime, ConnectAttempt { inner, number: attempt }))
+    }
+
+    /// Connects in a task, so that a caller who leaves does not stop it for the others.
+    ///
+    /// A runtime that has ended drops the task at once, and the state must not be locked then.
+    fn start(
+        &self,
+        runtime: &Handle,
+        attempt: ConnectAttempt,
+        failed_before: u64,
+    ) -> Result<(), Failure> {
+        let is_over = runtime.spawn(attempt.run()).is_finished();
+        let state = self.0.lock();
+        if is_over && matches!(state.phase, Phase::Down) && state.failed_attempts == failed_before {
+            let failure = Failure::unavailable("the tokio runtime of this request has ended");
+            return Err(failure.not_applied());
+        }
+        Ok(())
     }
 
     fn too_slow(&self) -> Failure {
@@ -175,43 +210,37 @@ impl Inner {
 }
 
 impl State {
-    fn failed(&mut self, failure: Failure) {
-        self.down(self.failures + 1, Clock::SYSTEM.now());
-        self.last_failure = Some(failure.not_applied());
-        self.failed_attempts += 1;
-    }
-
     fn down(&mut self, failures: u32, now: Instant) {
         self.phase = Phase::Down;
         self.failures = failures;
         self.not_before = now + pause(failures);
     }
+
+    fn failed(&mut self, failure: Failure, now: Instant) {
+        self.down(self.failures + 1, now);
+        self.last_failure = Some(failure);
+        self.failed_attempts += 1;
+    }
+
+    fn is_connecting(&self, number: u64) -> bool {
+        matches!(self.phase, Phase::Connecting { attempt, .. } if attempt == number)
+    }
 }
 
-/// One attempt to connect. It has failed if its runtime ends before it does.
+/// One attempt to connect. If its runtime ends before it does, the next caller tries elsewhere.
 struct ConnectAttempt {
     inner: Option<Arc<Inner>>,
+    number: u64,
 }
 
 impl ConnectAttempt {
-    /// Connects in a task, so that a caller who leaves does not stop it for the others.
-    ///
-    /// The link must not be locked: a runtime that is shutting down drops the task at once.
-    fn start(self) -> Result<(), Failure> {
-        let runtime = tokio::runtime::Handle::try_current().map_err(|_| {
-            let message = "the Redis backend connects inside a tokio runtime, and there is none";
-            Failure::new(LockErrorKind::InvalidConfig, message).not_applied()
-        })?;
-        drop(runtime.spawn(self.run()));
-        Ok(())
-    }
-
     async fn run(mut self) {
         let Some(inner) = self.inner.clone() else { return };
         let result = inner.connect().await;
         self.inner = None;
         let mut state = inner.lock();
-        if matches!(state.phase, Phase::Closed) {
+        if !state.is_connecting(self.number) {
+            // Closed, or given up: somebody else may be connecting already.
             return;
         }
         match result {
@@ -222,9 +251,9 @@ impl ConnectAttempt {
             }
             Err(failure) => {
                 let doing = format!("could not connect to {}", inner.target.address);
-                let failure = failure.while_doing(&doing);
+                let failure = failure.while_doing(&doing).not_applied();
                 tracing::debug!(cause = failure.message(), "could not connect to Redis");
-                state.failed(failure);
+                state.failed(failure, Clock::SYSTEM.now());
             }
         }
         drop(state);
@@ -236,9 +265,8 @@ impl Drop for ConnectAttempt {
     fn drop(&mut self) {
         if let Some(inner) = self.inner.take() {
             let mut state = inner.lock();
-            if matches!(state.phase, Phase::Connecting) {
-                // The caller may well be a drop inside that very runtime: it must not try on.
-                state.failed(Failure::unavailable("the runtime that connected has ended"));
+            if state.is_connecting(self.number) {
+                state.phase = Phase::Down;
             }
             drop(state);
             inner.changed.notify_waiters();

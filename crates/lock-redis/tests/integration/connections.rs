@@ -1,6 +1,7 @@
 //! What happens when the network, the server or a runtime fails under the backend.
 
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::common::*;
@@ -23,6 +24,8 @@ crate::on_every_server! {
     garbage_is_an_error_and_not_the_end,
     a_caller_who_leaves_does_not_stop_the_connecting_of_others,
     a_connection_outlives_the_runtime_that_made_it_by_being_made_anew,
+    a_runtime_that_has_ended_is_an_error_and_no_hang,
+    a_runtime_that_stands_still_holds_up_the_others_for_one_timeout,
     a_release_goes_over_the_keepers_connection_while_the_other_is_down,
     an_existing_connection_is_used_to_its_end_and_not_replaced,
     a_closed_backend_says_so,
@@ -131,7 +134,7 @@ async fn garbage_is_an_error_and_not_the_end(kind: &ServerKind) {
     let timeout = Duration::from_millis(100);
     let store = Store::start(kind);
     let backend = store.backend_behind_proxy(timeout);
-    for one_in in [1, 3, 7, 60] {
+    for one_in in [1, 7, 60] {
         store.proxy.set(Direction::ToClient, Scope::All, Fault::Corrupt { one_in });
         for _ in 0..3 {
             let limit = timeout * 50;
@@ -174,6 +177,44 @@ async fn a_connection_outlives_the_runtime_that_made_it_by_being_made_anew(kind:
         tokio::task::spawn_blocking(elsewhere).await.unwrap();
     }
     take(&backend, "here", MINUTE).await;
+}
+
+/// Polls once in the context of another runtime.
+fn poll_in<T>(
+    runtime: &tokio::runtime::Handle,
+    future: &mut std::pin::Pin<Box<impl Future<Output = T>>>,
+) -> Poll<T> {
+    let _context = runtime.enter();
+    future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+}
+
+async fn a_runtime_that_has_ended_is_an_error_and_no_hang(kind: &ServerKind) {
+    let store = Store::start(kind);
+    let backend = store.backend();
+    let ended = {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let handle = runtime.handle().clone();
+        runtime.shutdown_background();
+        handle
+    };
+    let mut attempting = Box::pin(attempt(&backend, "x", token(), MINUTE));
+    let Poll::Ready(Err(error)) = poll_in(&ended, &mut attempting) else { panic!("it waits") };
+    assert_eq!(error.kind(), LockErrorKind::Unavailable);
+    assert!(error.is_not_applied() && error.to_string().contains("runtime"), "{error}");
+    take(&backend, "x", MINUTE).await;
+}
+
+async fn a_runtime_that_stands_still_holds_up_the_others_for_one_timeout(kind: &ServerKind) {
+    let store = Store::start(kind);
+    let backend = store.backend_behind_proxy(TIMEOUT);
+    let still = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut attempting = Box::pin(attempt(&backend, "x", token(), MINUTE));
+    assert!(poll_in(still.handle(), &mut attempting).is_pending());
+    let late = soon(TIMEOUT * 10, attempt(&backend, "x", token(), MINUTE)).await;
+    assert!(late.unwrap_err().is_not_applied());
+    while attempt(&backend, "x", token(), MINUTE).await.is_err() {}
+    drop(attempting);
+    still.shutdown_background();
 }
 
 async fn a_release_goes_over_the_keepers_connection_while_the_other_is_down(kind: &ServerKind) {

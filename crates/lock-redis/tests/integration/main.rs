@@ -8,5 +8,6 @@ mod faults;
 mod protocol;
 mod scripted;
 mod servers;
+mod service;
 #[cfg(feature = "tls")]
 mod tls;
