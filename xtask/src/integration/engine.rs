@@ -191,6 +191,13 @@ impl Container {
         crate::exec::tail(&text, LOG_LINES)
     }
 
+    /// Returns when it runs no more, which a server never does by itself.
+    pub(super) async fn ended(&self) {
+        let mut lines = self.0.stdout(true).lines();
+        // An error is an end as well: the engine has nothing more to tell.
+        while let Ok(Some(_)) = lines.next_line().await {}
+    }
+
     /// Waits until it prints this.
     async fn says(&self, wanted: &str) -> Result<(), String> {
         let mut lines = self.0.stdout(true).lines();

@@ -81,9 +81,11 @@ async fn test(engine: &Engine, image: &Image, examples: &Examples) -> Vec<Row> {
         Err(why) => return vec![row("start", began, Finding::failed(why), &id)],
     };
     let began = Instant::now();
-    let conformance = row("conformance", began, suites::conformance(store.address()).await, &id);
+    let conformance = store.while_running(suites::conformance(store.address())).await;
+    let conformance = row("conformance", began, conformance, &id);
     let began = Instant::now();
-    let examples = row("examples", began, examples.run(&store.address().url).await, &id);
+    let examples = store.while_running(examples.run(&store.address().url)).await;
+    let examples = row("examples", began, examples, &id);
     let rows = vec![conformance, examples];
     if rows.iter().any(|row| row.counts.failed > 0) {
         print_indented(&format!("the end of the container's log:\n{}", store.logs().await));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::future::select_all;
 use lock_core::Result;
 use lock_core::backend::LockBackend;
 use lock_redis::RedisBackend;
@@ -10,6 +11,7 @@ use lock_testkit::conformance::{Harness, Need};
 
 use super::engine::{Container, Engine, Wanted};
 use super::options::{Image, Service};
+use super::suites::Finding;
 
 const REDIS_PORT: u16 = 6379;
 
@@ -39,6 +41,15 @@ impl Store {
 
     pub(super) fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// Runs a suite, which has failed if a container ends before it.
+    pub(super) async fn while_running(&self, suite: impl Future<Output = Finding>) -> Finding {
+        let ends = self.containers.iter().map(|container| Box::pin(container.ended()));
+        tokio::select! {
+            finding = suite => finding,
+            _ = select_all(ends) => Finding::failed("a container ended in the middle of the suite"),
+        }
     }
 
     /// The ends of the logs of its containers.

@@ -9,6 +9,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::report::Counts;
+use crate::test::PRODUCT;
 use crate::{exec, libtest, project};
 
 /// The package of the examples, the test that runs them, and its module for the store that
@@ -56,12 +57,11 @@ pub(super) struct Examples {
 impl Examples {
     /// Builds them as `cargo xtask test` does, so that what it built is used again.
     pub(super) fn build() -> Result<Self, String> {
-        let selection = ["--workspace", "--exclude", "lock-bench", "--exclude", "xtask"];
         let mut build = exec::cargo();
-        build.args(["build", "--examples", "--all-features"]).args(selection);
+        build.args(["build", "--examples"]).args(PRODUCT);
         run("build of the examples", &mut build)?;
         let mut build = exec::cargo();
-        build.args(["test", "--no-run", "--all-features", "--test", TEST]).args(selection);
+        build.args(["test", "--no-run", "--test", TEST]).args(PRODUCT);
         let said = run("build of their tests", build.args(["--message-format", "json"]))?;
         let program = program(&said).ok_or_else(|| format!("cargo built no test `{TEST}`"))?;
         Ok(Self { program })
