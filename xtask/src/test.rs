@@ -115,9 +115,18 @@ fn check_command(name: &str, command: &mut Command) -> Finding {
     }
 }
 
+/// Most tests wait, for a server or for the end of a lease: more of them than there are cores run
+/// at a time.
+const TEST_THREADS: &str = "RUST_TEST_THREADS";
+
 /// Runs cargo as many checks as it ran tests.
 fn run_tests(name: &str, arguments: &[&str]) -> Finding {
-    match exec::logged(name, exec::cargo().args(arguments)) {
+    let mut cargo = exec::cargo();
+    cargo.args(arguments);
+    if std::env::var_os(TEST_THREADS).is_none() {
+        cargo.env(TEST_THREADS, "8");
+    }
+    match exec::logged(name, &mut cargo) {
         Err(why) => Finding::failed(why, ""),
         Ok(finished) => {
             let counts = libtest::counts(&finished.text);

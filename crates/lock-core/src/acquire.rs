@@ -57,6 +57,8 @@ struct Pursuit {
     dealing: Dealing,
     ticket: Option<Ticket>,
     began: Instant,
+    /// The newest reading of the clock: after each answer, and after each wait.
+    now: Instant,
     deadline: Instant,
     poll_pause: Pause,
     retry_pause: Pause,
@@ -97,13 +99,14 @@ impl Pursuit {
     ) -> Result<Self> {
         let began = service.clock().now();
         Ok(Self {
-            dealing: Dealing::new(Arc::clone(&service), key)?,
+            dealing: Dealing::new(Arc::clone(&service), key, began)?,
             deadline: plan.options.wait.deadline(began, unset_wait),
             _counted: Counted::new(&service),
             service,
             plan,
             ticket: None,
             began,
+            now: began,
             poll_pause: Pause::new(POLL),
             retry_pause: Pause::new(RETRY),
             last_failure: None,
@@ -119,10 +122,12 @@ impl Pursuit {
                 }
                 Heeded::Wait(until) => until,
             };
-            if self.now() >= self.deadline {
+            if self.now >= self.deadline {
                 return self.give_up();
             }
-            if let Some(grant) = self.wait(until).await {
+            let pushed = self.wait(until).await;
+            self.now = self.service.clock().now();
+            if let Some(grant) = pushed {
                 let asked = self.dealing.pushed(grant, self.plan.options.ttl);
                 if let Heeded::Granted(grant, valid_until) = self.heed(asked)? {
                     return self.hold(grant, valid_until).map(Some);
@@ -131,24 +136,25 @@ impl Pursuit {
         }
     }
 
-    fn now(&self) -> Instant {
-        self.service.clock().now()
-    }
-
     async fn ask(&mut self) -> Asked {
         let options = &self.plan.options;
-        let (key, token) = (self.dealing.key().clone(), self.dealing.token());
-        let mut request = AttemptRequest::new(key, token, options.ttl, self.dealing.clock())
-            .with_metadata(options.metadata.clone());
-        if self.deadline > request.asked_at && self.service.backend().capabilities().queueing {
-            request = request.with_queue(self.ticket);
-        }
+        let request = AttemptRequest {
+            key: self.dealing.key().clone(),
+            token: self.dealing.token(),
+            ttl: options.ttl,
+            queue: self.deadline > self.now && self.service.backend().capabilities().queueing,
+            ticket: self.ticket,
+            metadata: options.metadata.clone(),
+            clock: self.service.clock(),
+            asked_at: self.now,
+        };
         self.dealing.ask(request).await
     }
 
     /// Draws the conclusion of an answer; an error ends the pursuit.
     fn heed(&mut self, asked: Asked) -> Result<Heeded> {
-        let now = self.now();
+        let now = self.dealing.heard_at();
+        self.now = now;
         let until = match asked {
             Asked::Granted { grant, valid_until } => {
                 return Ok(Heeded::Granted(grant, valid_until));
@@ -165,8 +171,10 @@ impl Pursuit {
                     self.start_afresh()?;
                 }
                 let pause = self.poll_pause.next();
-                let free = retry_after.map_or(pause, |left| left + AFTER_EXPIRY);
-                Until::Time(now + pause.min(free))
+                // Some(0) says that it should be free and is not: no reason to ask in a hurry.
+                let free = retry_after.filter(|left| !left.is_zero());
+                let soonest = free.map_or(pause, |left| left + AFTER_EXPIRY);
+                Until::Time(now + pause.min(soonest))
             }
             Asked::Queued(waiting) => {
                 self.last_failure = None;
@@ -189,7 +197,7 @@ impl Pursuit {
     /// Goes on with a fresh token; what the old one may own is undone.
     fn start_afresh(&mut self) -> Result<()> {
         let key = self.dealing.key().clone();
-        self.dealing = Dealing::new(Arc::clone(&self.service), key)?;
+        self.dealing = Dealing::new(Arc::clone(&self.service), key, self.now)?;
         Ok(())
     }
 
@@ -216,12 +224,15 @@ impl Pursuit {
     }
 
     fn hold(self, grant: Grant, valid_until: Instant) -> Result<LockGuard> {
-        let waited = self.now().saturating_duration_since(self.began);
+        let waited = self.now.saturating_duration_since(self.began);
         telemetry::acquired(waited, grant.fencing);
         let granted = Granted {
+            at: self.now,
             token: self.dealing.token(),
             fencing: grant.fencing,
             valid_until,
+            is_window: grant.granted_ttl.is_some_and(|ttl| ttl < self.plan.options.ttl)
+                && self.service.backend().capabilities().renew,
             machine: self.dealing.into_machine(),
         };
         let service = Arc::clone(&self.service);
@@ -239,7 +250,7 @@ impl Pursuit {
         match self.last_failure {
             Some(error) => Err(holds_nothing(error)),
             None => {
-                telemetry::contended(self.now().saturating_duration_since(self.began));
+                telemetry::contended(self.now.saturating_duration_since(self.began));
                 Ok(None)
             }
         }

@@ -128,9 +128,12 @@ impl fmt::Debug for Lease {
 
 /// What a fresh grant brings into its lease.
 pub(crate) struct Granted {
+    pub(crate) at: Instant,
     pub(crate) token: OwnerToken,
     pub(crate) fencing: Option<FencingToken>,
     pub(crate) valid_until: Instant,
+    /// The store set less than was asked, until the grant is claimed.
+    pub(crate) is_window: bool,
     pub(crate) machine: StoreAttempt,
 }
 
@@ -154,6 +157,9 @@ struct State {
     machine: Option<StoreAttempt>,
     /// Counts the calls of `extend`: a renewal sent before one must not raise what it lowered.
     extensions: u32,
+    /// The store's lease is shorter than asked: the keeper claims the rest by a renewal, unless the
+    /// work is over before.
+    is_window: bool,
     /// The keeper frees what is left of a lost lease not before.
     undo_at: Option<Instant>,
 }
@@ -172,8 +178,7 @@ impl LeaseInner {
         plan: Arc<Plan>,
         granted: &Granted,
     ) -> Arc<Self> {
-        let granted_at = service.clock().now();
-        let Granted { token, fencing, valid_until, machine } = *granted;
+        let Granted { at: granted_at, token, fencing, valid_until, is_window, machine } = *granted;
         let lease = Arc::new(Self {
             service,
             plan,
@@ -184,12 +189,19 @@ impl LeaseInner {
             deadline: AtomicU64::new(0),
             ended: AtomicU8::new(0),
             changed: Notify::new(),
-            state: Mutex::new(State { machine: Some(machine), extensions: 0, undo_at: None }),
+            state: Mutex::new(State {
+                machine: Some(machine),
+                extensions: 0,
+                is_window,
+                undo_at: None,
+            }),
         });
         let deadline = valid_until.min(lease.max_hold_end());
         lease.deadline.store(deadline.as_nanos(), Ordering::Release);
         let options = &lease.plan.options;
-        let due = options.keep_alive.then(|| granted_at + options.ttl / 3);
+        let left = valid_until.saturating_duration_since(granted_at);
+        let lasting = if is_window { left } else { options.ttl };
+        let due = (options.keep_alive || is_window).then(|| granted_at + lasting / 3);
         lease.service.keeper().ledger().enter(&lease, due);
         lease
     }
@@ -253,9 +265,16 @@ impl LeaseInner {
     pub(crate) fn renewed(&self, sent: Instant, now: Instant, ttl: Duration) -> Result<()> {
         let mut state = self.lock();
         self.raise(&mut state, sent, now, ttl).map(|bound| {
+            state.is_window = false;
             let deadline = bound.min(self.max_hold_end());
             self.set_deadline(deadline.max(self.deadline()));
         })
+    }
+
+    /// When the next renewal after one that was sent at `sent` is due, if there is to be one.
+    pub(crate) fn next_renewal(&self, sent: Instant) -> Option<Instant> {
+        let options = &self.plan.options;
+        options.keep_alive.then(|| sent + options.ttl / 3)
     }
 
     /// What the keeper has to do at `now`.
@@ -265,15 +284,22 @@ impl LeaseInner {
         }
         let options = &self.plan.options;
         let deadline = self.deadline();
-        if !options.keep_alive || deadline >= self.max_hold_end() {
+        let mut state = self.lock();
+        let wants_renewal = options.keep_alive || state.is_window;
+        if !wants_renewal || deadline >= self.max_hold_end() {
             return Duty::LookAgain(deadline);
         }
-        let mut state = self.lock();
+        let ttl = if options.keep_alive {
+            options.ttl
+        } else {
+            // A claim brings a fixed lease to what was asked, counted from the grant.
+            (self.granted_at + options.ttl).saturating_duration_since(now)
+        };
         let Some(machine) = &mut state.machine else { return Duty::Nothing };
-        machine.renewal_sent(now, options.ttl);
+        machine.renewal_sent(now, ttl);
         drop(state);
         let within = deadline.saturating_duration_since(now) / 4;
-        Duty::Renew(self.renew_request(options.ttl).with_within(within))
+        Duty::Renew(self.renew_request(ttl).with_within(within))
     }
 
     /// Takes the right to release; `None` if somebody has it already.

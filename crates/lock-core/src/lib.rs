@@ -31,6 +31,7 @@ mod tally;
 mod telemetry;
 mod timer;
 mod token;
+pub mod waiter;
 
 pub use clock::Instant;
 pub use error::{LockError, LockErrorKind, LossReason, Result};

@@ -134,8 +134,10 @@ struct Waiter {
 
 impl Store {
     fn attempt(&mut self, request: AttemptRequest) -> Attempt {
-        self.sweep(request.clock);
-        let now = request.clock.now();
+        // Just read by whoever asks. If the request was held up since, a holder may have expired
+        // that still counts: then it is asked again.
+        let now = request.asked_at;
+        self.sweep(now);
         let number = &mut self.number;
         let entry = self.locks.entry(request.key).or_default();
         entry.expire(now, number);
@@ -217,11 +219,10 @@ impl Store {
     }
 
     /// Throws out what expired unseen; amortised over the attempts that came since.
-    fn sweep(&mut self, clock: Clock) {
+    fn sweep(&mut self, now: Instant) {
         if self.locks.len() < self.sweep_at.max(SWEEP_MIN) {
             return;
         }
-        let now = clock.now();
         self.locks.retain(|_, entry| {
             let is_held = entry.holder.as_ref().is_some_and(|holder| holder.expiry > now);
             is_held || !entry.line.is_empty()

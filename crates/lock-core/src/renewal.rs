@@ -78,7 +78,11 @@ impl Renewal {
         let Some(lease) = self.lease.upgrade() else { return };
         match reply {
             RenewReply::Renewed => match lease.renewed(sent, now, self.request.ttl) {
-                Ok(()) => lease.schedule(sent + self.request.ttl / 3),
+                Ok(()) => {
+                    if let Some(due) = lease.next_renewal(sent) {
+                        lease.schedule(due);
+                    }
+                }
                 Err(_) => lease.schedule(now + GRACE),
             },
             RenewReply::NotHeld => self.lost(&lease, now, LossReason::Removed),

@@ -214,7 +214,11 @@ fn open(url: &str) -> Result<Client> {
 /// The client as this backend uses it.
 fn own(client: &Client) -> Result<(Source, String)> {
     let info = client.get_connection_info().clone();
-    let address = info.addr().to_string();
+    // With the database, if it is not the usual one: it may be what is wrong.
+    let address = match info.redis_settings().db() {
+        0 => info.addr().to_string(),
+        database => format!("{}/{database}", info.addr()),
+    };
     install_crypto(info.addr());
     // Only with RESP3 does redis-rs tell when an idle connection is lost.
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);

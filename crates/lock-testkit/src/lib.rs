@@ -5,11 +5,16 @@
 //! - [`proxy`] makes a network fail, [`server`] starts a real store.
 //! - [`spy`] and [`limited`] stand before a backend: one watches it, one takes abilities away.
 
+#[cfg(feature = "conformance")]
 pub mod broken;
+#[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "conformance")]
 pub mod contention;
 pub mod history;
+#[cfg(feature = "conformance")]
 pub mod limited;
 pub mod proxy;
 pub mod server;
+#[cfg(feature = "conformance")]
 pub mod spy;

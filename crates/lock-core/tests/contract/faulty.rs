@@ -39,6 +39,8 @@ pub(crate) enum Fault {
 pub(crate) struct Faulty {
     pub(crate) store: Arc<MemoryBackend>,
     pub(crate) capabilities: Capabilities,
+    /// Grants are for this long only, to be claimed by a renewal.
+    pub(crate) window: Option<Duration>,
     attempts: Mutex<VecDeque<Fault>>,
     releases: Mutex<VecDeque<Fault>>,
     renewals: Mutex<VecDeque<Fault>>,
@@ -58,6 +60,7 @@ impl Faulty {
         Arc::new(Self {
             capabilities: change(store.capabilities()),
             store,
+            window: None,
             attempts: Mutex::default(),
             releases: Mutex::default(),
             renewals: Mutex::default(),
@@ -66,6 +69,15 @@ impl Faulty {
             releases_made: AtomicUsize::new(0),
             renewals_made: AtomicUsize::new(0),
         })
+    }
+
+    /// A store whose grants are windows.
+    pub(crate) fn with_window(window: Duration) -> Arc<Self> {
+        let mut backend = Self::new();
+        if let Some(backend) = Arc::get_mut(&mut backend) {
+            backend.window = Some(window);
+        }
+        backend
     }
 
     /// The next attempts suffer these, in turn; later ones work.
@@ -157,9 +169,16 @@ impl LockBackend for Faulty {
         self.capabilities
     }
 
-    async fn attempt(self: Arc<Self>, request: AttemptRequest) -> Result<Attempt> {
+    async fn attempt(self: Arc<Self>, mut request: AttemptRequest) -> Result<Attempt> {
         let fault = next(&self.attempts, &self.attempts_made);
-        self.suffer(fault, Arc::clone(&self.store).attempt(request)).await
+        let Some(window) = self.window else {
+            return self.suffer(fault, Arc::clone(&self.store).attempt(request)).await;
+        };
+        request.ttl = window;
+        Ok(match self.suffer(fault, Arc::clone(&self.store).attempt(request)).await? {
+            Attempt::Granted(grant) => Attempt::granted(grant.with_granted_ttl(window)),
+            other => other,
+        })
     }
 
     async fn release(self: Arc<Self>, request: ReleaseRequest) -> Result<ReleaseReply> {

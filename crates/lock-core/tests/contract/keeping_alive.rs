@@ -118,3 +118,50 @@ async fn an_extension_that_is_confirmed_after_the_deadline_revives_nothing() {
     assert_eq!(error.kind(), LockErrorKind::Lost);
     assert!(!guard.is_held());
 }
+
+const WINDOW: Duration = Duration::from_secs(2);
+
+#[tokio::test(start_paused = true)]
+async fn a_window_is_claimed_once_and_lasts_as_long_as_was_asked() {
+    let backend = Faulty::with_window(WINDOW);
+    let locks = paused(&backend);
+    let began = tokio::time::Instant::now();
+    let guard = locks.lock("x").ttl(TTL).acquire().await.unwrap();
+    assert!(guard.remaining() <= WINDOW);
+    assert_eq!(guard.lost().await, LossReason::Expired);
+    assert_eq!(began.elapsed().as_secs(), TTL.as_secs());
+    assert_eq!(backend.renewals_made.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_is_over_within_the_window_claims_nothing() {
+    let backend = Faulty::with_window(WINDOW);
+    let locks = paused(&backend);
+    let guard = locks.lock("x").ttl(TTL).acquire().await.unwrap();
+    tokio::time::sleep(WINDOW / 4).await;
+    assert!(guard.release().await.is_released());
+    tokio::time::sleep(TTL).await;
+    assert_eq!(backend.renewals_made.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_that_cannot_be_claimed_ends_as_one() {
+    let backend = Faulty::with_window(WINDOW);
+    backend.renewals(vec![Fault::NotSent; 100]);
+    let locks = paused(&backend);
+    let began = tokio::time::Instant::now();
+    let guard = locks.lock("x").ttl(TTL).acquire().await.unwrap();
+    assert_eq!(guard.lost().await, LossReason::Expired);
+    assert_eq!(began.elapsed().as_secs(), WINDOW.as_secs());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kept_window_is_claimed_and_then_renewed_at_its_own_pace() {
+    let backend = Faulty::with_window(WINDOW);
+    let locks = paused(&backend);
+    let guard = locks.lock("x").ttl(TTL).keep_alive().acquire().await.unwrap();
+    tokio::time::sleep(TTL * 2 + TTL / 6).await;
+    assert!(guard.is_held());
+    // The claim, and then one every third of the ttl.
+    assert_eq!(backend.renewals_made.load(Ordering::SeqCst), 7);
+}

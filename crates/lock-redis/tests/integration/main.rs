@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may panic as tests may")]
 
 mod common;
+mod conformance;
 mod connections;
 mod faults;
+mod processes;
 mod protocol;
 mod scripted;
 mod servers;

@@ -246,6 +246,7 @@ macro_rules! __claim_tests {
 /// lock_testkit::conformance_tests!(
 ///     mod paused: OneBackend::paused(MemoryBackend::new()).lacking([Need::Lateness])
 /// );
+/// # fn main() {}
 /// ```
 #[macro_export]
 macro_rules! conformance_tests {

@@ -23,6 +23,7 @@
 //!     // A store in memory acts at once, so its requests are never late.
 //!     OneBackend::paused(MemoryBackend::new()).lacking([Need::Lateness])
 //! );
+//! # fn main() {}
 //! ```
 //!
 //! or run all of them and look at the [`Report`]:

@@ -1,1 +1,0 @@
-//! Closed-loop comparisons of distlock against raw Redis and other crates.
