@@ -4,6 +4,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to a person")]
 
+mod daprd;
 mod exec;
 mod fetch;
 mod images;
@@ -70,8 +71,9 @@ const VERBS: [Verb; 6] = [
     Verb {
         name: "servers",
         arguments: "[NAME | --list | --fetch]",
-        about: "starts a server (redis-8.2, if no NAME is given) and stops it on Enter or Ctrl-C.\n\
-                --list: what is on this machine; --fetch: gets what is missing",
+        about: "starts a server (redis-8.2, if no NAME is given; daprd: a Dapr sidecar before one)\n\
+                and stops it on Enter or Ctrl-C.\n\
+                --list: what is on this machine; --fetch: gets or builds what is missing",
         run: servers::run,
     },
     Verb {

@@ -7,11 +7,11 @@ mod shape;
 use std::process::Command;
 use std::time::Duration;
 
-use lock_testkit::server::ServerKind;
+use lock_testkit::server::{DAPRD_VARIABLE, DaprBinary, ServerKind};
 
 use crate::project::Project;
 use crate::report::{Counts, Finding, Report};
-use crate::{Failure, Outcome, exec, libtest, no_more, servers, tidy};
+use crate::{Failure, Outcome, daprd, exec, libtest, no_more, servers, tidy};
 
 /// The model explores all states it can within its own, smaller budget.
 const MODEL_LIMIT: Duration = Duration::from_secs(5 * 60);
@@ -31,13 +31,13 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     let project = Project::load().map_err(Failure::Error)?;
     let mut report = Report::default();
 
-    let missing = find_servers(&mut report, strict);
+    let servers = Servers::find(&mut report, strict);
     report.step("format", || check("format", &["fmt", "--all", "--check", "--", "--color=never"]));
     report.step("tidy", tidy::finding);
     lint(&mut report);
     report.step("dependency shape", || shape::finding(&project));
     report.step("features alone", || features_alone(&project));
-    test(&mut report, &missing);
+    test(&mut report, &servers);
     report.step("documentation", || {
         let mut command = exec::cargo();
         command.args(["doc", "--no-deps"]).args(PRODUCT).env("RUSTDOCFLAGS", "-D warnings");
@@ -53,25 +53,56 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     }
 }
 
-/// Finds or fetches every server; returns those that are not to be had.
-fn find_servers(report: &mut Report, strict: bool) -> Vec<ServerKind> {
-    let mut missing = Vec::new();
-    for kind in ServerKind::ALL {
-        report.step(format!("server {kind}"), || match servers::find_or_fetch(&kind) {
-            Ok((binary, false)) => Finding::passed(servers::describe(&binary)),
-            Ok((binary, true)) => Finding::passed(servers::describe(&binary) + ", fetched now"),
-            Err(why) => {
-                missing.push(kind.clone());
-                let note = "MISSING: its tests are left out";
-                if strict {
-                    Finding::failed(note, why)
-                } else {
-                    Finding { details: why, ..Finding::skipped(note) }
+/// What the tests can use.
+struct Servers {
+    /// The Redis and Valkey servers that are not to be had.
+    missing: Vec<ServerKind>,
+    daprd: Option<DaprBinary>,
+}
+
+impl Servers {
+    /// Finds, fetches or builds every server.
+    fn find(report: &mut Report, strict: bool) -> Self {
+        let mut servers = Self { missing: Vec::new(), daprd: None };
+        for kind in ServerKind::ALL {
+            report.step(format!("server {kind}"), || match servers::find_or_fetch(&kind) {
+                Ok((binary, fetched)) => there(&servers::describe(&binary), fetched, "fetched"),
+                Err(why) => {
+                    servers.missing.push(kind.clone());
+                    missing(why, strict)
                 }
+            });
+        }
+        report.step("server daprd", || match daprd::find_or_build() {
+            Ok((binary, built)) => {
+                let finding = there(&binary.to_string(), built, "built");
+                servers.daprd = Some(binary);
+                finding
             }
+            Err(why) => missing(why, strict),
         });
+        servers
     }
-    missing
+
+    /// The tests for a server are in a module named after it.
+    fn filters(&self) -> Vec<String> {
+        let modules = self.missing.iter().map(ServerKind::test_module);
+        let daprd = self.daprd.is_none().then(|| "daprd".to_owned());
+        modules.chain(daprd).map(|module| format!("--skip={module}::")).collect()
+    }
+}
+
+fn there(what: &str, is_new: bool, how: &str) -> Finding {
+    Finding::passed(if is_new { format!("{what}, {how} now") } else { what.to_owned() })
+}
+
+fn missing(why: String, strict: bool) -> Finding {
+    let note = "MISSING: its tests are left out";
+    if strict {
+        Finding::failed(note, why)
+    } else {
+        Finding { details: why, ..Finding::skipped(note) }
+    }
 }
 
 fn lint(report: &mut Report) {
@@ -86,10 +117,8 @@ fn lint(report: &mut Report) {
     });
 }
 
-fn test(report: &mut Report, missing: &[ServerKind]) {
-    // The tests for a server are in a module named after it.
-    let filters: Vec<String> =
-        missing.iter().map(|kind| format!("--skip={}::", kind.test_module())).collect();
+fn test(report: &mut Report, servers: &Servers) {
+    let filters = servers.filters();
     let filters: Vec<&str> = filters.iter().map(String::as_str).collect();
     for (name, selection) in [
         ("tests all features", &PRODUCT[..]),
@@ -98,7 +127,12 @@ fn test(report: &mut Report, missing: &[ServerKind]) {
         ("tests xtask", &["--package", "xtask"]),
     ] {
         let arguments = [&["test", "--no-fail-fast"], selection, &["--"], &filters].concat();
-        report.step(name, || run_tests(name, &arguments));
+        let mut command = exec::cargo();
+        command.args(arguments);
+        if let Some(daprd) = &servers.daprd {
+            command.env(DAPRD_VARIABLE, daprd.path());
+        }
+        report.step(name, || run_tests(name, &mut command));
     }
 }
 
@@ -120,13 +154,11 @@ fn check_command(name: &str, command: &mut Command) -> Finding {
 const TEST_THREADS: &str = "RUST_TEST_THREADS";
 
 /// Runs cargo as many checks as it ran tests.
-fn run_tests(name: &str, arguments: &[&str]) -> Finding {
-    let mut cargo = exec::cargo();
-    cargo.args(arguments);
+fn run_tests(name: &str, command: &mut Command) -> Finding {
     if std::env::var_os(TEST_THREADS).is_none() {
-        cargo.env(TEST_THREADS, "8");
+        command.env(TEST_THREADS, "8");
     }
-    match exec::logged(name, &mut cargo) {
+    match exec::logged(name, command) {
         Err(why) => Finding::failed(why, ""),
         Ok(finished) => {
             let counts = libtest::counts(&finished.text);

@@ -16,10 +16,8 @@ use crate::name::LockKey;
 use crate::service::ServiceInner;
 use crate::telemetry;
 
-/// A lock that is held is asked for again after pauses that grow from the first to the second.
-const POLL: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
-
-/// A store that could not be asked is asked again after pauses that grow likewise.
+/// A store that could not be asked is asked again after pauses that grow from the first to the
+/// second.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// A holder's lease has surely ended this long after the time that the store told.
@@ -98,6 +96,7 @@ impl Pursuit {
         unset_wait: Duration,
     ) -> Result<Self> {
         let began = service.clock().now();
+        let poll = service.backend().capabilities().poll;
         Ok(Self {
             dealing: Dealing::new(Arc::clone(&service), key, began)?,
             deadline: plan.options.wait.deadline(began, unset_wait),
@@ -107,7 +106,7 @@ impl Pursuit {
             ticket: None,
             began,
             now: began,
-            poll_pause: Pause::new(POLL),
+            poll_pause: Pause::new(poll),
             retry_pause: Pause::new(RETRY),
             last_failure: None,
         })
