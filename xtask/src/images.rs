@@ -9,21 +9,31 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use lock_testkit::server::{ServerBinary, ServerKind};
+use lock_testkit::server::{DaprBinary, ServerBinary, ServerKind};
 
 use crate::integration::options::IMAGES_VARIABLE;
-use crate::{Failure, Outcome, exec, no_more, project, servers};
+use crate::{Failure, Outcome, daprd, exec, no_more, project, servers};
 
-/// An image to build: whose place it takes, and out of which server; the first that is to be had.
+/// An image to build: whose place it takes, and what is in it.
 struct Recipe {
     stands_for: &'static str,
-    servers: &'static [ServerKind],
+    source: Source,
 }
 
-const RECIPES: [Recipe; 3] = [
-    Recipe { stands_for: "redis-7", servers: &[ServerKind::REDIS_7_0, ServerKind::REDIS_6_2] },
-    Recipe { stands_for: "redis-8", servers: &[ServerKind::REDIS_8_2] },
-    Recipe { stands_for: "valkey-9", servers: &[ServerKind::VALKEY_9_1] },
+enum Source {
+    /// The first of these that is to be had.
+    Servers(&'static [ServerKind]),
+    Daprd,
+}
+
+const RECIPES: [Recipe; 4] = [
+    Recipe {
+        stands_for: "redis-7",
+        source: Source::Servers(&[ServerKind::REDIS_7_0, ServerKind::REDIS_6_2]),
+    },
+    Recipe { stands_for: "redis-8", source: Source::Servers(&[ServerKind::REDIS_8_2]) },
+    Recipe { stands_for: "valkey-9", source: Source::Servers(&[ServerKind::VALKEY_9_1]) },
+    Recipe { stands_for: "daprd", source: Source::Daprd },
 ];
 
 /// Prints nothing but the line for the shell on the standard output, so that `eval` can take it.
@@ -49,15 +59,19 @@ fn engine() -> Outcome {
 }
 
 fn build(recipe: &Recipe) -> Result<String, String> {
-    let binary = first_to_be_had(recipe.servers)?;
-    let contents = Contents {
-        program: binary.path().to_owned(),
-        libraries: binary.libraries(),
-        is_entry_point: true,
+    let (contents, reference, origin) = match recipe.source {
+        Source::Servers(kinds) => {
+            let binary = first_to_be_had(kinds)?;
+            (Contents::of_server(&binary), reference(binary.kind()), servers::describe(&binary))
+        }
+        Source::Daprd => {
+            let (binary, _) = daprd::find_or_build()?;
+            let reference = format!("distlock-test/daprd:{}", binary.version());
+            (Contents::of_daprd(&binary), reference, binary.to_string())
+        }
     };
-    let reference = reference(binary.kind());
     let id = contents.import(&reference)?;
-    eprintln!("{reference} {} out of {}", short(&id), servers::describe(&binary));
+    eprintln!("{reference} {} out of {origin}", short(&id));
     Ok(reference)
 }
 
@@ -88,6 +102,15 @@ struct Contents {
 }
 
 impl Contents {
+    fn of_server(binary: &ServerBinary) -> Self {
+        let (program, libraries) = (binary.path().to_owned(), binary.libraries());
+        Self { program, libraries, is_entry_point: true }
+    }
+
+    fn of_daprd(binary: &DaprBinary) -> Self {
+        Self { program: binary.path().to_owned(), libraries: None, is_entry_point: false }
+    }
+
     /// Makes the image and returns its id; an older image of that name is removed.
     fn import(&self, reference: &str) -> Result<String, String> {
         let name = reference.replace(['/', ':'], "-");

@@ -55,10 +55,10 @@ const VERBS: [Verb; 6] = [
     },
     Verb {
         name: "integration",
-        arguments: "[--only redis|valkey] [--image NAME=REFERENCE]...",
+        arguments: "[--only redis|valkey|dapr] [--image NAME=REFERENCE]...",
         about: "runs the conformance suite and the examples on servers in containers (needs an engine).\n\
                 --only: on these servers alone; --image: takes REFERENCE, such as my/redis:8.2, for\n\
-                redis-7, redis-8 or valkey-9; DISTLOCK_TEST_IMAGES names several, between commas",
+                redis-7, redis-8, valkey-9 or daprd; DISTLOCK_TEST_IMAGES names several, between commas",
         run: integration::run,
     },
     Verb {

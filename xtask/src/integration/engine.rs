@@ -40,6 +40,10 @@ pub(super) struct Wanted {
     pub(super) command: Vec<String>,
     /// Published on loopback, on free ports.
     pub(super) ports: Vec<u16>,
+    /// Whose network it shares, loopback and ports included; `None`: one of its own.
+    pub(super) beside: Option<String>,
+    /// Paths in the container, and what is there.
+    pub(super) files: Vec<(&'static str, String)>,
     /// What it prints when it is ready.
     pub(super) ready: &'static str,
 }
@@ -94,14 +98,19 @@ impl Engine {
     /// waits for it.
     pub(super) async fn start(&self, wanted: Wanted) -> Result<Container, String> {
         let (name, tag) = name_and_tag(&wanted.reference);
-        let ports = wanted.ports;
+        let (ports, network) = (wanted.ports, wanted.beside.map(|id| format!("container:{id}")));
         let image = GenericImage::new(name, tag);
         // An image out of an archive declares no ports, and an undeclared one is not published.
         let image = ports.iter().fold(image, |image, port| image.with_exposed_port(port.tcp()));
-        let request = image
-            .with_cmd(wanted.command)
-            .with_label(LABEL, &self.run)
-            .with_host_config_modifier(move |host| publish_on_loopback(host, &ports));
+        let request = image.with_cmd(wanted.command).with_label(LABEL, &self.run);
+        let request = wanted
+            .files
+            .into_iter()
+            .fold(request, |request, (path, text)| request.with_copy_to(path, text.into_bytes()));
+        let request = request.with_host_config_modifier(move |host| {
+            publish_on_loopback(host, &ports);
+            host.network_mode.clone_from(&network);
+        });
         let starting = Arc::clone(&self.starting).lock_owned().await;
         let started = tokio::spawn(async move {
             let started = request.start().await;
@@ -172,6 +181,10 @@ impl Engine {
 pub(super) struct Container(ContainerAsync<GenericImage>);
 
 impl Container {
+    pub(super) fn id(&self) -> &str {
+        self.0.id()
+    }
+
     /// The port of this machine that leads to the container's `port`.
     pub(super) async fn port(&self, port: u16) -> Result<u16, String> {
         self.0.get_host_port_ipv4(port.tcp()).await.map_err(|error| error.to_string())

@@ -12,15 +12,18 @@ pub(crate) const IMAGES_VARIABLE: &str = "DISTLOCK_TEST_IMAGES";
 pub(crate) enum Service {
     Redis,
     Valkey,
+    /// A sidecar, with a Redis behind it.
+    Dapr,
 }
 
 impl Service {
-    const ALL: [Self; 2] = [Self::Redis, Self::Valkey];
+    const ALL: [Self; 3] = [Self::Redis, Self::Valkey, Self::Dapr];
 
     fn name(self) -> &'static str {
         match self {
             Self::Redis => "redis",
             Self::Valkey => "valkey",
+            Self::Dapr => "dapr",
         }
     }
 
@@ -41,11 +44,16 @@ pub(crate) struct Image {
     pub(crate) reference: String,
 }
 
-const OFFICIAL: [(&str, Service, &str); 3] = [
+const OFFICIAL: [(&str, Service, &str); 4] = [
     ("redis-7", Service::Redis, "redis:7"),
     ("redis-8", Service::Redis, "redis:8"),
     ("valkey-9", Service::Valkey, "valkey/valkey:9"),
+    ("daprd", Service::Dapr, "daprio/daprd:1.18.2"),
 ];
+
+/// What stands behind the sidecar.
+#[cfg(any(feature = "integration", test))]
+const BEHIND_DAPR: &str = "redis-8";
 
 /// The names by which images are given.
 pub(crate) fn image_names() -> [&'static str; OFFICIAL.len()] {
@@ -53,7 +61,7 @@ pub(crate) fn image_names() -> [&'static str; OFFICIAL.len()] {
 }
 
 /// What is to be done.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Options {
     /// `None`: all of them.
     only: Option<Service>,
@@ -93,6 +101,13 @@ impl Options {
         self.images.iter().filter(is_wanted)
     }
 
+    /// The image of the Redis that stands behind the sidecar.
+    #[cfg(any(feature = "integration", test))]
+    pub(crate) fn behind_dapr(&self) -> &str {
+        let image = self.images.iter().find(|image| image.name == BEHIND_DAPR);
+        image.map_or("redis", |image| &image.reference)
+    }
+
     /// Takes `NAME=REFERENCE` from `source`.
     fn assign(&mut self, assignment: &str, source: &str) -> Result<(), Failure> {
         let refuse = |why: &str| Failure::Usage(format!("{source}: `{assignment}`: {why}"));
@@ -130,7 +145,8 @@ mod tests {
     #[test]
     fn official_images_are_the_default() {
         let options = parse(&[], "").unwrap();
-        assert_eq!(references(&options), ["redis:7", "redis:8", "valkey/valkey:9"]);
+        let official = ["redis:7", "redis:8", "valkey/valkey:9", "daprio/daprd:1.18.2"];
+        assert_eq!(references(&options), official);
     }
 
     #[test]
@@ -145,7 +161,14 @@ mod tests {
     fn environment_replaces_the_default_and_the_command_line_both() {
         let environment = "redis-7=local/redis:7.0, redis-8=local/redis:8.2,";
         let options = parse(&["--image", "redis-8=redis:8.4"], environment).unwrap();
-        assert_eq!(references(&options), ["local/redis:7.0", "redis:8.4", "valkey/valkey:9"]);
+        assert_eq!(references(&options)[..2], ["local/redis:7.0", "redis:8.4"]);
+    }
+
+    #[test]
+    fn sidecar_has_the_newer_redis_behind_it_whether_that_is_tested_or_not() {
+        let options = parse(&["--only", "dapr", "--image", "redis-8=redis:8.4"], "").unwrap();
+        assert_eq!(references(&options), ["daprio/daprd:1.18.2"]);
+        assert_eq!(options.behind_dapr(), "redis:8.4");
     }
 
     #[test]
@@ -157,7 +180,7 @@ mod tests {
     #[test]
     fn mistakes_are_told_with_what_is_accepted() {
         for (arguments, environment, expected) in [
-            (&["--only", "kafka"][..], "", "--only kafka: expected one of redis, valkey"),
+            (&["--only", "kafka"][..], "", "--only kafka: expected one of redis, valkey, dapr"),
             (&["--only"], "", "--only needs a value"),
             (&["--fast"], "", "unexpected argument `--fast`"),
             (&["--image", "redis:8"], "", "--image: `redis:8`: expected NAME=REFERENCE"),

@@ -8,7 +8,7 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::engine::Engine;
-use super::options::{Image, Options};
+use super::options::{Image, Options, Service};
 use super::store::Store;
 use super::suites::{self, Examples, Finding};
 use super::table::{Row, Table};
@@ -23,19 +23,15 @@ pub(super) fn run(options: &Options) -> Outcome {
     let engine = runtime.block_on(Engine::connect()).map_err(Failure::Error)?;
     // Nothing has been started yet, so a signal may still end the process at once.
     let examples = Examples::build().map_err(Failure::Error)?;
-    let outcome = runtime.block_on(supervised(
-        Arc::new(engine),
-        options.tested().cloned().collect(),
-        examples,
-    ));
+    let outcome = runtime.block_on(supervised(Arc::new(engine), options.clone(), examples));
     runtime.shutdown_timeout(SHUTDOWN_LIMIT);
     outcome
 }
 
 /// Runs everything; a signal or a panic ends it early. Removes the containers in any case.
-async fn supervised(engine: Arc<Engine>, images: Vec<Image>, examples: Examples) -> Outcome {
+async fn supervised(engine: Arc<Engine>, options: Options, examples: Examples) -> Outcome {
     let mut signals = Signals::catch().map_err(|error| Failure::Error(error.to_string()))?;
-    let mut work = tokio::spawn(test_all(Arc::clone(&engine), images, examples));
+    let mut work = tokio::spawn(test_all(Arc::clone(&engine), options, examples));
     let ended = tokio::select! {
         ended = &mut work => ended.map_err(|error| format!("the run ended early: {error}")),
         name = signals.any() => {
@@ -54,15 +50,15 @@ async fn supervised(engine: Arc<Engine>, images: Vec<Image>, examples: Examples)
     if sum.failed == 0 { Ok(()) } else { Err(Failure::Reported) }
 }
 
-async fn test_all(engine: Arc<Engine>, images: Vec<Image>, examples: Examples) -> Table {
+async fn test_all(engine: Arc<Engine>, options: Options, examples: Examples) -> Table {
     let mut table = Table::default();
-    for image in &images {
-        table.0.extend(test(&engine, image, &examples).await);
+    for image in options.tested() {
+        table.0.extend(test(&engine, image, options.behind_dapr(), &examples).await);
     }
     table
 }
 
-async fn test(engine: &Engine, image: &Image, examples: &Examples) -> Vec<Row> {
+async fn test(engine: &Engine, image: &Image, behind_dapr: &str, examples: &Examples) -> Vec<Row> {
     let began = Instant::now();
     let mut id = String::new();
     let row = |suite, began: Instant, finding: Finding, id: &str| {
@@ -74,7 +70,13 @@ async fn test(engine: &Engine, image: &Image, examples: &Examples) -> Vec<Row> {
     };
     let store = async {
         id = engine.obtain(&image.reference).await?;
-        Store::start(engine, image).await
+        match image.service {
+            Service::Redis | Service::Valkey => Store::redis(engine, &image.reference).await,
+            Service::Dapr => {
+                engine.obtain(behind_dapr).await?;
+                Store::dapr(engine, &image.reference, behind_dapr).await
+            }
+        }
     };
     let store = match store.await {
         Ok(store) => store,
@@ -84,7 +86,7 @@ async fn test(engine: &Engine, image: &Image, examples: &Examples) -> Vec<Row> {
     let conformance = store.while_running(suites::conformance(store.address())).await;
     let conformance = row("conformance", began, conformance, &id);
     let began = Instant::now();
-    let examples = store.while_running(examples.run(&store.address().url)).await;
+    let examples = store.while_running(examples.run(&store.address().url())).await;
     let examples = row("examples", began, examples, &id);
     let rows = vec![conformance, examples];
     if rows.iter().any(|row| row.counts.failed > 0) {
