@@ -9,5 +9,6 @@ mod failing_store;
 mod faulty;
 mod keeping_alive;
 mod manual;
+mod polling;
 mod shutting_down;
 mod without_runtime;
