@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -50,12 +51,11 @@ async fn supervised(engine: Arc<Engine>, options: Options, examples: Examples) -
     if sum.failed == 0 { Ok(()) } else { Err(Failure::Reported) }
 }
 
+/// All images at a time: a suite waits for leases to end most of its time.
 async fn test_all(engine: Arc<Engine>, options: Options, examples: Examples) -> Table {
-    let mut table = Table::default();
-    for image in options.tested() {
-        table.0.extend(test(&engine, image, options.behind_dapr(), &examples).await);
-    }
-    table
+    let behind_dapr = options.behind_dapr();
+    let tests = options.tested().map(|image| test(&engine, image, behind_dapr, &examples));
+    Table(join_all(tests).await.concat())
 }
 
 async fn test(engine: &Engine, image: &Image, behind_dapr: &str, examples: &Examples) -> Vec<Row> {
@@ -90,23 +90,22 @@ async fn test(engine: &Engine, image: &Image, behind_dapr: &str, examples: &Exam
     let examples = row("examples", began, examples, &id);
     let rows = vec![conformance, examples];
     if rows.iter().any(|row| row.counts.failed > 0) {
-        print_indented(&format!("the end of the container's log:\n{}", store.logs().await));
+        println!("{} printed at last:{}", image.reference, indented(&store.logs().await));
     }
     rows
 }
 
-/// A line for each suite as it ends.
+/// A line for each suite as it ends, and the details of a failure below it.
 fn tell(row: &Row, details: &str) {
     let Row { image, suite, counts, time, .. } = row;
     let (mark, seconds) = (row.mark(), time.as_secs_f64());
-    println!("{mark:<7} {image} {suite}: {counts}, {seconds:.1} s");
-    print_indented(details);
+    let line = format!("{mark:<7} {image} {suite}: {counts}, {seconds:.1} s");
+    // In one piece, since other images are tested at the same time.
+    println!("{line}{}", indented(details));
 }
 
-fn print_indented(text: &str) {
-    for line in text.lines() {
-        println!("{}", format!("    | {line}").trim_end());
-    }
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("\n    | {line}").trim_end().to_owned()).collect()
 }
 
 /// The signals that ask a program to end.
