@@ -20,7 +20,7 @@ use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt};
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::CURE;
 use crate::images::short;
@@ -31,6 +31,7 @@ const PULL_LIMIT: Duration = Duration::from_secs(5 * 60);
 const READY_LIMIT: Duration = Duration::from_secs(30);
 /// A start that is under way has to end first.
 const REMOVE_LIMIT: Duration = Duration::from_secs(90);
+const REMOVE_PAUSE: Duration = Duration::from_millis(50);
 const LOG_LINES: usize = 40;
 
 /// A container to start.
@@ -138,30 +139,41 @@ impl Engine {
     pub(super) async fn remove_all(&self) -> Result<(), String> {
         let removal = async {
             drop(self.starting.lock().await);
-            let label = format!("{LABEL}={}", self.run);
-            let filters = HashMap::from([("label", vec![label.as_str()])]);
-            let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-            let containers = self.docker.list_containers(Some(options)).await;
-            for container in containers.map_err(|error| error.to_string())? {
-                let id = container.id.unwrap_or_default();
-                let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-                match self.docker.remove_container(&id, Some(options)).await {
-                    Ok(()) => {}
-                    // It is gone, or going: that is what was asked for.
-                    Err(error) if is_status(&error, 404) || is_status(&error, 409) => {}
-                    Err(error) => return Err(format!("container {}: {error}", short(&id))),
-                }
+            // The engine may be at it already, so it is asked again until nothing is left.
+            while self.remove_once().await? > 0 {
+                sleep(REMOVE_PAUSE).await;
             }
             Ok(())
         };
-        let removed = timeout(REMOVE_LIMIT, removal).await;
-        removed.unwrap_or_else(|_| Err("the engine does not answer".into())).map_err(|why| {
+        let late = || format!("the engine is not done after {} s", REMOVE_LIMIT.as_secs());
+        let removed = timeout(REMOVE_LIMIT, removal).await.unwrap_or_else(|_| Err(late()));
+        removed.map_err(|why: String| {
             format!(
                 "containers may be left behind: {why}\nremove them with \
                  docker rm -f $(docker ps -aq --filter label={LABEL}={})",
                 self.run
             )
         })
+    }
+
+    /// Asks for the removal of what is there, and says how much that was.
+    async fn remove_once(&self) -> Result<usize, String> {
+        let label = format!("{LABEL}={}", self.run);
+        let filters = HashMap::from([("label", vec![label.as_str()])]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        let containers = self.docker.list_containers(Some(options)).await;
+        let containers = containers.map_err(|error| error.to_string())?;
+        for container in &containers {
+            let id = container.id.as_deref().unwrap_or_default();
+            let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+            match self.docker.remove_container(id, Some(options)).await {
+                Ok(()) => {}
+                // It is gone, or going.
+                Err(error) if is_status(&error, 404) || is_status(&error, 409) => {}
+                Err(error) => return Err(format!("container {}: {error}", short(id))),
+            }
+        }
+        Ok(containers.len())
     }
 
     async fn image_id(&self, reference: &str) -> Result<Option<String>, String> {
