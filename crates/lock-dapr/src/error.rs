@@ -9,6 +9,9 @@ use tonic::{Code, ConnectError, Status};
 /// Of a foreign text, this much is passed on.
 const MAX_QUOTED_CHARS: usize = 300;
 
+/// How the sidecar begins what it says of its store.
+const STORE_FAILED: [&str; 2] = ["failed to try acquiring lock", "failed to release lock"];
+
 /// Why a request failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -104,12 +107,12 @@ impl Failure {
             let cause = innermost(&status);
             Self::unavailable(format!("the connection to the sidecar at {address} failed: {cause}"))
         } else {
-            Self::said_by_sidecar(&status)
+            Self::said_by_sidecar(&status, address)
         };
         Self { breaks_channel: is_local, source: Some(status), ..failure }
     }
 
-    fn said_by_sidecar(status: &Status) -> Self {
+    fn said_by_sidecar(status: &Status, address: &str) -> Self {
         use LockErrorKind::{Denied, InvalidConfig, Unsupported};
 
         let said = quoted(status.message());
@@ -142,7 +145,13 @@ impl Failure {
                  and name its gRPC port",
             )
             .not_applied(),
-            Code::Internal => Self::unavailable(format!("the sidecar's lock store failed: {said}")),
+            Code::Internal if STORE_FAILED.iter().any(|begin| said.starts_with(begin)) => {
+                Self::unavailable(format!("the sidecar's lock store failed: {said}"))
+            }
+            // Tonic says so of answers that it cannot read, whoever gave them.
+            Code::Internal => Self::unavailable(format!(
+                "the answer was not a sidecar's: {said}; is {address} its gRPC port?"
+            )),
             Code::Unavailable
             | Code::DeadlineExceeded
             | Code::Cancelled
@@ -244,6 +253,7 @@ mod tests {
             (Code::Unauthenticated, "", "DAPR_API_TOKEN"),
             (Code::Unimplemented, "", "lock.v1alpha1"),
             (Code::Internal, "failed to try acquiring lock: EOF", "lock store failed: failed to"),
+            (Code::Internal, "protocol error: what?", "is 127.0.0.1:1 its gRPC port?"),
             (Code::InvalidArgument, "LockOwner is empty", "refused the request: LockOwner"),
         ] {
             let message = from(code, message).message;

@@ -5,12 +5,14 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dapr::dapr::proto::runtime::v1::dapr_client::DaprClient;
 use lock_core::backend::{
     Attempt, AttemptRequest, Clock, LockBackend, LockKey, OwnerToken, ReleaseReply, ReleaseRequest,
 };
 use lock_core::{LockName, Result};
 use lock_dapr::{DaprBackend, DaprBackendBuilder};
 use lock_testkit::server::{DaprSidecar, RedisServer, ServerKind};
+use tonic::transport::{Channel, Endpoint};
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 /// Far above what anything here takes, and still an end.
@@ -48,6 +50,15 @@ impl Stand {
         let answer = self.redis(&format!("GET {}", self.sidecar.redis_key(name)));
         answer.strip_prefix("$32\r\n").map(|owner| owner.trim_end().to_owned())
     }
+}
+
+/// The generated client.
+pub(crate) type Client = DaprClient<Channel>;
+
+/// A client of the sidecar at this address, without the backend between.
+pub(crate) fn client(address: SocketAddr) -> Client {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+    DaprClient::new(endpoint.connect_lazy())
 }
 
 /// A backend on the lock store `lockstore` of the sidecar at this address.

@@ -6,3 +6,5 @@
 mod common;
 /// What needs a `daprd`: `cargo xtask test` leaves this module out where there is none.
 mod daprd;
+mod fake;
+mod scripted;

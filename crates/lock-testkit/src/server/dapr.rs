@@ -14,6 +14,8 @@ use super::{PORT_ATTEMPTS, RedisServer};
 
 const MARKS: Marks =
     Marks { ready: "dapr initialized. Status: Running", port_taken: "address already in use" };
+/// It says so before it says that it is running, and ends then.
+const DOOMED_MARK: &str = "daprd will exit gracefully";
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// Writes the sidecar's files into its private directory, and becomes the sidecar.
@@ -294,6 +296,10 @@ impl DaprSettings {
         ];
         let process =
             Process::launch(Launch { command_line, environment: &environment, marks: MARKS })?;
+        if process.log().contains(DOOMED_MARK) {
+            let failure = process.failure(io::ErrorKind::Other, "the sidecar found no Redis");
+            return Err(failure.into());
+        }
         if self.socket_directory.is_none() {
             await_health(&process, at(&ports.http))?;
         }
