@@ -4,8 +4,9 @@ use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
-use crate::error::{LossReason, Result};
+use crate::error::Result;
 use crate::lease::Lease;
+use crate::loss::LossReason;
 use crate::name::LockName;
 use crate::status::ReleaseOutcome;
 use crate::telemetry;

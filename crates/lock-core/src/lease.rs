@@ -13,9 +13,10 @@ use crate::attempt::StoreAttempt;
 use crate::backend::{OwnerToken, RenewReply, RenewRequest};
 use crate::clock::Instant;
 use crate::dealing::Dealing;
-use crate::error::{LockError, LockErrorKind, LossReason, Result};
+use crate::error::{LockError, LockErrorKind, Result};
 use crate::ledger::Slot;
 use crate::lock::Plan;
+use crate::loss::LossReason;
 use crate::name::LockName;
 use crate::renewal::{self, GRACE};
 use crate::service::ServiceInner;
@@ -233,7 +234,7 @@ impl LeaseInner {
 
     /// Why the lease has ended, if it has; looks at the clock.
     pub(crate) fn ended(&self) -> Option<LossReason> {
-        let ended = decode(self.ended.load(Ordering::Acquire));
+        let ended = LossReason::from_code(self.ended.load(Ordering::Acquire));
         if ended.is_some() {
             return ended;
         }
@@ -249,7 +250,7 @@ impl LeaseInner {
     /// Ends the lease, unless it has ended already; returns why it ended.
     pub(crate) fn lose(&self, reason: LossReason) -> LossReason {
         let order = (Ordering::AcqRel, Ordering::Acquire);
-        match self.ended.compare_exchange(0, encode(reason), order.0, order.1) {
+        match self.ended.compare_exchange(0, reason.code(), order.0, order.1) {
             Ok(_) => {
                 self.changed.notify_waiters();
                 if reason != LossReason::Released {
@@ -257,7 +258,7 @@ impl LeaseInner {
                 }
                 reason
             }
-            Err(before) => decode(before).unwrap_or(reason),
+            Err(before) => LossReason::from_code(before).unwrap_or(reason),
         }
     }
 
@@ -425,7 +426,7 @@ impl LeaseInner {
         if now >= self.deadline() {
             return Err(LockError::lost(self.ended().unwrap_or(LossReason::Expired)));
         }
-        match decode(self.ended.load(Ordering::Acquire)) {
+        match LossReason::from_code(self.ended.load(Ordering::Acquire)) {
             Some(reason) => Err(LockError::lost(reason)),
             None => Ok(bound),
         }
@@ -470,35 +471,4 @@ fn not_known(error: LockError) -> LockError {
     }
     let message = format!("the store did not confirm the new lease; the old one stays: {error}");
     LockError::new(LockErrorKind::Unknown, message).with_source(error)
-}
-
-const REASONS: [LossReason; 6] = [
-    LossReason::Expired,
-    LossReason::HeldByOther,
-    LossReason::Removed,
-    LossReason::MaxHold,
-    LossReason::ShutDown,
-    LossReason::Released,
-];
-
-fn encode(reason: LossReason) -> u8 {
-    let at = REASONS.iter().position(|&known| known == reason).unwrap_or(0);
-    u8::try_from(at + 1).unwrap_or(1)
-}
-
-fn decode(code: u8) -> Option<LossReason> {
-    usize::from(code).checked_sub(1).and_then(|at| REASONS.get(at).copied())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_reason_survives_its_encoding() {
-        assert_eq!(decode(0), None);
-        for reason in REASONS {
-            assert_eq!(decode(encode(reason)), Some(reason));
-        }
-    }
 }

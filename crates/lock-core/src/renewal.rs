@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use crate::backend::{Clock, LockBackend, RenewReply, RenewRequest};
 use crate::clock::Instant;
-use crate::error::{LossReason, Result};
+use crate::error::Result;
 use crate::lease::{Duty, LeaseInner};
+use crate::loss::LossReason;
 use crate::panics;
 
 /// So many leases are renewed by one call of the backend.

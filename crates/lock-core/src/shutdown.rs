@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use crate::error::LossReason;
+use crate::loss::LossReason;
 use crate::manual::ManualLocks;
 use crate::service::ServiceInner;
 use crate::status::ReleaseOutcome;

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use tracing::{Level, Span, debug, span, warn};
 
-use crate::error::{LockError, LossReason};
+use crate::error::LockError;
 use crate::lease::Lease;
 use crate::lock::Plan;
+use crate::loss::LossReason;
 use crate::service::ServiceInner;
 use crate::status::ReleaseOutcome;
 use crate::token::FencingToken;
