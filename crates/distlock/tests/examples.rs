@@ -41,7 +41,9 @@ mod named_store {
     use super::*;
 
     fn on_the_named_store(tells: impl Fn(&Store)) {
-        let url = std::env::var("DISTLOCK_TEST_URL").unwrap_or_else(|_| "memory:".to_owned());
+        // By name, because some examples connect more than once.
+        let memory = || "memory:examples".to_owned();
+        let url = std::env::var("DISTLOCK_TEST_URL").unwrap_or_else(|_| memory());
         // The examples show an address without its settings.
         let shown = url.split('?').next().unwrap_or_default();
         tells(&Store { url: Some(&url), shown });
