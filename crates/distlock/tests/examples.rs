@@ -36,6 +36,45 @@ mod memory {
     }
 }
 
+/// On the store that `DISTLOCK_TEST_URL` names: `cargo xtask integration` sets it. Elsewhere memory.
+mod named_store {
+    use super::*;
+
+    fn on_the_named_store(tells: impl Fn(&Store)) {
+        // By name, because some examples connect more than once.
+        let memory = || "memory:examples".to_owned();
+        let url = std::env::var("DISTLOCK_TEST_URL").unwrap_or_else(|_| memory());
+        // The examples show an address without its settings.
+        let shown = url.split('?').next().unwrap_or_default();
+        tells(&Store { url: Some(&url), shown });
+    }
+
+    #[test]
+    fn quickstart_lets_one_run_and_serves_all_who_wait() {
+        on_the_named_store(quickstart);
+    }
+
+    #[test]
+    fn prevent_duplicates_charges_once() {
+        on_the_named_store(prevent_duplicates);
+    }
+
+    #[test]
+    fn cache_stampede_loads_once() {
+        on_the_named_store(cache_stampede);
+    }
+
+    #[test]
+    fn daily_report_is_written_once() {
+        on_the_named_store(daily_report);
+    }
+
+    #[test]
+    fn manual_pair_belongs_to_its_service() {
+        on_the_named_store(manual);
+    }
+}
+
 #[cfg(feature = "redis")]
 macro_rules! on_servers {
     ($($module:ident = $kind:ident),+ $(,)?) => {$(
