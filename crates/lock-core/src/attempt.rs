@@ -31,6 +31,9 @@ pub fn drift(lease: Duration) -> Duration {
 /// The pauses between releases that failed grow from the first to the second.
 const RELEASE_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
+/// How long a store keeps a line after the last who asked, if nobody else comes.
+const LINE_LIFE: Duration = Duration::from_secs(60);
+
 /// What the store answered to a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StepAnswer {
@@ -93,6 +96,7 @@ enum Phase {
 pub struct StoreAttempt {
     late_after: Duration,
     local_clock: bool,
+    queueing: bool,
     phase: Phase,
     /// A step was sent and has neither been answered nor failed.
     step_in_flight: bool,
@@ -102,8 +106,8 @@ pub struct StoreAttempt {
     in_doubt: bool,
     /// The store may know the token.
     stands: bool,
-    /// The token stands in line: the store forgets no lease that it has not granted yet.
-    is_in_line: bool,
+    /// The token stands in line, where no lease ends: nothing but a release takes it out.
+    in_line: bool,
     /// By then the store has forgotten the token by itself, unless a renewal runs late.
     forgotten_at: Instant,
     /// The sum of the renewals that were not answered: each may still run, just before the lease
@@ -127,12 +131,13 @@ impl StoreAttempt {
         Self {
             late_after: capabilities.late_after,
             local_clock: capabilities.local_clock,
+            queueing: capabilities.queueing,
             phase: Phase::Asking,
             step_in_flight: false,
             last_step: origin,
             in_doubt: false,
             stands: false,
-            is_in_line: false,
+            in_line: false,
             forgotten_at: origin,
             renewals_in_doubt: Duration::ZERO,
             valid_until: origin,
@@ -153,11 +158,11 @@ impl StoreAttempt {
     /// The step was answered; `now` was read after.
     pub fn step_answered(&mut self, now: Instant, answer: StepAnswer) -> Verdict {
         self.step_in_flight = false;
-        self.is_in_line = matches!(answer, StepAnswer::Queued);
         match answer {
             StepAnswer::Granted { lease } => self.granted(now, lease, self.last_step),
             StepAnswer::Queued => {
                 self.stands = true;
+                self.in_line = true;
                 if self.phase == Phase::Asking { Verdict::Queued } else { self.abandoned() }
             }
             StepAnswer::Held => match self.phase {
@@ -180,6 +185,11 @@ impl StoreAttempt {
         if !not_applied {
             self.in_doubt = true;
             self.stands = true;
+            if self.queueing {
+                // It perhaps stands in line. Others may keep the line alive for longer; then its
+                // turn costs them a window, which is better than releases without an end.
+                self.outlives(self.last_step, LINE_LIFE);
+            }
         }
     }
 
@@ -279,9 +289,14 @@ impl StoreAttempt {
         self.phase == Phase::Done || (is_quiet && !self.stands)
     }
 
+    fn is_forgotten(&self, now: Instant) -> bool {
+        !self.in_line && now >= self.forgotten_at + self.renewals_in_doubt
+    }
+
     fn granted(&mut self, now: Instant, lease: Duration, since: Instant) -> Verdict {
         self.stands = true;
-        self.is_in_line = false;
+        // Whoever is granted the lock is taken out of the line.
+        self.in_line = false;
         // The store may have granted it just before it answered.
         self.outlives(now, lease);
         match self.phase {
@@ -311,10 +326,6 @@ impl StoreAttempt {
     fn bound(&self, since: Instant, lease: Duration) -> Instant {
         let margin = if self.local_clock { Duration::ZERO } else { drift(lease) };
         since + lease.saturating_sub(margin)
-    }
-
-    fn is_forgotten(&self, now: Instant) -> bool {
-        !self.is_in_line && now >= self.forgotten_at + self.renewals_in_doubt
     }
 
     fn outlives(&mut self, now: Instant, lease: Duration) {
@@ -379,17 +390,6 @@ mod tests {
     }
 
     #[test]
-    fn a_place_in_line_is_given_up_also_after_longer_than_its_own_lease() {
-        let mut attempt = asked(0);
-        assert_eq!(attempt.step_answered(at(1), StepAnswer::Queued), Verdict::Queued);
-        attempt.leave(at(0));
-        assert_eq!(attempt.next(at(1_000_000)), Next::SendRelease);
-        attempt.release_sent(at(1_000_000));
-        attempt.release_answered(ReleaseReply::Released);
-        assert_eq!(attempt.next(at(1_000_001)), Next::Done);
-    }
-
-    #[test]
     fn a_step_in_doubt_costs_a_second_release_after_it_can_run_no_more() {
         let mut attempt = asked(0);
         attempt.step_failed(false);
@@ -423,6 +423,25 @@ mod tests {
         attempt.release_failed(at(4_051));
         assert_eq!(attempt.next(at(4_051)), Next::WaitUntil(at(4_151)));
         assert_eq!(attempt.next(at(14_103)), Next::Done);
+    }
+
+    #[test]
+    fn a_place_in_line_is_left_however_long_the_wait_was() {
+        let mut attempt = asked(0);
+        attempt.step_answered(at(1), StepAnswer::Queued);
+        attempt.leave(at(3_600_000));
+        assert_eq!(attempt.next(at(3_600_000)), Next::SendRelease);
+    }
+
+    #[test]
+    fn a_step_in_doubt_that_may_stand_in_line_is_released_for_as_long_as_a_line_lasts() {
+        let capabilities = Capabilities::none().with_late_after(LATE).with_queueing(true);
+        let mut attempt = StoreAttempt::new(&capabilities);
+        attempt.step_sent(at(0), TTL);
+        attempt.step_failed(false);
+        attempt.leave(at(1));
+        assert_eq!(attempt.next(at(60_000)), Next::SendRelease);
+        assert_eq!(attempt.next(at(70_000)), Next::Done);
     }
 
     #[test]

@@ -28,6 +28,8 @@ const AFTER_EXPIRY: Duration = Duration::from_millis(1);
 const RANK_STEP: Duration = Duration::from_millis(5);
 
 /// Those who do not watch ask this often: the first, more for each rank, and at most the last.
+/// Those who watch ask no less often: a push may be lost however long the lease is, and a line
+/// that nobody asks about is forgotten by its store.
 const SLOW: (Duration, Duration, Duration) =
     (Duration::from_secs(1), Duration::from_millis(10), Duration::from_secs(10));
 
@@ -84,9 +86,9 @@ impl Waiter {
         }
         let pause = match holder_left {
             Some(left) if rank < WATCHING_RANKS => left + AFTER_EXPIRY + times(RANK_STEP, rank),
-            _ => (SLOW.0 + times(SLOW.1, rank)).min(SLOW.2),
+            _ => SLOW.0 + times(SLOW.1, rank),
         };
-        self.ask_at = self.ask_at.min(now + pause);
+        self.ask_at = self.ask_at.min(now + pause.min(SLOW.2));
     }
 
     /// The store said: you are the next, and the holder's lease has this much left.
@@ -168,12 +170,19 @@ mod tests {
             waiter.queued(at(0), at(0), 1, rank, left);
             waiter.ask_at()
         };
-        let minute = Some(Duration::from_secs(60));
-        assert_eq!(ask_at(0, minute), at(60_001));
-        assert_eq!(ask_at(2, minute), at(60_011));
-        assert_eq!(ask_at(3, minute), at(1_030));
+        let five = Some(Duration::from_secs(5));
+        assert_eq!(ask_at(0, five), at(5_001));
+        assert_eq!(ask_at(2, five), at(5_011));
+        assert_eq!(ask_at(3, five), at(1_030));
         assert_eq!(ask_at(0, None), at(1_000));
         assert_eq!(ask_at(u64::MAX, None), at(10_000));
+    }
+
+    #[test]
+    fn nobody_in_line_is_silent_for_longer_than_ten_seconds() {
+        let mut waiter = Waiter::new(at(0));
+        waiter.queued(at(0), at(0), 1, 0, Some(Duration::from_secs(60)));
+        assert_eq!(waiter.ask_at(), at(10_000));
     }
 
     #[test]

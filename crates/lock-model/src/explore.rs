@@ -26,6 +26,11 @@ pub trait Model {
 
     /// The property that a state breaks by being one in which nothing can happen any more.
     fn breach_at_the_end(&self, state: &Self::State) -> Option<String>;
+
+    /// Three numbers whose maxima over all states are worth knowing.
+    fn extent(&self, _: &Self::State) -> [u8; 3] {
+        [0; 3]
+    }
 }
 
 /// What a search found.
@@ -35,6 +40,8 @@ pub struct Report {
     pub states: usize,
     /// Events on the longest of the shortest paths.
     pub depth: usize,
+    /// The maxima of [`Model::extent`].
+    pub extent: [u8; 3],
     /// How long the search took.
     pub took: Duration,
     /// How it ended.
@@ -69,18 +76,23 @@ pub fn explore<M: Model>(model: &M, cap: usize) -> Report {
     let mut frontier = vec![(0_u32, start)];
     let mut next_id = 1_u32;
     let mut depth = 0;
-    let report = |end, states, depth| Report { states, depth, took: began.elapsed(), end };
+    let mut extent = [0; 3];
+    let report =
+        |end, states, depth, extent| Report { states, depth, extent, took: began.elapsed(), end };
 
     while !frontier.is_empty() {
         let mut following = Vec::new();
         for (id, state) in frontier {
             let successors = model.successors(&state);
+            for (most, now) in extent.iter_mut().zip(model.extent(&state)) {
+                *most = now.max(*most);
+            }
             let found = model.breach(&state).or_else(|| {
                 successors.is_empty().then(|| model.breach_at_the_end(&state)).flatten()
             });
             if let Some(property) = found {
                 let trace = trace(model, &origins, id);
-                return report(End::Broken { property, trace }, origins.len(), depth);
+                return report(End::Broken { property, trace }, origins.len(), depth, extent);
             }
             for (nth, (_, successor)) in (0_u16..).zip(successors) {
                 if seen.insert(model.fingerprint(&successor)) {
@@ -90,13 +102,13 @@ pub fn explore<M: Model>(model: &M, cap: usize) -> Report {
                 }
             }
             if origins.len() >= cap {
-                return report(End::Capped, origins.len(), depth);
+                return report(End::Capped, origins.len(), depth, extent);
             }
         }
         frontier = following;
         depth += usize::from(!frontier.is_empty());
     }
-    report(End::Exhausted, origins.len(), depth)
+    report(End::Exhausted, origins.len(), depth, extent)
 }
 
 fn trace<M: Model>(model: &M, origins: &[(u32, u16)], id: u32) -> Vec<String> {

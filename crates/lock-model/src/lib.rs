@@ -7,6 +7,8 @@
 //! breadth visits every state, checks the properties in each, and prints a shortest way to the
 //! first that breaks one.
 //!
+//! Waiting in line, with direct grants and pushes, has a model of its own: [`queue`].
+//!
 //! ```text
 //! cargo run --release -p lock-model             # what every change runs
 //! cargo run --release -p lock-model -- --full   # every row
@@ -58,9 +60,9 @@
 //! - Clocks run exactly alike: drift, steps and suspension are left to the 1 % that the machine
 //!   subtracts.
 //! - One server that keeps its data, a wipe excepted: no failover, no partial replication.
-//! - No queue, no pushed grants, no hand-over inside a process, no `min_hold`, no quorum.
+//! - No hand-over inside a process, no `min_hold`, no quorum; the line is in [`queue`].
 //! - Which of two connections carries a message: any order is possible anyway.
-//! - A client that is frozen and comes back.
+//! - A client that is frozen and comes back, except in [`queue`].
 //!
 //! # How the states stay few
 //!
@@ -71,6 +73,7 @@
 
 pub mod client;
 pub mod explore;
+pub mod queue;
 pub mod rows;
 pub mod store;
 pub mod world;

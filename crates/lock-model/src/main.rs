@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lock_model::explore::{End, Report, explore};
+use lock_model::queue::{self, rows::QueueRow};
 use lock_model::rows::{PLANTS, ROWS, Row};
 
 const USAGE: &str = "\
@@ -23,22 +24,59 @@ usage: lock-model [OPTION]
 const CAP: usize = 30_000_000;
 
 /// A row, and the property that it must break if it has a bug.
-type Case = (Row, Option<&'static str>);
+type Case = (AnyRow, Option<&'static str>);
+
+/// A row of either model.
+#[derive(Clone, Copy)]
+enum AnyRow {
+    Attempt(Row),
+    Line(QueueRow),
+}
+
+impl AnyRow {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Attempt(row) => row.name,
+            Self::Line(row) => row.name,
+        }
+    }
+
+    const fn is_quick(&self) -> bool {
+        match self {
+            Self::Attempt(row) => row.quick,
+            Self::Line(row) => row.quick,
+        }
+    }
+
+    fn explore(&self) -> Report {
+        match self {
+            Self::Attempt(row) => explore(row, CAP),
+            Self::Line(row) => explore(row, CAP),
+        }
+    }
+}
+
+fn all_cases() -> Vec<Case> {
+    let attempts = ROWS.iter().map(|row| (AnyRow::Attempt(*row), None));
+    let lines = queue::rows::ROWS.iter().map(|row| (AnyRow::Line(*row), None));
+    let bugs = PLANTS.iter().map(|(row, property)| (AnyRow::Attempt(*row), Some(*property)));
+    let line_bugs =
+        queue::plants::PLANTS.iter().map(|(row, property)| (AnyRow::Line(*row), Some(*property)));
+    attempts.chain(lines).chain(bugs).chain(line_bugs).collect()
+}
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let all = || {
-        let planted = PLANTS.iter().map(|(row, property)| (*row, Some(*property)));
-        ROWS.iter().map(|row| (*row, None)).chain(planted)
-    };
+    let all = all_cases();
+    let of = all.len();
+    let filtered =
+        |keep: &dyn Fn(&Case) -> bool| all.iter().copied().filter(keep).collect::<Vec<_>>();
     match arguments[..] {
-        [] | ["--ci"] => {
-            run(&all().filter(|(row, _)| row.quick).collect::<Vec<_>>(), all().count(), false)
-        }
-        ["--full"] => run(&all().collect::<Vec<_>>(), all().count(), false),
+        [] | ["--ci"] => run(&filtered(&|(row, _)| row.is_quick()), of, false),
+        ["--full"] => run(&all, of, false),
         ["--row", name] => {
-            let chosen: Vec<Case> = all().filter(|(row, _)| row.name == name).collect();
+            let chosen = filtered(&|(row, _)| row.name() == name);
             if chosen.is_empty() {
                 eprintln!("no row is named {name:?}; --list shows the names");
                 return ExitCode::from(2);
@@ -46,13 +84,13 @@ fn main() -> ExitCode {
             run(&chosen, chosen.len(), true)
         }
         ["--list"] => {
-            for (row, property) in all() {
+            for (row, property) in all {
                 let kind = match property {
                     Some(property) => format!("bug, breaks {property}"),
-                    None if row.quick => "row".to_owned(),
+                    None if row.is_quick() => "row".to_owned(),
                     None => "row, only with --full".to_owned(),
                 };
-                println!("{:<34} {kind}", row.name);
+                println!("{:<34} {kind}", row.name());
             }
             ExitCode::SUCCESS
         }
@@ -72,7 +110,7 @@ fn run(cases: &[Case], of: usize, with_trace: bool) -> ExitCode {
         for _ in 0..threads {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let report = explore(&case.0, CAP);
+                    let report = case.0.explore();
                     // Held while printing, so that no two results are mixed.
                     if let Ok(mut passed) = passed.lock() {
                         *passed += usize::from(judge(case, &report, with_trace));
@@ -97,10 +135,17 @@ fn judge((row, expected): &Case, report: &Report, with_trace: bool) -> bool {
         }
         (End::Broken { property, .. }, _) => (false, property.clone()),
     };
+    let [overtaken, line_free, free] = report.extent;
+    let said = match row {
+        AnyRow::Line(_) if good && expected.is_none() => {
+            format!("{said}; overtaken by {overtaken}, free for {line_free}, unasked for {free}")
+        }
+        _ => said,
+    };
     println!(
         "{} {:<34} {:>9} states {:>3} deep {:>6.1} s  {said}",
         if good { "ok  " } else { "FAIL" },
-        row.name,
+        row.name(),
         report.states,
         report.depth,
         report.took.as_secs_f64(),

@@ -1,0 +1,71 @@
+//! How events read in a trace.
+
+use std::fmt;
+
+use crate::queue::client::{Exchange, Pushed};
+use crate::queue::server::{News, Request};
+use crate::queue::world::{Event, Step};
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tick(now) => write!(f, "-- tick {now}"),
+            Self::Wipe => write!(f, "server: forgets everything"),
+            Self::Delete => write!(f, "somebody deletes the lock"),
+            Self::Foreign => write!(f, "another library's client takes the lock"),
+            Self::Of(client, step) => write!(f, "client {client}: {step}"),
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start => write!(f, "begins a wait and sends its first step"),
+            Self::AskAgain => write!(f, "asks again with the same token"),
+            Self::GiveUp => write!(f, "the caller gives up"),
+            Self::Release => write!(f, "the guard is released"),
+            Self::Lose => write!(f, "the guard's time is over"),
+            Self::Renew => write!(f, "sends a renewal"),
+            Self::Crash => write!(f, "vanishes"),
+            Self::Freeze => write!(f, "stands still"),
+            Self::Thaw => write!(f, "goes on"),
+            Self::Drop => write!(f, "the server counts its connection no more"),
+            Self::Reconnect => write!(f, "learns that its connection is gone, and subscribes anew"),
+            Self::Replace => write!(f, "replaces its connection, which the server does not notice"),
+            Self::Notice => write!(f, "the server notices the end of its old connection"),
+            Self::Run(exchange) => write!(f, "the server runs {exchange}"),
+            Self::Take(exchange, answer) => write!(f, "is answered {answer:?} to {exchange}"),
+            Self::TimeOut(exchange) => write!(f, "gets no answer in time to {exchange}"),
+            Self::LoseMessage(exchange) => write!(f, "a message is lost, of {exchange}"),
+            Self::Slow(exchange) => write!(f, "a message is slow, of {exchange}"),
+            Self::Hear(pushed) => write!(f, "hears {pushed}"),
+            Self::LosePush(pushed) => write!(f, "a push is lost: {pushed}"),
+            Self::SlowPush(pushed) => write!(f, "a push is slow: {pushed}"),
+        }
+    }
+}
+
+impl fmt::Display for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.request {
+            Request::Acquire { ttl, not_after, wait, ticket, channel } => write!(
+                f,
+                "acquire(ttl {ttl}, not after {not_after}, wait {wait}, ticket {ticket}, channel {channel})"
+            )?,
+            Request::Release { .. } => write!(f, "release")?,
+            Request::Renew { ttl } => write!(f, "renew(ttl {ttl})")?,
+        }
+        write!(f, " of token {}, sent at {}", self.attempt, self.asked)
+    }
+}
+
+impl fmt::Display for Pushed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.news {
+            News::Granted(number) => write!(f, "\"granted under {number}\"")?,
+            News::Head(left) => write!(f, "\"you are next, {left} ticks are left\"")?,
+        }
+        write!(f, " to token {}, pushed at {}", self.attempt, self.sent)
+    }
+}

@@ -1,0 +1,325 @@
+//! What a client does: the product's state machines, driven as the product drives them.
+
+use std::time::Duration;
+
+use lock_core::Instant;
+use lock_core::attempt::{Next, StepAnswer, Verdict};
+use lock_core::backend::ReleaseReply;
+use lock_core::waiter::{Push, Waiter};
+
+use crate::client::{RESPONSE_TIMEOUT, instant};
+use crate::queue::client::{Client, Dealing, Exchange, Place, Pushed, Stage};
+use crate::queue::plants::Plant;
+use crate::queue::rows::QueueRow;
+use crate::queue::server::{Answer, News, Number, Request};
+use crate::store::Tick;
+
+/// What the caller was told or handed and should not have been, if anything.
+pub type Told = Option<String>;
+
+/// The driver of one client at one tick.
+#[derive(Debug)]
+pub struct Driver<'a> {
+    /// What is explored.
+    pub row: &'a QueueRow,
+    /// The present.
+    pub now: Tick,
+    /// Which client.
+    pub index: usize,
+    /// Whom it drives.
+    pub client: &'a mut Client,
+}
+
+impl Driver<'_> {
+    fn has(&self, plant: Plant) -> bool {
+        self.row.plant == Some(plant)
+    }
+
+    fn at(&self) -> Instant {
+        instant(self.now)
+    }
+
+    fn ttl(&self) -> Tick {
+        self.row.ttls[self.index]
+    }
+
+    fn send(&mut self, attempt: u8, request: Request) {
+        self.client.exchanges.push(Exchange {
+            attempt,
+            request,
+            place: Place::Asked,
+            asked: self.now,
+            sent: self.now,
+            slow: false,
+            delayed: false,
+            awaited: true,
+        });
+    }
+
+    /// Begins a wait with a fresh token.
+    pub fn start(&mut self) {
+        self.client.waits += 1;
+        self.begin();
+    }
+
+    /// A fresh token, and its first step; the place in line stays.
+    fn begin(&mut self) {
+        self.client.tokens += 1;
+        self.client.dealing = Dealing::new(self.row, self.client.tokens);
+        self.client.waiter = Waiter::new(self.at());
+        self.client.kept = None;
+        self.ask();
+    }
+
+    /// Sends a step, the first or one more.
+    pub fn ask(&mut self) {
+        let ttl = self.ttl();
+        self.client.stage = Stage::Asking;
+        self.client.dealing.machine.step_sent(self.at(), self.row.ticks(ttl));
+        self.client.waiter.asked();
+        let forgets = self.has(Plant::TailAgain);
+        let request = Request::Acquire {
+            ttl,
+            not_after: self.now + RESPONSE_TIMEOUT,
+            wait: !self.row.polls(self.index),
+            ticket: if forgets { 0 } else { self.client.ticket },
+            channel: self.client.ears.channel,
+        };
+        self.send(self.client.dealing.attempt, request);
+    }
+
+    /// The caller wants the lock no more, or has lost it: the keeper does the rest.
+    pub fn leave(&mut self) {
+        self.hand_over();
+        self.client.forget(self.row);
+    }
+
+    fn hand_over(&mut self) {
+        let mut dealing = self.client.dealing;
+        for exchange in &mut self.client.exchanges {
+            // Nobody renews for a guard that is gone.
+            exchange.awaited &= exchange.attempt != dealing.attempt
+                || !matches!(exchange.request, Request::Renew { .. });
+        }
+        if !dealing.machine.owes_nothing() {
+            dealing.machine.leave(Instant::from_nanos(0));
+            self.client.undos.push(dealing);
+        }
+    }
+
+    fn start_afresh(&mut self) {
+        self.hand_over();
+        self.begin();
+    }
+
+    /// Sends a renewal.
+    pub fn renew(&mut self, ttl: Tick) {
+        self.client.dealing.machine.renewal_sent(self.at(), self.row.ticks(ttl));
+        self.send(self.client.dealing.attempt, Request::Renew { ttl });
+    }
+
+    /// Its connection for pushes is replaced, and the subscription confirmed.
+    pub fn reconnect(&mut self) {
+        self.client.change_channel(true, self.row);
+        if self.client.wants() {
+            self.client.waiter.deafened(self.at());
+        }
+    }
+
+    /// Gives up waiting for an answer.
+    pub fn time_out(&mut self, exchange: Exchange) {
+        let (now, forgotten) = (self.at(), self.has(Plant::DoubtForgotten));
+        let is_current = exchange.attempt == self.client.dealing.attempt;
+        let Some(dealing) = self.client.find(exchange.attempt) else { return };
+        match exchange.request {
+            Request::Acquire { .. } => dealing.machine.step_failed(forgotten),
+            Request::Release { .. } => dealing.machine.release_failed(now),
+            Request::Renew { .. } => {}
+        }
+        if is_current && self.client.stage == Stage::Asking {
+            self.client.stage = Stage::Retrying;
+        }
+    }
+
+    /// Takes an answer that it waited for.
+    pub fn take(&mut self, exchange: Exchange, answer: Answer) -> Told {
+        let is_current = exchange.attempt == self.client.dealing.attempt;
+        match exchange.request {
+            Request::Acquire { .. } if is_current && self.client.stage == Stage::Asking => {
+                return self.step_answered(exchange, answer);
+            }
+            Request::Acquire { .. } => self.abandoned_step_answered(exchange.attempt, answer),
+            Request::Release { .. } => return self.release_answered(exchange.attempt, answer),
+            Request::Renew { ttl } => self.renewal_answered(exchange, answer, ttl),
+        }
+        None
+    }
+
+    fn step_answered(&mut self, exchange: Exchange, answer: Answer) -> Told {
+        let now = self.at();
+        let lease = self.row.ticks(self.ttl());
+        let client = &mut *self.client;
+        let verdict = client.dealing.machine.step_answered(now, meaning(answer, lease));
+        match (verdict, answer) {
+            (Verdict::Hold { .. }, _) => return self.hold(None),
+            (Verdict::TooLate, _) => self.start_afresh(),
+            (_, Answer::Queued { ticket, rank, left, counter }) => {
+                client.stage = Stage::Waiting;
+                client.ticket = ticket;
+                let sent = instant(exchange.asked);
+                let counter =
+                    if self.row.plant == Some(Plant::NoCounterRule) { 0 } else { counter };
+                if self.row.plant == Some(Plant::OldAnswerWins) {
+                    client.waiter = Waiter::new(sent);
+                }
+                let left = Some(self.row.ticks(left));
+                client.waiter.queued(sent, now, u64::from(counter), u64::from(rank), left);
+                if let Some(number) = client.kept.take() {
+                    return self.granted_by_push(number);
+                }
+            }
+            _ => client.stage = Stage::Polling(self.now + 1),
+        }
+        None
+    }
+
+    fn abandoned_step_answered(&mut self, attempt: u8, answer: Answer) {
+        let lease = self.row.ticks(self.ttl());
+        let (now, ignored) = (self.at(), self.has(Plant::AbandonedIsIgnored));
+        let Some(dealing) = self.client.find(attempt) else { return };
+        dealing.machine.step_answered(now, meaning(answer, lease));
+        if ignored {
+            self.client.undos.retain(|dealing| dealing.attempt != attempt);
+        }
+    }
+
+    /// Takes a push.
+    pub fn hear(&mut self, pushed: Pushed) -> Told {
+        match pushed.news {
+            News::Head(left) => {
+                let left = self.row.ticks(left);
+                self.client.waiter.hinted(self.at(), left);
+            }
+            News::Granted(number) if self.client.stage == Stage::Waiting => {
+                return self.granted_by_push(number);
+            }
+            News::Granted(_) if self.has(Plant::PushAnswersStep) => {
+                let lease = self.row.ticks(self.row.window_of(self.index));
+                self.client.dealing.machine.step_answered(self.at(), StepAnswer::Granted { lease });
+                return self.hold(Some(self.now));
+            }
+            // The answer to the step that is under way tells whether it is news.
+            News::Granted(number) => self.client.kept = self.client.kept.max(Some(number)),
+        }
+        None
+    }
+
+    fn granted_by_push(&mut self, number: Number) -> Told {
+        let (now, window) = (self.at(), self.row.ticks(self.row.window_of(self.index)));
+        let since = match self.client.waiter.pushed(now, u64::from(number), window) {
+            _ if self.has(Plant::DeadlineFromPush) => now,
+            Push::Granted { since } => since,
+            Push::AskAgain | Push::Ignored => return None,
+        };
+        match self.client.dealing.machine.pushed(now, window, since) {
+            Verdict::Hold { .. } => self.hold(Some(self.row.tick_of(since))),
+            _ => {
+                self.start_afresh();
+                None
+            }
+        }
+    }
+
+    /// Hands the guard out; a window is claimed after a third, and again until that is answered.
+    fn hold(&mut self, window_since: Option<Tick>) -> Told {
+        self.client.stage = Stage::Holding;
+        self.client.claim_at = window_since.map(|since| since + 1);
+        (self.client.ticket, self.client.kept) = (0, None);
+        (self.client.place, self.client.overtaken) = (None, 0);
+        self.client.waiter = Waiter::new(instant(0));
+        let handed_out = self.client.holds(self.now);
+        (!handed_out).then(|| "S2: a guard is handed out past its deadline".to_owned())
+    }
+
+    fn renewal_answered(&mut self, exchange: Exchange, answer: Answer, ttl: Tick) {
+        let lease = self.row.ticks(ttl);
+        match answer {
+            Answer::Renewed => {
+                self.client.dealing.machine.renewed(instant(exchange.asked), lease);
+                self.client.claim_at = None;
+            }
+            _ => self.leave(),
+        }
+    }
+
+    fn release_answered(&mut self, attempt: u8, answer: Answer) -> Told {
+        let reply = match answer {
+            Answer::Released => ReleaseReply::Released,
+            Answer::NotHeld => ReleaseReply::NotHeld,
+            _ => ReleaseReply::HeldByOther,
+        };
+        let is_final = self.has(Plant::FirstAnswerIsFinal) || self.has(Plant::ReleaseOvertakesStep);
+        let dealing = self.client.undos.iter_mut().find(|dealing| dealing.attempt == attempt)?;
+        let before = dealing.machine.outcome();
+        dealing.machine.release_answered(reply);
+        let told = dealing.machine.outcome().filter(|_| before.is_none())?;
+        let is_true = match told {
+            lock_core::ReleaseOutcome::Released => dealing.freed,
+            lock_core::ReleaseOutcome::Unknown => true,
+            _ => !dealing.freed,
+        };
+        if is_final {
+            self.client.undos.retain(|dealing| dealing.attempt != attempt);
+        }
+        (!is_true).then(|| format!("R8: the caller is told {told:?}, which is not what happened"))
+    }
+
+    /// Does what the machines want at once.
+    pub fn settle(&mut self) {
+        if self.client.frozen_until.is_some() {
+            return self.client.tidy();
+        }
+        match self.client.stage {
+            // What is shorter than a tick rounds into the tick that it falls into.
+            Stage::Waiting if self.client.waiter.ask_at() < instant(self.now + 1) => self.ask(),
+            Stage::Polling(at) if at <= self.now => self.ask(),
+            Stage::Holding if self.client.holds(self.now) => self.claim(),
+            _ => {}
+        }
+        let now = self.at();
+        for nth in (0..self.client.undos.len()).rev() {
+            let Dealing { attempt, machine, .. } = self.client.undos[nth];
+            match machine.next(now) {
+                Next::Done => drop(self.client.undos.remove(nth)),
+                Next::SendRelease => self.send_release(nth, attempt),
+                Next::AwaitStep if self.has(Plant::ReleaseOvertakesStep) => {
+                    self.send_release(nth, attempt);
+                }
+                _ => {}
+            }
+        }
+        self.client.tidy();
+    }
+
+    fn claim(&mut self) {
+        if self.client.claim_at.is_some_and(|at| at <= self.now) && !self.has(Plant::ClaimMissing) {
+            self.client.claim_at = Some(self.now + 1);
+            self.renew(self.ttl());
+        }
+    }
+
+    fn send_release(&mut self, nth: usize, attempt: u8) {
+        let now = self.at();
+        self.client.undos[nth].machine.release_sent(now);
+        let channel = self.client.ears.channel;
+        self.send(attempt, Request::Release { channel });
+    }
+}
+
+fn meaning(answer: Answer, lease: Duration) -> StepAnswer {
+    match answer {
+        Answer::Granted => StepAnswer::Granted { lease },
+        Answer::Queued { .. } => StepAnswer::Queued,
+        _ => StepAnswer::Held,
+    }
+}

@@ -1,0 +1,61 @@
+//! The line: waiters, direct grants, and pushes.
+//!
+//! The client's side is the product's own code: [`StoreAttempt`](lock_core::attempt::StoreAttempt)
+//! and [`Waiter`](lock_core::waiter::Waiter), driven by [`driver::Driver`] as the core and a
+//! backend with a line drive them.
+//! Each client wants the lock one or more times, strictly in order: nothing is handed over inside
+//! a process.
+//!
+//! # What is modelled
+//!
+//! - **Server** ([`server`]): the lock, the line by ticket, the counter, and the scripts for
+//!   acquire, release and renew.
+//!   A release grants the lock to the first in line whose connection the server counts, for a
+//!   window, and tells the next how long; so does whoever asks and finds the lock free, unless it is
+//!   the first itself.
+//!   Whoever leaves the head of the line while the lock is held has the next told, too.
+//!   Clients that poll get the lock only when the line is empty; clients of other libraries take
+//!   and delete it without looking.
+//! - **Pushes** ([`client::Pushed`]): messages of their own, which arrive in any order with the
+//!   answers, late, or never.
+//! - **Connections**: the server may stop counting one before its client learns of it, and may go
+//!   on counting one whose client has left it or has vanished.
+//!   A new connection has a new channel, or with [`rows::QueueRow::one_channel`] the same.
+//! - **Clients** ([`client`]): each may give up, vanish, or stand still for longer than its lease
+//!   and then go on with whatever has come meanwhile.
+//!   While a step is under way a pushed grant is kept until its answer, and judged after it.
+//!   A token that nobody wants any more is undone in the background while the client goes on.
+//! - **Time**: as in the model of the attempt; a window is 1 to 3 ticks.
+//!
+//! # What must hold
+//!
+//! Beside what the model of the attempt asks for ([S1 to S8, R6 and R8](crate)):
+//!
+//! - S3: a window is claimed before it ends, if no message is late or lost.
+//! - S6: no token of a live client is left in line either.
+//! - S7: the lock is not free for longer than [`rows::QueueRow::line_free`] while somebody stands in
+//!   line, nor for longer than [`rows::QueueRow::free`] while somebody waits whom the server has
+//!   lost sight of; and a grant that nobody takes lasts no longer than its window.
+//! - S11: nobody who got a place in line is passed by more than
+//!   [`rows::QueueRow::overtaking`] who came later.
+//!
+//! A fault-free row allows none of these ticks.
+//! An answer that is late puts the timer off by its lateness.
+//! Only one in line is told of each grant: if that push is lost, or whoever got it dies too, the
+//! next asks at the end of the lease that it was told of itself, or after ten seconds.
+//!
+//! # What is not modelled
+//!
+//! - `min_hold`, lines inside a process, failover, a queue that the server forgets by itself, the
+//!   pauses between retries, and what a server does when it is full.
+//! - The numbers come from a clock that never steps back.
+
+pub mod client;
+mod display;
+pub mod driver;
+pub mod plants;
+mod properties;
+pub mod rows;
+pub mod server;
+mod steps;
+pub mod world;

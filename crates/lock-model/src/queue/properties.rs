@@ -1,0 +1,81 @@
+//! What must hold in every state.
+
+use crate::client::instant;
+use crate::queue::client::Client;
+use crate::queue::client::Stage;
+use crate::queue::rows::QueueRow;
+use crate::queue::server::Owner;
+use crate::queue::world::World;
+use crate::store::Token;
+
+impl World {
+    /// The property that this state breaks.
+    #[must_use]
+    pub fn breach(&self, row: &QueueRow) -> Option<String> {
+        self.breach_of_exclusion()
+            .or_else(|| self.breach_of_cleanliness())
+            .or_else(|| self.breach_of_progress(row))
+    }
+
+    fn breach_of_exclusion(&self) -> Option<String> {
+        let mut holder = None;
+        for (index, client) in self.clients.iter().enumerate() {
+            if !client.holds(self.now) || client.excused {
+                continue;
+            }
+            if let Some(other) = holder.replace(index) {
+                return Some(format!("S1: clients {other} and {index} both hold the lock"));
+            }
+            let token = Owner::Token(Token { client: index, attempt: client.dealing.attempt });
+            let stored = self.server.lease.filter(|(owner, _)| *owner == token);
+            let valid_until = client.dealing.machine.valid_until();
+            if stored.is_none_or(|(_, expires)| instant(expires) < valid_until) {
+                return Some(format!(
+                    "S2: client {index} believes to hold the lock longer than the store says"
+                ));
+            }
+        }
+        None
+    }
+
+    fn breach_of_cleanliness(&self) -> Option<String> {
+        if !self.clients.iter().all(Client::is_quiet) {
+            return None;
+        }
+        let lives = |client: usize| self.clients[client].stage != Stage::Crashed;
+        let owner = self.server.lease.and_then(|(owner, _)| match owner {
+            Owner::Token(token) if lives(token.client) => Some(token),
+            _ => None,
+        });
+        let waiter = self.server.line.iter().find(|entry| lives(entry.client));
+        let token = owner.or_else(|| waiter.map(|entry| entry.token()))?;
+        let what = if owner.is_some() { "owns the lock" } else { "stands in line" };
+        Some(format!(
+            "S6: all is quiet, and token {} of client {} still {what}",
+            token.attempt, token.client
+        ))
+    }
+
+    fn breach_of_progress(&self, row: &QueueRow) -> Option<String> {
+        if self.clients.iter().any(|client| client.overtaken > row.overtaking) {
+            return Some(format!(
+                "S11: a client in line is overtaken more than {} times",
+                row.overtaking
+            ));
+        }
+        if self.line_free_for > row.line_free {
+            return Some(format!(
+                "S7: the lock is free for more than {} ticks, and somebody stands in line",
+                row.line_free
+            ));
+        }
+        if self.free_for > row.free {
+            return Some(format!(
+                "S7: the lock is free for more than {} ticks, and wanted",
+                row.free
+            ));
+        }
+        let unclaimed = self.server.unclaimed_since.filter(|since| self.now > since + row.window);
+        unclaimed.map(|_| "S7: a grant that nobody took stands longer than its window".to_owned())
+    }
+}

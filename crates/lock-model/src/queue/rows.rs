@@ -1,0 +1,425 @@
+//! What is explored of the line.
+
+use std::time::Duration;
+
+use lock_core::Instant;
+
+use crate::queue::plants::Plant;
+use crate::store::Tick;
+
+/// How often each kind of trouble may happen, and what clients may do of their own accord.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Budget {
+    /// Messages and pushes that take up to [`QueueRow::slow`] ticks.
+    pub slow: u8,
+    /// Messages that never arrive.
+    pub lost: u8,
+    /// Pushes that never arrive.
+    pub lost_push: u8,
+    /// Connections for pushes that are lost.
+    pub cut: u8,
+    /// Waits that are given up.
+    pub dropped: u8,
+    /// Renewals, beside the claims of windows.
+    pub renewed: u8,
+    /// Clients that vanish.
+    pub crashed: u8,
+    /// Clients that stand still for a while.
+    pub frozen: u8,
+    /// Times that the server forgets everything.
+    pub wiped: u8,
+    /// Times that somebody deletes the lock.
+    pub deleted: u8,
+    /// Times that a client of another library takes the lock.
+    pub foreign: u8,
+}
+
+/// One exploration.
+#[derive(Clone, Copy, Debug)]
+pub struct QueueRow {
+    /// Its name.
+    pub name: &'static str,
+    /// How many clients.
+    pub clients: usize,
+    /// How many of them, the last ones, ask again and again instead of standing in line.
+    pub pollers: usize,
+    /// How often each wants the lock, one time after the other.
+    pub waits: u8,
+    /// The lease that each asks for.
+    pub ttls: [Tick; 4],
+    /// The lease of a pushed grant.
+    pub window: Tick,
+    /// The lease that a renewal asks for.
+    pub renewal: Tick,
+    /// The lease of another library's client.
+    pub foreign: Tick,
+    /// How long an ordinary message takes at most.
+    pub latency: Tick,
+    /// How long a slow message takes at most.
+    pub slow: Tick,
+    /// How long a client stands still at most.
+    pub freeze: Tick,
+    /// How many in line a script looks at before it gives up.
+    pub skips: u8,
+    /// Whether a client keeps its channel when it makes a new connection.
+    pub one_channel: bool,
+    /// The trouble.
+    pub budget: Budget,
+    /// So many may overtake a client.
+    pub overtaking: u8,
+    /// For so many ticks the lock may be free while somebody stands in line.
+    pub line_free: Tick,
+    /// For so many ticks the lock may be free while somebody waits, perhaps unknown to the server:
+    /// until the end of the lease that the client was told of.
+    pub free: Tick,
+    /// The bug.
+    pub plant: Option<Plant>,
+    /// Whether it is small enough for every change.
+    pub quick: bool,
+}
+
+impl QueueRow {
+    /// Whether this client does not stand in line.
+    #[must_use]
+    pub const fn polls(&self, client: usize) -> bool {
+        client + self.pollers >= self.clients
+    }
+
+    /// The lease of a grant that is pushed to this client.
+    #[must_use]
+    pub fn window_of(&self, client: usize) -> Tick {
+        self.window.min(self.ttls[client])
+    }
+
+    /// A number of ticks as a duration.
+    #[must_use]
+    pub fn ticks(&self, ticks: Tick) -> Duration {
+        Duration::from_secs(u64::from(ticks))
+    }
+
+    /// The tick in which an instant lies.
+    #[must_use]
+    pub fn tick_of(&self, instant: Instant) -> Tick {
+        Tick::try_from(instant.as_nanos() / 1_000_000_000).unwrap_or(Tick::MAX)
+    }
+}
+
+/// No trouble at all.
+pub const NONE: Budget = Budget {
+    slow: 0,
+    lost: 0,
+    lost_push: 0,
+    cut: 0,
+    dropped: 0,
+    renewed: 0,
+    crashed: 0,
+    frozen: 0,
+    wiped: 0,
+    deleted: 0,
+    foreign: 0,
+};
+
+/// What the rows have in common.
+pub const ROW: QueueRow = QueueRow {
+    name: "",
+    clients: 2,
+    pollers: 0,
+    waits: 1,
+    ttls: [4; 4],
+    window: 3,
+    renewal: 5,
+    foreign: 3,
+    latency: 0,
+    slow: 4,
+    freeze: 5,
+    skips: 64,
+    one_channel: false,
+    budget: NONE,
+    overtaking: 2,
+    line_free: 0,
+    free: 4,
+    plant: None,
+    quick: true,
+};
+
+/// A long lease before short ones: whoever is told of it waits long.
+pub const LONG: QueueRow = QueueRow { ttls: [8, 3, 3, 3], window: 2, free: 8, ..ROW };
+
+/// The rows that must hold.
+pub const ROWS: &[QueueRow] = &[
+    QueueRow { name: "line-2x1-calm-late", latency: 1, line_free: 2, ..ROW },
+    QueueRow { name: "line-2x2-calm", waits: 2, ..ROW },
+    QueueRow { name: "line-3x1-calm", clients: 3, ..ROW },
+    QueueRow {
+        name: "line-3x1-calm-late",
+        clients: 3,
+        latency: 1,
+        line_free: 2,
+        quick: false,
+        ..ROW
+    },
+    QueueRow { name: "line-4x1-calm", clients: 4, ..ROW },
+    QueueRow {
+        name: "line-2x1-slow-loss",
+        line_free: 4,
+        budget: Budget { slow: 1, lost: 1, ..NONE },
+        ..ROW
+    },
+    QueueRow {
+        name: "line-2x1-slow-loss-late",
+        latency: 1,
+        line_free: 4,
+        budget: Budget { slow: 1, lost: 1, ..NONE },
+        ..ROW
+    },
+    QueueRow {
+        name: "line-2x1-cut-drop-slow",
+        line_free: 4,
+        budget: Budget { cut: 1, dropped: 1, slow: 1, ..NONE },
+        ..ROW
+    },
+    QueueRow {
+        name: "line-2x1-cut-drop-slow-late",
+        latency: 1,
+        line_free: 4,
+        budget: Budget { cut: 1, dropped: 1, slow: 1, ..NONE },
+        quick: false,
+        ..ROW
+    },
+    QueueRow {
+        name: "line-2x1-2slow-drop",
+        line_free: 4,
+        budget: Budget { slow: 2, dropped: 1, ..NONE },
+        ..ROW
+    },
+    QueueRow {
+        name: "line-2x1-2slow-drop-late",
+        latency: 1,
+        line_free: 4,
+        budget: Budget { slow: 2, dropped: 1, ..NONE },
+        quick: false,
+        ..ROW
+    },
+    QueueRow {
+        name: "line-2x1-freeze-crash-lost-push",
+        line_free: 4,
+        budget: Budget { frozen: 1, crashed: 1, lost_push: 1, ..NONE },
+        ..ROW
+    },
+    QueueRow {
+        name: "line-2x1-freeze-crash-lost-push-late",
+        latency: 1,
+        line_free: 4,
+        budget: Budget { frozen: 1, crashed: 1, lost_push: 1, ..NONE },
+        quick: false,
+        ..ROW
+    },
+    QueueRow {
+        name: "line-2x1-wipe-slow-loss",
+        line_free: 4,
+        budget: Budget { wiped: 1, slow: 1, lost: 1, ..NONE },
+        ..ROW
+    },
+    QueueRow {
+        name: "line-2x1-foreign-delete-crash-slow",
+        line_free: 4,
+        budget: Budget { foreign: 1, deleted: 1, crashed: 1, slow: 1, ..NONE },
+        ..ROW
+    },
+    QueueRow {
+        name: "line-2x1-renewal-slow-loss",
+        line_free: 4,
+        budget: Budget { renewed: 1, slow: 1, lost: 1, ..NONE },
+        ..ROW
+    },
+    QueueRow {
+        name: "line-2x1-freeze-slow-drop",
+        line_free: 4,
+        budget: Budget { frozen: 1, slow: 1, dropped: 1, ..NONE },
+        ..ROW
+    },
+    QueueRow {
+        name: "line-2x1-2cut-loss-drop",
+        line_free: 4,
+        budget: Budget { cut: 2, lost: 1, dropped: 1, ..NONE },
+        ..ROW
+    },
+    QueueRow {
+        name: "line-2x2-slow",
+        waits: 2,
+        line_free: 4,
+        budget: Budget { slow: 1, ..NONE },
+        quick: false,
+        ..ROW
+    },
+    QueueRow {
+        name: "line-2x2-crash-drop",
+        waits: 2,
+        line_free: 4,
+        budget: Budget { crashed: 1, dropped: 1, ..NONE },
+        ..ROW
+    },
+    QueueRow {
+        name: "line-2x2-cut-lost-push",
+        waits: 2,
+        line_free: 4,
+        budget: Budget { cut: 1, lost_push: 1, ..NONE },
+        quick: false,
+        ..ROW
+    },
+    QueueRow {
+        name: "line-2x2-freeze",
+        waits: 2,
+        line_free: 4,
+        budget: Budget { frozen: 1, ..NONE },
+        quick: false,
+        ..ROW
+    },
+    QueueRow {
+        name: "line-3x1-slow",
+        clients: 3,
+        line_free: 4,
+        budget: Budget { slow: 1, ..NONE },
+        ..ROW
+    },
+    QueueRow {
+        name: "line-3x1-loss-drop",
+        clients: 3,
+        line_free: 4,
+        budget: Budget { lost: 1, dropped: 1, ..NONE },
+        ..ROW
+    },
+    QueueRow {
+        name: "line-3x1-crash-lost-push",
+        clients: 3,
+        line_free: 4,
+        budget: Budget { crashed: 1, lost_push: 1, ..NONE },
+        ..ROW
+    },
+    QueueRow { name: "line-3x1-cut", clients: 3, budget: Budget { cut: 1, ..NONE }, ..ROW },
+    QueueRow {
+        name: "line-3x1-cut-drop",
+        clients: 3,
+        budget: Budget { cut: 1, dropped: 1, ..NONE },
+        quick: false,
+        ..ROW
+    },
+    QueueRow {
+        name: "line-3x1-freeze",
+        clients: 3,
+        line_free: 4,
+        budget: Budget { frozen: 1, ..NONE },
+        ..ROW
+    },
+    QueueRow {
+        name: "line-3x1-freeze-crash",
+        clients: 3,
+        line_free: 4,
+        budget: Budget { frozen: 1, crashed: 1, ..NONE },
+        quick: false,
+        ..ROW
+    },
+    QueueRow {
+        name: "line-3x1-slow-loss",
+        clients: 3,
+        line_free: 4,
+        budget: Budget { slow: 1, lost: 1, ..NONE },
+        quick: false,
+        ..ROW
+    },
+    QueueRow {
+        name: "line-3x1-slow-drop",
+        clients: 3,
+        line_free: 4,
+        budget: Budget { slow: 1, dropped: 1, ..NONE },
+        quick: false,
+        ..ROW
+    },
+    QueueRow {
+        name: "line-3x1-wipe-crash",
+        clients: 3,
+        line_free: 4,
+        budget: Budget { wiped: 1, crashed: 1, ..NONE },
+        ..ROW
+    },
+    QueueRow {
+        name: "line-3x1-foreign-drop",
+        clients: 3,
+        budget: Budget { foreign: 1, dropped: 1, ..NONE },
+        ..ROW
+    },
+    QueueRow {
+        name: "line-3x1-renewal-crash",
+        clients: 3,
+        line_free: 4,
+        budget: Budget { renewed: 1, crashed: 1, ..NONE },
+        ..ROW
+    },
+    QueueRow {
+        name: "line-3x1-one-skip-crash-drop",
+        clients: 3,
+        skips: 1,
+        line_free: 4,
+        budget: Budget { crashed: 1, dropped: 1, ..NONE },
+        ..ROW
+    },
+    QueueRow {
+        name: "line-3x1-one-channel-cut",
+        clients: 3,
+        one_channel: true,
+        budget: Budget { cut: 1, ..NONE },
+        ..ROW
+    },
+    QueueRow {
+        name: "line-2x1-one-channel-cut-drop-slow",
+        one_channel: true,
+        line_free: 4,
+        budget: Budget { cut: 1, dropped: 1, slow: 1, ..NONE },
+        ..ROW
+    },
+    QueueRow {
+        name: "line-2+1-poller-crash-lost-push",
+        clients: 3,
+        pollers: 1,
+        line_free: 4,
+        budget: Budget { crashed: 1, lost_push: 1, ..NONE },
+        ..ROW
+    },
+    QueueRow {
+        name: "line-1+1-poller-slow-loss",
+        pollers: 1,
+        line_free: 4,
+        budget: Budget { slow: 1, lost: 1, ..NONE },
+        ..ROW
+    },
+    QueueRow {
+        name: "line-2x1-long-and-short-drop-slow",
+        ttls: [8, 1, 1, 1],
+        free: 8,
+        line_free: 4,
+        budget: Budget { dropped: 1, slow: 1, ..NONE },
+        ..ROW
+    },
+    QueueRow {
+        name: "line-3x1-long-lost-push-crash",
+        clients: 3,
+        line_free: 8,
+        budget: Budget { lost_push: 1, crashed: 1, ..NONE },
+        ..LONG
+    },
+    QueueRow {
+        name: "line-4x1-long-drop-crash",
+        clients: 4,
+        budget: Budget { dropped: 1, crashed: 1, ..NONE },
+        quick: false,
+        ..LONG
+    },
+    QueueRow {
+        name: "line-4x1-long-lost-push",
+        clients: 4,
+        line_free: 8,
+        budget: Budget { lost_push: 1, ..NONE },
+        quick: false,
+        ..LONG
+    },
+];
