@@ -81,4 +81,3 @@ local function advance(me, ttl)
   end
   return 'more'
 end
-
