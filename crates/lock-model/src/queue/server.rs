@@ -72,8 +72,8 @@ pub enum Request {
 /// What the server answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Answer {
-    /// To an acquire: the asked lease was set.
-    Granted,
+    /// To an acquire: the asked lease was set, under this number.
+    Granted(Number),
     /// To an acquire: in line.
     Queued {
         /// The place.
@@ -132,8 +132,8 @@ pub struct Server {
 pub struct Effects {
     /// To whom, over which connection, and what.
     pub pushes: Vec<(Entry, News)>,
-    /// Who got the lock and did not own it before.
-    pub granted: Option<Token>,
+    /// Who got the lock and did not own it before, and its place if it was taken from the line.
+    pub granted: Option<(Token, Option<Number>)>,
 }
 
 /// One run of a script.
@@ -184,8 +184,11 @@ impl Script<'_> {
     }
 
     fn next(&mut self) -> Number {
-        self.server.counter += 1;
-        self.server.counter
+        let number = self.server.counter + 1;
+        if !self.has(Plant::FenceRepeats) {
+            self.server.counter = number;
+        }
+        number
     }
 
     fn acquire(&mut self, ttl: Tick, wait: bool, entry: Entry) -> Answer {
@@ -197,13 +200,12 @@ impl Script<'_> {
                 }
                 self.server.unclaimed_since = None;
                 self.strike(token);
-                self.next();
-                return Answer::Granted;
+                return Answer::Granted(self.next());
             }
             None if self.server.line.is_empty()
                 || (!wait && self.row.plant == Some(Plant::PollerOvertakes)) =>
             {
-                return self.grant_to_self(token, ttl);
+                return self.grant_to_self(token, None, ttl);
             }
             _ => {}
         }
@@ -211,11 +213,11 @@ impl Script<'_> {
             self.enqueue(entry);
         }
         if self.server.lease.is_none() {
-            if self.advance(Some(token)) {
-                return self.grant_to_self(token, ttl);
+            if let Some(ticket) = self.advance(Some(token)) {
+                return self.grant_to_self(token, Some(ticket), ttl);
             }
             if self.server.lease.is_none() && self.server.line.is_empty() && !wait {
-                return self.grant_to_self(token, ttl);
+                return self.grant_to_self(token, None, ttl);
             }
         }
         let place = self.server.line.iter().position(|entry| entry.token() == token);
@@ -271,15 +273,15 @@ impl Script<'_> {
         }
     }
 
-    /// The free lock goes to the first in line that lives. `true`: to whoever asks.
-    fn advance(&mut self, asking: Option<Token>) -> bool {
+    /// The free lock goes to the first in line that lives. `Some`: to whoever asks, from this place.
+    fn advance(&mut self, asking: Option<Token>) -> Option<Number> {
         for _ in 0..self.row.skips {
             if self.server.line.is_empty() {
-                return false;
+                return None;
             }
             let head = self.server.line.remove(0);
             if asking == Some(head.token()) {
-                return true;
+                return Some(head.ticket);
             }
             let lives = self.lives(&head);
             if !lives && self.has(Plant::PublishTells) {
@@ -292,14 +294,14 @@ impl Script<'_> {
                     if full { self.row.ttls[head.client] } else { self.row.window_of(head.client) };
                 self.server.lease = Some((Owner::Token(head.token()), self.now + window));
                 self.server.unclaimed_since = Some(self.now);
-                self.effects.granted = Some(head.token());
+                self.effects.granted = Some((head.token(), Some(head.ticket)));
                 let number = self.next();
                 self.effects.pushes.push((head, News::Granted(number)));
                 self.hint(asking);
-                return false;
+                return None;
             }
         }
-        false
+        None
     }
 
     /// Tells the first in line that lives whom it waits for; whoever asks is told by its answer.
@@ -320,12 +322,11 @@ impl Script<'_> {
         }
     }
 
-    fn grant_to_self(&mut self, token: Token, ttl: Tick) -> Answer {
+    fn grant_to_self(&mut self, token: Token, ticket: Option<Number>, ttl: Tick) -> Answer {
         self.server.lease = Some((Owner::Token(token), self.now + ttl));
         self.server.unclaimed_since = None;
-        self.effects.granted = Some(token);
-        self.next();
-        Answer::Granted
+        self.effects.granted = Some((token, ticket));
+        Answer::Granted(self.next())
     }
 
     fn enqueue(&mut self, mut entry: Entry) {

@@ -3,7 +3,7 @@
 use crate::queue::client::{Client, Exchange, Place, Pushed, Stage};
 use crate::queue::driver::Driver;
 use crate::queue::rows::QueueRow;
-use crate::queue::server::{Answer, Effects, Owner, Script};
+use crate::queue::server::{Answer, Effects, Number, Owner, Script};
 use crate::queue::world::{Event, Step, World};
 use crate::store::Token;
 
@@ -14,10 +14,11 @@ impl World {
         let mut next = self.clone();
         match event {
             Event::Tick(now) => {
-                next.now = now;
-                next.server.tick(now);
+                // Whatever could be done in the tick that ends has been done.
                 next.free_for += u8::from(next.is_free_and_wanted());
                 next.line_free_for += u8::from(next.is_free_with_a_line());
+                next.now = now;
+                next.server.tick(now);
             }
             Event::Wipe => {
                 next.budget.wiped -= 1;
@@ -68,6 +69,7 @@ impl World {
         for (index, client) in self.clients.iter_mut().enumerate() {
             Driver { row, now, index, client }.settle();
         }
+        self.compare_numbers();
         if !self.is_free_and_wanted() {
             self.free_for = 0;
         }
@@ -80,6 +82,22 @@ impl World {
             if self.server.line.is_empty() {
                 self.server.counter = 0;
             }
+        }
+    }
+
+    /// Numbers rise with every guard; they need be known only while an older one may arrive.
+    fn compare_numbers(&mut self) {
+        let handed_out = self.clients.iter_mut().find_map(|client| client.handed_out.take());
+        if let Some(number) = handed_out {
+            if number <= self.newest {
+                self.broken = Some("S8: a fencing number does not rise".to_owned());
+            }
+            self.newest = number;
+        }
+        let lowest = self.clients.iter().filter_map(Client::lowest_number).min();
+        let is_stored = self.server.counter >= self.newest;
+        if is_stored && lowest.is_none_or(|number| number > self.newest) {
+            self.newest = 0;
         }
     }
 
@@ -217,8 +235,8 @@ impl World {
         {
             self.clients[index].place.get_or_insert(ticket);
         }
-        if let Some(token) = effects.granted {
-            self.count_overtaken(token);
+        if let Some((token, ticket)) = effects.granted {
+            self.count_overtaken(token, ticket);
         }
         if answer == Some(Answer::Released) {
             self.clients[index].freed(exchange.attempt);
@@ -227,10 +245,10 @@ impl World {
     }
 
     /// Everybody who waits and came before whoever was granted the lock has been overtaken.
-    fn count_overtaken(&mut self, granted: Token) {
+    fn count_overtaken(&mut self, granted: Token, ticket: Option<Number>) {
         let taker = &self.clients[granted.client];
         let is_current = taker.dealing.attempt == granted.attempt;
-        let place = taker.place.filter(|_| is_current).unwrap_or(u16::MAX);
+        let place = taker.place.filter(|_| is_current).or(ticket).unwrap_or(Number::MAX);
         for (index, client) in self.clients.iter_mut().enumerate() {
             let waits = client.wants() && client.frozen_until.is_none();
             let came_before = client.place.is_some_and(|mine| mine < place);
