@@ -69,7 +69,6 @@ impl World {
         for (index, client) in self.clients.iter_mut().enumerate() {
             Driver { row, now, index, client }.settle();
         }
-        self.compare_numbers();
         if !self.is_free_and_wanted() {
             self.free_for = 0;
         }
@@ -82,22 +81,6 @@ impl World {
             if self.server.line.is_empty() {
                 self.server.counter = 0;
             }
-        }
-    }
-
-    /// Numbers rise with every guard; they need be known only while an older one may arrive.
-    fn compare_numbers(&mut self) {
-        let handed_out = self.clients.iter_mut().find_map(|client| client.handed_out.take());
-        if let Some(number) = handed_out {
-            if number <= self.newest {
-                self.broken = Some("S8: a fencing number does not rise".to_owned());
-            }
-            self.newest = number;
-        }
-        let lowest = self.clients.iter().filter_map(Client::lowest_number).min();
-        let is_stored = self.server.counter >= self.newest;
-        if is_stored && lowest.is_none_or(|number| number > self.newest) {
-            self.newest = 0;
         }
     }
 
