@@ -103,9 +103,10 @@ impl Harness for Address {
     }
 
     fn lacks(&self) -> Vec<Need> {
-        let mut lacks = vec![Need::Queueing, Need::Metadata];
+        let mut lacks = vec![Need::Metadata];
         if let Self::Dapr { .. } = self {
-            lacks.extend([Need::Renew, Need::Fencing, Need::Inspect, Need::Rest, Need::Repeatable]);
+            lacks.extend([Need::Queueing, Need::Renew, Need::Fencing]);
+            lacks.extend([Need::Inspect, Need::Rest, Need::Repeatable]);
         }
         lacks
     }
