@@ -114,7 +114,8 @@ fn log_path(name: &str) -> PathBuf {
     project::root().join("target/xtask").join(name.replace(' ', "-")).with_extension("log")
 }
 
-fn tail(text: &str, lines: usize) -> String {
+/// The last lines of a text.
+pub(crate) fn tail(text: &str, lines: usize) -> String {
     let all: Vec<&str> = text.lines().collect();
     all[all.len().saturating_sub(lines)..].join("\n")
 }

@@ -4,8 +4,11 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to a person")]
 
+mod daprd;
 mod exec;
 mod fetch;
+mod images;
+mod integration;
 mod libtest;
 mod project;
 mod report;
@@ -42,7 +45,7 @@ struct Verb {
     run: fn(&[String]) -> Outcome,
 }
 
-const VERBS: [Verb; 4] = [
+const VERBS: [Verb; 6] = [
     Verb {
         name: "test",
         arguments: "[--strict]",
@@ -51,10 +54,26 @@ const VERBS: [Verb; 4] = [
         run: test::run,
     },
     Verb {
+        name: "integration",
+        arguments: "[--only redis|valkey|dapr] [--image NAME=REFERENCE]...",
+        about: "runs the conformance suite and the examples on servers in containers (needs an engine).\n\
+                --only: on these servers alone; --image: takes REFERENCE, such as my/redis:8.2, for\n\
+                redis-7, redis-8, valkey-9 or daprd; DISTLOCK_TEST_IMAGES names several, between commas",
+        run: integration::run,
+    },
+    Verb {
+        name: "images",
+        arguments: "",
+        about: "builds images out of local servers, where no image registry can be reached;\n\
+                eval \"$(cargo xtask images)\" lets `integration` take them",
+        run: images::run,
+    },
+    Verb {
         name: "servers",
         arguments: "[NAME | --list | --fetch]",
-        about: "starts a server (redis-8.2, if no NAME is given) and stops it on Enter or Ctrl-C.\n\
-                --list: what is on this machine; --fetch: gets what is missing",
+        about: "starts a server (redis-8.2, if no NAME is given; daprd: a Dapr sidecar before one)\n\
+                and stops it on Enter or Ctrl-C.\n\
+                --list: what is on this machine; --fetch: gets or builds what is missing",
         run: servers::run,
     },
     Verb {
@@ -140,6 +159,8 @@ mod tests {
         assert_eq!(usage_error(&["test", "--loose"]), "unexpected argument `--loose`");
         assert_eq!(usage_error(&["tidy", "now"]), "unexpected argument `now`");
         assert_eq!(usage_error(&["servers", "--stop"]), "unexpected argument `--stop`");
+        assert_eq!(usage_error(&["images", "now"]), "unexpected argument `now`");
+        assert_eq!(usage_error(&["integration", "--slow"]), "unexpected argument `--slow`");
         assert!(usage_error(&["servers", "redis-1.0"]).contains("unknown server `redis-1.0`"));
     }
 

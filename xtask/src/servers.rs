@@ -2,11 +2,12 @@
 
 use std::io;
 
-use lock_testkit::server::{RedisServer, ServerBinary, ServerKind};
+use lock_testkit::server::{DaprBinary, DaprSidecar, RedisServer, ServerBinary, ServerKind};
 
-use crate::{Failure, Outcome, fetch, no_more};
+use crate::{Failure, Outcome, daprd, fetch, no_more};
 
 const DEFAULT: ServerKind = ServerKind::REDIS_8_2;
+const DAPRD: &str = "daprd";
 
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     match arguments.split_first() {
@@ -17,6 +18,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
                 "--list" => list(),
                 "--fetch" => fetch_all(),
                 name if name.starts_with('-') => no_more(arguments),
+                DAPRD => play_sidecar(),
                 name => play(&kind_named(name)?),
             }
         }
@@ -51,6 +53,7 @@ fn kind_named(name: &str) -> Result<ServerKind, Failure> {
         Ok(_) => Ok(kind),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let known = ServerKind::ALL.each_ref().map(ServerKind::name).join(", ");
+            let known = format!("{known}, {DAPRD}");
             Err(Failure::Usage(format!("unknown server `{name}`, expected one of {known}")))
         }
         Err(error) => Err(Failure::Error(error.to_string())),
@@ -61,8 +64,22 @@ fn play(kind: &ServerKind) -> Outcome {
     let (binary, _) = find_or_fetch(kind).map_err(Failure::Error)?;
     let server = RedisServer::start(kind).map_err(|error| Failure::Error(error.to_string()))?;
     println!("{}", server.url());
-    eprintln!("{kind} {} is running; Enter or Ctrl-C stops it", describe(&binary));
-    // Ctrl-C ends this process, and the server ends with it. An unreadable input is as good as its
+    await_enter(&format!("{kind} {}", describe(&binary)))
+}
+
+fn play_sidecar() -> Outcome {
+    let failed = |error: io::Error| Failure::Error(error.to_string());
+    find_or_fetch(&DEFAULT).map_err(Failure::Error)?;
+    let (binary, _) = daprd::find_or_build().map_err(Failure::Error)?;
+    let redis = RedisServer::start(&DEFAULT).map_err(failed)?;
+    let sidecar = DaprSidecar::start(&redis).map_err(failed)?;
+    println!("{}", sidecar.url());
+    await_enter(&format!("{DAPRD} {binary} before {} at {}", redis.binary().kind(), redis.url()))
+}
+
+fn await_enter(what: &str) -> Outcome {
+    eprintln!("{what} is running; Enter or Ctrl-C stops it");
+    // Ctrl-C ends this process, and the servers end with it. An unreadable input is as good as its
     // end.
     io::stdin().read_line(&mut String::new()).ok();
     Ok(())
@@ -76,22 +93,31 @@ fn list() -> Outcome {
             Err(error) => println!("{kind:<12} {error}"),
         }
     }
+    match DaprBinary::find() {
+        Ok(binary) => println!("{DAPRD:<12} {binary}"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => println!("{DAPRD:<12} missing"),
+        Err(error) => println!("{DAPRD:<12} {error}"),
+    }
     Ok(())
 }
 
 fn fetch_all() -> Outcome {
-    let mut result = Ok(());
+    let mut is_complete = true;
     for kind in &ServerKind::ALL {
-        match find_or_fetch(kind) {
-            Ok((binary, fetched)) => {
-                let how = if fetched { "fetched" } else { "is there" };
-                println!("{kind:<12} {how}: {}", describe(&binary));
-            }
-            Err(why) => {
-                println!("{kind:<12} MISSING: {why}");
-                result = Err(Failure::Reported);
-            }
-        }
+        let found = find_or_fetch(kind).map(|(binary, is_new)| (describe(&binary), is_new));
+        is_complete &= show(kind.name(), &found);
     }
-    result
+    let found = daprd::find_or_build().map(|(binary, is_new)| (binary.to_string(), is_new));
+    is_complete &= show(DAPRD, &found);
+    if is_complete { Ok(()) } else { Err(Failure::Reported) }
+}
+
+/// Whether it was found; `true` beside it says that it is new here.
+fn show(name: &str, found: &Result<(String, bool), String>) -> bool {
+    match found {
+        Ok((binary, false)) => println!("{name:<12} is there: {binary}"),
+        Ok((binary, true)) => println!("{name:<12} fetched: {binary}"),
+        Err(why) => println!("{name:<12} MISSING: {why}"),
+    }
+    found.is_ok()
 }

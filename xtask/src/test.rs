@@ -7,16 +7,20 @@ mod shape;
 use std::process::Command;
 use std::time::Duration;
 
-use lock_testkit::server::ServerKind;
+use lock_testkit::server::{DAPRD_VARIABLE, DaprBinary, ServerKind};
 
 use crate::project::Project;
 use crate::report::{Counts, Finding, Report};
-use crate::{Failure, Outcome, exec, libtest, no_more, servers, tidy};
+use crate::{Failure, Outcome, daprd, exec, libtest, no_more, servers, tidy};
 
 /// The model explores all states it can within its own, smaller budget.
 const MODEL_LIMIT: Duration = Duration::from_secs(5 * 60);
 const FACADE: &str = "distlock";
 const MODEL: &str = "lock-model";
+/// What every feature is turned on for. Not this program: its one feature brings a client of container engines, which
+/// `cargo xtask integration` alone needs. Not the benches: their peers' features would leak into all else.
+pub(crate) const PRODUCT: [&str; 6] =
+    ["--workspace", "--exclude", "xtask", "--exclude", "lock-bench", "--all-features"];
 
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let (strict, rest) = match arguments {
@@ -27,16 +31,16 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     let project = Project::load().map_err(Failure::Error)?;
     let mut report = Report::default();
 
-    let missing = find_servers(&mut report, strict);
+    let servers = Servers::find(&mut report, strict);
     report.step("format", || check("format", &["fmt", "--all", "--check", "--", "--color=never"]));
     report.step("tidy", tidy::finding);
     lint(&mut report);
     report.step("dependency shape", || shape::finding(&project));
     report.step("features alone", || features_alone(&project));
-    test(&mut report, &missing);
+    test(&mut report, &servers);
     report.step("documentation", || {
         let mut command = exec::cargo();
-        command.args(["doc", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings");
+        command.args(["doc", "--no-deps"]).args(PRODUCT).env("RUSTDOCFLAGS", "-D warnings");
         check_command("documentation", &mut command)
     });
     report.step("model", || model(&project));
@@ -49,49 +53,86 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     }
 }
 
-/// Finds or fetches every server; returns those that are not to be had.
-fn find_servers(report: &mut Report, strict: bool) -> Vec<ServerKind> {
-    let mut missing = Vec::new();
-    for kind in ServerKind::ALL {
-        report.step(format!("server {kind}"), || match servers::find_or_fetch(&kind) {
-            Ok((binary, false)) => Finding::passed(servers::describe(&binary)),
-            Ok((binary, true)) => Finding::passed(servers::describe(&binary) + ", fetched now"),
-            Err(why) => {
-                missing.push(kind.clone());
-                let note = "MISSING: its tests are left out";
-                if strict {
-                    Finding::failed(note, why)
-                } else {
-                    Finding { details: why, ..Finding::skipped(note) }
+/// What the tests can use.
+struct Servers {
+    /// The Redis and Valkey servers that are not to be had.
+    missing: Vec<ServerKind>,
+    daprd: Option<DaprBinary>,
+}
+
+impl Servers {
+    /// Finds, fetches or builds every server.
+    fn find(report: &mut Report, strict: bool) -> Self {
+        let mut servers = Self { missing: Vec::new(), daprd: None };
+        for kind in ServerKind::ALL {
+            report.step(format!("server {kind}"), || match servers::find_or_fetch(&kind) {
+                Ok((binary, fetched)) => there(&servers::describe(&binary), fetched, "fetched"),
+                Err(why) => {
+                    servers.missing.push(kind.clone());
+                    missing(why, strict)
                 }
+            });
+        }
+        report.step("server daprd", || match daprd::find_or_build() {
+            Ok((binary, built)) => {
+                let finding = there(&binary.to_string(), built, "built");
+                servers.daprd = Some(binary);
+                finding
             }
+            Err(why) => missing(why, strict),
         });
+        servers
     }
-    missing
+
+    /// The tests for a server are in a module named after it.
+    fn filters(&self) -> Vec<String> {
+        let modules = self.missing.iter().map(ServerKind::test_module);
+        let daprd = self.daprd.is_none().then(|| "daprd".to_owned());
+        modules.chain(daprd).map(|module| format!("--skip={module}::")).collect()
+    }
+}
+
+fn there(what: &str, is_new: bool, how: &str) -> Finding {
+    Finding::passed(if is_new { format!("{what}, {how} now") } else { what.to_owned() })
+}
+
+fn missing(why: String, strict: bool) -> Finding {
+    let note = "MISSING: its tests are left out";
+    if strict {
+        Finding::failed(note, why)
+    } else {
+        Finding { details: why, ..Finding::skipped(note) }
+    }
 }
 
 fn lint(report: &mut Report) {
-    let base = ["clippy", "--workspace", "--all-targets"];
+    let base = ["clippy", "--all-targets"];
     let deny_warnings = ["--", "-D", "warnings"];
-    report.step("clippy", || check("clippy", &[&base[..], &deny_warnings].concat()));
+    report.step("clippy", || {
+        check("clippy", &[&base[..], &["--workspace"], &deny_warnings].concat())
+    });
     report.step("clippy all features", || {
-        let arguments = [&base[..], &["--all-features"], &deny_warnings].concat();
+        let arguments = [&base[..], &PRODUCT, &deny_warnings].concat();
         check("clippy all features", &arguments)
     });
 }
 
-fn test(report: &mut Report, missing: &[ServerKind]) {
-    // The tests for a server are in a module named after it.
-    let filters: Vec<String> =
-        missing.iter().map(|kind| format!("--skip={}::", kind.test_module())).collect();
+fn test(report: &mut Report, servers: &Servers) {
+    let filters = servers.filters();
     let filters: Vec<&str> = filters.iter().map(String::as_str).collect();
     for (name, selection) in [
-        ("tests all features", &["--all-features"][..]),
+        ("tests all features", &PRODUCT[..]),
         // What an absent feature says can only be seen without it.
         ("tests no features", &["--package", FACADE, "--no-default-features"]),
+        ("tests xtask", &["--package", "xtask"]),
     ] {
         let arguments = [&["test", "--no-fail-fast"], selection, &["--"], &filters].concat();
-        report.step(name, || run_tests(name, &arguments));
+        let mut command = exec::cargo();
+        command.args(arguments);
+        if let Some(daprd) = &servers.daprd {
+            command.env(DAPRD_VARIABLE, daprd.path());
+        }
+        report.step(name, || run_tests(name, &mut command));
     }
 }
 
@@ -108,9 +149,16 @@ fn check_command(name: &str, command: &mut Command) -> Finding {
     }
 }
 
+/// Most tests wait, for a server or for the end of a lease: more of them than there are cores run
+/// at a time.
+const TEST_THREADS: &str = "RUST_TEST_THREADS";
+
 /// Runs cargo as many checks as it ran tests.
-fn run_tests(name: &str, arguments: &[&str]) -> Finding {
-    match exec::logged(name, exec::cargo().args(arguments)) {
+fn run_tests(name: &str, command: &mut Command) -> Finding {
+    if std::env::var_os(TEST_THREADS).is_none() {
+        command.env(TEST_THREADS, "8");
+    }
+    match exec::logged(name, command) {
         Err(why) => Finding::failed(why, ""),
         Ok(finished) => {
             let counts = libtest::counts(&finished.text);
@@ -181,7 +229,7 @@ fn oldest_rust(project: &Project) -> Finding {
         return Finding::skipped(format!("rustup has no toolchain {version}"));
     };
     let mut command = Command::new("rustup");
-    command.args(["run", toolchain, "cargo", "check", "--all-features"]);
+    command.args(["run", toolchain, "cargo", "check"]).args(PRODUCT);
     command.current_dir(crate::project::root());
     Finding { note: version.to_owned(), ..check_command("oldest rust", &mut command) }
 }

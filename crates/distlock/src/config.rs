@@ -1,6 +1,8 @@
 //! Which store, and with which settings: from a URL, the environment, a file, or code.
 
 mod address;
+#[cfg(feature = "dapr")]
+mod dapr_url;
 mod duration;
 mod environment;
 #[cfg(feature = "serde")]
@@ -17,7 +19,7 @@ use lock_core::{LockOptions, LockService, MAX_KEY_BYTES, Result};
 use crate::named_memory;
 use address::{Address, Store};
 use environment::Environment;
-use settings::{Settings, invalid};
+use settings::{Endpoint, Settings, invalid};
 
 /// What a program has to know about its lock store.
 ///
@@ -31,9 +33,10 @@ use settings::{Settings, invalid};
 /// | `namespace` | `DISTLOCK_NAMESPACE` | a literal prefix of all names | empty |
 /// | `key_prefix` | `DISTLOCK_KEY_PREFIX` | how the Redis store begins its keys | `lock:` |
 /// | `ttl` | `DISTLOCK_TTL` | the lease of every lock that sets none | `60s` |
-/// | `response_timeout` | `DISTLOCK_RESPONSE_TIMEOUT` | how long an answer of the store may take | `2s` |
+/// | `response_timeout` | `DISTLOCK_RESPONSE_TIMEOUT` | how long an answer of the store may take | `2s`, Dapr `5s` |
 /// | `lazy` | `DISTLOCK_LAZY` | `true`: connect at the first operation only | `false` |
 /// | `mode` | `DISTLOCK_MODE` | `auto`, or `plain`: nothing but `SET NX PX` | `auto` |
+/// | `endpoint` | `DISTLOCK_ENDPOINT` | where the Dapr sidecar is | Dapr's own variables |
 ///
 /// Durations are a whole number with one of the units `ms`, `s`, `m`, `h`: `30s`.
 /// What the store has no use for is checked all the same and then ignored, so that the same settings
@@ -142,6 +145,12 @@ impl LockConfig {
         self
     }
 
+    /// Where the Dapr sidecar is: `HOST:PORT`, `https://HOST:PORT` or `unix:PATH`.
+    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
+        self.settings.endpoint = Some(Endpoint(endpoint.into()));
+        self
+    }
+
     /// Whether [`connect`](Self::connect) returns without asking the store.
     pub fn lazy(mut self, lazy: bool) -> Self {
         self.settings.lazy = Some(lazy);
@@ -231,6 +240,8 @@ impl LockConfig {
             Store::Memory { name } => LockService::builder(named_memory::store(&name)),
             #[cfg(feature = "redis")]
             Store::Redis { url } => LockService::builder(redis_backend(&url, &settings)?),
+            #[cfg(feature = "dapr")]
+            Store::Dapr { store } => LockService::builder(dapr_backend(store, &settings)?),
         };
         let service = builder.namespace(namespace).defaults(options).build();
         check_ttl(&service, settings.ttl)?;
@@ -283,6 +294,19 @@ fn redis_backend(url: &url::Url, settings: &Settings) -> Result<lock_redis::Redi
     }
     if let Some(mode) = settings.mode {
         builder = builder.mode(mode);
+    }
+    builder.build().map_err(|error| error.with_operation("connect"))
+}
+
+/// What is not set here stands in Dapr's own variables.
+#[cfg(feature = "dapr")]
+fn dapr_backend(store: String, settings: &Settings) -> Result<lock_dapr::DaprBackend> {
+    let mut builder = lock_dapr::DaprBackend::builder(store).from_env();
+    if let Some(endpoint) = &settings.endpoint {
+        builder = builder.endpoint(&endpoint.0);
+    }
+    if let Some(timeout) = settings.response_timeout {
+        builder = builder.timeout(timeout);
     }
     builder.build().map_err(|error| error.with_operation("connect"))
 }

@@ -13,6 +13,10 @@ use crate::LockConfig;
 /// | `redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE]` | Redis or Valkey (feature `redis`) |
 /// | `rediss://…` | the same over TLS (feature `tls`) |
 /// | `redis+unix:///PATH` | the same over a Unix socket (feature `redis`) |
+/// | `dapr://STORE[?endpoint=ENDPOINT]` | the lock store of a Dapr sidecar (feature `dapr`) |
+///
+/// Without an endpoint the sidecar is where Dapr's own variables say, `DAPR_GRPC_ENDPOINT` or
+/// `DAPR_GRPC_PORT`, else at `127.0.0.1:50001`; its API token comes from `DAPR_API_TOKEN`.
 ///
 /// The query may hold the words that [`LockConfig`] lists: `redis://localhost?namespace=shop:&ttl=30s`.
 ///

@@ -1,4 +1,4 @@
-//! Distributed locks for Rust: one API over Redis, Valkey and memory.
+//! Distributed locks for Rust: one API over Redis, Valkey, Dapr and memory.
 //!
 //! Some work must be done by one instance of a service at a time: to charge an order, to rebuild a
 //! cache entry, to write the nightly report. Ask the store that all instances share:
@@ -51,6 +51,7 @@
 //! | memory of this process | `memory:` | always there | [`memory`] |
 //! | Redis 6.2 or later, Valkey | `redis://`, `redis+unix://` | `redis` | `redis` |
 //! | the same over TLS | `rediss://` | `tls` | `redis` |
+//! | a lock store of a Dapr sidecar | `dapr://` | `dapr` | `dapr` |
 //!
 //! No feature is on by default. `tls` includes `redis`. `serde` reads a [`LockConfig`] from a file
 //! and adds serde to [`FencingToken`] and [`LockName`]. Features only add.
@@ -127,7 +128,15 @@ pub mod memory {
 #[cfg(feature = "redis")]
 pub mod redis {
     #[doc(inline)]
-    pub use lock_redis::{Mode, RedisBackend, RedisBackendBuilder};
+    pub use lock_redis::{DaprKeyPrefix, Mode, RedisBackend, RedisBackendBuilder};
+}
+
+/// The store behind a Dapr sidecar, for settings that a URL cannot express and for channels that
+/// exist already.
+#[cfg(feature = "dapr")]
+pub mod dapr {
+    #[doc(inline)]
+    pub use lock_dapr::{DaprBackend, DaprBackendBuilder};
 }
 
 /// The code in the project's texts is compiled and run with the documentation's.

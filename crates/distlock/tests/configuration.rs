@@ -27,7 +27,7 @@ fn refused(url: &str, causes: &[&str]) {
 
 #[test]
 fn urls_without_a_known_scheme_are_refused_with_the_schemes_that_there_are() {
-    let all = "accepted are memory, redis, rediss, redis+unix";
+    let all = "accepted are memory, redis, rediss, redis+unix, dapr";
     refused("", &["is empty", "redis://localhost:6379", "memory:"]);
     refused("  ", &["is empty"]);
     refused("localhost", &["no scheme", "redis://"]);
@@ -36,7 +36,6 @@ fn urls_without_a_known_scheme_are_refused_with_the_schemes_that_there_are() {
     refused("redsi://localhost", &["`redsi`", "did you mean `redis`", all]);
     refused("unix:///run/redis.sock", &["`unix`", all]);
     refused("http://localhost", &["`http`", all]);
-    refused("dapr://lockstore", &["no backend for dapr:// in this version"]);
 }
 
 #[test]
@@ -54,7 +53,7 @@ fn malformed_urls_are_refused_with_their_fault() {
 fn parameters_are_refused_by_name_value_and_what_is_accepted() {
     refused(
         "memory:?namspace=a",
-        &["`namspace`", "did you mean `namespace`", "response_timeout, lazy, mode"],
+        &["`namspace`", "did you mean `namespace`", "response_timeout, lazy, mode, endpoint"],
     );
     refused("memory:?db=1", &["unknown parameter `db`; accepted are namespace"]);
     refused("memory:?ttl=30", &["`ttl` is \"30\"", "has no unit; write \"30s\""]);
@@ -145,6 +144,69 @@ fn a_tls_url_without_its_feature_is_refused_with_the_line_for_cargo_toml() {
     refused("rediss://localhost", &["feature `tls`", "features = [\"tls\"] }"]);
 }
 
+#[cfg(not(feature = "dapr"))]
+#[test]
+fn a_dapr_url_without_its_feature_is_refused_with_the_line_for_cargo_toml() {
+    refused("dapr://lockstore", &["feature `dapr`", "features = [\"dapr\"] }"]);
+}
+
+#[test]
+fn an_endpoint_with_a_user_name_is_refused_and_not_shown() {
+    let config = LockConfig::from_url("memory:").unwrap().endpoint("http://user:secret@host:1");
+    let error = config.check().unwrap_err();
+    assert!(error.to_string().contains("takes no user name"), "{error}");
+    assert!(!format!("{config:?} {error:?}").contains("secret"));
+}
+
+#[cfg(feature = "dapr")]
+mod dapr {
+    use super::*;
+
+    #[test]
+    fn malformed_dapr_urls_are_refused_with_their_fault() {
+        for url in [
+            "dapr:",
+            "dapr:lockstore",
+            "dapr://",
+            "dapr:///lockstore",
+            "dapr://lockstore/x",
+            "dapr://lockstore:50001",
+            "dapr://user@lockstore",
+        ] {
+            refused(url, &["dapr://STORE"]);
+        }
+        refused("dapr://s?endpont=h:1", &["unknown parameter `endpont`", "`endpoint`"]);
+        refused("dapr://s?endpoint=", &["endpoint is empty"]);
+        refused("dapr://s?endpoint=h:0", &["1 to 65535"]);
+        refused("dapr://s?endpoint=ftp://h", &["`ftp` is not supported"]);
+        refused("dapr://s?endpoint=http://u%40h:1", &["takes no user name"]);
+        refused("dapr://s?response_timeout=1ms", &["10ms to"]);
+        refused("dapr://s?ttl=1ms", &["ttl is 1ms", "accepts 10ms"]);
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[test]
+    fn an_endpoint_over_tls_is_refused_where_the_feature_is_off() {
+        for endpoint in ["https://h:1", "h:1?tls=true"] {
+            refused(&format!("dapr://s?endpoint={endpoint}"), &["feature `tls`"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn good_dapr_urls_are_accepted_without_asking_the_sidecar() {
+        for (url, shown) in [
+            ("dapr://lockstore", "dapr://lockstore"),
+            ("dapr://LockStore/?endpoint=127.0.0.1:50001&ttl=30s", "dapr://LockStore/"),
+            ("dapr://s?endpoint=h:1?tls=false&response_timeout=1s", "dapr://s"),
+            ("dapr://s?endpoint=unix:///run/dapr.sock&mode=plain&key_prefix=x", "dapr://s"),
+        ] {
+            let config = LockConfig::from_url(url).unwrap();
+            assert_eq!(config.to_string(), shown);
+            config.lazy(true).connect().await.unwrap();
+        }
+    }
+}
+
 #[cfg(feature = "redis")]
 mod redis {
     use super::*;
@@ -220,7 +282,7 @@ mod redis {
 }
 
 /// How URLs go wrong around a user name and a password.
-const SHAPES: [&str; 20] = [
+const SHAPES: [&str; 22] = [
     "redis://user:SECRET@h:6379/0",
     "redis://:SECRET@h",
     "redis://SECRET@h",
@@ -241,6 +303,8 @@ const SHAPES: [&str; 20] = [
     "redis+unix:///s?pass=SECRET",
     "redis+unix:///s?pass=SECRET&ttl=30",
     "memory:user:SECRET@h",
+    "dapr://user:SECRET@lockstore",
+    "dapr://lockstore?endpoint=http://user:SECRET@h:1",
 ];
 
 proptest! {
@@ -315,6 +379,7 @@ mod file {
             response_timeout = "500ms"
             lazy = true
             mode = "plain"
+            endpoint = "127.0.0.1:50001"
             "#,
         );
         let locks = config.unwrap().connect().await.unwrap();

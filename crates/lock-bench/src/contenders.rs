@@ -11,7 +11,7 @@ use redis::aio::MultiplexedConnection;
 
 use crate::Failure;
 
-const TTL: Duration = Duration::from_secs(30);
+pub(crate) const TTL: Duration = Duration::from_secs(30);
 
 /// Something that can take and give back the lock of a worker.
 #[async_trait]
@@ -79,7 +79,7 @@ impl Ours {
         Self::over(&LockService::memory(), workers)
     }
 
-    fn over(service: &LockService, workers: usize) -> Arc<Self> {
+    pub(crate) fn over(service: &LockService, workers: usize) -> Arc<Self> {
         let lock = |worker| service.lock(format!("ours:{worker}")).ttl(TTL);
         Arc::new(Self { locks: (0..workers).map(lock).collect() })
     }

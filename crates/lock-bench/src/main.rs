@@ -7,6 +7,7 @@
 mod arguments;
 mod awake;
 mod contenders;
+mod dapr;
 mod measure;
 mod report;
 mod server;

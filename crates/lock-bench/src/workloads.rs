@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use lock_core::backend::{AttemptRequest, Clock, LockBackend, LockKey, OwnerToken, ReleaseRequest};
 use lock_redis::{Mode, RedisBackend};
-use lock_testkit::server::RedisServer;
+use lock_testkit::server::{DaprSidecar, RedisServer};
 
 use crate::Failure;
 use crate::arguments::Arguments;
 use crate::awake::Awake;
 use crate::contenders::{Contender, Ours, Raw, TokioMutex};
+use crate::dapr::{self, BareCalls};
 use crate::measure::closed_loop;
 use crate::report::Cell;
 use crate::server::{self, Stats};
@@ -40,6 +41,11 @@ pub(crate) const ALL: &[Workload] = &[
         id: "W6",
         what: "the memory store, 1 task, acquire and release",
         run: |_, arguments| Box::pin(in_memory(arguments)),
+    },
+    Workload {
+        id: "W7",
+        what: "a Dapr sidecar, 1 and 64 tasks, acquire and release",
+        run: |bench, arguments| Box::pin(beside_a_sidecar(bench, arguments)),
     },
 ];
 
@@ -88,6 +94,21 @@ async fn in_memory(arguments: &Arguments) -> Result<Vec<Cell>, Failure> {
     let contenders: Contenders =
         vec![("tokio Mutex", TokioMutex::new(1)), ("memory", Ours::memory(1))];
     compare(&contenders, 1, arguments, None).await
+}
+
+/// The sidecar's own work is the same for both, and raw Redis shows what it is.
+async fn beside_a_sidecar(bench: &Bench, arguments: &Arguments) -> Result<Vec<Cell>, Failure> {
+    let sidecar = DaprSidecar::start(&bench.server)?;
+    let mut cells = Vec::new();
+    for workers in [1, 64] {
+        let contenders: Contenders = vec![
+            ("bare tonic", BareCalls::connect(&sidecar, workers)?),
+            ("distlock", dapr::ours(&sidecar, workers)?),
+            ("raw Redis", Raw::connect(&bench.server.url(), workers).await?),
+        ];
+        cells.extend(compare(&contenders, workers, arguments, Some(&bench.stats)).await?);
+    }
+    Ok(cells)
 }
 
 /// All contenders in turn, round by round, with the CPUs as they are and, if asked, kept awake.

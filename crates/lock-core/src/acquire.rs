@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tracing::Instrument;
 
 use crate::backend::{AttemptRequest, Grant, Ticket, Waiting, Wake};
@@ -13,13 +14,12 @@ use crate::guard::LockGuard;
 use crate::lease::{Granted, Lease, LeaseInner};
 use crate::lock::Plan;
 use crate::name::LockKey;
-use crate::service::ServiceInner;
+use crate::panics;
+use crate::service::{Counted, ServiceInner};
 use crate::telemetry;
 
-/// A lock that is held is asked for again after pauses that grow from the first to the second.
-const POLL: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
-
-/// A store that could not be asked is asked again after pauses that grow likewise.
+/// A store that could not be asked is asked again after pauses that grow from the first to the
+/// second.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// A holder's lease has surely ended this long after the time that the store told.
@@ -35,19 +35,19 @@ pub(crate) async fn acquire(
 ) -> Result<Option<LockGuard>> {
     let span = telemetry::acquire_span(&service, &plan);
     let name = plan.name.clone();
-    let pursuit = async move {
+    let pursuit = async {
+        // Before it is let in, so that a shutdown which begins just then waits for its end.
+        let counted = service.count();
         let key = service.admit(&plan)?;
-        let pursuit = Pursuit::new(Arc::clone(&service), plan, key, unset_wait)?;
+        let pursuit = Pursuit::new(Arc::clone(&service), plan, key, unset_wait, counted)?;
         tokio::select! {
             biased;
             acquired = pursuit.run() => acquired,
             () = service.closing() => Err(LockError::shut_down()),
         }
     };
-    pursuit.instrument(span).await.map_err(|error| {
-        telemetry::failed(&error);
-        error.with_operation(operation).with_name(&name)
-    })
+    let told = async { pursuit.await.inspect_err(telemetry::failed) };
+    told.instrument(span).await.map_err(|error| error.with_operation(operation).with_name(&name))
 }
 
 /// One caller's pursuit of a lock.
@@ -57,6 +57,8 @@ struct Pursuit {
     dealing: Dealing,
     ticket: Option<Ticket>,
     began: Instant,
+    /// The newest reading of the clock: after each answer, and after each wait.
+    now: Instant,
     deadline: Instant,
     poll_pause: Pause,
     retry_pause: Pause,
@@ -64,22 +66,6 @@ struct Pursuit {
     last_failure: Option<LockError>,
     /// Dropped last, when the dealing is with the keeper.
     _counted: Counted,
-}
-
-/// Counts a pursuit for as long as it lives.
-struct Counted(Arc<ServiceInner>);
-
-impl Counted {
-    fn new(service: &Arc<ServiceInner>) -> Self {
-        service.pursuits().add();
-        Self(Arc::clone(service))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.pursuits().remove();
-    }
 }
 
 /// What to wait for before asking again.
@@ -94,17 +80,20 @@ impl Pursuit {
         plan: Arc<Plan>,
         key: LockKey,
         unset_wait: Duration,
+        counted: Counted,
     ) -> Result<Self> {
         let began = service.clock().now();
+        let poll = service.backend().capabilities().poll;
         Ok(Self {
-            dealing: Dealing::new(Arc::clone(&service), key)?,
+            dealing: Dealing::new(Arc::clone(&service), key, began)?,
             deadline: plan.options.wait.deadline(began, unset_wait),
-            _counted: Counted::new(&service),
+            _counted: counted,
             service,
             plan,
             ticket: None,
             began,
-            poll_pause: Pause::new(POLL),
+            now: began,
+            poll_pause: Pause::new(poll),
             retry_pause: Pause::new(RETRY),
             last_failure: None,
         })
@@ -119,10 +108,12 @@ impl Pursuit {
                 }
                 Heeded::Wait(until) => until,
             };
-            if self.now() >= self.deadline {
+            if self.now >= self.deadline {
                 return self.give_up();
             }
-            if let Some(grant) = self.wait(until).await {
+            let pushed = self.wait(until).await;
+            self.now = self.service.clock().now();
+            if let Some(grant) = pushed {
                 let asked = self.dealing.pushed(grant, self.plan.options.ttl);
                 if let Heeded::Granted(grant, valid_until) = self.heed(asked)? {
                     return self.hold(grant, valid_until).map(Some);
@@ -131,24 +122,25 @@ impl Pursuit {
         }
     }
 
-    fn now(&self) -> Instant {
-        self.service.clock().now()
-    }
-
     async fn ask(&mut self) -> Asked {
         let options = &self.plan.options;
-        let (key, token) = (self.dealing.key().clone(), self.dealing.token());
-        let mut request = AttemptRequest::new(key, token, options.ttl, self.dealing.clock())
-            .with_metadata(options.metadata.clone());
-        if self.deadline > request.asked_at && self.service.backend().capabilities().queueing {
-            request = request.with_queue(self.ticket);
-        }
+        let request = AttemptRequest {
+            key: self.dealing.key().clone(),
+            token: self.dealing.token(),
+            ttl: options.ttl,
+            queue: self.deadline > self.now && self.service.backend().capabilities().queueing,
+            ticket: self.ticket,
+            metadata: options.metadata.clone(),
+            clock: self.service.clock(),
+            asked_at: self.now,
+        };
         self.dealing.ask(request).await
     }
 
     /// Draws the conclusion of an answer; an error ends the pursuit.
     fn heed(&mut self, asked: Asked) -> Result<Heeded> {
-        let now = self.now();
+        let now = self.dealing.heard_at();
+        self.now = now;
         let until = match asked {
             Asked::Granted { grant, valid_until } => {
                 return Ok(Heeded::Granted(grant, valid_until));
@@ -191,7 +183,7 @@ impl Pursuit {
     /// Goes on with a fresh token; what the old one may own is undone.
     fn start_afresh(&mut self) -> Result<()> {
         let key = self.dealing.key().clone();
-        self.dealing = Dealing::new(Arc::clone(&self.service), key)?;
+        self.dealing = Dealing::new(Arc::clone(&self.service), key, self.now)?;
         Ok(())
     }
 
@@ -205,11 +197,17 @@ impl Pursuit {
             }
             Until::News(waiting) => {
                 let at = (clock.now() + waiting.retry_after).min(self.deadline);
+                let wake = panics::caught(waiting.wake.map(Ok));
                 tokio::select! {
                     biased;
-                    wake = self.service.within(waiting.wake) => match wake {
-                        Wake::Granted(grant) => Some(grant),
-                        Wake::AskAgain => None,
+                    wake = self.service.within(wake) => match wake {
+                        Ok(Wake::Granted(grant)) => Some(grant),
+                        Ok(Wake::AskAgain) => None,
+                        // No news then, but no hurry either.
+                        Err(_panic) => {
+                            clock.sleep_until(at).await;
+                            None
+                        }
                     },
                     () = clock.sleep_until(at) => None,
                 }
@@ -218,12 +216,15 @@ impl Pursuit {
     }
 
     fn hold(self, grant: Grant, valid_until: Instant) -> Result<LockGuard> {
-        let waited = self.now().saturating_duration_since(self.began);
+        let waited = self.now.saturating_duration_since(self.began);
         telemetry::acquired(waited, grant.fencing);
         let granted = Granted {
+            at: self.now,
             token: self.dealing.token(),
             fencing: grant.fencing,
             valid_until,
+            is_window: grant.granted_ttl.is_some_and(|ttl| ttl < self.plan.options.ttl)
+                && self.service.backend().capabilities().renew,
             machine: self.dealing.into_machine(),
         };
         let service = Arc::clone(&self.service);
@@ -241,7 +242,7 @@ impl Pursuit {
         match self.last_failure {
             Some(error) => Err(holds_nothing(error)),
             None => {
-                telemetry::contended(self.now().saturating_duration_since(self.began));
+                telemetry::contended(self.now.saturating_duration_since(self.began));
                 Ok(None)
             }
         }

@@ -30,8 +30,8 @@ mod platform {
         pub(crate) fn set(&self, at: Instant) {
             match self {
                 Self::Kernel(timer) => {
-                    // Zero would disarm it.
-                    let nanos = at.as_nanos().max(1).cast_signed().max(1);
+                    // Zero would disarm it, and what is negative for the kernel would ring at once.
+                    let nanos = at.as_nanos().clamp(1, i64::MAX as u64).cast_signed();
                     let once = Timespec { tv_sec: 0, tv_nsec: 0 };
                     let value =
                         Timespec { tv_sec: nanos / 1_000_000_000, tv_nsec: nanos % 1_000_000_000 };

@@ -40,6 +40,9 @@ pub struct Capabilities {
     pub ttl_max: Duration,
     /// How long after it was sent an attempt can still take effect.
     pub late_after: Duration,
+    /// A lock that is held is asked for again after pauses that grow from the first to the second,
+    /// each shortened at random by up to a half; a waiter in line asks when its place says.
+    pub poll: (Duration, Duration),
 }
 
 impl Capabilities {
@@ -59,6 +62,7 @@ impl Capabilities {
             ttl_min: Duration::from_millis(1),
             ttl_max: Duration::from_secs(24 * 24 * 60 * 60),
             late_after: Duration::ZERO,
+            poll: (Duration::from_millis(10), Duration::from_millis(250)),
         }
     }
 }
@@ -101,6 +105,8 @@ setters! {
     with_ttl_max ttl_max: Duration,
     /// Sets [`late_after`](Self::late_after).
     with_late_after late_after: Duration,
+    /// Sets [`poll`](Self::poll).
+    with_poll poll: (Duration, Duration),
 }
 
 impl Default for Capabilities {

@@ -36,6 +36,8 @@ pub(crate) struct Dealing {
     /// The end of `min_hold`: a release leaves the lock standing until then.
     rest_until: Instant,
     in_flight: InFlight,
+    /// When the newest answer was heard.
+    heard_at: Instant,
 }
 
 /// Who drives it.
@@ -70,9 +72,9 @@ pub(crate) enum Asked {
 }
 
 impl Dealing {
-    pub(crate) fn new(service: Arc<ServiceInner>, key: LockKey) -> Result<Self> {
+    pub(crate) fn new(service: Arc<ServiceInner>, key: LockKey, now: Instant) -> Result<Self> {
         let machine = StoreAttempt::new(&service.backend().capabilities());
-        let token = OwnerToken::random()?;
+        let token = OwnerToken::random_at(now)?;
         Ok(Self::resume(service, key, token, machine, Instant::from_nanos(0)))
     }
 
@@ -85,7 +87,8 @@ impl Dealing {
         rest_until: Instant,
     ) -> Self {
         let home = Home::Caller(service);
-        Self { home, key, token, machine, rest_until, in_flight: InFlight::Nothing }
+        let (in_flight, heard_at) = (InFlight::Nothing, Instant::default());
+        Self { home, key, token, machine, rest_until, in_flight, heard_at }
     }
 
     pub(crate) const fn token(&self) -> OwnerToken {
@@ -94,6 +97,10 @@ impl Dealing {
 
     pub(crate) fn key(&self) -> &LockKey {
         &self.key
+    }
+
+    pub(crate) const fn heard_at(&self) -> Instant {
+        self.heard_at
     }
 
     pub(crate) fn clock(&self) -> Clock {
@@ -111,7 +118,7 @@ impl Dealing {
     pub(crate) async fn ask(&mut self, request: AttemptRequest) -> Asked {
         let ttl = request.ttl;
         self.machine.step_sent(request.asked_at, ttl);
-        let future = Arc::clone(self.backend()).attempt(request);
+        let future = panics::begun(|| Arc::clone(self.backend()).attempt(request));
         self.in_flight = InFlight::Step { future, ttl };
         poll_fn(|cx| self.poll_step(cx)).await
     }
@@ -119,6 +126,7 @@ impl Dealing {
     /// A grant was pushed while the token stood in line.
     pub(crate) fn pushed(&mut self, grant: Grant, ttl: Duration) -> Asked {
         let now = self.clock().now();
+        self.heard_at = now;
         let lease = grant.granted_ttl.unwrap_or(ttl);
         let since = grant.since.unwrap_or(now);
         let verdict = self.machine.pushed(now, lease, since);
@@ -133,7 +141,18 @@ impl Dealing {
     }
 
     /// Releases, and returns when the outcome is known; the keeper does the rest, if any.
+    ///
+    /// A store that cannot leave a lock standing is asked by the keeper, when `min_hold` is over;
+    /// what it will say is not known before.
     pub(crate) async fn release(mut self) -> ReleaseOutcome {
+        // Nothing was sent yet, so what is waited for is `min_hold`, on a backend without rest: the
+        // keeper does that.
+        let begin = Instant::from_nanos(0);
+        if let Next::WaitUntil(at) = self.machine.next(begin)
+            && self.clock().now() < at
+        {
+            return ReleaseOutcome::Unknown;
+        }
         poll_fn(|cx| self.poll_until(cx, |machine| machine.outcome().is_some())).await;
         self.machine.outcome().unwrap_or(ReleaseOutcome::AlreadyExpired)
     }
@@ -154,8 +173,8 @@ impl Dealing {
         let in_flight = mem::replace(&mut self.in_flight, InFlight::Nothing);
         let done = StoreAttempt::new(&crate::capabilities::Capabilities::none());
         let machine = mem::replace(&mut self.machine, done);
-        let Self { token, rest_until, .. } = *self;
-        Self { home, key: self.key.clone(), token, machine, rest_until, in_flight }
+        let Self { token, rest_until, heard_at, .. } = *self;
+        Self { home, key: self.key.clone(), token, machine, rest_until, in_flight, heard_at }
     }
 
     fn backend(&self) -> &Arc<dyn LockBackend> {
@@ -178,6 +197,7 @@ impl Dealing {
         let result = ready!(self.home.poll(future, cx));
         self.in_flight.clear();
         let now = self.clock().now();
+        self.heard_at = now;
         Poll::Ready(match result {
             Ok(Attempt::Granted(grant)) => {
                 let lease = grant.granted_ttl.unwrap_or(ttl);
@@ -200,15 +220,23 @@ impl Dealing {
 
     /// Does what the machine says until it is done, or `enough`.
     fn poll_until(&mut self, cx: &mut Context<'_>, enough: fn(&StoreAttempt) -> bool) -> Poll<()> {
+        // Read when it is needed, and again when time has passed.
+        let mut time = None;
         loop {
             if enough(&self.machine) {
                 return Poll::Ready(());
             }
-            let now = self.clock().now();
+            let now = *time.get_or_insert_with(|| self.clock().now());
             match self.machine.next(now) {
                 Next::Done | Next::Caller => return Poll::Ready(()),
-                Next::AwaitStep => drop(ready!(self.poll_step(cx))),
-                Next::AwaitRelease => ready!(self.poll_release(cx)),
+                Next::AwaitStep => {
+                    drop(ready!(self.poll_step(cx)));
+                    time = None;
+                }
+                Next::AwaitRelease => {
+                    ready!(self.poll_release(cx));
+                    time = None;
+                }
                 Next::SendRelease => self.send_release(now),
                 Next::WaitUntil(at) => {
                     let sleep = self.clock().sleep_until(at);
@@ -220,6 +248,7 @@ impl Dealing {
                         }
                     };
                     ready!(Pin::new(pause).poll(cx));
+                    time = None;
                 }
             }
         }
@@ -235,7 +264,8 @@ impl Dealing {
         let request = ReleaseRequest::new(self.key.clone(), self.token, self.clock())
             .with_rest(rest)
             .with_lane(lane);
-        self.in_flight = InFlight::Release(Arc::clone(self.backend()).release(request));
+        let future = panics::begun(|| Arc::clone(self.backend()).release(request));
+        self.in_flight = InFlight::Release(future);
     }
 
     fn poll_release(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
+use crate::loss::LossReason;
 use crate::name::LockName;
 
 /// A result whose error is [`LockError`] unless another is named.
@@ -42,37 +43,6 @@ pub enum LockErrorKind {
 impl LockErrorKind {
     const fn is_retryable(self) -> bool {
         matches!(self, Self::Timeout | Self::Unavailable | Self::Unknown)
-    }
-}
-
-/// Why a lease ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum LossReason {
-    /// Its time ran out.
-    Expired,
-    /// The store says that somebody else owns the lock.
-    HeldByOther,
-    /// The store says that nobody owns the lock: it was deleted, or the store lost its data.
-    Removed,
-    /// It was held for as long as `max_hold` allows.
-    MaxHold,
-    /// The service was shut down.
-    ShutDown,
-    /// It was released by its guard: not a loss, but the end.
-    Released,
-}
-
-impl fmt::Display for LossReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Expired => "its time ran out",
-            Self::HeldByOther => "somebody else owns the lock now",
-            Self::Removed => "the store does not know the lock any more",
-            Self::MaxHold => "it was held for as long as max_hold allows",
-            Self::ShutDown => "the service was shut down",
-            Self::Released => "it was released",
-        })
     }
 }
 

@@ -4,9 +4,10 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-use crate::error::{LockError, LossReason, Result};
+use crate::error::{LockError, Result};
 use crate::guard::LockGuard;
 use crate::lease::Lease;
+use crate::loss::LossReason;
 use crate::options::OnLost;
 
 /// Runs the body and releases; the value of a body that finished comes back whatever the release

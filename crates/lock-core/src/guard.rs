@@ -4,8 +4,9 @@ use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
-use crate::error::{LossReason, Result};
+use crate::error::Result;
 use crate::lease::Lease;
+use crate::loss::LossReason;
 use crate::name::LockName;
 use crate::status::ReleaseOutcome;
 use crate::telemetry;
@@ -64,6 +65,8 @@ impl LockGuard {
     /// If the future is dropped, the release goes on; only its outcome is not reported.
     pub async fn release(self) -> ReleaseOutcome {
         let lease = self.lease.clone();
+        // Before the lease leaves the ledger, so that a shutdown waits for the one or the other.
+        let _counted = lease.0.service.count();
         // The guard's own drop finds nothing left to do.
         let dealing = lease.0.end();
         drop(self);
@@ -130,6 +133,7 @@ impl LockGuard {
 
 impl Drop for LockGuard {
     fn drop(&mut self) {
+        let _counted = self.lease.0.service.count();
         // Dropping the dealing sends the release.
         drop(self.lease.0.end());
     }

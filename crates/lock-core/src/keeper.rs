@@ -5,7 +5,7 @@
 //! [`tokio_time`](crate::LockServiceBuilder::tokio_time) it is a task of the current runtime.
 
 use std::future::Future;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, EnterGuard, Handle};
@@ -26,7 +26,8 @@ pub(crate) struct Keeper {
     clock: Clock,
     ledger: Arc<Ledger>,
     outstanding: Arc<Tally>,
-    running: OnceLock<Result<Running, String>>,
+    running: OnceLock<Running>,
+    starting: Mutex<()>,
 }
 
 struct Running {
@@ -37,24 +38,34 @@ struct Running {
 impl Keeper {
     pub(crate) fn new(clock: Clock) -> Self {
         let (ledger, outstanding) = (Arc::default(), Arc::default());
-        Self { clock, ledger, outstanding, running: OnceLock::new() }
+        Self { clock, ledger, outstanding, running: OnceLock::new(), starting: Mutex::default() }
     }
 
     pub(crate) fn ledger(&self) -> &Arc<Ledger> {
         &self.ledger
     }
 
-    /// Starts it, if it does not run yet.
+    /// Starts it, if it does not run yet. What fails now, for want of a thread or a runtime, can
+    /// succeed later.
     pub(crate) fn ensure_running(&self, backend: &Arc<dyn LockBackend>) -> Result<()> {
-        self.running.get_or_init(|| self.start(backend)).as_ref().map(drop).map_err(|cause| {
+        if self.running.get().is_some() {
+            return Ok(());
+        }
+        let _alone = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.running.get().is_some() {
+            return Ok(());
+        }
+        let running = self.start(backend).map_err(|cause| {
             let message = format!("the keeper could not be started: {cause}");
             LockError::new(LockErrorKind::Unavailable, message).not_applied()
-        })
+        })?;
+        self.running.set(running).ok();
+        Ok(())
     }
 
     /// Takes over dealings that their caller has left.
     pub(crate) fn adopt(&self, dealing: Dealing) {
-        if let Some(Ok(running)) = self.running.get() {
+        if let Some(running) = self.running.get() {
             // It fails when the runtime that the keeper was a task of is gone (`tokio_time` only);
             // then the leases have to expire.
             running.undos.send(Undo::new(dealing, &self.outstanding)).ok();
@@ -71,10 +82,7 @@ impl Keeper {
         if Handle::try_current().is_ok() {
             return None;
         }
-        match self.running.get() {
-            Some(Ok(running)) => Some(running.runtime.enter()),
-            _ => None,
-        }
+        self.running.get().map(|running| running.runtime.enter())
     }
 
     fn start(&self, backend: &Arc<dyn LockBackend>) -> Result<Running, String> {

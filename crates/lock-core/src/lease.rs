@@ -13,9 +13,10 @@ use crate::attempt::StoreAttempt;
 use crate::backend::{OwnerToken, RenewReply, RenewRequest};
 use crate::clock::Instant;
 use crate::dealing::Dealing;
-use crate::error::{LockError, LockErrorKind, LossReason, Result};
+use crate::error::{LockError, LockErrorKind, Result};
 use crate::ledger::Slot;
 use crate::lock::Plan;
+use crate::loss::LossReason;
 use crate::name::LockName;
 use crate::renewal::{self, GRACE};
 use crate::service::ServiceInner;
@@ -128,9 +129,12 @@ impl fmt::Debug for Lease {
 
 /// What a fresh grant brings into its lease.
 pub(crate) struct Granted {
+    pub(crate) at: Instant,
     pub(crate) token: OwnerToken,
     pub(crate) fencing: Option<FencingToken>,
     pub(crate) valid_until: Instant,
+    /// The store set less than was asked, until the grant is claimed.
+    pub(crate) is_window: bool,
     pub(crate) machine: StoreAttempt,
 }
 
@@ -152,8 +156,13 @@ pub(crate) struct LeaseInner {
 struct State {
     /// Taken by whoever releases.
     machine: Option<StoreAttempt>,
-    /// Counts the calls of `extend`: a renewal sent before one must not raise what it lowered.
+    /// Counts the calls of `extend`: only the latest one sets the deadline.
     extensions: u32,
+    /// Counts those that lowered the deadline: a renewal sent before one must not raise it again.
+    lowered: u32,
+    /// The store's lease is shorter than asked: the keeper claims the rest by a renewal, unless the
+    /// work is over before.
+    is_window: bool,
     /// The keeper frees what is left of a lost lease not before.
     undo_at: Option<Instant>,
 }
@@ -162,7 +171,8 @@ struct State {
 pub(crate) enum Duty {
     Nothing,
     LookAgain(Instant),
-    Renew(RenewRequest),
+    /// With how often the deadline had been lowered by then.
+    Renew(RenewRequest, u32),
     Undo(Box<Dealing>),
 }
 
@@ -172,8 +182,7 @@ impl LeaseInner {
         plan: Arc<Plan>,
         granted: &Granted,
     ) -> Arc<Self> {
-        let granted_at = service.clock().now();
-        let Granted { token, fencing, valid_until, machine } = *granted;
+        let Granted { at: granted_at, token, fencing, valid_until, is_window, machine } = *granted;
         let lease = Arc::new(Self {
             service,
             plan,
@@ -184,12 +193,20 @@ impl LeaseInner {
             deadline: AtomicU64::new(0),
             ended: AtomicU8::new(0),
             changed: Notify::new(),
-            state: Mutex::new(State { machine: Some(machine), extensions: 0, undo_at: None }),
+            state: Mutex::new(State {
+                machine: Some(machine),
+                extensions: 0,
+                lowered: 0,
+                is_window,
+                undo_at: None,
+            }),
         });
         let deadline = valid_until.min(lease.max_hold_end());
         lease.deadline.store(deadline.as_nanos(), Ordering::Release);
         let options = &lease.plan.options;
-        let due = options.keep_alive.then(|| granted_at + options.ttl / 3);
+        // Of what is left, which is less than the ttl after a slow answer, and in a window.
+        let left = valid_until.saturating_duration_since(granted_at);
+        let due = (options.keep_alive || is_window).then(|| granted_at + left / 3);
         lease.service.keeper().ledger().enter(&lease, due);
         lease
     }
@@ -215,13 +232,14 @@ impl LeaseInner {
     }
 
     pub(crate) fn adopt_undo(&self, dealing: Dealing) {
+        let _counted = self.service.count();
         self.service.keeper().ledger().leave(self.slot());
         self.service.keeper().adopt(dealing.into_keeper());
     }
 
     /// Why the lease has ended, if it has; looks at the clock.
     pub(crate) fn ended(&self) -> Option<LossReason> {
-        let ended = decode(self.ended.load(Ordering::Acquire));
+        let ended = LossReason::from_code(self.ended.load(Ordering::Acquire));
         if ended.is_some() {
             return ended;
         }
@@ -237,7 +255,7 @@ impl LeaseInner {
     /// Ends the lease, unless it has ended already; returns why it ended.
     pub(crate) fn lose(&self, reason: LossReason) -> LossReason {
         let order = (Ordering::AcqRel, Ordering::Acquire);
-        match self.ended.compare_exchange(0, encode(reason), order.0, order.1) {
+        match self.ended.compare_exchange(0, reason.code(), order.0, order.1) {
             Ok(_) => {
                 self.changed.notify_waiters();
                 if reason != LossReason::Released {
@@ -245,17 +263,34 @@ impl LeaseInner {
                 }
                 reason
             }
-            Err(before) => decode(before).unwrap_or(reason),
+            Err(before) => LossReason::from_code(before).unwrap_or(reason),
         }
     }
 
-    /// A renewal that was sent at `sent` was confirmed at `now`.
-    pub(crate) fn renewed(&self, sent: Instant, now: Instant, ttl: Duration) -> Result<()> {
+    /// A renewal that was sent at `sent`, when the deadline had been lowered so often, was confirmed at `now`.
+    pub(crate) fn renewed(
+        &self,
+        sent: Instant,
+        now: Instant,
+        ttl: Duration,
+        lowered: u32,
+    ) -> Result<()> {
         let mut state = self.lock();
         self.raise(&mut state, sent, now, ttl).map(|bound| {
+            state.is_window = false;
+            if state.lowered != lowered {
+                return;
+            }
             let deadline = bound.min(self.max_hold_end());
             self.set_deadline(deadline.max(self.deadline()));
         })
+    }
+
+    /// When the keeper looks again after a renewal that was sent at `sent`: for the next one, or
+    /// for the end.
+    pub(crate) fn next_look(&self, sent: Instant) -> Instant {
+        let options = &self.plan.options;
+        if options.keep_alive { sent + options.ttl / 3 } else { self.deadline() }
     }
 
     /// What the keeper has to do at `now`.
@@ -265,15 +300,23 @@ impl LeaseInner {
         }
         let options = &self.plan.options;
         let deadline = self.deadline();
-        if !options.keep_alive || deadline >= self.max_hold_end() {
+        let mut state = self.lock();
+        let wants_renewal = options.keep_alive || state.is_window;
+        if !wants_renewal || deadline >= self.max_hold_end() {
             return Duty::LookAgain(deadline);
         }
-        let mut state = self.lock();
+        let ttl = if options.keep_alive {
+            options.ttl
+        } else {
+            // A claim brings a fixed lease to what was asked, counted from the grant.
+            (self.granted_at + options.ttl).saturating_duration_since(now)
+        };
         let Some(machine) = &mut state.machine else { return Duty::Nothing };
-        machine.renewal_sent(now, options.ttl);
+        machine.renewal_sent(now, ttl);
+        let lowered = state.lowered;
         drop(state);
         let within = deadline.saturating_duration_since(now) / 4;
-        Duty::Renew(self.renew_request(options.ttl).with_within(within))
+        Duty::Renew(self.renew_request(ttl).with_within(within), lowered)
     }
 
     /// Takes the right to release; `None` if somebody has it already.
@@ -337,7 +380,8 @@ impl LeaseInner {
         let sent = self.service.clock().now();
         let mine = self.begin_extension(sent, ttl)?;
         let backend = Arc::clone(self.service.backend());
-        let reply = renewal::renew_one(backend, self.renew_request(ttl)).await;
+        let renewing = renewal::renew_one(backend, self.renew_request(ttl));
+        let reply = self.service.within(renewing).await;
         let now = self.service.clock().now();
         let reason = match reply {
             Ok(RenewReply::Renewed) => return self.finish_extension(mine, sent, now, ttl),
@@ -361,7 +405,14 @@ impl LeaseInner {
         state.extensions = state.extensions.wrapping_add(1);
         let local_end = now + ttl;
         if local_end < self.deadline() {
+            // The store's lease is long enough as it is.
+            state.is_window = false;
+            state.lowered = state.lowered.wrapping_add(1);
             self.set_deadline(local_end);
+        }
+        if !self.plan.options.keep_alive && !state.is_window {
+            // The store's lease may outlive the guard's from now on: the keeper is to undo it.
+            self.schedule(self.deadline());
         }
         Ok(state.extensions)
     }
@@ -376,6 +427,7 @@ impl LeaseInner {
         let mut state = self.lock();
         let is_latest = state.extensions == mine;
         let bound = self.raise(&mut state, sent, now, ttl)?;
+        state.is_window = false;
         if is_latest {
             // The store's bound may lie later, from a longer lease before; this one is what counts.
             let asked = sent + ttl;
@@ -399,7 +451,7 @@ impl LeaseInner {
         if now >= self.deadline() {
             return Err(LockError::lost(self.ended().unwrap_or(LossReason::Expired)));
         }
-        match decode(self.ended.load(Ordering::Acquire)) {
+        match LossReason::from_code(self.ended.load(Ordering::Acquire)) {
             Some(reason) => Err(LockError::lost(reason)),
             None => Ok(bound),
         }
@@ -444,35 +496,4 @@ fn not_known(error: LockError) -> LockError {
     }
     let message = format!("the store did not confirm the new lease; the old one stays: {error}");
     LockError::new(LockErrorKind::Unknown, message).with_source(error)
-}
-
-const REASONS: [LossReason; 6] = [
-    LossReason::Expired,
-    LossReason::HeldByOther,
-    LossReason::Removed,
-    LossReason::MaxHold,
-    LossReason::ShutDown,
-    LossReason::Released,
-];
-
-fn encode(reason: LossReason) -> u8 {
-    let at = REASONS.iter().position(|&known| known == reason).unwrap_or(0);
-    u8::try_from(at + 1).unwrap_or(1)
-}
-
-fn decode(code: u8) -> Option<LossReason> {
-    usize::from(code).checked_sub(1).and_then(|at| REASONS.get(at).copied())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_reason_survives_its_encoding() {
-        assert_eq!(decode(0), None);
-        for reason in REASONS {
-            assert_eq!(decode(encode(reason)), Some(reason));
-        }
-    }
 }

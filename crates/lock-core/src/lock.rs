@@ -11,6 +11,7 @@ use crate::guard::LockGuard;
 use crate::lease::Lease;
 use crate::name::{LockKey, LockName};
 use crate::options::{DEFAULT_ACQUIRE_WAIT, LockOptions, option_setters};
+use crate::panics;
 use crate::service::ServiceInner;
 use crate::status::LockStatus;
 
@@ -237,7 +238,7 @@ impl Lock {
             let asked = async {
                 let key = service.admit(&plan)?;
                 let backend = Arc::clone(service.backend());
-                service.within(backend.status(key)).await
+                service.within(panics::caught(async { backend.status(key).await })).await
             };
             asked.await.map_err(|error| error.with_operation("status").with_name(&plan.name))
         }

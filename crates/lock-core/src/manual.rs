@@ -31,8 +31,7 @@ impl ManualLocks {
         let Some(guard) = acquired else { return Ok(false) };
         let (before, expired) = {
             let mut held = self.lock();
-            let expired = held.sweep();
-            (held.guards.insert(guard.name().clone(), guard), expired)
+            (held.insert(guard), held.sweep())
         };
         // Dropped outside the mutex, since each drop talks to the store.
         drop((before, expired));
@@ -66,6 +65,16 @@ impl ManualLocks {
 }
 
 impl Held {
+    /// Keeps a guard; returns the one that it replaces.
+    fn insert(&mut self, guard: LockGuard) -> Option<LockGuard> {
+        let is_taken = self.guards.get(guard.name()).is_some_and(LockGuard::is_held);
+        if is_taken && !guard.is_held() {
+            // Its task stood still since the grant, and another one holds the lock by now.
+            return Some(guard);
+        }
+        self.guards.insert(guard.name().clone(), guard)
+    }
+
     fn sweep(&mut self) -> Vec<LockGuard> {
         if self.guards.len() < self.sweep_at.max(SWEEP_MIN) {
             return Vec::new();

@@ -134,30 +134,36 @@ struct Waiter {
 
 impl Store {
     fn attempt(&mut self, request: AttemptRequest) -> Attempt {
-        self.sweep(request.clock);
-        let now = request.clock.now();
+        // Just read by whoever asks. If the request was held up since, a holder may have expired
+        // that still counts: then it is asked again.
+        let now = request.asked_at;
+        self.sweep(now);
+        let AttemptRequest { key, token, ttl, queue, ticket, metadata, clock, .. } = request;
         let number = &mut self.number;
-        let entry = self.locks.entry(request.key).or_default();
+        let entry = self.locks.entry(key).or_default();
+        // Whoever asks is awake: it must not be passed over if the holder's time is over just now.
+        let place = entry.leave(token).or(ticket);
+        let stood = place.map(|place| entry.stand(place, (token, ttl, metadata.clone())));
         entry.expire(now, number);
         if entry.holder.is_none() {
-            // Nobody alive stands in line, or they would have been granted.
-            let (token, ttl, clock) = (request.token, request.ttl, request.clock);
-            return entry.grant(now, number, (token, ttl, request.metadata), clock);
+            entry.advance(now, number, clock);
         }
-        let place = entry.leave(request.token).or(request.ticket);
-        let Some(holder) = &mut entry.holder else { return Attempt::held() };
-        if holder.token == request.token && !holder.is_resting {
-            holder.expiry = holder.expiry.max(now + request.ttl);
-            return Attempt::granted(grant_of(holder.fencing));
+        let Some(holder) = &mut entry.holder else {
+            return entry.grant(now, number, (token, ttl, metadata), clock);
+        };
+        if holder.token == token && !holder.is_resting {
+            holder.expiry = holder.expiry.max(now + ttl);
+            let grant = grant_of(holder.fencing);
+            entry.leave(token);
+            return Attempt::granted(grant);
         }
         let left = holder.expiry.saturating_duration_since(now);
-        if !request.queue {
+        if !queue {
+            entry.leave(token);
             return Attempt::held_for(left);
         }
         let ticket = place.unwrap_or_else(|| Ticket::new(next(number)));
-        let (wake, woken) = oneshot::channel();
-        let AttemptRequest { token, ttl, metadata, .. } = request;
-        entry.line.insert(ticket, Waiter { token, ttl, metadata, wake });
+        let woken = stood.unwrap_or_else(|| entry.stand(ticket, (token, ttl, metadata)));
         let news = async { woken.await.unwrap_or(Wake::AskAgain) };
         Attempt::queued(Waiting::new(news, ticket, left))
     }
@@ -175,6 +181,7 @@ impl Store {
                 } else if !holder.is_resting {
                     holder.is_resting = true;
                     holder.expiry = now + request.rest;
+                    entry.ask_again();
                 }
                 ReleaseReply::Released
             }
@@ -217,11 +224,10 @@ impl Store {
     }
 
     /// Throws out what expired unseen; amortised over the attempts that came since.
-    fn sweep(&mut self, clock: Clock) {
+    fn sweep(&mut self, now: Instant) {
         if self.locks.len() < self.sweep_at.max(SWEEP_MIN) {
             return;
         }
-        let now = clock.now();
         self.locks.retain(|_, entry| {
             let is_held = entry.holder.as_ref().is_some_and(|holder| holder.expiry > now);
             is_held || !entry.line.is_empty()
@@ -268,6 +274,24 @@ impl Entry {
         let expiry = now + ttl;
         self.holder = Some(Holder { token, expiry, clock, fencing, metadata, is_resting: false });
         Attempt::granted(grant_of(fencing))
+    }
+
+    /// Tells all who wait that the lease ends earlier than they know; they keep their tickets.
+    fn ask_again(&mut self) {
+        for (_, waiter) in std::mem::take(&mut self.line) {
+            waiter.wake.send(Wake::AskAgain).ok();
+        }
+    }
+
+    /// Puts a token in line.
+    fn stand(
+        &mut self,
+        place: Ticket,
+        (token, ttl, metadata): (OwnerToken, Duration, Option<Arc<str>>),
+    ) -> oneshot::Receiver<Wake> {
+        let (wake, woken) = oneshot::channel();
+        self.line.insert(place, Waiter { token, ttl, metadata, wake });
+        woken
     }
 
     /// Takes a token out of the line; returns the place that it had.

@@ -1,8 +1,9 @@
 //! A backend that panics costs its own exchange and nothing else.
 
 use std::any::Any;
-use std::future::Future;
-use std::panic::AssertUnwindSafe;
+use std::future::{Future, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 
 use futures_util::FutureExt;
 
@@ -11,6 +12,14 @@ use crate::error::{LockError, LockErrorKind, Result};
 /// The backend's future, with a panic turned into an error that says "perhaps applied".
 pub(crate) async fn caught<T>(exchange: impl Future<Output = Result<T>>) -> Result<T> {
     AssertUnwindSafe(exchange).catch_unwind().await.unwrap_or_else(|panic| Err(error(&*panic)))
+}
+
+type Exchange<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
+
+/// The exchange that `call` begins; a panic in that very call is its answer.
+pub(crate) fn begun<T: Send + 'static>(call: impl FnOnce() -> Exchange<T>) -> Exchange<T> {
+    let begun = catch_unwind(AssertUnwindSafe(call));
+    begun.unwrap_or_else(|panic| Box::pin(ready(Err(error(&*panic)))))
 }
 
 /// What a caller is told of a panic.

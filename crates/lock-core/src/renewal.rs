@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use crate::backend::{Clock, LockBackend, RenewReply, RenewRequest};
 use crate::clock::Instant;
-use crate::error::{LossReason, Result};
+use crate::error::{LockError, LockErrorKind, Result};
 use crate::lease::{Duty, LeaseInner};
+use crate::loss::LossReason;
 use crate::panics;
 
 /// So many leases are renewed by one call of the backend.
@@ -26,6 +27,8 @@ pub(crate) const GRACE: Duration = Duration::from_millis(100);
 struct Renewal {
     lease: Weak<LeaseInner>,
     request: RenewRequest,
+    /// How often the lease's deadline had been lowered when this was sent.
+    lowered: u32,
 }
 
 /// Sorts out what is due; the returned tasks do the exchanges.
@@ -42,7 +45,9 @@ pub(crate) fn batches(
             Duty::Nothing => {}
             Duty::LookAgain(at) => lease.schedule(at),
             Duty::Undo(dealing) => lease.adopt_undo(*dealing),
-            Duty::Renew(request) => renewals.push(Renewal { lease: weak, request }),
+            Duty::Renew(request, lowered) => {
+                renewals.push(Renewal { lease: weak, request, lowered });
+            }
         }
     }
     let mut tasks = Vec::new();
@@ -56,7 +61,7 @@ pub(crate) fn batches(
 async fn renew(batch: Vec<Renewal>, backend: Arc<dyn LockBackend>, clock: Clock) {
     let sent = clock.now();
     let requests: Vec<_> = batch.iter().map(|renewal| renewal.request.clone()).collect();
-    let replies = panics::caught(backend.renew(requests)).await;
+    let replies = panics::caught(async { backend.renew(requests).await }).await;
     let now = clock.now();
     match replies {
         Ok(replies) if replies.len() == batch.len() => {
@@ -77,8 +82,8 @@ impl Renewal {
     fn settle(&self, sent: Instant, now: Instant, reply: RenewReply) {
         let Some(lease) = self.lease.upgrade() else { return };
         match reply {
-            RenewReply::Renewed => match lease.renewed(sent, now, self.request.ttl) {
-                Ok(()) => lease.schedule(sent + self.request.ttl / 3),
+            RenewReply::Renewed => match lease.renewed(sent, now, self.request.ttl, self.lowered) {
+                Ok(()) => lease.schedule(lease.next_look(sent)),
                 Err(_) => lease.schedule(now + GRACE),
             },
             RenewReply::NotHeld => self.lost(&lease, now, LossReason::Removed),
@@ -107,6 +112,12 @@ pub(crate) async fn renew_one(
     backend: Arc<dyn LockBackend>,
     request: RenewRequest,
 ) -> Result<RenewReply> {
-    let mut replies = panics::caught(backend.renew(vec![request])).await?;
-    Ok(replies.pop().unwrap_or(RenewReply::NotHeld))
+    let mut replies = panics::caught(async { backend.renew(vec![request]).await }).await?;
+    match (replies.len(), replies.pop()) {
+        (1, Some(reply)) => Ok(reply),
+        (count, _) => {
+            let message = format!("the backend gave {count} answers to one renewal");
+            Err(LockError::new(LockErrorKind::Backend, message))
+        }
+    }
 }

@@ -18,6 +18,7 @@ use crate::manual::ManualLocks;
 use crate::memory::MemoryBackend;
 use crate::name::{LockKey, LockName};
 use crate::options::LockOptions;
+use crate::panics;
 use crate::shutdown::{self, ShutdownReport};
 use crate::status::LockStatus;
 use crate::tally::Tally;
@@ -180,7 +181,8 @@ impl LockService {
     pub async fn ping(&self) -> Result<()> {
         let asked = async {
             self.inner.ensure_open()?;
-            self.inner.within(Arc::clone(&self.inner.backend).ping()).await
+            let backend = Arc::clone(&self.inner.backend);
+            self.inner.within(panics::caught(async { backend.ping().await })).await
         };
         asked.await.map_err(|error| error.with_operation("ping"))
     }
@@ -266,7 +268,8 @@ impl LockServiceBuilder {
             keeper: Keeper::new(self.clock),
             is_closing: AtomicBool::new(false),
             closing: Notify::new(),
-            pursuits: Tally::default(),
+            is_backend_closed: AtomicBool::new(false),
+            under_way: Tally::default(),
         };
         LockService { inner: Arc::new(inner), manual: Arc::default() }
     }
@@ -292,8 +295,9 @@ pub(crate) struct ServiceInner {
     keeper: Keeper,
     is_closing: AtomicBool,
     closing: Notify,
-    /// How many acquisitions are under way.
-    pursuits: Tally,
+    is_backend_closed: AtomicBool,
+    /// How many acquisitions and releases are under way in tasks of the user's.
+    under_way: Tally,
 }
 
 impl ServiceInner {
@@ -335,8 +339,14 @@ impl ServiceInner {
         self.keeper.ensure_running(&self.backend)
     }
 
-    pub(crate) const fn pursuits(&self) -> &Tally {
-        &self.pursuits
+    pub(crate) const fn under_way(&self) -> &Tally {
+        &self.under_way
+    }
+
+    /// Counts something as under way for as long as the result lives.
+    pub(crate) fn count(self: &Arc<Self>) -> Counted {
+        self.under_way.add();
+        Counted(Arc::clone(self))
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -346,6 +356,11 @@ impl ServiceInner {
     pub(crate) fn close(&self) {
         self.is_closing.store(true, Ordering::SeqCst);
         self.closing.notify_waiters();
+    }
+
+    /// Several may shut the service down; one of them closes the backend.
+    pub(crate) fn is_first_to_close_backend(&self) -> bool {
+        !self.is_backend_closed.swap(true, Ordering::SeqCst)
     }
 
     /// Ends when the service is being shut down.
@@ -365,6 +380,15 @@ impl ServiceInner {
             future.as_mut().poll(cx)
         })
         .await
+    }
+}
+
+/// Something under way that a shutdown waits for.
+pub(crate) struct Counted(Arc<ServiceInner>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.under_way.remove();
     }
 }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use crate::error::LossReason;
+use crate::loss::LossReason;
 use crate::manual::ManualLocks;
+use crate::panics;
 use crate::service::ServiceInner;
 use crate::status::ReleaseOutcome;
 
@@ -56,13 +57,19 @@ pub(crate) async fn run(
     let backend = Arc::clone(service.backend());
     let bound = backend.capabilities().late_after * 2 + SETTLE;
     let settled = async {
-        service.pursuits().emptied().await;
+        service.under_way().emptied().await;
         service.keeper().settled().await;
     };
     tokio::select! {
         () = settled => {}
         () = service.clock().sleep(bound) => {}
     }
-    service.within(backend.close()).await;
+    if service.is_first_to_close_backend() {
+        let closing = async {
+            backend.close().await;
+            Ok(())
+        };
+        service.within(panics::caught(closing)).await.ok();
+    }
     report
 }

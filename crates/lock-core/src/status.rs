@@ -59,6 +59,7 @@ pub enum ReleaseOutcome {
     /// The lease had ended before, and somebody else holds the lock.
     HeldByOther,
     /// The store did not answer, or not clearly; the keeper goes on until the lease is over.
+    /// Also where the backend cannot keep the rest of `min_hold`: the keeper releases after it.
     Unknown,
 }
 

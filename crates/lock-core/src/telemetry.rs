@@ -1,15 +1,17 @@
 //! The names of all events, in one place: they are part of the public contract.
 //!
 //! Every event has the target `distlock`, the field `event` with one of the names below, and the
-//! fields `lock` and `backend`; [`acquire_span`] surrounds every acquisition.
+//! fields `lock` and `backend`, its own or those of [`acquire_span`], which surrounds every
+//! acquisition.
 
 use std::time::Duration;
 
 use tracing::{Level, Span, debug, span, warn};
 
-use crate::error::{LockError, LossReason};
+use crate::error::LockError;
 use crate::lease::Lease;
 use crate::lock::Plan;
+use crate::loss::LossReason;
 use crate::service::ServiceInner;
 use crate::status::ReleaseOutcome;
 use crate::token::FencingToken;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -101,7 +102,10 @@ impl Timers {
         let mut due = Vec::new();
         loop {
             self.take_due(&mut due);
-            due.drain(..).for_each(Waker::wake);
+            for waker in due.drain(..) {
+                // Somebody else's code, which must not take all other timers of the process along.
+                catch_unwind(AssertUnwindSafe(|| waker.wake())).ok();
+            }
             self.alarm.wait();
         }
     }
@@ -122,17 +126,67 @@ impl Timers {
     }
 }
 
-fn timers() -> Result<&'static Timers, &'static str> {
+fn timers() -> std::io::Result<&'static Timers> {
     static TIMERS: OnceLock<Timers> = OnceLock::new();
-    static STARTED: OnceLock<Result<(), String>> = OnceLock::new();
+    static STARTED: OnceLock<()> = OnceLock::new();
+    static STARTING: Mutex<()> = Mutex::new(());
     let timers = TIMERS.get_or_init(|| Timers { state: Mutex::default(), alarm: Alarm::new() });
-    STARTED
-        .get_or_init(|| {
-            let run = move || timers.run();
-            let thread = std::thread::Builder::new().name("distlock-timer".into()).spawn(run);
-            thread.map(drop).map_err(|error| error.to_string())
-        })
-        .as_ref()
-        .map(|()| timers)
-        .map_err(String::as_str)
+    if STARTED.get().is_some() {
+        return Ok(timers);
+    }
+    let _alone = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    if STARTED.get().is_none() {
+        let run = move || timers.run();
+        // It can succeed later, when there are fewer threads.
+        std::thread::Builder::new().name("distlock-timer".into()).spawn(run)?;
+        STARTED.set(()).ok();
+    }
+    Ok(timers)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::sync::Arc;
+    use std::task::Wake;
+    use std::time::Duration;
+
+    use super::*;
+
+    struct Panics;
+
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("on command");
+        }
+    }
+
+    #[test]
+    fn a_waker_that_panics_leaves_all_other_timers_alive() {
+        let (soon, later) = (Duration::from_millis(1), Duration::from_millis(20));
+        let mut sleep = Box::pin(Clock::SYSTEM.sleep(soon));
+        let waker = Waker::from(Arc::new(Panics));
+        assert!(sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        let (ended, end) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            futures_executor::block_on(Clock::SYSTEM.sleep(later));
+            ended.send(()).ok();
+        });
+        end.recv_timeout(Duration::from_secs(20)).unwrap();
+    }
+
+    #[test]
+    fn a_timer_centuries_ahead_does_not_ring() {
+        let alarm = Arc::new(Alarm::new());
+        alarm.set(Instant::from_nanos(u64::MAX - 1));
+        let (rang, ringing) = std::sync::mpsc::channel();
+        let waiter = Arc::clone(&alarm);
+        std::thread::spawn(move || {
+            waiter.wait();
+            rang.send(()).ok();
+        });
+        assert!(ringing.recv_timeout(Duration::from_millis(50)).is_err());
+        alarm.set(Clock::SYSTEM.now());
+        ringing.recv().unwrap();
+    }
 }

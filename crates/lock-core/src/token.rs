@@ -36,6 +36,11 @@ impl OwnerToken {
     ///
     /// [`Unavailable`](LockErrorKind::Unavailable) if that source fails.
     pub fn random() -> Result<Self> {
+        Self::random_at(Clock::SYSTEM.now())
+    }
+
+    /// As [`random`](Self::random), for those who have just read a clock.
+    pub(crate) fn random_at(now: Instant) -> Result<Self> {
         let fetch = |pool: &mut Pool| -> Result<Self> {
             if pool.next == TOKENS_PER_FETCH {
                 getrandom::fill(&mut pool.bytes).map_err(no_randomness)?;
@@ -44,7 +49,7 @@ impl OwnerToken {
             let mut token = [0; 16];
             token.copy_from_slice(&pool.bytes[pool.next * 16..][..16]);
             pool.next += 1;
-            Ok(Self(token).at(Clock::SYSTEM.now()))
+            Ok(Self(token).at(now))
         };
         // A thread that is just ending has no pool any more; it asks the system directly.
         POOL.try_with(|pool| fetch(&mut pool.borrow_mut())).unwrap_or_else(|_| {

@@ -2,31 +2,29 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lock_core::backend::{
     Attempt, AttemptRequest, Capabilities, Clock, Grant, Lane, LockBackend, LockKey, ReleaseReply,
     ReleaseRequest, RenewReply, RenewRequest, async_trait,
 };
-use lock_core::{FencingToken, Instant, LockError, LockErrorKind, LockStatus, Result};
+use lock_core::{Instant, LockErrorKind, LockStatus, Result};
 use redis::{Cmd, Pipeline};
 
 use crate::builder::{Mode, RedisBackendBuilder};
 use crate::connection::Connection;
 use crate::error::Failure;
 use crate::handshake::ping;
-use crate::keys;
+use crate::keys::{self, Keys};
+use crate::line::Line;
 use crate::link::Link;
-use crate::reply::{self, Acquired};
+use crate::reply::{self, Released};
 
 /// Locks that a script renews in one go: more would keep the server from others for long.
 const MAX_RENEWALS_A_SCRIPT: usize = 500;
 const TTL_MIN: Duration = Duration::from_millis(10);
 const TTL_MAX: Duration = Duration::from_secs(24 * 24 * 60 * 60);
-/// What a request may be late by our reckoning: `not_after` is an image on another clock.
-const LATE_MARGIN: Duration = Duration::from_millis(50);
-/// Enough for a server whose clock leaps twice within one response timeout.
-const MAX_TOO_LATE: u32 = 3;
 
 /// Locks on a Redis or Valkey server.
 ///
@@ -37,8 +35,14 @@ pub struct RedisBackend {
     pub(crate) command: Link,
     /// Carries the keeper's, on its own thread, so that user code cannot hold them up.
     pub(crate) keeper: Link,
+    /// Those who stand in line; none where nothing can be pushed.
+    pub(crate) line: Option<Arc<Line>>,
+    /// The server forbids pushes, so nobody stands in line any more.
+    pub(crate) is_deaf: AtomicBool,
     pub(crate) key_prefix: Box<str>,
     pub(crate) response_timeout: Duration,
+    /// How long after it was sent an attempt can still run.
+    pub(crate) late_after: Duration,
     pub(crate) mode: Mode,
 }
 
@@ -59,39 +63,6 @@ impl RedisBackend {
 
     fn deadline(&self) -> Instant {
         Clock::SYSTEM.now() + self.response_timeout
-    }
-
-    async fn acquire(&self, request: &AttemptRequest) -> Result<Attempt> {
-        let key = keys::lock_key(&self.key_prefix, &request.key)?;
-        let fence = keys::fence_key(keys::slot(key.as_bytes()));
-        let token = request.token.to_hex();
-        let ttl = whole_millis(request.ttl);
-        let deadline = on_system_clock(request.clock, request.asked_at + self.response_timeout);
-        let connection = self.command.connection(deadline).await?;
-        for _ in 0..MAX_TOO_LATE {
-            let Some(not_after) = connection.clock().map(|clock| clock.not_after(deadline)) else {
-                return Err(no_time().into());
-            };
-            let arguments = |command: &mut Cmd| {
-                command.arg(2).arg(&key).arg(&fence).arg(&token[..]).arg(ttl).arg(not_after);
-            };
-            let script = &connection.scripts().acquire;
-            let answer = connection.run(script, arguments, deadline).await;
-            let answer = answer.map_err(|failure| about(failure, &key))?;
-            match connection.judge(reply::acquired(&answer))? {
-                Acquired::Granted { number, lease, server_micros } => {
-                    connection.hear_time(server_micros);
-                    return granted(number, lease, request.ttl, &fence);
-                }
-                Acquired::Busy { left, server_micros } => {
-                    connection.hear_time(server_micros);
-                    return Ok(left.map_or_else(Attempt::held, Attempt::held_for));
-                }
-                Acquired::TooLate { server_micros } => connection.hear_time(server_micros),
-            }
-        }
-        let message = "the server did not get the request in time, or its clock leaps";
-        Err(Failure::unavailable(message).not_applied().into())
     }
 
     async fn set_if_absent(&self, request: &AttemptRequest) -> Result<Attempt> {
@@ -129,6 +100,29 @@ impl RedisBackend {
         Ok(link.connection(deadline).await?)
     }
 
+    async fn release_once(
+        &self,
+        request: &ReleaseRequest,
+        keys: &Keys,
+        connection: &Connection,
+        standing: Option<Duration>,
+        deadline: Instant,
+    ) -> Result<Released, Failure> {
+        let rest = if request.rest.is_zero() { 0 } else { whole_millis(request.rest) };
+        let arguments = |command: &mut Cmd| {
+            match self.mode {
+                Mode::Auto => command.arg(3).arg(&keys.lock).arg(&keys.fence).arg(&keys.line),
+                Mode::Plain => command.arg(1).arg(&keys.lock),
+            };
+            command.arg(&request.token.to_hex()[..]).arg(rest);
+            if let (Some(line), Some(window)) = (&self.line, standing) {
+                command.arg(line.channel()).arg(whole_millis(window));
+            }
+        };
+        let answer = connection.run(&connection.scripts().release, arguments, deadline).await?;
+        connection.judge(reply::released(&answer))
+    }
+
     async fn renew_part(
         &self,
         connection: &Connection,
@@ -163,9 +157,10 @@ impl LockBackend for RedisBackend {
             .with_fencing(scripted)
             .with_rest(scripted)
             .with_repeatable(scripted)
+            .with_queueing(self.line.is_some() && !self.is_deaf.load(Ordering::Relaxed))
             .with_ttl_min(TTL_MIN)
             .with_ttl_max(TTL_MAX)
-            .with_late_after(self.response_timeout + LATE_MARGIN)
+            .with_late_after(self.late_after)
     }
 
     async fn attempt(self: Arc<Self>, request: AttemptRequest) -> Result<Attempt> {
@@ -176,17 +171,28 @@ impl LockBackend for RedisBackend {
     }
 
     async fn release(self: Arc<Self>, request: ReleaseRequest) -> Result<ReleaseReply> {
-        let key = keys::lock_key(&self.key_prefix, &request.key)?;
-        let token = request.token.to_hex();
-        let rest = if request.rest.is_zero() { 0 } else { whole_millis(request.rest) };
+        let keys = Keys::new(&self.key_prefix, &request.key)?;
         let deadline = self.deadline();
         let connection = self.connection_of(request.lane, deadline).await?;
-        let arguments = |command: &mut Cmd| {
-            command.arg(1).arg(&key).arg(&token[..]).arg(rest);
-        };
-        let answer = connection.run(&connection.scripts().release, arguments, deadline).await;
-        let answer = answer.map_err(Failure::or_unknown)?;
-        Ok(connection.judge(reply::released(&answer)).map_err(Failure::or_unknown)?)
+        let standing = self.line.as_ref().and_then(|line| line.leaving(request.token));
+        let mut first = None;
+        loop {
+            let sent = Clock::SYSTEM.now();
+            let released = self.release_once(&request, &keys, &connection, standing, deadline);
+            let released = match (released.await, first) {
+                (Ok(released), _) => released,
+                // It is known what became of the lock; the line will see to itself.
+                (Err(_), Some(reply)) => return Ok(reply),
+                (Err(failure), None) => return Err(failure.or_unknown().into()),
+            };
+            if let Some(line) = &self.line {
+                line.left(request.token, sent);
+            }
+            let reply = *first.get_or_insert(released.reply);
+            if !released.again {
+                return Ok(reply);
+            }
+        }
     }
 
     async fn renew(self: Arc<Self>, batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
@@ -218,18 +224,28 @@ impl LockBackend for RedisBackend {
     }
 
     async fn status(self: Arc<Self>, key: LockKey) -> Result<Option<LockStatus>> {
-        let key = keys::lock_key(&self.key_prefix, &key)?;
+        let Keys { lock, line, .. } = Keys::new(&self.key_prefix, &key)?;
         let deadline = self.deadline();
         let connection = self.command.connection(deadline).await?;
         let mut question = Pipeline::new();
         // The first only asks for the type: a key that is no lock must not be shown as one.
-        question.cmd("STRLEN").arg(&key).cmd("PTTL").arg(&key);
-        let mut left = None;
-        for answer in connection.send_all(&question, deadline).await? {
-            left = Some(answer.map_err(|failure| about(failure, &key))?);
+        question.cmd("STRLEN").arg(&lock).cmd("PTTL").arg(&lock);
+        if self.line.is_some() {
+            question.cmd("ZCARD").arg(&line);
         }
-        let left = left.ok_or_else(|| Failure::unavailable("the server did not answer"))?;
-        Ok(connection.judge(reply::time_to_live(&left))?.map(LockStatus::new))
+        let mut answers = connection.send_all(&question, deadline).await?.into_iter();
+        let mut next = || {
+            let missing = || Err(Failure::unavailable("the server did not answer"));
+            answers.next().unwrap_or_else(missing).map_err(|failure| about(failure, &lock))
+        };
+        next()?;
+        let left = connection.judge(reply::time_to_live(&next()?))?;
+        // Not to know how many wait, for want of a permission, is no reason to fail.
+        let waiters = next().ok().and_then(|count| reply::count(&count));
+        Ok(left.map(|left| match waiters {
+            Some(waiters) => LockStatus::new(left).with_waiters(waiters),
+            None => LockStatus::new(left),
+        }))
     }
 
     fn check_key(&self, key: &LockKey) -> Result<()> {
@@ -260,20 +276,8 @@ impl fmt::Debug for RedisBackend {
     }
 }
 
-fn granted(number: u64, lease: Option<Duration>, asked: Duration, fence: &str) -> Result<Attempt> {
-    let Some(fencing) = FencingToken::from_grant_number(number) else {
-        let message = format!("the fencing counter {fence} is too large; delete that key");
-        return Err(LockError::new(LockErrorKind::Backend, message));
-    };
-    let grant = Grant::new().with_fencing(fencing);
-    Ok(Attempt::granted(match lease {
-        Some(lease) if lease < asked => grant.with_granted_ttl(lease),
-        _ => grant,
-    }))
-}
-
 /// The same instant by the machine's clock, which is the one that requests on the wire obey.
-fn on_system_clock(clock: Clock, at: Instant) -> Instant {
+pub(crate) fn on_system_clock(clock: Clock, at: Instant) -> Instant {
     if clock == Clock::SYSTEM {
         return at;
     }
@@ -282,19 +286,15 @@ fn on_system_clock(clock: Clock, at: Instant) -> Instant {
 }
 
 /// Milliseconds, rounded up: nothing is granted for less than was asked.
-fn whole_millis(duration: Duration) -> u64 {
+pub(crate) fn whole_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX).max(1)
 }
 
-fn about(failure: Failure, key: &str) -> Failure {
+pub(crate) fn about(failure: Failure, key: &str) -> Failure {
     if failure.kind == LockErrorKind::Backend {
         return failure.while_doing(&format!("at the key {key:?}"));
     }
     failure
-}
-
-fn no_time() -> Failure {
-    Failure::unavailable("the server did not tell the time").not_applied()
 }
 
 #[cfg(test)]
@@ -306,11 +306,5 @@ mod tests {
         assert_eq!(whole_millis(Duration::from_micros(1_001)), 2);
         assert_eq!(whole_millis(Duration::from_millis(10)), 10);
         assert_eq!(whole_millis(Duration::ZERO), 1);
-    }
-
-    #[test]
-    fn a_counter_beyond_53_bits_is_an_error_that_names_it() {
-        let error = granted(1 << 53, None, TTL_MIN, "dl:f:{1a}").unwrap_err();
-        assert!(error.to_string().contains("dl:f:{1a}"), "{error}");
     }
 }

@@ -10,8 +10,10 @@ use redis::aio::MultiplexedConnection;
 use redis::{Client, ConnectionAddr, ProtocolVersion};
 
 use crate::backend::RedisBackend;
+use crate::dapr::DaprKeyPrefix;
 use crate::handshake::{Source, Target};
 use crate::keys::RESERVED_PREFIX;
+use crate::line::Line;
 use crate::link::Link;
 
 /// Long enough for a busy server and a lost packet, short enough to be waited for.
@@ -20,6 +22,8 @@ const DEFAULT_RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// in for too long.
 const RESPONSE_TIMEOUTS: (Duration, Duration) =
     (Duration::from_millis(10), Duration::from_secs(60));
+/// What a request may be late by our reckoning: `not_after` is an image on another clock.
+const LATE_MARGIN: Duration = Duration::from_millis(50);
 const DEFAULT_KEY_PREFIX: &str = "lock:";
 const MAX_KEY_PREFIX_BYTES: usize = 1_024;
 
@@ -33,6 +37,7 @@ pub enum Mode {
     /// By `SET NX PX` alone.
     ///
     /// It costs the server a tenth of the work, and loses:
+    /// waiting in line;
     /// fencing tokens;
     /// `min_hold`;
     /// the repetition of an attempt whose answer was lost;
@@ -47,7 +52,7 @@ pub enum Mode {
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct RedisBackendBuilder {
     server: Server,
-    key_prefix: String,
+    key_prefix: Result<String>,
     response_timeout: Duration,
     mode: Mode,
 }
@@ -63,7 +68,7 @@ impl RedisBackendBuilder {
     pub(crate) fn new() -> Self {
         Self {
             server: Server::Missing,
-            key_prefix: DEFAULT_KEY_PREFIX.to_owned(),
+            key_prefix: Ok(DEFAULT_KEY_PREFIX.to_owned()),
             response_timeout: DEFAULT_RESPONSE_TIMEOUT,
             mode: Mode::Auto,
         }
@@ -91,6 +96,7 @@ impl RedisBackendBuilder {
     ///
     /// What is lost, compared with [`url`](Self::url) or [`client`](Self::client):
     ///
+    /// - Nothing is pushed over it: waiters ask again and again, in no order.
     /// - It is never replaced: when it ends, every operation fails.
     /// - Everything goes over it, renewals included. It is driven by the tokio runtime in which
     ///   it was made, and leases are not renewed while that runtime is blocked.
@@ -105,10 +111,33 @@ impl RedisBackendBuilder {
     /// What stands before the lock's key in the server's key; `lock:` unless it is set.
     ///
     /// It is kept literally.
-    /// With the empty prefix and with `lock||app||` (for an application that Dapr knows as `app`)
-    /// the locks are those of other libraries that use `SET NX`.
+    /// With the empty prefix the locks are those of other libraries that use `SET NX`; for those of
+    /// a Dapr sidecar see [`dapr_compatible`](Self::dapr_compatible).
     pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.key_prefix = prefix.into();
+        self.key_prefix = Ok(prefix.into());
+        self
+    }
+
+    /// Shares the locks of a Dapr sidecar whose component `lock.redis` is on the same server and
+    /// database: each excludes the other.
+    ///
+    /// It sets the [`key_prefix`](Self::key_prefix), and lets a program move from Dapr to Redis, or
+    /// back, without a moment in which two instances run one body: the instances of both kinds can
+    /// run side by side.
+    ///
+    /// ```
+    /// use lock_redis::{DaprKeyPrefix, RedisBackend};
+    ///
+    /// # fn main() -> lock_core::Result<()> {
+    /// let backend = RedisBackend::builder()
+    ///     .url("redis://127.0.0.1:6379")
+    ///     .dapr_compatible(DaprKeyPrefix::AppId("shop".into()))
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn dapr_compatible(mut self, prefix: DaprKeyPrefix) -> Self {
+        self.key_prefix = prefix.spelled();
         self
     }
 
@@ -132,6 +161,7 @@ impl RedisBackendBuilder {
     /// setting is not allowed.
     pub fn build(self) -> Result<RedisBackend> {
         self.check()?;
+        let key_prefix = self.key_prefix?;
         let (source, address) = match self.server {
             Server::Missing => {
                 return Err(invalid("no Redis server was named; call url, client or connection"));
@@ -145,21 +175,29 @@ impl RedisBackendBuilder {
         let is_shared = matches!(source, Source::Existing(_));
         let needs_time = self.mode == Mode::Auto;
         let warned_of_eviction = AtomicBool::new(false);
-        let target = Arc::new(Target { source, address, needs_time, warned_of_eviction });
+        let has_pushes = !is_shared && self.mode == Mode::Auto;
+        let late_after = self.response_timeout + LATE_MARGIN;
+        let line = has_pushes.then(|| Line::new(late_after)).transpose()?.map(Arc::new);
+        let target = Target { source, address, needs_time, line: line.clone(), warned_of_eviction };
+        let target = Arc::new(target);
         let command = Link::new(Arc::clone(&target), self.response_timeout);
         let keeper =
             if is_shared { command.clone() } else { Link::new(target, self.response_timeout) };
         Ok(RedisBackend {
             command,
             keeper,
-            key_prefix: self.key_prefix.into(),
+            line,
+            is_deaf: AtomicBool::new(false),
+            key_prefix: key_prefix.into(),
             response_timeout: self.response_timeout,
+            late_after,
             mode: self.mode,
         })
     }
 
     fn check(&self) -> Result<()> {
-        let prefix = &self.key_prefix;
+        // An error of the prefix's own is reported behind this.
+        let prefix = self.key_prefix.as_deref().unwrap_or_default();
         if prefix.starts_with(RESERVED_PREFIX) {
             return Err(invalid("the key prefix begins with `dl:`, which is reserved"));
         }
@@ -214,7 +252,11 @@ fn open(url: &str) -> Result<Client> {
 /// The client as this backend uses it.
 fn own(client: &Client) -> Result<(Source, String)> {
     let info = client.get_connection_info().clone();
-    let address = info.addr().to_string();
+    // With the database, if it is not the usual one: it may be what is wrong.
+    let address = match info.redis_settings().db() {
+        0 => info.addr().to_string(),
+        database => format!("{}/{database}", info.addr()),
+    };
     install_crypto(info.addr());
     // Only with RESP3 does redis-rs tell when an idle connection is lost.
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);

@@ -3,13 +3,16 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::future::{Either, select};
-use lock_core::Instant;
+use futures_util::future::{self, Either, select};
 use lock_core::backend::Clock;
+use lock_core::{Instant, LockErrorKind};
 use redis::aio::{AsyncPushSender, MultiplexedConnection, SendError};
 use redis::{Cmd, Pipeline, PushInfo, PushKind, RedisResult, Value};
+use tokio::sync::OnceCell;
 
 use crate::error::Failure;
+use crate::line::Line;
+use crate::reply;
 use crate::scripts::{Script, Scripts};
 use crate::server_clock::ServerClock;
 
@@ -19,16 +22,38 @@ pub(crate) struct Connection {
     scripts: &'static Scripts,
     clock: Mutex<Option<ServerClock>>,
     signs: Arc<Signs>,
+    /// Whether the server lets it listen, once it was asked.
+    listens: OnceCell<bool>,
 }
 
 /// What is known of a connection's health.
-#[derive(Default)]
 pub(crate) struct Signs {
+    /// Tells the connections of those in line apart.
+    id: u64,
     is_closed: AtomicBool,
     has_served: AtomicBool,
+    /// Those who count on its pushes.
+    line: Option<Arc<Line>>,
 }
 
-/// Lives as long as the task that drives the connection, and hears when the connection ends.
+impl Signs {
+    pub(crate) fn new(line: Option<Arc<Line>>) -> Self {
+        let id = line.as_ref().map_or(0, |line| line.next_connection());
+        Self { id, is_closed: AtomicBool::new(false), has_served: AtomicBool::new(false), line }
+    }
+
+    fn close(&self) {
+        let was_closed = self.is_closed.swap(true, Ordering::AcqRel);
+        if let Some(line) = &self.line
+            && !was_closed
+        {
+            line.deafened(self.id);
+        }
+    }
+}
+
+/// Lives as long as the task that drives the connection: takes in what is pushed, and hears when
+/// the connection ends.
 ///
 /// So a connection that was lost while it was idle is noticed before anything is sent on it, also
 /// when it was lost because its runtime is gone.
@@ -36,8 +61,14 @@ pub(crate) struct Watcher(pub(crate) Arc<Signs>);
 
 impl AsyncPushSender for Watcher {
     fn send(&self, info: PushInfo) -> Result<(), SendError> {
-        if info.kind == PushKind::Disconnection {
-            self.0.is_closed.store(true, Ordering::Release);
+        match info.kind {
+            PushKind::Disconnection => self.0.close(),
+            PushKind::Message => {
+                if let (Some(line), Some(push)) = (&self.0.line, reply::push(&info.data)) {
+                    line.hear(push);
+                }
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -45,7 +76,7 @@ impl AsyncPushSender for Watcher {
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        self.0.is_closed.store(true, Ordering::Release);
+        self.0.close();
     }
 }
 
@@ -56,7 +87,12 @@ impl Connection {
         clock: Option<ServerClock>,
         signs: Arc<Signs>,
     ) -> Self {
-        Self { channel, scripts, clock: Mutex::new(clock), signs }
+        Self { channel, scripts, clock: Mutex::new(clock), signs, listens: OnceCell::new() }
+    }
+
+    /// Tells this connection from others.
+    pub(crate) fn id(&self) -> u64 {
+        self.signs.id
     }
 
     /// Whether new requests may go here.
@@ -82,6 +118,33 @@ impl Connection {
     pub(crate) fn hear_time(&self, server_micros: u64) {
         let heard = ServerClock::new(Clock::SYSTEM.now(), server_micros);
         *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some(heard);
+    }
+
+    /// Sees to it that the connection listens on this channel; `false` if the server forbids to
+    /// listen, to speak, or to ask who listens.
+    pub(crate) async fn listen(&self, channel: &str, deadline: Instant) -> Result<bool, Failure> {
+        let listening = self.listens.get_or_try_init(async || {
+            let mut subscribe = redis::cmd("SUBSCRIBE");
+            let mut asking = Pipeline::new();
+            // What pushes need, tried out; listeners pass over what they do not understand.
+            asking.cmd("PUBSUB").arg("NUMSUB").arg(channel).cmd("PUBLISH").arg(channel).arg("?");
+            let answers = future::join(
+                self.send(subscribe.arg(channel), deadline),
+                self.send_all(&asking, deadline),
+            );
+            let (subscribed, asked) = answers.await;
+            for answer in asked?.into_iter().chain([subscribed]) {
+                match answer {
+                    Err(failure) if failure.kind == LockErrorKind::Denied => {
+                        tracing::debug!(cause = failure.message(), "no pushes from Redis");
+                        return Ok(false);
+                    }
+                    answer => drop(answer?),
+                }
+            }
+            Ok(true)
+        });
+        listening.await.copied()
     }
 
     /// Runs a script by its name, or by its text if the server does not know the name.
@@ -133,7 +196,7 @@ impl Connection {
             }
             Err(failure) => {
                 if failure.breaks_connection {
-                    self.signs.is_closed.store(true, Ordering::Release);
+                    self.signs.close();
                 }
                 Err(failure)
             }

@@ -13,7 +13,7 @@ pub(crate) struct Failure {
     pub(crate) kind: LockErrorKind,
     message: Cow<'static, str>,
     /// The server proved that nothing ran, or nothing was sent.
-    not_applied: bool,
+    pub(crate) not_applied: bool,
     /// The connection is of no use any more.
     pub(crate) breaks_connection: bool,
     /// The server forgot the script, so nothing ran.
@@ -212,8 +212,9 @@ fn no_permission(detail: &str) -> Failure {
         LockErrorKind::Denied,
         format!(
             "the server's access rules forbid it: {detail}; the user needs the keys of the locks, \
-             ~dl:* and the commands evalsha, eval, script|load, set, get, getex, del, strlen, pttl, \
-             pexpire, time, ping and info"
+             ~dl:* and the commands evalsha, eval, script|load, set, get, getex, del, exists, \
+             strlen, pttl, pexpire, time, ping and info, and to stand in line &dl:c:* and the \
+             commands subscribe, publish, pubsub, zadd, zrem, zrange, zrank, zscore and zcard"
         ),
     );
     // Inside a script something may have run before.

@@ -10,6 +10,7 @@ use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, Pipeline, RedisE
 
 use crate::connection::{Connection, Signs, Watcher};
 use crate::error::{Failure, too_old};
+use crate::line::Line;
 use crate::reply::{self, Hello};
 use crate::scripts::{MODERN, PLAIN, Scripts};
 use crate::server_clock::ServerClock;
@@ -38,13 +39,15 @@ pub(crate) struct Target {
     pub(crate) address: String,
     /// Whether grants need the server's time.
     pub(crate) needs_time: bool,
+    /// Those who hear what is pushed; none where nothing can be.
+    pub(crate) line: Option<Arc<Line>>,
     pub(crate) warned_of_eviction: AtomicBool,
 }
 
 impl Target {
     /// Makes a connection and greets the server: two round trips, and one more on Redis 6.2.
     pub(crate) async fn connect(&self, deadline: Instant) -> Result<Connection, Failure> {
-        let signs = Arc::new(Signs::default());
+        let signs = Arc::new(Signs::new(self.line.clone()));
         let channel = match &self.source {
             Source::Existing(channel) => channel.clone(),
             Source::Client(client) => {
@@ -58,7 +61,7 @@ impl Target {
                 channel.map_err(|error| at_connect(error, client))?
             }
         };
-        let greeted = Connection::new(channel.clone(), &MODERN, None, Arc::default());
+        let greeted = Connection::new(channel.clone(), &MODERN, None, Arc::new(Signs::new(None)));
         let (scripts, clock) = self.greet(&greeted, deadline).await?;
         Ok(Connection::new(channel, scripts, clock, signs))
     }

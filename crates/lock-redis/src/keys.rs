@@ -16,7 +16,7 @@ use lock_core::backend::LockKey;
 use lock_core::{LockError, LockErrorKind, Result};
 
 /// The slots of a Redis Cluster (Redis Cluster specification, "Key distribution model").
-pub(crate) const SLOTS: u16 = 16_384;
+const SLOTS: u16 = 16_384;
 /// What all keys but the locks begin with.
 pub(crate) const RESERVED_PREFIX: &str = "dl:";
 
@@ -40,8 +40,26 @@ pub(crate) fn lock_key(prefix: &str, key: &LockKey) -> Result<String> {
     Ok(spelled)
 }
 
+/// The Redis keys of one lock.
+pub(crate) struct Keys {
+    pub(crate) lock: String,
+    pub(crate) fence: String,
+    pub(crate) line: String,
+}
+
+impl Keys {
+    /// # Errors
+    ///
+    /// As [`lock_key`].
+    pub(crate) fn new(prefix: &str, key: &LockKey) -> Result<Self> {
+        let lock = lock_key(prefix, key)?;
+        let slot = slot(lock.as_bytes());
+        Ok(Self { fence: fence_key(slot), line: line_key(slot, &lock), lock })
+    }
+}
+
 /// The key of the fencing counter of a slot.
-pub(crate) fn fence_key(slot: u16) -> String {
+fn fence_key(slot: u16) -> String {
     let mut key = String::with_capacity(12);
     key.push_str("dl:f:{");
     push_tag(&mut key, slot);
@@ -49,15 +67,11 @@ pub(crate) fn fence_key(slot: u16) -> String {
     key
 }
 
-/// The key of the line at a lock's Redis key.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the line is not built yet; its key's name is fixed")
-)]
-pub(crate) fn line_key(lock_key: &str) -> String {
+/// The key of the line at a lock's Redis key, which hashes to this slot.
+fn line_key(slot: u16, lock_key: &str) -> String {
     let mut key = String::with_capacity(13 + lock_key.len());
     key.push_str("dl:q:{");
-    push_tag(&mut key, slot(lock_key.as_bytes()));
+    push_tag(&mut key, slot);
     key.push_str("}:");
     key.push_str(lock_key);
     key
@@ -65,7 +79,7 @@ pub(crate) fn line_key(lock_key: &str) -> String {
 
 /// The cluster slot of a key: of what stands between its first `{` and the next `}`, if that is
 /// not empty, else of the whole.
-pub(crate) fn slot(key: &[u8]) -> u16 {
+fn slot(key: &[u8]) -> u16 {
     let tagged = key.iter().position(|&byte| byte == b'{').and_then(|open| {
         let rest = &key[open + 1..];
         let close = rest.iter().position(|&byte| byte == b'}')?;
@@ -162,10 +176,11 @@ mod tests {
     proptest! {
         #[test]
         fn the_line_and_the_counter_live_in_the_slot_of_their_lock(name in "[ -~\u{e4}\u{20ac}{}]{1,40}") {
-            let lock = format!("lock:{name}");
-            let home = slot(lock.as_bytes());
-            prop_assert_eq!(slot(line_key(&lock).as_bytes()), home);
-            prop_assert_eq!(slot(fence_key(home).as_bytes()), home);
+            let key = LockKey::new("", &LockName::from(name)).unwrap();
+            let keys = Keys::new("lock:", &key).unwrap();
+            let home = slot(keys.lock.as_bytes());
+            prop_assert_eq!(slot(keys.line.as_bytes()), home);
+            prop_assert_eq!(slot(keys.fence.as_bytes()), home);
         }
     }
 }

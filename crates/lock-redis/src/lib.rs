@@ -23,6 +23,9 @@
 //! `dl:f:{<tag>}` and without an expiry: at most 16,384 small keys.
 //! It issues the fencing tokens: each is larger than the last, and at least the server's time in
 //! microseconds, so that tokens go on rising when the counter is lost with all other data.
+//!
+//! While somebody waits for a lock, its line stands at `dl:q:{<tag>}:<lock's Redis key>`.
+//!
 //! Do not let clients of less trust write to `dl:*`: access rules cannot keep the counters of two
 //! tenants apart.
 //!
@@ -41,6 +44,21 @@
 //! - Replication is asynchronous: a lock that was taken just before a failover may be unknown to
 //!   the new master, which then gives it to somebody else.
 //!
+//! # Waiting
+//!
+//! Whoever waits stands in line on the server.
+//! A release gives the lock to the first in line that is alive, in the same script, and tells it
+//! by a push over the connection that carries its requests.
+//! So waiters are served in the order in which they came, over all processes, and a section costs
+//! two commands however many wait.
+//! A pushed grant begins with a lease of 2 s, or the ttl if that is shorter, which the holder's
+//! renewals raise to the ttl: whoever is frozen when its turn comes delays the others by no more.
+//! Nobody depends on a push: those at the front ask when the holder's lease is to end, and all
+//! after 10 s at the latest.
+//!
+//! Over an existing connection, in [`Mode::Plain`], and where the access rules forbid pushes,
+//! nobody stands in line, and waiters ask again and again.
+//!
 //! # Connections
 //!
 //! A backend makes at most two connections, each at its first use: one for the callers, and one
@@ -56,20 +74,25 @@
 //! # Permissions
 //!
 //! With access rules the user needs the keys `~<key_prefix>*` and `~dl:*`, and the commands
-//! `evalsha`, `eval`, `script|load`, `set`, `get`, `getex`, `del`, `strlen`, `pttl`, `pexpire`,
-//! `time` and `ping`; with `info` the backend can tell whether the server evicts.
+//! `evalsha`, `eval`, `script|load`, `set`, `get`, `getex`, `del`, `exists`, `strlen`, `pttl`,
+//! `pexpire`, `time` and `ping`; with `info` the backend can tell whether the server evicts.
+//! To stand in line it also needs the channels `&dl:c:*`, and `subscribe`, `publish`, `pubsub`,
+//! `zadd`, `zrem`, `zrange`, `zrank`, `zscore` and `zcard`.
 //!
 //! # Features
 //!
 //! - `tls`: `rediss` URLs, with rustls and the system's root certificates; other roots come with
 //!   a [`client`](RedisBackendBuilder::client) of your own.
 
+mod acquire;
 mod backend;
 mod builder;
 mod connection;
+mod dapr;
 mod error;
 mod handshake;
 mod keys;
+mod line;
 mod link;
 mod reply;
 mod scripts;
@@ -77,3 +100,4 @@ mod server_clock;
 
 pub use backend::RedisBackend;
 pub use builder::{Mode, RedisBackendBuilder};
+pub use dapr::DaprKeyPrefix;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use lock_core::backend::{ReleaseReply, RenewReply};
+use lock_core::backend::{OwnerToken, ReleaseReply, RenewReply};
 use redis::Value;
 
 /// The reply is not one that the request can have.
@@ -21,7 +21,43 @@ impl fmt::Display for Garbage {
 pub(crate) enum Acquired {
     Granted { number: u64, lease: Option<Duration>, server_micros: u64 },
     Busy { left: Option<Duration>, server_micros: u64 },
+    Queued { place: Place, server_micros: u64 },
     TooLate { server_micros: u64 },
+}
+
+/// A place in line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) ticket: u64,
+    pub(crate) rank: u64,
+    pub(crate) counter: u64,
+    pub(crate) holder: Holder,
+}
+
+/// What is known of the lease of whoever holds a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// Nobody holds it.
+    Gone,
+    /// Its lease has this much left, if it has an end.
+    Has(Option<Duration>),
+}
+
+/// The reply of the release script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Released {
+    pub(crate) reply: ReleaseReply,
+    /// The line still has to be looked at.
+    pub(crate) again: bool,
+}
+
+/// What is heard over the channel of those who wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Push {
+    /// The token was granted the lock, under this number, for this long.
+    Granted { token: OwnerToken, number: u64, window: Duration },
+    /// The token is the next, and the holder's lease has this much left.
+    Hint { token: OwnerToken, left: Duration },
 }
 
 pub(crate) fn acquired(value: &Value) -> Result<Acquired, Garbage> {
@@ -33,34 +69,73 @@ pub(crate) fn acquired(value: &Value) -> Result<Acquired, Garbage> {
             let now = number(*now)?;
             return Ok(Acquired::Granted { number: now, lease: None, server_micros: now });
         }
-        Value::Array(parts) if parts.len() <= 4 => parts,
+        Value::Array(parts) if parts.len() <= 6 => parts,
         _ => return Err(garbage),
     };
-    let mut parts = [0_i64; 4];
+    let mut parts = [0_i64; 6];
     for (part, integer) in parts.iter_mut().zip(integers) {
         let Value::Int(integer) = integer else { return Err(garbage) };
         *part = *integer;
     }
     match (parts, integers.len()) {
-        ([1, grant, lease, now], 4) => Ok(Acquired::Granted {
+        ([1, grant, lease, now, ..], 4) => Ok(Acquired::Granted {
             number: number(grant)?,
             lease: Some(Duration::from_millis(number(lease)?)),
             server_micros: number(now)?,
         }),
-        ([0, left, now, _], 3) => {
+        ([0, left, now, ..], 3) => {
             Ok(Acquired::Busy { left: remaining(left), server_micros: number(now)? })
+        }
+        ([2, ticket, rank, left, counter, now], 6) => {
+            let holder = if left == -2 { Holder::Gone } else { Holder::Has(remaining(left)) };
+            let place = Place {
+                ticket: number(ticket)?,
+                rank: number(rank)?,
+                counter: number(counter)?,
+                holder,
+            };
+            Ok(Acquired::Queued { place, server_micros: number(now)? })
         }
         ([-1, now, ..], 2) => Ok(Acquired::TooLate { server_micros: number(now)? }),
         _ => Err(garbage),
     }
 }
 
-pub(crate) fn released(value: &Value) -> Result<ReleaseReply, Garbage> {
+pub(crate) fn released(value: &Value) -> Result<Released, Garbage> {
+    let (value, again) = match value {
+        Value::Array(parts) if parts.len() == 1 => (&parts[0], true),
+        value => (value, false),
+    };
+    let reply = match value {
+        Value::Int(1) => ReleaseReply::Released,
+        Value::Int(0) => ReleaseReply::NotHeld,
+        Value::Int(-1) => ReleaseReply::HeldByOther,
+        _ => return Err(Garbage("one of the release script")),
+    };
+    Ok(Released { reply, again })
+}
+
+/// A message of the channel; `None` for what later versions may say.
+pub(crate) fn push(data: &[Value]) -> Option<Push> {
+    let [_channel, Value::BulkString(message)] = data else { return None };
+    let mut words = std::str::from_utf8(message).ok()?.split(' ');
+    let (kind, token) = (words.next()?, token(words.next()?)?);
+    let mut number = || words.next()?.parse::<u64>().ok();
+    match kind {
+        "g" => {
+            let (number, window) = (number()?, Duration::from_millis(number()?));
+            Some(Push::Granted { token, number, window })
+        }
+        "h" => Some(Push::Hint { token, left: Duration::from_millis(number()?) }),
+        _ => None,
+    }
+}
+
+/// The reply of `ZCARD`.
+pub(crate) fn count(value: &Value) -> Option<u64> {
     match value {
-        Value::Int(1) => Ok(ReleaseReply::Released),
-        Value::Int(0) => Ok(ReleaseReply::NotHeld),
-        Value::Int(-1) => Ok(ReleaseReply::HeldByOther),
-        _ => Err(Garbage("one of the release script")),
+        Value::Int(count) => u64::try_from(*count).ok(),
+        _ => None,
     }
 }
 
@@ -159,6 +234,13 @@ fn text(value: &Value) -> Option<&str> {
         Value::SimpleString(text) | Value::VerbatimString { text, .. } => Some(text),
         _ => None,
     }
+}
+
+/// A token in its 32 hexadecimal digits.
+fn token(digits: &str) -> Option<OwnerToken> {
+    let is_one = digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let number = is_one.then(|| u128::from_str_radix(digits, 16).ok()).flatten()?;
+    Some(OwnerToken::from_bytes(number.to_be_bytes()))
 }
 
 /// What `PTTL` says of a key that is there; `None` if it has no end.

@@ -1,4 +1,4 @@
-//! Real Redis and Valkey servers for tests.
+//! Real Redis and Valkey servers, and Dapr sidecars before them, for tests.
 //!
 //! Each server listens on loopback only, on a port of its own, works in a private directory,
 //! writes nothing to disk, and dies with its runner, also when the runner is killed with
@@ -30,6 +30,8 @@
 //! ```
 
 mod binary;
+mod dapr;
+mod daprd;
 mod port;
 mod process;
 
@@ -38,6 +40,8 @@ use std::io;
 use std::net::SocketAddr;
 
 pub use binary::{SERVERS_VARIABLE, ServerBinary, ServerKind, ServerSource, available};
+pub use dapr::{DaprSettings, DaprSidecar};
+pub use daprd::{DAPRD_VARIABLE, DaprBinary};
 pub use port::ReservedPort;
 use process::{Process, StartFailure};
 

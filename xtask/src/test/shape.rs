@@ -15,12 +15,24 @@ struct Rule {
 const NETWORK: [&str; 9] =
     ["redis", "tonic", "hyper", "h2", "reqwest", "rustls", "native-tls", "openssl", "quinn"];
 
-const RULES: [Rule; 4] = [
+const RULES: [Rule; 6] = [
     Rule {
         package: "distlock",
         features: "--no-default-features",
         absent: &["redis", "tonic", "lock-redis", "lock-dapr"],
         why: "without features the facade brings the memory backend only",
+    },
+    Rule {
+        package: "distlock",
+        features: "--features=redis",
+        absent: &["tonic", "dapr", "lock-dapr"],
+        why: "only the feature `dapr` brings gRPC",
+    },
+    Rule {
+        package: "distlock",
+        features: "--features=dapr",
+        absent: &["redis", "lock-redis"],
+        why: "only the feature `redis` brings Redis",
     },
     Rule {
         package: "lock-core",

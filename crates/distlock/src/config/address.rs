@@ -12,11 +12,12 @@ use url::Url;
 use super::settings::{Settings, WORDS, invalid, nearest};
 
 /// A scheme, the feature that it needs, and whether that is on.
-const SCHEMES: [(&str, &str, bool); 4] = [
+const SCHEMES: [(&str, &str, bool); 5] = [
     ("memory", "", true),
     ("redis", "redis", cfg!(feature = "redis")),
     ("rediss", "tls", cfg!(feature = "tls")),
     ("redis+unix", "redis", cfg!(feature = "redis")),
+    ("dapr", "dapr", cfg!(feature = "dapr")),
 ];
 
 const ESCAPES: &str =
@@ -36,6 +37,9 @@ pub(super) enum Store {
     /// The URL without the words of the query.
     #[cfg(feature = "redis")]
     Redis { url: Url },
+    /// A lock store of a sidecar.
+    #[cfg(feature = "dapr")]
+    Dapr { store: String },
 }
 
 impl Address {
@@ -56,6 +60,8 @@ impl Address {
             "redis" | "rediss" | "redis+unix" => {
                 Store::Redis { url: super::redis_url::check(&url, &rest)? }
             }
+            #[cfg(feature = "dapr")]
+            "dapr" => Store::Dapr { store: super::dapr_url::store(&url, &rest)? },
             _ => memory(&url, &rest)?,
         };
         Ok(Self { store, settings, shown: shown(&url) })
@@ -145,9 +151,6 @@ fn known_scheme(url: &Url) -> Result<(), LockError> {
 
 fn unknown_scheme(url: &Url) -> LockError {
     let scheme = url.scheme();
-    if scheme == "dapr" {
-        return invalid("no backend for dapr:// in this version");
-    }
     let schemes = || SCHEMES.into_iter().map(|(scheme, ..)| scheme);
     let guess = match nearest(scheme, schemes()) {
         Some(near) => format!("did you mean `{near}`? "),

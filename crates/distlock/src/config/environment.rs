@@ -80,6 +80,7 @@ mod tests {
             ("DISTLOCK_RESPONSE_TIMEOUT", "500ms"),
             ("DISTLOCK_LAZY", "true"),
             ("DISTLOCK_MODE", "plain"),
+            ("DISTLOCK_ENDPOINT", "dns:a:1"),
             ("DISTLOCK_TEST_SERVERS", "of others"),
             ("URL", "of others"),
         ])
@@ -93,6 +94,7 @@ mod tests {
             ("response_timeout", "500ms"),
             ("lazy", "true"),
             ("mode", "plain"),
+            ("endpoint", "dns:a:1"),
         ] {
             expected.set(word, value, word).unwrap();
         }

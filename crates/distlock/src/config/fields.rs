@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-use super::settings::{self, Mode, Settings};
+use super::settings::{self, Endpoint, Mode, Settings};
 use super::{LockConfig, duration};
 
 /// No `Debug`: the URL may hold a password.
@@ -22,13 +22,17 @@ struct Fields {
     lazy: Option<bool>,
     #[serde(default, deserialize_with = "text_mode")]
     mode: Option<Mode>,
+    endpoint: Option<String>,
 }
 
 impl<'de> Deserialize<'de> for LockConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Fields { url, namespace, key_prefix, ttl, response_timeout, lazy, mode } =
-            Fields::deserialize(deserializer)?;
-        let settings = Settings { namespace, key_prefix, ttl, response_timeout, lazy, mode };
+        let fields = Fields::deserialize(deserializer)?;
+        let Fields { url, namespace, key_prefix, ttl, response_timeout, lazy, mode, endpoint } =
+            fields;
+        let endpoint = endpoint.map(Endpoint);
+        let settings =
+            Settings { namespace, key_prefix, ttl, response_timeout, lazy, mode, endpoint };
         // The URL is checked when it is used: a parser that quotes the faulty line would show it.
         Ok(Self { url, settings, ..Self::empty() })
     }

@@ -1,5 +1,6 @@
 //! The words of a configuration, the same in a URL's query, in the environment and in a file.
 
+use std::fmt;
 use std::time::Duration;
 
 use lock_core::{LockError, LockErrorKind};
@@ -7,8 +8,8 @@ use lock_core::{LockError, LockErrorKind};
 use super::duration;
 
 /// Every word, in the order in which the documentation lists them.
-pub(super) const WORDS: [&str; 6] =
-    ["namespace", "key_prefix", "ttl", "response_timeout", "lazy", "mode"];
+pub(super) const WORDS: [&str; 7] =
+    ["namespace", "key_prefix", "ttl", "response_timeout", "lazy", "mode", "endpoint"];
 
 /// What was said; `None` where nothing was.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,6 +20,17 @@ pub(super) struct Settings {
     pub(super) response_timeout: Option<Duration>,
     pub(super) lazy: Option<bool>,
     pub(super) mode: Option<Mode>,
+    pub(super) endpoint: Option<Endpoint>,
+}
+
+/// Where a sidecar is. Somebody may write a user name and a password into it.
+#[derive(Clone, PartialEq)]
+pub(super) struct Endpoint(pub(super) String);
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.contains('@') { f.write_str("***") } else { fmt::Debug::fmt(&self.0, f) }
+    }
 }
 
 #[cfg(feature = "redis")]
@@ -49,6 +61,8 @@ impl Settings {
             "response_timeout" => self.response_timeout = Some(duration::parse(value)?),
             "lazy" => self.lazy = Some(one_of(value, [("true", true), ("false", false)])?),
             "mode" => self.mode = Some(mode(value)?),
+            // It is checked where it is used, by who does not show what may be a secret.
+            "endpoint" => self.endpoint = Some(Endpoint(value.to_owned())),
             _ => return Err(format!("there is no word `{word}`")),
         }
         Ok(())
@@ -63,6 +77,7 @@ impl Settings {
             response_timeout: self.response_timeout.or(base.response_timeout),
             lazy: self.lazy.or(base.lazy),
             mode: self.mode.or(base.mode),
+            endpoint: self.endpoint.or(base.endpoint),
         }
     }
 
@@ -72,6 +87,9 @@ impl Settings {
             if value.as_ref().is_some_and(|value| value.contains('\0')) {
                 return Err(invalid(format!("{word} holds a NUL character; remove it")));
             }
+        }
+        if self.endpoint.as_ref().is_some_and(|endpoint| endpoint.0.contains('@')) {
+            return Err(invalid("endpoint holds an `@`; a sidecar takes no user name"));
         }
         if self.response_timeout == Some(Duration::ZERO) {
             return Err(invalid("response_timeout is 0s; it must be at least 1ms"));
@@ -118,6 +136,7 @@ mod tests {
             ("response_timeout", "1s", "2s"),
             ("lazy", "true", "false"),
             ("mode", "auto", "plain"),
+            ("endpoint", "dns:a:1", "dns:b:1"),
         ] {
             assert!(WORDS.contains(&word));
             base.set(word, lower, word).unwrap();

@@ -8,6 +8,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use lock_core::LockService;
+use lock_core::backend::LockBackend;
 
 use crate::faulty::{Fault, Faulty};
 
@@ -67,6 +68,22 @@ async fn a_waiter_dropped_while_it_waits_gives_its_place_up() {
         guard.release().await;
         assert!(backend.is_free("x").await);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_pushed_to_a_waiter_that_is_dropped_is_released_however_long_it_waited() {
+    let backend = Faulty::new();
+    let shared = Arc::clone(&backend) as Arc<dyn LockBackend>;
+    let locks = LockService::builder(shared).tokio_time().build();
+    let guard = locks.lock("x").ttl(TTL).acquire().await.unwrap();
+    // Its own lease is much shorter than the holder's.
+    let lock = locks.lock("x").ttl(Duration::from_secs(10)).wait_forever();
+    let mut waiting = Box::pin(lock.acquire());
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    guard.release().await;
+    drop(waiting);
+    assert!(backend.is_free("x").await);
 }
 
 #[tokio::test]

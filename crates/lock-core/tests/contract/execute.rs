@@ -27,6 +27,20 @@ async fn the_value_comes_back_whatever_the_release_did() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_that_cannot_rest_keeps_nobody_waiting_for_the_end_of_min_hold() {
+    let backend = Faulty::with(|capabilities| capabilities.with_rest(false));
+    let locks = LockService::builder(Arc::clone(&backend)).tokio_time().build();
+    let lock = locks.lock("x").ttl(TTL).min_hold(TTL / 2);
+    let began = tokio::time::Instant::now();
+    assert_eq!(lock.execute(async |_| 7).await.unwrap(), Some(7));
+    assert!(began.elapsed() < TTL / 2, "it took {:?}", began.elapsed());
+    assert!(!backend.is_free("x").await);
+    let guard = lock.wait(TTL).acquire().await.unwrap();
+    assert!((TTL / 2..TTL).contains(&began.elapsed()), "it took {:?}", began.elapsed());
+    drop(guard);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_body_that_outlives_its_lease_is_dropped_at_the_deadline() {
     let began = tokio::time::Instant::now();
     let error = paused()

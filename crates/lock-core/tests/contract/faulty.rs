@@ -32,6 +32,8 @@ pub(crate) enum Fault {
     Gated,
     /// It panics after the store did it.
     Panics,
+    /// The store does it, and the backend gives no answer to any of the batch.
+    NoAnswers,
     /// It sleeps with a timer of the caller's runtime.
     TokioSleep(Duration),
 }
@@ -39,6 +41,8 @@ pub(crate) enum Fault {
 pub(crate) struct Faulty {
     pub(crate) store: Arc<MemoryBackend>,
     pub(crate) capabilities: Capabilities,
+    /// Grants are for this long only, to be claimed by a renewal.
+    pub(crate) window: Option<Duration>,
     attempts: Mutex<VecDeque<Fault>>,
     releases: Mutex<VecDeque<Fault>>,
     renewals: Mutex<VecDeque<Fault>>,
@@ -46,6 +50,7 @@ pub(crate) struct Faulty {
     pub(crate) attempts_made: AtomicUsize,
     pub(crate) releases_made: AtomicUsize,
     pub(crate) renewals_made: AtomicUsize,
+    pub(crate) times_closed: AtomicUsize,
 }
 
 impl Faulty {
@@ -58,6 +63,7 @@ impl Faulty {
         Arc::new(Self {
             capabilities: change(store.capabilities()),
             store,
+            window: None,
             attempts: Mutex::default(),
             releases: Mutex::default(),
             renewals: Mutex::default(),
@@ -65,7 +71,17 @@ impl Faulty {
             attempts_made: AtomicUsize::new(0),
             releases_made: AtomicUsize::new(0),
             renewals_made: AtomicUsize::new(0),
+            times_closed: AtomicUsize::new(0),
         })
+    }
+
+    /// A store whose grants are windows.
+    pub(crate) fn with_window(window: Duration) -> Arc<Self> {
+        let mut backend = Self::new();
+        if let Some(backend) = Arc::get_mut(&mut backend) {
+            backend.window = Some(window);
+        }
+        backend
     }
 
     /// The next attempts suffer these, in turn; later ones work.
@@ -95,7 +111,7 @@ impl Faulty {
 
     async fn suffer<T>(&self, fault: Fault, work: impl Future<Output = Result<T>>) -> Result<T> {
         match fault {
-            Fault::None => work.await,
+            Fault::None | Fault::NoAnswers => work.await,
             Fault::Slow(polls) => {
                 pending(polls).await;
                 let result = work.await;
@@ -157,9 +173,16 @@ impl LockBackend for Faulty {
         self.capabilities
     }
 
-    async fn attempt(self: Arc<Self>, request: AttemptRequest) -> Result<Attempt> {
+    async fn attempt(self: Arc<Self>, mut request: AttemptRequest) -> Result<Attempt> {
         let fault = next(&self.attempts, &self.attempts_made);
-        self.suffer(fault, Arc::clone(&self.store).attempt(request)).await
+        let Some(window) = self.window else {
+            return self.suffer(fault, Arc::clone(&self.store).attempt(request)).await;
+        };
+        request.ttl = window;
+        Ok(match self.suffer(fault, Arc::clone(&self.store).attempt(request)).await? {
+            Attempt::Granted(grant) => Attempt::granted(grant.with_granted_ttl(window)),
+            other => other,
+        })
     }
 
     async fn release(self: Arc<Self>, request: ReleaseRequest) -> Result<ReleaseReply> {
@@ -169,10 +192,15 @@ impl LockBackend for Faulty {
 
     async fn renew(self: Arc<Self>, batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
         let fault = next(&self.renewals, &self.renewals_made);
-        self.suffer(fault, Arc::clone(&self.store).renew(batch)).await
+        let replies = self.suffer(fault, Arc::clone(&self.store).renew(batch)).await?;
+        Ok(if fault == Fault::NoAnswers { Vec::new() } else { replies })
     }
 
     async fn status(self: Arc<Self>, key: LockKey) -> Result<Option<LockStatus>> {
         Arc::clone(&self.store).status(key).await
+    }
+
+    async fn close(self: Arc<Self>) {
+        self.times_closed.fetch_add(1, Ordering::SeqCst);
     }
 }

@@ -26,6 +26,18 @@ async fn a_kept_lease_is_renewed_at_a_third_of_its_ttl() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_kept_lease_whose_grant_came_late_is_renewed_before_it_ends() {
+    let backend = Faulty::new();
+    backend.attempts([Fault::TokioSleep(TTL * 7 / 9)]);
+    let locks = paused(&backend);
+    let guard = locks.lock("x").ttl(TTL).keep_alive().acquire().await.unwrap();
+    // Less is left than a third of the ttl.
+    assert_eq!(guard.remaining(), TTL * 2 / 9);
+    tokio::time::sleep(TTL * 3).await;
+    assert!(guard.is_held());
+}
+
+#[tokio::test(start_paused = true)]
 async fn many_leases_are_renewed_by_one_call() {
     let backend = Faulty::new();
     let locks = paused(&backend);
@@ -109,6 +121,18 @@ async fn an_extension_without_an_answer_is_unknown_and_keeps_the_old_deadline() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_missing_answer_is_not_taken_for_a_loss() {
+    let backend = Faulty::new();
+    backend.renewals([Fault::NoAnswers, Fault::NoAnswers]);
+    let locks = paused(&backend);
+    let guard = locks.lock("x").ttl(TTL).keep_alive().acquire().await.unwrap();
+    let error = guard.extend(TTL).await.unwrap_err();
+    assert_eq!(error.kind(), LockErrorKind::Backend);
+    tokio::time::sleep(TTL * 2).await;
+    assert!(guard.is_held());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_extension_that_is_confirmed_after_the_deadline_revives_nothing() {
     let backend = Faulty::new();
     backend.renewals([Fault::TokioSleep(TTL * 2)]);
@@ -117,4 +141,95 @@ async fn an_extension_that_is_confirmed_after_the_deadline_revives_nothing() {
     let error = guard.extend(TTL * 4).await.unwrap_err();
     assert_eq!(error.kind(), LockErrorKind::Lost);
     assert!(!guard.is_held());
+}
+
+/// A holder that does not react to its loss does not keep the others out for what it asked for.
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_the_store_set_for_longer_than_the_guard_has_it_is_freed_at_the_guards_end() {
+    let long = TTL * 100;
+    let lock_of = |backend: &Arc<Faulty>| paused(backend).lock("x").ttl(TTL);
+
+    let lock = lock_of(&Faulty::new()).max_hold(TTL);
+    let guard = lock.acquire().await.unwrap();
+    guard.extend(long).await.unwrap();
+    assert_eq!(guard.lost().await, LossReason::MaxHold);
+    assert!(lock.clone().wait(TTL / 9).try_acquire().await.unwrap().is_some());
+
+    for fault in [Fault::AnswerLost, Fault::TokioSleep(TTL * 2)] {
+        for window in [None, Some(WINDOW)] {
+            let backend = window.map_or_else(Faulty::new, Faulty::with_window);
+            let lock = lock_of(&backend);
+            let guard = lock.acquire().await.unwrap();
+            backend.renewals([fault]);
+            guard.extend(long).await.unwrap_err();
+            assert_eq!(guard.lost().await, LossReason::Expired);
+            let next = lock.clone().wait(TTL / 9).try_acquire().await.unwrap();
+            assert!(next.is_some(), "{fault:?}, {window:?}");
+        }
+    }
+}
+
+const WINDOW: Duration = Duration::from_secs(2);
+
+#[tokio::test(start_paused = true)]
+async fn a_window_is_claimed_once_and_lasts_as_long_as_was_asked() {
+    let backend = Faulty::with_window(WINDOW);
+    let locks = paused(&backend);
+    let began = tokio::time::Instant::now();
+    let guard = locks.lock("x").ttl(TTL).acquire().await.unwrap();
+    assert!(guard.remaining() <= WINDOW);
+    assert_eq!(guard.lost().await, LossReason::Expired);
+    assert_eq!(began.elapsed().as_secs(), TTL.as_secs());
+    assert_eq!(backend.renewals_made.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_is_over_within_the_window_claims_nothing() {
+    let backend = Faulty::with_window(WINDOW);
+    let locks = paused(&backend);
+    let guard = locks.lock("x").ttl(TTL).acquire().await.unwrap();
+    tokio::time::sleep(WINDOW / 4).await;
+    assert!(guard.release().await.is_released());
+    tokio::time::sleep(TTL).await;
+    assert_eq!(backend.renewals_made.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_that_cannot_be_claimed_ends_as_one() {
+    let backend = Faulty::with_window(WINDOW);
+    backend.renewals(vec![Fault::NotSent; 100]);
+    let locks = paused(&backend);
+    let began = tokio::time::Instant::now();
+    let guard = locks.lock("x").ttl(TTL).acquire().await.unwrap();
+    assert_eq!(guard.lost().await, LossReason::Expired);
+    assert_eq!(began.elapsed().as_secs(), WINDOW.as_secs());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kept_window_is_claimed_and_then_renewed_at_its_own_pace() {
+    let backend = Faulty::with_window(WINDOW);
+    let locks = paused(&backend);
+    let guard = locks.lock("x").ttl(TTL).keep_alive().acquire().await.unwrap();
+    tokio::time::sleep(TTL * 2 + TTL / 6).await;
+    assert!(guard.is_held());
+    // The claim, and then one every third of the ttl.
+    assert_eq!(backend.renewals_made.load(Ordering::SeqCst), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_does_not_raise_what_extend_has_lowered() {
+    // Before the claim, and while it is under way.
+    for passed in [Duration::ZERO, Duration::from_millis(800)] {
+        let backend = Faulty::with_window(WINDOW);
+        if !passed.is_zero() {
+            backend.renewals([Fault::TokioSleep(WINDOW / 4)]);
+        }
+        let locks = paused(&backend);
+        let guard = locks.lock("x").ttl(TTL).acquire().await.unwrap();
+        tokio::time::sleep(passed).await;
+        guard.extend(WINDOW / 2).await.unwrap();
+        let began = tokio::time::Instant::now();
+        assert_eq!(guard.lost().await, LossReason::Expired);
+        assert_eq!(began.elapsed().as_secs(), (WINDOW / 2).as_secs(), "{passed:?}");
+    }
 }

@@ -1,11 +1,12 @@
 //! The end of a service.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lock_core::backend::LockBackend;
 use lock_core::memory::MemoryBackend;
-use lock_core::{LockErrorKind, LockService, LossReason};
+use lock_core::{LockErrorKind, LockService, LossReason, ReleaseOutcome};
 
 use crate::faulty::{Fault, Faulty};
 
@@ -69,7 +70,7 @@ async fn an_exchange_that_is_under_way_is_finished_and_undone() {
     backend.attempts([Fault::Gated]);
     let locks = LockService::new(Arc::clone(&backend) as Arc<dyn LockBackend>);
     let asking = tokio::spawn(locks.lock("x").ttl(TTL).try_acquire());
-    while backend.attempts_made.load(std::sync::atomic::Ordering::SeqCst) == 0 {
+    while backend.attempts_made.load(Ordering::SeqCst) == 0 {
         tokio::task::yield_now().await;
     }
     let ending = locks.shutdown(Duration::ZERO);
@@ -79,6 +80,42 @@ async fn an_exchange_that_is_under_way_is_finished_and_undone() {
     backend.gate.add_permits(1);
     ending.await;
     assert!(backend.is_free("x").await);
+}
+
+#[tokio::test]
+async fn a_release_that_is_under_way_is_answered_before_the_backend_is_closed() {
+    let backend = Faulty::new();
+    backend.releases([Fault::Gated]);
+    let locks = LockService::new(Arc::clone(&backend) as Arc<dyn LockBackend>);
+    let guard = locks.lock("x").ttl(TTL).acquire().await.unwrap();
+    let mut releasing = Box::pin(guard.release());
+    assert!(futures_util::poll!(&mut releasing).is_pending());
+    let mut ending = Box::pin(locks.shutdown(TTL));
+    assert!(futures_util::poll!(&mut ending).is_pending());
+    assert_eq!(backend.times_closed.load(Ordering::SeqCst), 0);
+    backend.gate.add_permits(1);
+    assert!(releasing.await.is_released());
+    ending.await;
+    locks.shutdown(TTL).await;
+    assert_eq!(backend.times_closed.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_the_end_of_min_hold_where_the_store_cannot_keep_it() {
+    let backend = Faulty::with(|capabilities| capabilities.with_rest(false));
+    let shared = Arc::clone(&backend) as Arc<dyn LockBackend>;
+    let locks = LockService::builder(shared).tokio_time().build();
+    let began = tokio::time::Instant::now();
+    let guard = locks.lock("x").ttl(TTL).min_hold(TTL / 2).acquire().await.unwrap();
+    let _other = locks.lock("y").ttl(TTL).min_hold(TTL / 2).acquire().await.unwrap();
+    assert_eq!(guard.release().await, ReleaseOutcome::Unknown);
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    let report = locks.shutdown(Duration::ZERO).await;
+    assert_eq!((report.released, report.lost, report.unknown), (0, 0, 1));
+    assert!(began.elapsed() < TTL / 4, "{:?}", began.elapsed());
+    assert!(!backend.is_free("x").await);
+    tokio::time::sleep(TTL / 2).await;
+    assert!(backend.is_free("x").await && backend.is_free("y").await);
 }
 
 #[tokio::test(start_paused = true)]

@@ -28,8 +28,20 @@ fn acquire_wait_lost_and_release_work_on_any_executor() {
 fn a_backend_that_needs_a_runtime_finds_the_keepers() {
     let backend = Faulty::new();
     backend.attempts([Fault::TokioSleep(Duration::from_millis(1))]);
+    backend.renewals([Fault::TokioSleep(Duration::from_millis(1))]);
     let locks = LockService::new(backend as Arc<dyn LockBackend>);
-    assert!(block_on(locks.lock("x").try_acquire()).unwrap().is_some());
+    let guard = block_on(locks.lock("x").try_acquire()).unwrap().unwrap();
+    block_on(guard.extend(TTL)).unwrap();
+}
+
+#[test]
+fn a_keeper_that_could_not_be_started_is_started_by_the_next_operation() {
+    let locks = LockService::builder(Faulty::new() as Arc<dyn LockBackend>).tokio_time().build();
+    // It wants to be a task of the current runtime, and there is none.
+    let error = block_on(locks.lock("x").try_acquire()).unwrap_err();
+    assert!(error.is_retryable(), "{error}");
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    assert!(runtime.block_on(locks.lock("x").try_acquire()).unwrap().is_some());
 }
 
 #[test]

@@ -1,26 +1,35 @@
--- KEYS: lock. ARGV: token, rest in ms for which the lock goes on standing.
--- Replies: 1 released, 0 nobody's, -1 somebody else's.
+-- KEYS: lock, and from those who know of lines: fence, line. ARGV: token, rest in ms for which the
+-- lock goes on standing; from those who may stand in line also: channel, window in ms.
+-- Replies: 1 released, 0 nobody's, -1 somebody else's; or {one of them} if the dead in line were
+-- so many that it should be sent again.
 -- GETEX is a GET that counts as a write: a read-only replica refuses it instead of answering 0.
 local owner = redis.pcall('GETEX', KEYS[1])
+local reply
 if owner == ARGV[1] then
   if ARGV[2] == '0' then
     redis.call('DEL', KEYS[1])
   else
     redis.call('SET', KEYS[1], 'min:' .. owner, 'PX', ARGV[2])
   end
-  return 1
+  reply = 1
+elseif not owner then
+  reply = 0
+elseif type(owner) == 'table' then
+  if not string.find(owner.err, 'WRONGTYPE', 1, true) then
+    return owner
+  end
+  reply = -1
+elseif owner == 'min:' .. ARGV[1] then
+  -- It was released before and rests: a repetition does not extend that, an undo ends it.
+  if ARGV[2] == '0' then
+    redis.call('DEL', KEYS[1])
+  end
+  reply = 1
+else
+  reply = -1
 end
-if not owner then
-  return 0
+if not KEYS[3] or redis.call('EXISTS', KEYS[3]) == 0 then
+  return reply
 end
-if type(owner) == 'table' then
-  return string.find(owner.err, 'WRONGTYPE', 1, true) and -1 or owner
-end
-if owner ~= 'min:' .. ARGV[1] then
-  return -1
-end
--- It was released before and rests: a repetition does not extend that, an undo ends it.
-if ARGV[2] == '0' then
-  redis.call('DEL', KEYS[1])
-end
-return 1
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]

@@ -27,7 +27,7 @@ impl Harness for OnServer {
     }
 
     fn lacks(&self) -> Vec<Need> {
-        vec![Need::Queueing, Need::Metadata]
+        vec![Need::Metadata]
     }
 }
 

@@ -6,6 +6,7 @@ mod common;
 mod conformance;
 mod connections;
 mod faults;
+mod line;
 mod processes;
 mod protocol;
 mod scripted;

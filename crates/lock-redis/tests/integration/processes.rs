@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::BufReader;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use lock_testkit::history::{Claims, History, Report, Violation};
 use lock_testkit::server::{RedisServer, ServerKind};
+
+use crate::common::example;
 
 /// Of both processes together.
 const ROUNDS: usize = 10_000;
@@ -35,7 +36,7 @@ fn contend(kind: &ServerKind, rounds: usize, defect: Option<&str>) -> (usize, Re
     let folder = tempfile::tempdir().unwrap();
     let files = ["first", "second"].map(|name| folder.path().join(name));
     let contenders = files.each_ref().map(|file| {
-        let mut command = Command::new(contender());
+        let mut command = Command::new(example("contender"));
         command.args([&server.url(), "contended", &(rounds / 2).to_string()]);
         command.arg(file).args(defect).stdout(Stdio::null()).spawn().unwrap()
     });
@@ -50,15 +51,4 @@ fn contend(kind: &ServerKind, rounds: usize, defect: Option<&str>) -> (usize, Re
     // A worker can stall between its last look at the deadline and its record.
     let claims = Claims::new().require_tokens().tolerate_late_use(Duration::from_secs(10));
     (history.leases.len(), history.check(&claims))
-}
-
-/// The example, which `cargo test` builds beside this program.
-fn contender() -> PathBuf {
-    let mut path = std::env::current_exe().unwrap();
-    path.pop();
-    path.pop();
-    path.push("examples");
-    path.push(format!("contender{}", std::env::consts::EXE_SUFFIX));
-    assert!(path.exists(), "the example `contender` is not built: run `cargo test -p lock-redis`");
-    path
 }

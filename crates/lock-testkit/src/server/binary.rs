@@ -142,8 +142,13 @@ impl ServerBinary {
         &self.version
     }
 
-    /// The program with what must stand before it: a package may bring libraries of its own in
-    /// `lib` beside `bin`, and they are shown to the server alone, not to the shell that starts it.
+    /// The directory of the libraries that come with the binary, if any do.
+    pub fn libraries(&self) -> Option<PathBuf> {
+        libraries(&self.path)
+    }
+
+    /// The program with what must stand before it: the libraries of a package are shown to the
+    /// server alone, not to the shell that starts it.
     pub(super) fn command_line(&self) -> Vec<OsString> {
         command_line(&self.path)
     }
@@ -245,10 +250,15 @@ fn program_name(kind_name: &str) -> &'static str {
     if kind_name.starts_with("valkey") { "valkey-server" } else { "redis-server" }
 }
 
-fn command_line(binary: &Path) -> Vec<OsString> {
+/// A package may bring libraries of its own in `lib` beside `bin`.
+fn libraries(binary: &Path) -> Option<PathBuf> {
     let libraries = binary.parent().and_then(Path::parent).map(|root| root.join("lib"));
     // `/usr/lib` is searched anyway, and naming it would put it before the libraries' own choice.
-    match libraries.filter(|lib| lib.is_dir() && !binary.starts_with("/usr")) {
+    libraries.filter(|lib| lib.is_dir() && !binary.starts_with("/usr"))
+}
+
+fn command_line(binary: &Path) -> Vec<OsString> {
+    match libraries(binary) {
         Some(lib) => {
             let mut variable = OsString::from("LD_LIBRARY_PATH=");
             variable.push(lib);

@@ -1,6 +1,7 @@
 //! One server process, which cannot outlive its runner.
 
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -37,10 +38,10 @@ wait "$pid"
 cd / && rm -rf "$dir"
 "#;
 
-/// What every supported server logs once it accepts connections.
-const READY_MARK: &str = "Ready to accept connections";
-/// What every supported server logs when the port is taken.
-const PORT_TAKEN_MARK: &str = "Address already in use";
+/// What every supported Redis and Valkey logs once it accepts connections, and when its port is
+/// taken.
+const REDIS_MARKS: Marks =
+    Marks { ready: "Ready to accept connections", port_taken: "Address already in use" };
 const START_LIMIT: Duration = Duration::from_secs(30);
 const REPLY_LIMIT: Duration = Duration::from_secs(10);
 const LOG_LINES: usize = 200;
@@ -56,9 +57,25 @@ impl From<io::Error> for StartFailure {
     }
 }
 
+/// What is started.
+pub(super) struct Launch<'a> {
+    pub(super) command_line: Vec<OsString>,
+    /// Variables that are set, or removed.
+    pub(super) environment: &'a [(&'a str, Option<String>)],
+    pub(super) marks: Marks,
+}
+
+/// How a server's log tells what becomes of it.
+#[derive(Clone, Copy)]
+pub(super) struct Marks {
+    pub(super) ready: &'static str,
+    pub(super) port_taken: &'static str,
+}
+
 pub(super) struct Process {
     pid: u32,
     log: Log,
+    marks: Marks,
     wrapper: Child,
     // `Some` until the drop: closing it is what ends the server.
     signals: Option<ChildStdin>,
@@ -66,18 +83,34 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Returns when the server accepts connections on `port` and answers one.
+    /// Starts a Redis and returns when it accepts connections on `port` and answers one.
     pub(super) fn start(
         binary: &ServerBinary,
         port: u16,
         extra_args: &[String],
     ) -> Result<Self, StartFailure> {
-        let mut wrapper = Command::new("sh")
-            .args(["-c", WRAPPER, "sh"])
-            .args(binary.command_line())
-            .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
-            .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
-            .args(extra_args)
+        let mut command_line = binary.command_line();
+        command_line.extend(["--bind", "127.0.0.1", "--port"].map(OsString::from));
+        command_line.push(port.to_string().into());
+        let quiet = ["--save", "", "--appendonly", "no", "--daemonize", "no"];
+        command_line.extend(quiet.map(OsString::from));
+        command_line.extend(extra_args.iter().map(OsString::from));
+        let process = Self::launch(Launch { command_line, environment: &[], marks: REDIS_MARKS })?;
+        process.ping(port)?;
+        Ok(process)
+    }
+
+    /// Starts a server in a directory of its own and returns when its log says that it is ready.
+    pub(super) fn launch(launch: Launch<'_>) -> Result<Self, StartFailure> {
+        let mut command = Command::new("sh");
+        command.args(["-c", WRAPPER, "sh"]).args(launch.command_line);
+        for (name, value) in launch.environment {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let mut wrapper = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -90,12 +123,12 @@ impl Process {
             return Err(io::Error::other("the wrapper has no pipes").into());
         };
         let log = Log::default();
-        let ready = follow(output, log.clone());
-        let mut process =
-            Self { pid: 0, log, wrapper, signals: Some(signals), answers: BufReader::new(answers) };
+        let marks = launch.marks;
+        let ready = follow(output, log.clone(), marks);
+        let answers = BufReader::new(answers);
+        let mut process = Self { pid: 0, log, marks, wrapper, signals: Some(signals), answers };
         process.pid = process.answer()?.parse().map_err(io::Error::other)?;
         process.await_ready(&ready)?;
-        process.ping(port)?;
         Ok(process)
     }
 
@@ -142,7 +175,7 @@ impl Process {
                 io::ErrorKind::TimedOut,
                 format_args!("the server was not ready after {} s", START_LIMIT.as_secs()),
             ),
-            Err(RecvTimeoutError::Disconnected) if self.log().contains(PORT_TAKEN_MARK) => {
+            Err(RecvTimeoutError::Disconnected) if self.log().contains(self.marks.port_taken) => {
                 let failure = self.failure(io::ErrorKind::AddrInUse, "the port is taken");
                 return Err(StartFailure::PortTaken(failure));
             }
@@ -170,7 +203,7 @@ impl Process {
         }
     }
 
-    fn failure(&self, kind: io::ErrorKind, what: impl Display) -> io::Error {
+    pub(super) fn failure(&self, kind: io::ErrorKind, what: impl Display) -> io::Error {
         io::Error::new(kind, format!("{what}; its log ends with:\n{}", self.log()))
     }
 }
@@ -206,17 +239,17 @@ impl Log {
 /// Reads the server's output until the server ends, so that it never blocks on a full pipe.
 ///
 /// The receiver gets a message when the server is ready, and is disconnected when it has ended.
-fn follow(output: ChildStderr, log: Log) -> Receiver<()> {
+fn follow(output: ChildStderr, log: Log, marks: Marks) -> Receiver<()> {
     let (ready, receiver) = mpsc::channel();
-    std::thread::spawn(move || read_lines(output, &log, &ready));
+    std::thread::spawn(move || read_lines(output, &log, marks, &ready));
     receiver
 }
 
-fn read_lines(output: impl Read, log: &Log, ready: &Sender<()>) {
+fn read_lines(output: impl Read, log: &Log, marks: Marks, ready: &Sender<()>) {
     for line in BufReader::new(output).split(b'\n') {
         let Ok(line) = line else { return };
         let line = String::from_utf8_lossy(&line).into_owned();
-        let is_ready = line.contains(READY_MARK);
+        let is_ready = line.contains(marks.ready);
         log.push(line);
         if is_ready {
             // Nobody listens after the start, and a server may say it again after a reload.

@@ -4,6 +4,7 @@ mod cancelled;
 mod connection;
 mod holder;
 mod server;
+mod waiters;
 
 use std::future::Future;
 use std::time::Duration;

@@ -1,0 +1,117 @@
+//! A backend that panics wherever it can, also in the very call that begins an exchange.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use lock_core::backend::{
+    Attempt, AttemptRequest, Capabilities, LockBackend, LockKey, ReleaseReply, ReleaseRequest,
+    RenewReply, RenewRequest, Waiting,
+};
+use lock_core::memory::MemoryBackend;
+use lock_core::{LockErrorKind, LockService, LockStatus, ReleaseOutcome, Result};
+
+const TTL: Duration = Duration::from_secs(9);
+
+type Exchange<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Panics in the first call of each kind, and in every wake.
+#[derive(Default)]
+struct Panicking {
+    store: Arc<MemoryBackend>,
+    releases: AtomicUsize,
+    renewals: AtomicUsize,
+}
+
+/// Without `async_trait`, so that the methods run when they are called.
+impl LockBackend for Panicking {
+    fn kind(&self) -> &'static str {
+        "panicking"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.store.capabilities()
+    }
+
+    fn attempt<'a>(self: Arc<Self>, request: AttemptRequest) -> Exchange<'a, Result<Attempt>>
+    where
+        Self: 'a,
+    {
+        assert_ne!(request.key.as_str(), "refused", "on command");
+        Box::pin(async move {
+            Ok(match Arc::clone(&self.store).attempt(request).await? {
+                Attempt::Queued(Waiting { ticket, retry_after, .. }) => {
+                    let wake = async { panic!("on command") };
+                    Attempt::queued(Waiting::new(wake, ticket, retry_after))
+                }
+                other => other,
+            })
+        })
+    }
+
+    fn release<'a>(self: Arc<Self>, request: ReleaseRequest) -> Exchange<'a, Result<ReleaseReply>>
+    where
+        Self: 'a,
+    {
+        assert_ne!(self.releases.fetch_add(1, Ordering::SeqCst), 0, "on command");
+        Arc::clone(&self.store).release(request)
+    }
+
+    fn renew<'a>(self: Arc<Self>, batch: Vec<RenewRequest>) -> Exchange<'a, Result<Vec<RenewReply>>>
+    where
+        Self: 'a,
+    {
+        assert_ne!(self.renewals.fetch_add(1, Ordering::SeqCst), 0, "on command");
+        Arc::clone(&self.store).renew(batch)
+    }
+
+    fn status<'a>(self: Arc<Self>, _: LockKey) -> Exchange<'a, Result<Option<LockStatus>>>
+    where
+        Self: 'a,
+    {
+        panic!("on command")
+    }
+
+    fn ping<'a>(self: Arc<Self>) -> Exchange<'a, Result<()>>
+    where
+        Self: 'a,
+    {
+        panic!("on command")
+    }
+
+    fn close<'a>(self: Arc<Self>) -> Exchange<'a, ()>
+    where
+        Self: 'a,
+    {
+        panic!("on command")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_costs_its_own_exchange_and_nothing_else() {
+    let locks = LockService::builder(Panicking::default()).tokio_time().build();
+    let errors = [
+        locks.lock("refused").try_acquire().await.unwrap_err(),
+        locks.status("x").await.unwrap_err(),
+        locks.ping().await.unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(error.kind(), LockErrorKind::Backend, "{error}");
+    }
+
+    let guard = locks.lock("x").ttl(TTL).keep_alive().acquire().await.unwrap();
+    assert!(locks.lock("x").wait(TTL).try_acquire().await.unwrap().is_none());
+    assert!(guard.is_held());
+    assert!(guard.release().await.is_released());
+    locks.shutdown(Duration::ZERO).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_finished_gives_its_value_though_the_release_panics() {
+    let locks = LockService::builder(Panicking::default()).tokio_time().build();
+    assert_eq!(locks.lock("x").execute(async |_| 7).await.unwrap(), Some(7));
+    let guard = locks.lock("x").wait(TTL).acquire().await.unwrap();
+    assert_ne!(guard.release().await, ReleaseOutcome::Unknown);
+}

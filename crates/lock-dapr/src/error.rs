@@ -1,0 +1,278 @@
+//! From what tonic and the sidecar say to what a caller can act on.
+
+use std::borrow::Cow;
+use std::error::Error;
+
+use lock_core::{LockError, LockErrorKind};
+use tonic::{Code, ConnectError, Status};
+
+/// Of a foreign text, this much is passed on.
+const MAX_QUOTED_CHARS: usize = 300;
+
+/// How the sidecar begins what it says of its store.
+const STORE_FAILED: [&str; 2] = ["failed to try acquiring lock", "failed to release lock"];
+
+/// Why a request failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    kind: LockErrorKind,
+    message: Cow<'static, str>,
+    /// The sidecar proved that it did not ask its store, or nothing was sent.
+    not_applied: bool,
+    /// The channel is of no use any more.
+    pub(crate) breaks_channel: bool,
+    /// The sidecar found fault with the name of the store.
+    is_about_store: bool,
+    source: Option<Status>,
+}
+
+impl Failure {
+    pub(crate) fn new(kind: LockErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            not_applied: false,
+            breaks_channel: false,
+            is_about_store: false,
+            source: None,
+        }
+    }
+
+    pub(crate) fn unavailable(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(LockErrorKind::Unavailable, message)
+    }
+
+    /// The deadline came before the answer.
+    pub(crate) fn no_answer(address: &str) -> Self {
+        let message = format!("the sidecar at {address} did not answer in time");
+        Self { breaks_channel: true, ..Self::unavailable(message) }
+    }
+
+    pub(crate) fn not_applied(mut self) -> Self {
+        self.not_applied = true;
+        self
+    }
+
+    /// Something else of the same operation may have had an effect.
+    pub(crate) fn perhaps_applied(mut self) -> Self {
+        self.not_applied = false;
+        self
+    }
+
+    pub(crate) fn is_not_applied(&self) -> bool {
+        self.not_applied
+    }
+
+    /// Puts words before the message, which say what was under way.
+    pub(crate) fn while_doing(mut self, what: &str) -> Self {
+        self.message = format!("{what}: {}", self.message).into();
+        self
+    }
+
+    /// For requests that change something and can be repeated: one that was sent and not answered
+    /// is not known to have failed.
+    pub(crate) fn or_unknown(mut self) -> Self {
+        if self.kind == LockErrorKind::Unavailable && !self.not_applied {
+            self.kind = LockErrorKind::Unknown;
+        }
+        self
+    }
+
+    /// Names the store, where the failure is about its name.
+    pub(crate) fn about_store(mut self, store: &str) -> Self {
+        if self.is_about_store {
+            self.message = format!(
+                "the sidecar has no lock store {store:?}; add a component of type lock.redis with \
+                 that metadata.name, or correct the store's name"
+            )
+            .into();
+        }
+        self
+    }
+
+    /// What a status means, by its code. The sidecar checks all but its store before it asks it.
+    pub(crate) fn from_status(status: Status, address: &str) -> Self {
+        if is_connect_error(&status) {
+            let cause = innermost(&status);
+            let message = format!(
+                "no sidecar could be reached at {address}: {cause}; is it running, and is that its \
+                 gRPC port?"
+            );
+            let failure = Self::unavailable(message).not_applied();
+            return Self { breaks_channel: true, source: Some(status), ..failure };
+        }
+        // What the sidecar said has no source; what tonic says of the connection has one.
+        let is_local = status.source().is_some() || status.code() == Code::Unknown;
+        let failure = if is_local && !is_refusal(status.code()) {
+            let cause = innermost(&status);
+            Self::unavailable(format!("the connection to the sidecar at {address} failed: {cause}"))
+        } else {
+            Self::said_by_sidecar(&status, address)
+        };
+        Self { breaks_channel: is_local, source: Some(status), ..failure }
+    }
+
+    fn said_by_sidecar(status: &Status, address: &str) -> Self {
+        use LockErrorKind::{Denied, InvalidConfig, Unsupported};
+
+        let said = quoted(status.message());
+        match status.code() {
+            Code::Unauthenticated => Self::new(
+                Denied,
+                "the sidecar refused the API token; set DAPR_API_TOKEN, or the builder's \
+                 api_token, to the sidecar's own",
+            )
+            .not_applied(),
+            Code::PermissionDenied => {
+                let message = format!("the sidecar's access rules forbid it: {said}");
+                Self::new(Denied, message).not_applied()
+            }
+            Code::FailedPrecondition => Self::new(
+                InvalidConfig,
+                "no lock store is configured in the sidecar: add a component of type lock.redis \
+                 to its resources and restart it",
+            )
+            .not_applied(),
+            Code::InvalidArgument => {
+                let is_about_store = said.contains("lock store") && said.contains("not found");
+                let message = format!("the sidecar refused the request: {said}");
+                Self { is_about_store, ..Self::new(InvalidConfig, message).not_applied() }
+            }
+            Code::Unimplemented => Self::new(
+                Unsupported,
+                "the sidecar offers no locks here: allow the APIs lock.v1alpha1 and \
+                 unlock.v1alpha1 if its configuration has an allow list, use Dapr 1.8 or later, \
+                 and name its gRPC port",
+            )
+            .not_applied(),
+            Code::Internal if STORE_FAILED.iter().any(|begin| said.starts_with(begin)) => {
+                Self::unavailable(format!("the sidecar's lock store failed: {said}"))
+            }
+            // Tonic says so of answers that it cannot read, whoever gave them.
+            Code::Internal => Self::unavailable(format!(
+                "the answer was not a sidecar's: {said}; is {address} its gRPC port?"
+            )),
+            Code::Unavailable
+            | Code::DeadlineExceeded
+            | Code::Cancelled
+            | Code::Unknown
+            | Code::Aborted
+            | Code::ResourceExhausted => {
+                Self::unavailable(format!("the sidecar could not serve the request: {said}"))
+            }
+            code => {
+                let message = format!("the sidecar answered {code:?}: {said}");
+                Self::new(LockErrorKind::Backend, message)
+            }
+        }
+    }
+}
+
+impl From<Failure> for LockError {
+    fn from(failure: Failure) -> Self {
+        let mut error = Self::new(failure.kind, failure.message);
+        if failure.not_applied {
+            error = error.not_applied();
+        }
+        match failure.source {
+            Some(source) => error.with_source(source),
+            None => error,
+        }
+    }
+}
+
+/// Codes that tonic also makes out of an HTTP answer without a gRPC status.
+fn is_refusal(code: Code) -> bool {
+    matches!(code, Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented)
+}
+
+fn is_connect_error(status: &Status) -> bool {
+    causes(status).any(|cause| cause.is::<ConnectError>())
+}
+
+/// The last cause says most: "connection refused" and not "transport error".
+fn innermost(status: &Status) -> Cow<'_, str> {
+    match causes(status).last() {
+        Some(cause) => quoted(&cause.to_string()).into_owned().into(),
+        None => quoted(status.message()),
+    }
+}
+
+fn causes(status: &Status) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    type Cause<'a> = &'a (dyn Error + 'static);
+
+    fn behind<'a>(cause: &Cause<'a>) -> Option<Cause<'a>> {
+        (*cause).source()
+    }
+    std::iter::successors(status.source(), behind)
+}
+
+fn quoted(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(MAX_QUOTED_CHARS) {
+        None => text.into(),
+        Some((end, _)) => format!("{} …", &text[..end]).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(code: Code, message: &str) -> Failure {
+        Failure::from_status(Status::new(code, message), "127.0.0.1:1").about_store("lockstore")
+    }
+
+    #[test]
+    fn each_code_becomes_a_kind_and_only_refusals_prove_that_nothing_happened() {
+        use LockErrorKind::{Backend, Denied, InvalidConfig, Unavailable, Unsupported};
+        for (code, kind, not_applied) in [
+            (Code::Unauthenticated, Denied, true),
+            (Code::PermissionDenied, Denied, true),
+            (Code::InvalidArgument, InvalidConfig, true),
+            (Code::FailedPrecondition, InvalidConfig, true),
+            (Code::Unimplemented, Unsupported, true),
+            (Code::Unavailable, Unavailable, false),
+            (Code::DeadlineExceeded, Unavailable, false),
+            (Code::Cancelled, Unavailable, false),
+            (Code::Unknown, Unavailable, false),
+            (Code::Internal, Unavailable, false),
+            (Code::ResourceExhausted, Unavailable, false),
+            (Code::Aborted, Unavailable, false),
+            (Code::DataLoss, Backend, false),
+        ] {
+            let failure = from(code, "said so");
+            assert_eq!((failure.kind, failure.not_applied), (kind, not_applied), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn the_text_names_the_cure() {
+        for (code, message, cure) in [
+            (Code::InvalidArgument, "lock store x not found", "\"lockstore\"; add a component"),
+            (Code::FailedPrecondition, "lock store is not configured", "type lock.redis"),
+            (Code::Unauthenticated, "", "DAPR_API_TOKEN"),
+            (Code::Unimplemented, "", "lock.v1alpha1"),
+            (Code::Internal, "failed to try acquiring lock: EOF", "lock store failed: failed to"),
+            (Code::Internal, "protocol error: what?", "is 127.0.0.1:1 its gRPC port?"),
+            (Code::InvalidArgument, "LockOwner is empty", "refused the request: LockOwner"),
+        ] {
+            let message = from(code, message).message;
+            assert!(message.contains(cure), "{message}");
+        }
+    }
+
+    #[test]
+    fn only_a_change_that_was_sent_is_unknown() {
+        let failure = || from(Code::Internal, "failed to release lock: EOF");
+        assert_eq!(failure().or_unknown().kind, LockErrorKind::Unknown);
+        assert_eq!(failure().not_applied().or_unknown().kind, LockErrorKind::Unavailable);
+        assert_eq!(from(Code::Unauthenticated, "").or_unknown().kind, LockErrorKind::Denied);
+    }
+
+    #[test]
+    fn a_long_text_is_cut_at_a_character() {
+        let text = "ü".repeat(MAX_QUOTED_CHARS + 1);
+        assert_eq!(quoted(&text).chars().count(), MAX_QUOTED_CHARS + 2);
+        assert_eq!(quoted("short"), "short");
+    }
+}

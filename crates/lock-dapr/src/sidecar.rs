@@ -1,0 +1,104 @@
+//! The two calls of Dapr's lock API.
+
+use std::fmt;
+
+use dapr::client::API_TOKEN_METADATA_KEY;
+use dapr::dapr::proto::runtime::v1::unlock_response::Status as UnlockStatus;
+use dapr::dapr::proto::runtime::v1::{TryLockRequest, UnlockRequest};
+use lock_core::Instant;
+use tonic::Request;
+use tonic::metadata::{Ascii, MetadataValue};
+
+use crate::error::Failure;
+use crate::link::Link;
+
+/// A lock store of a sidecar, as it is asked.
+pub(crate) struct Sidecar {
+    store: String,
+    api_token: Option<MetadataValue<Ascii>>,
+}
+
+/// What an unlock found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unlocked {
+    Released,
+    NotHeld,
+    HeldByOther,
+}
+
+impl Sidecar {
+    pub(crate) fn new(store: String, mut api_token: Option<MetadataValue<Ascii>>) -> Self {
+        if let Some(token) = &mut api_token {
+            // Neither shown by `Debug` nor kept in the header tables of HTTP/2.
+            token.set_sensitive(true);
+        }
+        Self { store, api_token }
+    }
+
+    pub(crate) fn store(&self) -> &str {
+        &self.store
+    }
+
+    /// Whether the lock was free, and is this owner's now.
+    pub(crate) async fn try_lock(
+        &self,
+        link: &Link,
+        key: &str,
+        owner: &str,
+        seconds: i32,
+        deadline: Instant,
+    ) -> Result<bool, Failure> {
+        let request = self.request(TryLockRequest {
+            store_name: self.store.clone(),
+            resource_id: key.to_owned(),
+            lock_owner: owner.to_owned(),
+            expiry_in_seconds: seconds,
+        });
+        let call = link.call(deadline, async |mut client| client.try_lock_alpha1(request).await);
+        let reply = call.await.map_err(|failure| failure.about_store(&self.store))?;
+        Ok(reply.success)
+    }
+
+    /// Gives the lock back if it is this owner's, and touches nothing else.
+    pub(crate) async fn unlock(
+        &self,
+        link: &Link,
+        key: &str,
+        owner: &str,
+        deadline: Instant,
+    ) -> Result<Unlocked, Failure> {
+        let request = self.request(UnlockRequest {
+            store_name: self.store.clone(),
+            resource_id: key.to_owned(),
+            lock_owner: owner.to_owned(),
+        });
+        let call = link.call(deadline, async |mut client| client.unlock_alpha1(request).await);
+        let reply = call.await.map_err(|failure| failure.about_store(&self.store))?;
+        match UnlockStatus::try_from(reply.status) {
+            Ok(UnlockStatus::Success) => Ok(Unlocked::Released),
+            Ok(UnlockStatus::LockDoesNotExist) => Ok(Unlocked::NotHeld),
+            Ok(UnlockStatus::LockBelongsToOthers) => Ok(Unlocked::HeldByOther),
+            Ok(UnlockStatus::InternalError) => {
+                Err(Failure::unavailable("the sidecar could not read its store's answer"))
+            }
+            Err(_) => Err(Failure::unavailable(format!(
+                "the sidecar answered an unlock with the unknown status {}",
+                reply.status
+            ))),
+        }
+    }
+
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Some(token) = &self.api_token {
+            request.metadata_mut().insert(API_TOKEN_METADATA_KEY, token.clone());
+        }
+        request
+    }
+}
+
+impl fmt::Debug for Sidecar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sidecar").field("store", &self.store).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,5 @@
+mod channels;
+mod conformance;
+mod facts;
+mod faults;
+mod keys;

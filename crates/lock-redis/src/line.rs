@@ -1,0 +1,411 @@
+//! Those of this backend who stand in line: what each has heard, and how it learns of its grant.
+//!
+//! All of them listen on one channel, whose name is as random as a token.
+//! An entry of the line on the server names it, so that whoever gives a lock away can ask whether
+//! anybody listens, and can tell the one who got it.
+//! The name is the same on each connection of the backend, one after the other: a place in line is
+//! alive again as soon as the next connection listens.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use lock_core::backend::{Clock, Grant, OwnerToken, Sleep, Wake};
+use lock_core::waiter::{self, Waiter};
+use lock_core::{FencingToken, Instant, Result};
+
+use crate::reply::{Holder, Place, Push};
+
+/// The longest lease of a grant that is not asked for but pushed: whoever gets it and is frozen or
+/// dead keeps the others out no longer.
+const WINDOW_MAX: Duration = Duration::from_secs(2);
+/// What was left behind is swept out when so many more are there than after the last time.
+const SWEEP_EVERY: usize = 1_024;
+/// By then the core has long stopped to release what was left.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(10 * 60);
+
+/// The lease that a pushed grant begins with.
+pub(crate) fn window(ttl: Duration) -> Duration {
+    ttl.min(WINDOW_MAX)
+}
+
+/// See the [module's documentation](self).
+pub(crate) struct Line {
+    channel: Box<str>,
+    /// How long after it was sent an attempt can still run.
+    late_after: Duration,
+    connections: AtomicU64,
+    entries: Mutex<Entries>,
+}
+
+#[derive(Default)]
+struct Entries {
+    by_token: HashMap<OwnerToken, Entry>,
+    sweep_at: usize,
+}
+
+/// What is known of a token that may stand in line.
+struct Entry {
+    waiter: Waiter,
+    window: Duration,
+    /// The connection on which it was last asked for.
+    heard_on: u64,
+    stage: Stage,
+    grant: Option<PushedGrant>,
+    waker: Option<Waker>,
+    /// An attempt is under way.
+    is_asking: bool,
+    /// An attempt ended without an answer, and may run late.
+    in_doubt: bool,
+    /// An attempt was answered with a place in line.
+    has_place: bool,
+    last_asked: Instant,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// It waits for news.
+    Waiting,
+    /// It holds the lock, and is known only because an attempt of it may still run.
+    Holding,
+    /// It was released, and is known only because an attempt of it may still run.
+    Left,
+}
+
+/// A grant that was pushed and not picked up yet; whether to believe it is decided then.
+#[derive(Clone, Copy)]
+struct PushedGrant {
+    number: u64,
+    window: Duration,
+}
+
+impl Line {
+    pub(crate) fn new(late_after: Duration) -> Result<Self> {
+        let channel = format!("dl:c:{}", OwnerToken::random()?).into();
+        let (connections, entries) = (AtomicU64::new(0), Mutex::default());
+        Ok(Self { channel, late_after, connections, entries })
+    }
+
+    /// The number of a connection that is being made.
+    pub(crate) fn next_connection(&self) -> u64 {
+        self.connections.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Where its pushes arrive.
+    pub(crate) fn channel(&self) -> &str {
+        &self.channel
+    }
+
+    /// An attempt that may leave the token in line is about to be sent on this connection.
+    pub(crate) fn asking(&self, token: OwnerToken, ttl: Duration, connection: u64) {
+        let now = Clock::SYSTEM.now();
+        let mut entries = self.lock();
+        entries.sweep(now);
+        let entry = entries.by_token.entry(token).or_insert_with(|| Entry {
+            waiter: Waiter::new(now),
+            window: window(ttl),
+            heard_on: connection,
+            stage: Stage::Waiting,
+            grant: None,
+            waker: None,
+            is_asking: false,
+            in_doubt: false,
+            has_place: false,
+            last_asked: now,
+        });
+        // The one before ended without a word.
+        entry.in_doubt |= entry.is_asking;
+        entry.is_asking = true;
+        entry.stage = Stage::Waiting;
+        entry.heard_on = connection;
+        entry.last_asked = now;
+        entry.waiter.asked();
+    }
+
+    /// The window with which the token stands in line, if it may.
+    pub(crate) fn window_of(&self, token: OwnerToken) -> Option<Duration> {
+        self.lock().by_token.get(&token).map(|entry| entry.window)
+    }
+
+    /// The attempt was answered: in line.
+    pub(crate) fn queued(&self, token: OwnerToken, place: Place) {
+        let now = Clock::SYSTEM.now();
+        let mut entries = self.lock();
+        let Some(entry) = entries.by_token.get_mut(&token) else { return };
+        entry.is_asking = false;
+        entry.has_place = true;
+        let left = match place.holder {
+            Holder::Gone => Some(Duration::ZERO),
+            Holder::Has(left) => left,
+        };
+        entry.waiter.queued(entry.last_asked, now, place.counter, place.rank, left);
+    }
+
+    /// The attempt was answered: granted.
+    pub(crate) fn granted(&self, token: OwnerToken) {
+        self.settle(token, |entry| {
+            entry.is_asking = false;
+            entry.quieten(Stage::Holding);
+            !entry.in_doubt
+        });
+    }
+
+    /// The attempt had no effect, or got no answer.
+    pub(crate) fn failed(&self, token: OwnerToken, not_applied: bool) {
+        self.settle(token, |entry| {
+            entry.is_asking = false;
+            entry.in_doubt |= !not_applied;
+            !entry.in_doubt && !entry.has_place
+        });
+    }
+
+    /// A release is about to be sent. Returns the window with which the token may stand in line.
+    pub(crate) fn leaving(&self, token: OwnerToken) -> Option<Duration> {
+        let mut entries = self.lock();
+        let entry = entries.by_token.get_mut(&token)?;
+        entry.quieten(Stage::Left);
+        Some(entry.window)
+    }
+
+    /// A release that was sent at `sent` was answered: the token does not stand in line, unless an
+    /// attempt of it runs late. The core then sends another release, which needs the entry.
+    pub(crate) fn left(&self, token: OwnerToken, sent: Instant) {
+        let late_after = self.late_after;
+        self.settle(token, |entry| {
+            !entry.is_asking && (!entry.in_doubt || sent >= entry.last_asked + late_after)
+        });
+    }
+
+    /// A push has arrived.
+    ///
+    /// One for a token that is not known, or does not wait, is of no use: everything that such a
+    /// token may own has been released, or will be when none of its attempts can run any more.
+    pub(crate) fn hear(&self, push: Push) {
+        let now = Clock::SYSTEM.now();
+        let mut entries = self.lock();
+        let (Push::Granted { token, .. } | Push::Hint { token, .. }) = push;
+        let Some(entry) = entries.by_token.get_mut(&token) else { return };
+        if entry.stage != Stage::Waiting {
+            return;
+        }
+        match push {
+            Push::Hint { left, .. } => entry.waiter.hinted(now, left),
+            Push::Granted { number, window, .. } => {
+                if entry.waiter.pushed(now, number, window) == waiter::Push::Ignored {
+                    return;
+                }
+                entry.grant = Some(PushedGrant { number, window });
+            }
+        }
+        let waker = entry.waker.take();
+        drop(entries);
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// The connection is of no use any more: what is pushed may not be heard.
+    pub(crate) fn deafened(&self, connection: u64) {
+        let now = Clock::SYSTEM.now();
+        let mut wakers = Vec::new();
+        for entry in self.lock().by_token.values_mut() {
+            if entry.heard_on == connection && entry.stage == Stage::Waiting {
+                entry.waiter.deafened(now);
+                wakers.extend(entry.waker.take());
+            }
+        }
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Resolves when there is news for the token; instants are those of this clock.
+    pub(crate) fn news(self: &Arc<Self>, token: OwnerToken, clock: Clock) -> News {
+        News { line: Arc::clone(self), token, clock, sleep: None }
+    }
+
+    fn settle(&self, token: OwnerToken, is_over: impl FnOnce(&mut Entry) -> bool) {
+        let mut entries = self.lock();
+        if entries.by_token.get_mut(&token).is_some_and(is_over) {
+            entries.by_token.remove(&token);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    /// The grant that was pushed, if it is to be believed, by this clock.
+    fn believe(&mut self, clock: Clock) -> Option<Grant> {
+        let PushedGrant { number, window } = self.grant.take()?;
+        let now = Clock::SYSTEM.now();
+        let waiter::Push::Granted { since } = self.waiter.pushed(now, number, window) else {
+            return None;
+        };
+        let Some(fencing) = FencingToken::from_grant_number(number) else {
+            // The answer to an attempt says what is wrong with it.
+            self.waiter.deafened(now);
+            return None;
+        };
+        let since = match clock {
+            Clock::SYSTEM => since,
+            clock => clock.now() - now.saturating_duration_since(since),
+        };
+        Some(Grant::new().with_fencing(fencing).with_granted_ttl(window).with_since(since))
+    }
+
+    fn quieten(&mut self, stage: Stage) {
+        self.stage = stage;
+        self.grant = None;
+        self.waker = None;
+    }
+}
+
+impl Entries {
+    /// Forgets what was left and never released for good; that is rare.
+    fn sweep(&mut self, now: Instant) {
+        if self.by_token.len() < self.sweep_at.max(SWEEP_EVERY) {
+            return;
+        }
+        self.by_token.retain(|_, entry| {
+            entry.stage != Stage::Left || now < entry.last_asked + FORGOTTEN_AFTER
+        });
+        self.sweep_at = self.by_token.len() * 2;
+    }
+}
+
+/// The future of [`Line::news`]. Dropping it forgets nothing: the place in line stays.
+pub(crate) struct News {
+    line: Arc<Line>,
+    token: OwnerToken,
+    clock: Clock,
+    sleep: Option<Sleep>,
+}
+
+impl Future for News {
+    type Output = Wake;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Wake> {
+        let this = &mut *self;
+        let ask_at = {
+            let mut entries = this.line.lock();
+            let Some(entry) = entries.by_token.get_mut(&this.token) else {
+                return Poll::Ready(Wake::AskAgain);
+            };
+            if let Some(grant) = entry.believe(this.clock) {
+                entry.quieten(Stage::Holding);
+                if !entry.in_doubt {
+                    entries.by_token.remove(&this.token);
+                }
+                return Poll::Ready(Wake::Granted(grant));
+            }
+            if entry.stage != Stage::Waiting {
+                return Poll::Ready(Wake::AskAgain);
+            }
+            match &entry.waker {
+                Some(waker) if waker.will_wake(cx.waker()) => {}
+                _ => entry.waker = Some(cx.waker().clone()),
+            }
+            entry.waiter.ask_at()
+        };
+        let sleep = match &mut this.sleep {
+            Some(sleep) if sleep.deadline() == ask_at => sleep,
+            other => other.insert(Clock::SYSTEM.sleep_until(ask_at)),
+        };
+        Pin::new(sleep).poll(cx).map(|()| Wake::AskAgain)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LATE_AFTER: Duration = Duration::from_millis(1);
+    const PLACE: Place =
+        Place { ticket: 1, rank: 0, counter: 1, holder: Holder::Has(Some(Duration::from_secs(9))) };
+
+    fn line_and_token() -> (Arc<Line>, OwnerToken) {
+        let line = Arc::new(Line::new(LATE_AFTER).unwrap());
+        let token = OwnerToken::random().unwrap();
+        line.asking(token, Duration::from_secs(60), 1);
+        (line, token)
+    }
+
+    fn knows(line: &Line) -> usize {
+        line.lock().by_token.len()
+    }
+
+    #[test]
+    fn a_token_is_forgotten_when_nothing_of_it_can_be_in_line() {
+        let (line, token) = line_and_token();
+        line.granted(token);
+        assert_eq!(knows(&line), 0);
+
+        line.asking(token, Duration::from_secs(60), 1);
+        line.failed(token, true);
+        assert_eq!(knows(&line), 0);
+
+        line.asking(token, Duration::from_secs(60), 1);
+        line.queued(token, PLACE);
+        assert_eq!(line.leaving(token), Some(WINDOW_MAX));
+        line.left(token, Clock::SYSTEM.now());
+        assert_eq!(knows(&line), 0);
+    }
+
+    #[test]
+    fn a_token_in_doubt_is_known_until_a_release_that_no_attempt_can_follow() {
+        let (line, token) = line_and_token();
+        line.failed(token, false);
+        let asked = Clock::SYSTEM.now();
+        line.asking(token, Duration::from_secs(60), 1);
+        line.granted(token);
+        assert_eq!(line.leaving(token), Some(WINDOW_MAX));
+        line.left(token, asked);
+        assert_eq!(line.leaving(token), Some(WINDOW_MAX));
+        line.left(token, Clock::SYSTEM.now() + LATE_AFTER);
+        assert_eq!(knows(&line), 0);
+    }
+
+    #[test]
+    fn what_was_left_and_never_released_is_swept_out() {
+        let (line, token) = line_and_token();
+        line.failed(token, false);
+        line.leaving(token);
+        line.lock().by_token.get_mut(&token).unwrap().last_asked = Instant::from_nanos(0);
+        for _ in 0..SWEEP_EVERY {
+            line.asking(OwnerToken::random().unwrap(), Duration::from_secs(60), 1);
+        }
+        assert_eq!(line.leaving(token), None);
+        assert_eq!(knows(&line), SWEEP_EVERY);
+    }
+
+    #[test]
+    fn news_that_came_before_the_wake_was_polled_is_not_missed() {
+        let (line, token) = line_and_token();
+        line.hear(Push::Granted { token, number: 7, window: WINDOW_MAX });
+        line.queued(token, PLACE);
+        let mut news = std::pin::pin!(line.news(token, Clock::SYSTEM));
+        let mut context = Context::from_waker(Waker::noop());
+        let Poll::Ready(Wake::Granted(grant)) = news.as_mut().poll(&mut context) else {
+            panic!("the grant was missed");
+        };
+        assert_eq!(grant.fencing, FencingToken::from_grant_number(7));
+        assert_eq!(knows(&line), 0);
+        // Whoever polls on is told to ask.
+        assert_eq!(news.poll(&mut context), Poll::Ready(Wake::AskAgain));
+    }
+
+    #[test]
+    fn a_grant_that_an_answer_has_overtaken_is_no_news() {
+        let (line, token) = line_and_token();
+        line.hear(Push::Granted { token, number: 1, window: WINDOW_MAX });
+        line.queued(token, PLACE);
+        let news = std::pin::pin!(line.news(token, Clock::SYSTEM));
+        assert!(news.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        line.deafened(1);
+        let news = std::pin::pin!(line.news(token, Clock::SYSTEM));
+        let news = news.poll(&mut Context::from_waker(Waker::noop()));
+        assert_eq!(news, Poll::Ready(Wake::AskAgain));
+    }
+}

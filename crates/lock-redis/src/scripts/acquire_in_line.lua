@@ -1,0 +1,50 @@
+local stands = ARGV[6] and ARGV[6] ~= '-1'
+local member = ARGV[4] and '1 ' .. ARGV[1] .. ' ' .. ARGV[4] .. ' ' .. ARGV[5]
+local owner = redis.call('GET', KEYS[1])
+
+if owner == ARGV[1] then
+  -- This token's request came before: the same grant under a new number, and never shorter.
+  local number = next_number()
+  local ttl = ARGV[2] + 0
+  local left = redis.call('PTTL', KEYS[1])
+  if left < ttl then
+    redis.call('PEXPIRE', KEYS[1], ttl)
+    left = ttl
+  end
+  if member then
+    redis.call('ZREM', KEYS[3], member)
+  end
+  return {1, number, left, now}
+end
+
+local ticket
+if stands then
+  ticket = redis.call('ZSCORE', KEYS[3], member)
+  if not ticket then
+    ticket = ARGV[6] == '0' and next_number() or ARGV[6]
+    redis.call('ZADD', KEYS[3], ticket, member)
+  end
+end
+if not owner then
+  local came_to = advance(ARGV[1], ARGV[2])
+  if came_to == 'mine' then
+    return {1, next_number(), ARGV[2] + 0, now}
+  end
+  if came_to == 'nobody' and not stands then
+    local number = next_number()
+    redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+    return {1, number, ARGV[2] + 0, now}
+  end
+end
+
+-- A write even where it has no effect: a read-only replica must not answer as if it knew.
+redis.call('PEXPIRE', KEYS[3], 60000)
+local left = redis.call('PTTL', KEYS[1])
+if not stands then
+  return {0, left, now}
+end
+local counter = tonumber(redis.call('GET', KEYS[2]) or 0)
+if not counter or counter < now then
+  counter = now
+end
+return {2, ticket + 0, redis.call('ZRANK', KEYS[3], member), left, counter, now}

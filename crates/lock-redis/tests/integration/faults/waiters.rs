@@ -1,0 +1,247 @@
+//! What becomes of those who stand in line when somebody among them, or the server, fails.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use lock_core::{LockGuard, LockService, LossReason};
+use lock_testkit::proxy::{Cut, Direction, Fault, Scope};
+use lock_testkit::server::ServerKind;
+use tokio::task::JoinSet;
+
+use super::{LONG, behind_proxy, direct, left_behind};
+use crate::common::{LIMIT, Store, example, soon};
+use crate::on_every_server;
+
+on_every_server!(
+    those_whose_connection_is_reset_are_all_served,
+    those_whose_connection_is_half_open_are_all_served,
+    those_whose_pushes_are_lost_are_all_served,
+    a_place_whose_answer_was_lost_is_left,
+    a_first_that_is_killed_holds_nobody_up,
+    a_first_that_is_frozen_holds_the_others_up_for_a_window,
+    a_holder_that_is_killed_is_followed_when_its_lease_ends,
+    those_who_wait_are_served_after_a_flush,
+    those_who_wait_are_served_after_a_restart,
+);
+
+const WAITERS: usize = 16;
+/// The longest pause until somebody in line asks again, and what a busy machine adds.
+const FALLBACK: Duration = Duration::from_secs(15);
+
+/// So many wait for the lock `x`, one after the other.
+fn wait_for_it(locks: &LockService) -> JoinSet<LockGuard> {
+    let mut waiting = JoinSet::new();
+    for _ in 0..WAITERS {
+        let lock = locks.lock("x").ttl(LONG).wait(LONG);
+        waiting.spawn(async move { lock.acquire().await.unwrap() });
+    }
+    waiting
+}
+
+async fn until_in_line(locks: &LockService, waiters: usize) {
+    loop {
+        let status = locks.status("x").await.unwrap();
+        if status.and_then(|status| status.waiters) == Some(waiters as u64) {
+            return;
+        }
+    }
+}
+
+/// All of them get it, one after the other, and their tokens rise.
+async fn are_served(mut waiting: JoinSet<LockGuard>) {
+    let mut last = None;
+    while let Some(guard) = soon(FALLBACK, waiting.join_next()).await {
+        let guard = guard.unwrap();
+        let token = guard.fencing_token();
+        assert!(token > last, "{token:?} after {last:?}");
+        last = token;
+        assert!(guard.release().await.is_released());
+    }
+}
+
+/// F8.
+async fn those_whose_connection_is_reset_are_all_served(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let (holder, locks) = (direct(&store), behind_proxy(&store));
+    let guard = holder.lock("x").ttl(LONG).acquire().await.unwrap();
+    let waiting = wait_for_it(&locks);
+    until_in_line(&holder, WAITERS).await;
+    store.proxy.reset(Scope::Existing);
+    assert!(guard.release().await.is_released());
+    are_served(waiting).await;
+    assert_eq!(left_behind(&locks, &mut store).await, Vec::<String>::new());
+}
+
+/// F3, F9: pushes vanish, and so does every answer, until the connection is given up.
+async fn those_whose_connection_is_half_open_are_all_served(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let (holder, locks) = (direct(&store), behind_proxy(&store));
+    let guard = holder.lock("x").ttl(LONG).acquire().await.unwrap();
+    let waiting = wait_for_it(&locks);
+    until_in_line(&holder, WAITERS).await;
+    store.proxy.set(Direction::ToClient, Scope::Existing, Fault::Swallow);
+    assert!(guard.release().await.is_released());
+    are_served(waiting).await;
+    assert_eq!(left_behind(&locks, &mut store).await, Vec::<String>::new());
+}
+
+/// F9: the first's push goes to somebody else.
+async fn those_whose_pushes_are_lost_are_all_served(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let (holder, locks) = (direct(&store), direct(&store));
+    let guard = holder.lock("x").ttl(LONG).acquire().await.unwrap();
+    let waiting = wait_for_it(&locks);
+    until_in_line(&holder, WAITERS).await;
+    // A channel that somebody hears who does not care: the holder's own.
+    let other = tokio::spawn(holder.lock("y").ttl(LONG).acquire());
+    let other = other.await.unwrap().unwrap();
+    let lines: Vec<String> = store.run(&["KEYS", "dl:q:*"]);
+    let first: Vec<String> = store.run(&["ZRANGE", &lines[0], "0", "0", "WITHSCORES"]);
+    let channels: Vec<String> = store.run(&["PUBSUB", "CHANNELS", "dl:c:*"]);
+    let words: Vec<&str> = first[0].split(' ').collect();
+    let deaf = channels.iter().find(|channel| *channel != words[2]).unwrap();
+    let swapped = format!("1 {} {deaf} {}", words[1], words[3]);
+    store.run::<()>(&["ZADD", &lines[0], &first[1], &swapped]);
+    store.run::<()>(&["ZREM", &lines[0], &first[0]]);
+    assert!(guard.release().await.is_released());
+    are_served(waiting).await;
+    drop(other);
+    left_behind(&holder, &mut store).await;
+    assert_eq!(left_behind(&locks, &mut store).await, Vec::<String>::new());
+}
+
+/// F6, in line.
+async fn a_place_whose_answer_was_lost_is_left(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let (holder, locks) = (direct(&store), behind_proxy(&store));
+    let guard = holder.lock("x").ttl(LONG).acquire().await.unwrap();
+    // Makes the connection, and lets it listen.
+    drop(locks.lock("before").acquire().await.unwrap());
+    for bytes in [0, 1, 20, 60] {
+        store.proxy.arm(Cut::after_bytes(Direction::ToClient, bytes));
+        let waiting = tokio::spawn(locks.lock("x").ttl(LONG).wait(LONG).acquire());
+        until_in_line(&holder, 1).await;
+        waiting.abort();
+        assert!(waiting.await.unwrap_err().is_cancelled());
+        until_in_line(&holder, 0).await;
+    }
+    left_behind(&locks, &mut store).await;
+    assert!(guard.release().await.is_released());
+    assert_eq!(left_behind(&holder, &mut store).await, Vec::<String>::new());
+}
+
+/// A process that waits for the lock `x`.
+struct Waiter {
+    process: Child,
+    says: BufReader<ChildStdout>,
+}
+
+impl Waiter {
+    fn start(store: &Store, ttl: Duration, flags: &[&str]) -> Self {
+        let mut command = Command::new(example("waiter"));
+        command.args([&store.server.url(), "x", &ttl.as_millis().to_string()]).args(flags);
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+        let says = BufReader::new(process.stdout.take().unwrap());
+        Self { process, says }
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.process.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    /// Reads the fencing token of its next grant.
+    fn held(&mut self) -> u64 {
+        let mut line = String::new();
+        self.says.read_line(&mut line).unwrap();
+        line.trim_end().strip_prefix("held ").unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+/// F10.
+async fn a_first_that_is_killed_holds_nobody_up(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let (holder, locks) = (direct(&store), direct(&store));
+    let guard = holder.lock("x").ttl(LONG).acquire().await.unwrap();
+    let first = Waiter::start(&store, LONG, &[]);
+    until_in_line(&holder, 1).await;
+    let waiting = tokio::spawn(locks.lock("x").ttl(LONG).wait(LONG).acquire());
+    until_in_line(&holder, 2).await;
+    drop(first);
+    assert!(guard.release().await.is_released());
+    let next = soon(LIMIT, waiting).await.unwrap().unwrap();
+    assert!(next.release().await.is_released());
+    assert_eq!(left_behind(&locks, &mut store).await, Vec::<String>::new());
+}
+
+/// F11.
+async fn a_first_that_is_frozen_holds_the_others_up_for_a_window(kind: &ServerKind) {
+    let store = Store::start(kind);
+    let (holder, locks) = (direct(&store), direct(&store));
+    let guard = holder.lock("x").ttl(LONG).acquire().await.unwrap();
+    let mut first = Waiter::start(&store, LONG, &[]);
+    until_in_line(&holder, 1).await;
+    let waiting = tokio::spawn(locks.lock("x").ttl(LONG).wait(LONG).acquire());
+    until_in_line(&holder, 2).await;
+    first.signal("-STOP");
+    assert!(guard.release().await.is_released());
+    let next = soon(LIMIT, waiting).await.unwrap().unwrap();
+    // It wakes up with a grant in its hands that is over, and comes back into the line.
+    first.signal("-CONT");
+    until_in_line(&holder, 1).await;
+    let token = next.fencing_token().unwrap().get();
+    assert!(next.release().await.is_released());
+    assert!(tokio::task::spawn_blocking(move || first.held()).await.unwrap() > token);
+}
+
+/// F12.
+async fn a_holder_that_is_killed_is_followed_when_its_lease_ends(kind: &ServerKind) {
+    let store = Store::start(kind);
+    let locks = direct(&store);
+    let mut holder = Waiter::start(&store, Duration::from_secs(2), &["--then-hold"]);
+    let (holder, before) = tokio::task::spawn_blocking(move || {
+        let token = holder.held();
+        (holder, token)
+    })
+    .await
+    .unwrap();
+    let waiting = tokio::spawn(locks.lock("x").ttl(LONG).wait(LONG).acquire());
+    drop(holder);
+    let guard = soon(LIMIT, waiting).await.unwrap().unwrap();
+    assert!(guard.fencing_token().unwrap().get() > before);
+}
+
+/// F17.
+async fn those_who_wait_are_served_after_a_flush(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let (holder, locks) = (direct(&store), direct(&store));
+    let lock = holder.lock("x").ttl(Duration::from_millis(1_500)).keep_alive();
+    let guard = lock.acquire().await.unwrap();
+    let waiting = wait_for_it(&locks);
+    until_in_line(&holder, WAITERS).await;
+    store.run::<()>(&["FLUSHALL"]);
+    assert_eq!(soon(LIMIT, guard.lost()).await, LossReason::Removed);
+    are_served(waiting).await;
+    assert_eq!(left_behind(&locks, &mut store).await, Vec::<String>::new());
+}
+
+/// F1, in line.
+async fn those_who_wait_are_served_after_a_restart(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let (holder, locks) = (direct(&store), direct(&store));
+    let guard = holder.lock("x").ttl(LONG).acquire().await.unwrap();
+    let waiting = wait_for_it(&locks);
+    until_in_line(&holder, WAITERS).await;
+    store.server.kill();
+    store.server.restart().unwrap();
+    are_served(waiting).await;
+    guard.release().await;
+}

@@ -1,0 +1,319 @@
+//! The scripts against a model of them: the same steps at random, and the same state after each.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use lock_core::backend::{Attempt, Clock, OwnerToken, ReleaseReply, ReleaseRequest, Ticket};
+use lock_redis::RedisBackend;
+use lock_testkit::server::ServerKind;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use tokio::runtime::Handle;
+
+use super::*;
+use crate::common::*;
+use crate::on_every_server;
+
+on_every_server!(the_scripts_do_what_their_model_does);
+
+const CASES: u32 = 300;
+const TOKENS: usize = 4;
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// A token asks, to stand in line.
+    Ask(usize),
+    /// A token asks, and does not want to wait.
+    Poll(usize),
+    Release(usize),
+    Rest(usize),
+    /// The lock expires, or a foreigner deletes it.
+    Delete,
+    /// A foreigner takes the lock, if it is free.
+    Take,
+    /// The first entry is lost.
+    Lose,
+    /// Somebody without a listener stands in front of all others, or behind them.
+    Die {
+        in_front: bool,
+    },
+    Flush,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let token = || 0..TOKENS;
+    prop_oneof![
+        6 => token().prop_map(Step::Ask),
+        2 => token().prop_map(Step::Poll),
+        4 => token().prop_map(Step::Release),
+        1 => token().prop_map(Step::Rest),
+        2 => Just(Step::Delete),
+        1 => Just(Step::Take),
+        1 => Just(Step::Lose),
+        2 => any::<bool>().prop_map(|in_front| Step::Die { in_front }),
+        1 => Just(Step::Flush),
+    ]
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holder {
+    Nobody,
+    Foreigner,
+    Token(usize),
+    Resting(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entry {
+    Token(usize),
+    Dead(u64),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Answer {
+    Granted,
+    Held,
+    Queued { rank: usize },
+}
+
+/// What should stand on the server.
+struct Model {
+    holder: Holder,
+    /// Sorted by ticket.
+    line: Vec<(u64, Entry)>,
+}
+
+impl Model {
+    fn ask(&mut self, token: usize, stands: bool, ticket: u64) -> Answer {
+        if self.holder == Holder::Token(token) {
+            self.leave(token);
+            return Answer::Granted;
+        }
+        if self.holder == Holder::Nobody && self.line.is_empty() {
+            self.holder = Holder::Token(token);
+            return Answer::Granted;
+        }
+        if stands && self.rank(token).is_none() {
+            self.line.push((ticket, Entry::Token(token)));
+            self.line.sort_by_key(|(ticket, _)| *ticket);
+        }
+        if self.holder == Holder::Nobody {
+            self.advance();
+            if self.holder == Holder::Nobody && !stands {
+                self.holder = Holder::Token(token);
+            }
+            if self.holder == Holder::Token(token) {
+                return Answer::Granted;
+            }
+        }
+        self.rank(token).filter(|_| stands).map_or(Answer::Held, |rank| Answer::Queued { rank })
+    }
+
+    fn release(&mut self, token: usize, rests: bool) -> ReleaseReply {
+        let is_first = self.rank(token) == Some(0);
+        self.leave(token);
+        let reply = match self.holder {
+            Holder::Token(owner) if owner == token => {
+                self.holder = if rests { Holder::Resting(token) } else { Holder::Nobody };
+                ReleaseReply::Released
+            }
+            Holder::Resting(owner) if owner == token => {
+                if !rests {
+                    self.holder = Holder::Nobody;
+                }
+                ReleaseReply::Released
+            }
+            Holder::Nobody => ReleaseReply::NotHeld,
+            _ => ReleaseReply::HeldByOther,
+        };
+        if self.holder == Holder::Nobody {
+            self.advance();
+        } else if is_first || reply == ReleaseReply::Released {
+            self.hint();
+        }
+        reply
+    }
+
+    fn advance(&mut self) {
+        self.hint();
+        if let Some((_, Entry::Token(first))) = self.line.first().copied() {
+            self.line.remove(0);
+            self.holder = Holder::Token(first);
+            self.hint();
+        }
+    }
+
+    /// The dead in front are found out.
+    fn hint(&mut self) {
+        while let Some((_, Entry::Dead(_))) = self.line.first() {
+            self.line.remove(0);
+        }
+    }
+
+    fn rank(&self, token: usize) -> Option<usize> {
+        self.line.iter().position(|(_, entry)| *entry == Entry::Token(token))
+    }
+
+    fn leave(&mut self, token: usize) {
+        self.line.retain(|(_, entry)| *entry != Entry::Token(token));
+    }
+}
+
+/// The model and the server side by side.
+struct Pair {
+    model: Model,
+    store: Store,
+    backends: [Arc<RedisBackend>; 2],
+    tokens: [OwnerToken; TOKENS],
+    tickets: HashMap<usize, Ticket>,
+    line: String,
+    dead: u64,
+}
+
+impl Pair {
+    async fn start(kind: &ServerKind) -> Self {
+        let mut store = Store::start(kind);
+        let backends = [store.backend(), store.backend()];
+        take(&backends[0], "x", HOUR).await;
+        let line = line_key(&mut store);
+        let model = Model { holder: Holder::Nobody, line: Vec::new() };
+        let tokens = [(); TOKENS].map(|()| token());
+        Self { model, store, backends, tokens, tickets: HashMap::new(), line, dead: 0 }
+    }
+
+    /// Begins anew on the same server.
+    fn clear(&mut self) {
+        self.store.run::<()>(&["FLUSHALL"]);
+        self.model = Model { holder: Holder::Nobody, line: Vec::new() };
+        self.tokens = [(); TOKENS].map(|()| token());
+        self.tickets.clear();
+    }
+
+    async fn step(&mut self, step: Step) -> Result<(), TestCaseError> {
+        match step {
+            Step::Ask(token) => self.ask(token).await?,
+            Step::Poll(token) => {
+                let backend = &self.backends[token % 2];
+                let attempt = attempt(backend, "x", self.tokens[token], HOUR).await.unwrap();
+                let expected = self.model.ask(token, false, 0);
+                let answer = if is_held(&attempt) { Answer::Held } else { Answer::Granted };
+                prop_assert_eq!(answer, expected);
+            }
+            Step::Release(token) => self.release(token, Duration::ZERO).await?,
+            Step::Rest(token) => self.release(token, HOUR).await?,
+            Step::Delete => {
+                self.store.run::<()>(&["DEL", "lock:x"]);
+                self.model.holder = Holder::Nobody;
+            }
+            Step::Take => {
+                let set = ["SET", "lock:x", "theirs", "NX", "PX", "3600000"];
+                if self.store.run::<Option<String>>(&set).is_some() {
+                    self.model.holder = Holder::Foreigner;
+                }
+            }
+            Step::Lose => {
+                self.store.run::<()>(&["ZPOPMIN", &self.line]);
+                if !self.model.line.is_empty() {
+                    self.model.line.remove(0);
+                }
+            }
+            Step::Die { in_front } => self.die(in_front),
+            Step::Flush => {
+                self.store.run::<()>(&["FLUSHALL"]);
+                self.model = Model { holder: Holder::Nobody, line: Vec::new() };
+            }
+        }
+        self.compare()
+    }
+
+    async fn ask(&mut self, token: usize) -> Result<(), TestCaseError> {
+        let ticket = self.tickets.get(&token).copied();
+        let place = self.model.rank(token).map(|rank| self.model.line[rank].0);
+        let backend = &self.backends[token % 2];
+        let attempt = ask(backend, "x", self.tokens[token], ticket).await.unwrap();
+        let issued = match &attempt {
+            Attempt::Queued(waiting) => {
+                self.tickets.insert(token, waiting.ticket);
+                Some(waiting.ticket.get())
+            }
+            _ => self.tickets.remove(&token).map(Ticket::get),
+        };
+        if let (Some(issued), Some(place)) = (issued, place) {
+            prop_assert_eq!(issued, place, "a place does not change");
+        }
+        // A new ticket is behind all others, but not behind the dead that were put at the end.
+        let answer = match self.model.ask(token, true, issued.unwrap_or(1 << 51)) {
+            Answer::Queued { rank } => {
+                prop_assert!(matches!(attempt, Attempt::Queued(_)), "{attempt:?}, and not {rank}");
+                return Ok(());
+            }
+            answer => answer,
+        };
+        prop_assert_eq!(answer, Answer::Granted);
+        prop_assert!(matches!(attempt, Attempt::Granted(_)), "{attempt:?}");
+        Ok(())
+    }
+
+    async fn release(&mut self, token: usize, rest: Duration) -> Result<(), TestCaseError> {
+        let request = ReleaseRequest::new(key("x"), self.tokens[token], Clock::SYSTEM);
+        let backend = &self.backends[token % 2];
+        let reply = release_with(backend, request.with_rest(rest)).await.unwrap();
+        prop_assert_eq!(reply, self.model.release(token, !rest.is_zero()));
+        self.tickets.remove(&token);
+        Ok(())
+    }
+
+    fn die(&mut self, in_front: bool) {
+        self.dead += 1;
+        let ticket = if in_front { self.dead } else { (1 << 52) + self.dead };
+        let entry = format!("1 {:032x} nobody 2000", self.dead);
+        self.store.run::<()>(&["ZADD", &self.line, &ticket.to_string(), &entry]);
+        self.model.line.push((ticket, Entry::Dead(self.dead)));
+        self.model.line.sort_by_key(|(ticket, _)| *ticket);
+    }
+
+    fn compare(&mut self) -> Result<(), TestCaseError> {
+        let owner: Option<String> = self.store.run(&["GET", "lock:x"]);
+        let expected = match self.model.holder {
+            Holder::Nobody => None,
+            Holder::Foreigner => Some("theirs".to_owned()),
+            Holder::Token(token) => Some(self.tokens[token].to_string()),
+            Holder::Resting(token) => Some(format!("min:{}", self.tokens[token])),
+        };
+        prop_assert_eq!(owner, expected);
+        let entries: Vec<String> = self.store.run(&["ZRANGE", &self.line, "0", "-1"]);
+        let entries: Vec<&str> = entries.iter().map(|entry| &entry[2..34]).collect();
+        let expected: Vec<String> = self
+            .model
+            .line
+            .iter()
+            .map(|(_, entry)| match entry {
+                Entry::Token(token) => self.tokens[*token].to_string(),
+                Entry::Dead(number) => format!("{number:032x}"),
+            })
+            .collect();
+        prop_assert_eq!(entries, expected);
+        Ok(())
+    }
+}
+
+async fn the_scripts_do_what_their_model_does(kind: &ServerKind) {
+    let mut pair = Pair::start(kind).await;
+    let handle = Handle::current();
+    let run = move || {
+        let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
+        let pair = std::cell::RefCell::new(&mut pair);
+        let steps = prop::collection::vec(step(), 1..40);
+        TestRunner::new(config).run(&steps, |steps| {
+            let mut pair = pair.borrow_mut();
+            pair.clear();
+            handle.block_on(async {
+                for step in steps {
+                    pair.step(step).await?;
+                }
+                Ok(())
+            })
+        })
+    };
+    tokio::task::spawn_blocking(run).await.unwrap().unwrap();
+}

@@ -1,0 +1,184 @@
+//! Lock services that wait for one name.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lock_core::LockService;
+use lock_testkit::server::ServerKind;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::common::*;
+use crate::on_every_server;
+
+on_every_server!(
+    the_order_of_service_is_the_order_of_arrival_across_services,
+    a_pushed_grant_is_claimed_and_outlasts_its_window,
+    a_wait_given_up_leaves_the_line,
+    a_lock_that_a_foreigner_releases_goes_to_the_first_within_the_fallback_poll,
+    those_in_line_and_a_poller_exclude_each_other,
+    a_section_costs_two_commands_however_many_wait,
+);
+
+const WAITERS: usize = 16;
+
+/// Waits until so many stand in line for the lock `x`.
+async fn until_in_line(backend: &Arc<RedisBackend>, waiters: usize) {
+    while status(backend, "x").await.and_then(|status| status.waiters) != Some(waiters as u64) {}
+}
+
+async fn the_order_of_service_is_the_order_of_arrival_across_services(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let backend = store.backend();
+    let services = [(); 2].map(|()| LockService::new(store.backend()));
+    let (owner, _) = take(&backend, "x", HOUR).await;
+    let (sender, mut served) = mpsc::unbounded_channel();
+    let mut tasks = JoinSet::new();
+    for place in 0..WAITERS {
+        let lock = services[place % 2].lock("x").ttl(HOUR).wait(HOUR);
+        let sender = sender.clone();
+        tasks.spawn(async move {
+            let guard = lock.acquire().await.unwrap();
+            sender.send(place).unwrap();
+            assert!(guard.release().await.is_released());
+        });
+        until_in_line(&backend, place + 1).await;
+    }
+    release(&backend, "x", owner).await.unwrap();
+    for place in 0..WAITERS {
+        assert_eq!(served.recv().await, Some(place));
+    }
+    tasks.join_all().await;
+    for locks in services {
+        locks.shutdown(Duration::ZERO).await;
+    }
+    assert_eq!(store.keys(), Vec::<String>::new());
+}
+
+/// R31.
+async fn a_pushed_grant_is_claimed_and_outlasts_its_window(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let backend = store.backend();
+    let locks = LockService::new(store.backend());
+    let (owner, _) = take(&backend, "x", HOUR).await;
+    let waiting = tokio::spawn(locks.lock("x").ttl(HOUR).wait(HOUR).acquire());
+    until_in_line(&backend, 1).await;
+    release(&backend, "x", owner).await.unwrap();
+    let guard = waiting.await.unwrap().unwrap();
+    until(|| store.run::<i64>(&["PTTL", "lock:x"]) > 60_000).await;
+    until(|| guard.remaining() > WINDOW * 10).await;
+    assert!(guard.release().await.is_released());
+}
+
+async fn a_wait_given_up_leaves_the_line(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let backend = store.backend();
+    let locks = LockService::new(store.backend());
+    take(&backend, "x", HOUR).await;
+    let waits = (0..WAITERS).map(|place| {
+        // The lease is far shorter than the wait.
+        let lock = locks.lock("x").ttl(Duration::from_millis(50));
+        let patience = Duration::from_millis(200 + 10 * place as u64);
+        tokio::spawn(async move { tokio::time::timeout(patience, lock.wait(HOUR).acquire()).await })
+    });
+    for wait in waits.collect::<Vec<_>>() {
+        wait.await.unwrap().unwrap_err();
+    }
+    locks.shutdown(Duration::ZERO).await;
+    assert_eq!(store.keys(), ["lock:x"]);
+}
+
+/// R35, F29.
+async fn a_lock_that_a_foreigner_releases_goes_to_the_first_within_the_fallback_poll(
+    kind: &ServerKind,
+) {
+    let mut store = Store::start(kind);
+    let backend = store.backend();
+    let locks = LockService::new(store.backend());
+    // The line's key is known by the tag of the counter.
+    let (owner, _) = take(&backend, "x", HOUR).await;
+    release(&backend, "x", owner).await.unwrap();
+    for expiry in [&["PX", "3600000"][..], &[]] {
+        let set = [&["SET", "lock:x", "theirs", "NX"], expiry].concat();
+        assert_eq!(store.run::<Option<String>>(&set).as_deref(), Some("OK"));
+        let waiting = tokio::spawn(locks.lock("x").ttl(HOUR).wait(HOUR).acquire());
+        until_in_line(&backend, 1).await;
+        store.run::<()>(&["DEL", "lock:x"]);
+        let guard = soon(LIMIT, waiting).await.unwrap().unwrap();
+        assert!(guard.release().await.is_released());
+    }
+}
+
+async fn those_in_line_and_a_poller_exclude_each_other(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let services = [(); 2].map(|()| LockService::new(store.backend()));
+    let (sender, mut served) = mpsc::unbounded_channel();
+    let mut tasks = JoinSet::new();
+    for task in 0..WAITERS {
+        let (locks, sender) = (services[task % 2].clone(), sender.clone());
+        tasks.spawn(async move {
+            for _ in 0..10 {
+                let guard = locks.lock("x").ttl(HOUR).wait(HOUR).acquire().await.unwrap();
+                sender.send(guard.fencing_token().unwrap()).unwrap();
+                assert!(guard.release().await.is_released());
+            }
+        });
+    }
+    drop(sender);
+    let mut sections = Vec::new();
+    let set = ["SET", "lock:x", "theirs", "NX", "PX", "3600000"];
+    let mut theirs = 0;
+    while sections.len() < WAITERS * 10 {
+        if store.run::<Option<String>>(&set).is_some() {
+            theirs += 1;
+            // Whatever was handed out before is in the channel by now; while it is theirs, nothing
+            // comes in.
+            while let Ok(token) = served.try_recv() {
+                sections.push(token);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let held = store.run::<String>(&["GET", "lock:x"]);
+            assert_eq!(held, "theirs");
+            store.run::<()>(&["DEL", "lock:x"]);
+        }
+        match tokio::time::timeout(Duration::from_millis(5), served.recv()).await {
+            Ok(Some(token)) => sections.push(token),
+            Ok(None) => break,
+            Err(_) => {}
+        }
+    }
+    tasks.join_all().await;
+    assert!(sections.is_sorted(), "{sections:?}");
+    assert_eq!(sections.len(), WAITERS * 10);
+    assert!(theirs > 0);
+}
+
+/// What is sent by clients is what scripts were run, since nothing else is sent meanwhile.
+async fn a_section_costs_two_commands_however_many_wait(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let services = [(); 2].map(|()| LockService::new(store.backend()));
+    let sections = async |waiters: usize, rounds: usize| {
+        let tasks = (0..waiters).map(|task| {
+            let locks = services[task % 2].clone();
+            tokio::spawn(async move {
+                for _ in 0..rounds {
+                    let guard = locks.lock("x").ttl(HOUR).wait(HOUR).acquire().await.unwrap();
+                    assert!(guard.release().await.is_released());
+                }
+            })
+        });
+        for task in tasks.collect::<Vec<_>>() {
+            task.await.unwrap();
+        }
+    };
+    sections(2, 1).await;
+    for (waiters, rounds) in [(2, 500), (WAITERS, 100)] {
+        let before = store.calls_of("evalsha");
+        sections(waiters, rounds).await;
+        let sent = store.calls_of("evalsha") - before;
+        // A machine that stalls can make a grant stale, which costs one more.
+        let ran = (waiters * rounds) as u64;
+        assert!(sent >= ran * 2 && sent < ran * 5 / 2, "{sent} for {ran} by {waiters}");
+    }
+}
