@@ -26,6 +26,8 @@ pub enum Plant {
     AdvanceOverHolder,
     /// The server releases whoever owns the lock.
     NoOwnerCheck,
+    /// The server forgets to store the counter.
+    FenceRepeats,
     /// The server finds an entry of the line by its connection, and leaves older ones.
     OldEntryStays,
     /// The driver counts a pushed window from the arrival of the push.
@@ -124,6 +126,7 @@ pub const PLANTS: &[(QueueRow, &str)] = &[
         },
         "S4",
     ),
+    (plant("line-fence-repeats", Plant::FenceRepeats, NONE), "S8"),
     (plant("line-no-owner-check", Plant::NoOwnerCheck, DROPPED), "S4"),
     (
         plant("line-old-entry-stays", Plant::OldEntryStays, Budget { cut: 1, dropped: 1, ..NONE }),
