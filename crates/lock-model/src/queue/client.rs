@@ -120,6 +120,8 @@ pub struct Client {
     pub deaf_until: Option<Tick>,
     /// It stands still, until this tick at most.
     pub frozen_until: Option<Tick>,
+    /// The number of a guard that was just handed out; only the properties know it.
+    pub handed_out: Option<Number>,
     /// The first place that it got in line; only the properties know it.
     pub place: Option<Number>,
     /// How many were granted the lock that came later; only the properties know it.
@@ -147,6 +149,7 @@ impl Client {
             ears: Ears { channel: 0, heard: true, old_heard: false },
             deaf_until: None,
             frozen_until: None,
+            handed_out: None,
             place: None,
             overtaken: 0,
             excused: false,
@@ -195,6 +198,20 @@ impl Client {
                 Stage::Holding => self.holds(now),
                 _ => true,
             }
+    }
+
+    /// The lowest number of a grant that is on its way to it.
+    #[must_use]
+    pub fn lowest_number(&self) -> Option<Number> {
+        let answers = self.exchanges.iter().filter_map(|e| match e.place {
+            Place::Answered(Answer::Granted(number)) => Some(number),
+            _ => None,
+        });
+        let pushes = self.pushes.iter().filter_map(|p| match p.news {
+            News::Granted(number) => Some(number),
+            News::Head(_) => None,
+        });
+        answers.chain(pushes).chain(self.kept).min()
     }
 
     /// Vanishes; what was sent stays on its way, and the server may not notice for a while.

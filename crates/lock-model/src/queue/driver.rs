@@ -161,7 +161,7 @@ impl Driver<'_> {
         let client = &mut *self.client;
         let verdict = client.dealing.machine.step_answered(now, meaning(answer, lease));
         match (verdict, answer) {
-            (Verdict::Hold { .. }, _) => return self.hold(None),
+            (Verdict::Hold { .. }, Answer::Granted(number)) => return self.hold(number, None),
             (Verdict::TooLate, _) => self.start_afresh(),
             (_, Answer::Queued { ticket, rank, left, counter }) => {
                 client.stage = Stage::Waiting;
@@ -203,10 +203,10 @@ impl Driver<'_> {
             News::Granted(number) if self.client.stage == Stage::Waiting => {
                 return self.granted_by_push(number);
             }
-            News::Granted(_) if self.has(Plant::PushAnswersStep) => {
+            News::Granted(number) if self.has(Plant::PushAnswersStep) => {
                 let lease = self.row.ticks(self.row.window_of(self.index));
                 self.client.dealing.machine.step_answered(self.at(), StepAnswer::Granted { lease });
-                return self.hold(Some(self.now));
+                return self.hold(number, Some(self.now));
             }
             // The answer to the step that is under way tells whether it is news.
             News::Granted(number) => self.client.kept = self.client.kept.max(Some(number)),
@@ -222,7 +222,7 @@ impl Driver<'_> {
             Push::AskAgain | Push::Ignored => return None,
         };
         match self.client.dealing.machine.pushed(now, window, since) {
-            Verdict::Hold { .. } => self.hold(Some(self.row.tick_of(since))),
+            Verdict::Hold { .. } => self.hold(number, Some(self.row.tick_of(since))),
             _ => {
                 self.start_afresh();
                 None
@@ -231,14 +231,15 @@ impl Driver<'_> {
     }
 
     /// Hands the guard out; a window is claimed after a third, and again until that is answered.
-    fn hold(&mut self, window_since: Option<Tick>) -> Told {
+    fn hold(&mut self, number: Number, window_since: Option<Tick>) -> Told {
+        self.client.handed_out = Some(number);
         self.client.stage = Stage::Holding;
         self.client.claim_at = window_since.map(|since| since + 1);
         (self.client.ticket, self.client.kept) = (0, None);
         (self.client.place, self.client.overtaken) = (None, 0);
         self.client.waiter = Waiter::new(instant(0));
-        let handed_out = self.client.holds(self.now);
-        (!handed_out).then(|| "S2: a guard is handed out past its deadline".to_owned())
+        let is_valid = self.client.holds(self.now);
+        (!is_valid).then(|| "S2: a guard is handed out past its deadline".to_owned())
     }
 
     fn renewal_answered(&mut self, exchange: Exchange, answer: Answer, ttl: Tick) {
@@ -318,7 +319,7 @@ impl Driver<'_> {
 
 fn meaning(answer: Answer, lease: Duration) -> StepAnswer {
     match answer {
-        Answer::Granted => StepAnswer::Granted { lease },
+        Answer::Granted(_) => StepAnswer::Granted { lease },
         Answer::Queued { .. } => StepAnswer::Queued,
         _ => StepAnswer::Held,
     }

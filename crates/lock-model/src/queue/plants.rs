@@ -26,6 +26,8 @@ pub enum Plant {
     AdvanceOverHolder,
     /// The server releases whoever owns the lock.
     NoOwnerCheck,
+    /// The server forgets to store the counter.
+    FenceRepeats,
     /// The server finds an entry of the line by its connection, and leaves older ones.
     OldEntryStays,
     /// The driver counts a pushed window from the arrival of the push.
@@ -53,7 +55,7 @@ pub enum Plant {
 }
 
 const fn plant(name: &'static str, plant: Plant, budget: Budget) -> QueueRow {
-    QueueRow { name, plant: Some(plant), line_free: 4, budget, ..ROW }
+    QueueRow { name, plant: Some(plant), overtaking: 2, line_free: 4, free: 4, budget, ..ROW }
 }
 
 const SLOW: Budget = Budget { slow: 1, ..NONE };
@@ -87,7 +89,7 @@ pub const PLANTS: &[(QueueRow, &str)] = &[
             clients: 4,
             ttls: LONG.ttls,
             window: LONG.window,
-            free: LONG.free,
+            free: 8,
             line_free: 0,
             ..plant(
                 "line-leave-without-hint",
@@ -124,6 +126,7 @@ pub const PLANTS: &[(QueueRow, &str)] = &[
         },
         "S4",
     ),
+    (plant("line-fence-repeats", Plant::FenceRepeats, NONE), "S8"),
     (plant("line-no-owner-check", Plant::NoOwnerCheck, DROPPED), "S4"),
     (
         plant("line-old-entry-stays", Plant::OldEntryStays, Budget { cut: 1, dropped: 1, ..NONE }),

@@ -135,211 +135,234 @@ pub const ROW: QueueRow = QueueRow {
     skips: 64,
     one_channel: false,
     budget: NONE,
-    overtaking: 2,
+    overtaking: 0,
     line_free: 0,
-    free: 4,
+    free: 0,
     plant: None,
     quick: true,
 };
 
 /// A long lease before short ones: whoever is told of it waits long.
-pub const LONG: QueueRow = QueueRow { ttls: [8, 3, 3, 3], window: 2, free: 8, ..ROW };
+pub const LONG: QueueRow = QueueRow { ttls: [8, 3, 3, 3], window: 2, ..ROW };
 
-/// The rows that must hold.
+/// The rows that must hold; what they allow is what happens in them, and no more.
 pub const ROWS: &[QueueRow] = &[
-    QueueRow { name: "line-2x1-calm-late", latency: 1, line_free: 2, ..ROW },
+    QueueRow { name: "line-2x1-calm-late", latency: 1, ..ROW },
     QueueRow { name: "line-2x2-calm", waits: 2, ..ROW },
     QueueRow { name: "line-3x1-calm", clients: 3, ..ROW },
-    QueueRow {
-        name: "line-3x1-calm-late",
-        clients: 3,
-        latency: 1,
-        line_free: 2,
-        quick: false,
-        ..ROW
-    },
+    QueueRow { name: "line-3x1-calm-late", clients: 3, latency: 1, quick: false, ..ROW },
     QueueRow { name: "line-4x1-calm", clients: 4, ..ROW },
     QueueRow {
         name: "line-2x1-slow-loss",
-        line_free: 4,
         budget: Budget { slow: 1, lost: 1, ..NONE },
+        line_free: 1,
+        free: 1,
         ..ROW
     },
     QueueRow {
         name: "line-2x1-slow-loss-late",
         latency: 1,
-        line_free: 4,
         budget: Budget { slow: 1, lost: 1, ..NONE },
+        overtaking: 1,
+        line_free: 1,
+        free: 1,
         ..ROW
     },
     QueueRow {
         name: "line-2x1-cut-drop-slow",
-        line_free: 4,
         budget: Budget { cut: 1, dropped: 1, slow: 1, ..NONE },
+        overtaking: 1,
+        free: 3,
         ..ROW
     },
     QueueRow {
         name: "line-2x1-cut-drop-slow-late",
         latency: 1,
-        line_free: 4,
         budget: Budget { cut: 1, dropped: 1, slow: 1, ..NONE },
         quick: false,
+        overtaking: 1,
+        line_free: 1,
+        free: 3,
         ..ROW
     },
     QueueRow {
         name: "line-2x1-2slow-drop",
-        line_free: 4,
         budget: Budget { slow: 2, dropped: 1, ..NONE },
+        line_free: 1,
+        free: 1,
         ..ROW
     },
     QueueRow {
         name: "line-2x1-2slow-drop-late",
         latency: 1,
-        line_free: 4,
         budget: Budget { slow: 2, dropped: 1, ..NONE },
         quick: false,
+        overtaking: 1,
+        line_free: 1,
+        free: 1,
         ..ROW
     },
     QueueRow {
         name: "line-2x1-freeze-crash-lost-push",
-        line_free: 4,
         budget: Budget { frozen: 1, crashed: 1, lost_push: 1, ..NONE },
+        line_free: 3,
+        free: 3,
         ..ROW
     },
     QueueRow {
         name: "line-2x1-freeze-crash-lost-push-late",
         latency: 1,
-        line_free: 4,
         budget: Budget { frozen: 1, crashed: 1, lost_push: 1, ..NONE },
         quick: false,
+        overtaking: 1,
+        line_free: 3,
+        free: 3,
         ..ROW
     },
     QueueRow {
         name: "line-2x1-wipe-slow-loss",
-        line_free: 4,
         budget: Budget { wiped: 1, slow: 1, lost: 1, ..NONE },
+        overtaking: 2,
+        line_free: 1,
+        free: 3,
         ..ROW
     },
     QueueRow {
         name: "line-2x1-foreign-delete-crash-slow",
-        line_free: 4,
         budget: Budget { foreign: 1, deleted: 1, crashed: 1, slow: 1, ..NONE },
+        overtaking: 2,
+        line_free: 3,
+        free: 4,
         ..ROW
     },
     QueueRow {
         name: "line-2x1-renewal-slow-loss",
-        line_free: 4,
         budget: Budget { renewed: 1, slow: 1, lost: 1, ..NONE },
+        line_free: 1,
+        free: 1,
         ..ROW
     },
     QueueRow {
         name: "line-2x1-freeze-slow-drop",
-        line_free: 4,
         budget: Budget { frozen: 1, slow: 1, dropped: 1, ..NONE },
+        overtaking: 1,
+        line_free: 3,
+        free: 3,
         ..ROW
     },
     QueueRow {
         name: "line-2x1-2cut-loss-drop",
-        line_free: 4,
         budget: Budget { cut: 2, lost: 1, dropped: 1, ..NONE },
+        free: 1,
         ..ROW
     },
     QueueRow {
         name: "line-2x2-slow",
         waits: 2,
-        line_free: 4,
         budget: Budget { slow: 1, ..NONE },
         quick: false,
+        overtaking: 2,
         ..ROW
     },
     QueueRow {
         name: "line-2x2-crash-drop",
         waits: 2,
-        line_free: 4,
         budget: Budget { crashed: 1, dropped: 1, ..NONE },
         ..ROW
     },
     QueueRow {
         name: "line-2x2-cut-lost-push",
         waits: 2,
-        line_free: 4,
         budget: Budget { cut: 1, lost_push: 1, ..NONE },
         quick: false,
+        overtaking: 2,
+        free: 3,
         ..ROW
     },
     QueueRow {
         name: "line-2x2-freeze",
         waits: 2,
-        line_free: 4,
         budget: Budget { frozen: 1, ..NONE },
         quick: false,
+        overtaking: 2,
         ..ROW
     },
     QueueRow {
         name: "line-3x1-slow",
         clients: 3,
-        line_free: 4,
         budget: Budget { slow: 1, ..NONE },
+        overtaking: 1,
         ..ROW
     },
     QueueRow {
         name: "line-3x1-loss-drop",
         clients: 3,
-        line_free: 4,
         budget: Budget { lost: 1, dropped: 1, ..NONE },
         ..ROW
     },
     QueueRow {
         name: "line-3x1-crash-lost-push",
         clients: 3,
-        line_free: 4,
         budget: Budget { crashed: 1, lost_push: 1, ..NONE },
+        overtaking: 1,
         ..ROW
     },
-    QueueRow { name: "line-3x1-cut", clients: 3, budget: Budget { cut: 1, ..NONE }, ..ROW },
+    QueueRow {
+        name: "line-3x1-cut",
+        clients: 3,
+        budget: Budget { cut: 1, ..NONE },
+        overtaking: 1,
+        free: 1,
+        ..ROW
+    },
     QueueRow {
         name: "line-3x1-cut-drop",
         clients: 3,
         budget: Budget { cut: 1, dropped: 1, ..NONE },
-        quick: false,
+        overtaking: 1,
+        free: 1,
         ..ROW
     },
     QueueRow {
         name: "line-3x1-freeze",
         clients: 3,
-        line_free: 4,
         budget: Budget { frozen: 1, ..NONE },
+        overtaking: 1,
         ..ROW
     },
     QueueRow {
         name: "line-3x1-freeze-crash",
         clients: 3,
-        line_free: 4,
         budget: Budget { frozen: 1, crashed: 1, ..NONE },
         quick: false,
+        overtaking: 1,
+        line_free: 3,
+        free: 3,
         ..ROW
     },
     QueueRow {
         name: "line-3x1-slow-loss",
         clients: 3,
-        line_free: 4,
         budget: Budget { slow: 1, lost: 1, ..NONE },
         quick: false,
+        overtaking: 1,
+        line_free: 1,
+        free: 1,
         ..ROW
     },
     QueueRow {
         name: "line-3x1-slow-drop",
         clients: 3,
-        line_free: 4,
         budget: Budget { slow: 1, dropped: 1, ..NONE },
-        quick: false,
+        overtaking: 1,
         ..ROW
     },
     QueueRow {
         name: "line-3x1-wipe-crash",
         clients: 3,
-        line_free: 4,
         budget: Budget { wiped: 1, crashed: 1, ..NONE },
+        overtaking: 1,
+        free: 3,
         ..ROW
     },
     QueueRow {
@@ -351,7 +374,6 @@ pub const ROWS: &[QueueRow] = &[
     QueueRow {
         name: "line-3x1-renewal-crash",
         clients: 3,
-        line_free: 4,
         budget: Budget { renewed: 1, crashed: 1, ..NONE },
         ..ROW
     },
@@ -359,8 +381,9 @@ pub const ROWS: &[QueueRow] = &[
         name: "line-3x1-one-skip-crash-drop",
         clients: 3,
         skips: 1,
-        line_free: 4,
         budget: Budget { crashed: 1, dropped: 1, ..NONE },
+        line_free: 3,
+        free: 3,
         ..ROW
     },
     QueueRow {
@@ -368,43 +391,48 @@ pub const ROWS: &[QueueRow] = &[
         clients: 3,
         one_channel: true,
         budget: Budget { cut: 1, ..NONE },
+        overtaking: 1,
+        free: 1,
         ..ROW
     },
     QueueRow {
         name: "line-2x1-one-channel-cut-drop-slow",
         one_channel: true,
-        line_free: 4,
         budget: Budget { cut: 1, dropped: 1, slow: 1, ..NONE },
+        overtaking: 1,
+        free: 1,
         ..ROW
     },
     QueueRow {
         name: "line-2+1-poller-crash-lost-push",
         clients: 3,
         pollers: 1,
-        line_free: 4,
         budget: Budget { crashed: 1, lost_push: 1, ..NONE },
+        overtaking: 1,
         ..ROW
     },
     QueueRow {
         name: "line-1+1-poller-slow-loss",
         pollers: 1,
-        line_free: 4,
         budget: Budget { slow: 1, lost: 1, ..NONE },
+        line_free: 1,
+        free: 1,
         ..ROW
     },
     QueueRow {
         name: "line-2x1-long-and-short-drop-slow",
         ttls: [8, 1, 1, 1],
-        free: 8,
-        line_free: 4,
         budget: Budget { dropped: 1, slow: 1, ..NONE },
+        free: 3,
         ..ROW
     },
     QueueRow {
         name: "line-3x1-long-lost-push-crash",
         clients: 3,
-        line_free: 8,
         budget: Budget { lost_push: 1, crashed: 1, ..NONE },
+        overtaking: 1,
+        line_free: 5,
+        free: 5,
         ..LONG
     },
     QueueRow {
@@ -417,9 +445,10 @@ pub const ROWS: &[QueueRow] = &[
     QueueRow {
         name: "line-4x1-long-lost-push",
         clients: 4,
-        line_free: 8,
         budget: Budget { lost_push: 1, ..NONE },
         quick: false,
+        overtaking: 2,
+        free: 5,
         ..LONG
     },
 ];

@@ -72,8 +72,8 @@ pub enum Request {
 /// What the server answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Answer {
-    /// To an acquire: the asked lease was set.
-    Granted,
+    /// To an acquire: the asked lease was set, under this number.
+    Granted(Number),
     /// To an acquire: in line.
     Queued {
         /// The place.
@@ -184,8 +184,11 @@ impl Script<'_> {
     }
 
     fn next(&mut self) -> Number {
-        self.server.counter += 1;
-        self.server.counter
+        let number = self.server.counter + 1;
+        if !self.has(Plant::FenceRepeats) {
+            self.server.counter = number;
+        }
+        number
     }
 
     fn acquire(&mut self, ttl: Tick, wait: bool, entry: Entry) -> Answer {
@@ -197,8 +200,7 @@ impl Script<'_> {
                 }
                 self.server.unclaimed_since = None;
                 self.strike(token);
-                self.next();
-                return Answer::Granted;
+                return Answer::Granted(self.next());
             }
             None if self.server.line.is_empty()
                 || (!wait && self.row.plant == Some(Plant::PollerOvertakes)) =>
@@ -324,8 +326,7 @@ impl Script<'_> {
         self.server.lease = Some((Owner::Token(token), self.now + ttl));
         self.server.unclaimed_since = None;
         self.effects.granted = Some((token, ticket));
-        self.next();
-        Answer::Granted
+        Answer::Granted(self.next())
     }
 
     fn enqueue(&mut self, mut entry: Entry) {

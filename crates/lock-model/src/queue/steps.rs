@@ -69,6 +69,7 @@ impl World {
         for (index, client) in self.clients.iter_mut().enumerate() {
             Driver { row, now, index, client }.settle();
         }
+        self.compare_numbers();
         if !self.is_free_and_wanted() {
             self.free_for = 0;
         }
@@ -81,6 +82,23 @@ impl World {
             if self.server.line.is_empty() {
                 self.server.counter = 0;
             }
+        }
+    }
+
+    /// Numbers rise with every guard; they need be known only while an older one may arrive.
+    fn compare_numbers(&mut self) {
+        for client in &mut self.clients {
+            let Some(number) = client.handed_out.take() else { continue };
+            // What was granted before a wipe is over, whatever its client believes.
+            if number <= self.newest && !client.excused {
+                self.broken = Some("S8: a fencing number does not rise".to_owned());
+            }
+            self.newest = self.newest.max(number);
+        }
+        let lowest = self.clients.iter().filter_map(Client::lowest_number).min();
+        let is_stored = self.server.counter >= self.newest;
+        if is_stored && lowest.is_none_or(|number| number > self.newest) {
+            self.newest = 0;
         }
     }
 

@@ -4,7 +4,7 @@ use crate::client::RESPONSE_TIMEOUT;
 use crate::explore::{Model, fingerprint};
 use crate::queue::client::{Client, Exchange, Place, Pushed, Stage};
 use crate::queue::rows::{Budget, QueueRow};
-use crate::queue::server::{Answer, Owner, Server};
+use crate::queue::server::{Answer, Number, Owner, Server};
 use crate::store::Tick;
 
 /// One state of everything.
@@ -18,6 +18,8 @@ pub struct World {
     pub clients: Vec<Client>,
     /// The trouble that is left.
     pub budget: Budget,
+    /// The number of the newest guard, while a lower one is on its way; only the properties know it.
+    pub newest: Number,
     /// For how many ticks the lock has been free while a client waited.
     pub free_for: Tick,
     /// For how many ticks the lock has been free while a client waited that the server knew of.
@@ -98,6 +100,7 @@ impl Model for QueueRow {
             server: Server::default(),
             clients: vec![Client::new(self); self.clients],
             budget: self.budget,
+            newest: 0,
             free_for: 0,
             line_free_for: 0,
             broken: None,
@@ -129,7 +132,7 @@ impl Model for QueueRow {
         clients.sort_unstable();
         let lease = world.server.lease.map(|(owner, expires)| (owner == Owner::Foreign, expires));
         let server = (lease, world.server.counter, world.server.unclaimed_since);
-        let measures = (world.budget, world.free_for, world.line_free_for);
+        let measures = (world.budget, world.newest, world.free_for, world.line_free_for);
         fingerprint(&(world.now, server, clients, measures, &world.broken))
     }
 
