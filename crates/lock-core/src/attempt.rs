@@ -323,7 +323,9 @@ impl StoreAttempt {
         Verdict::Abandoned
     }
 
-    fn bound(&self, since: Instant, lease: Duration) -> Instant {
+    /// Until when a lease of `lease` that was set not before `since` lasts at least.
+    #[must_use]
+    pub fn bound(&self, since: Instant, lease: Duration) -> Instant {
         let margin = if self.local_clock { Duration::ZERO } else { drift(lease) };
         since + lease.saturating_sub(margin)
     }

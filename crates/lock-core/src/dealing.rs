@@ -14,6 +14,7 @@ use crate::backend::{
     Attempt, AttemptRequest, Clock, Grant, Lane, LockBackend, OwnerToken, ReleaseReply,
     ReleaseRequest, Sleep, Waiting,
 };
+use crate::capabilities::Capabilities;
 use crate::clock::Instant;
 use crate::error::{LockError, LockErrorKind, Result};
 use crate::name::LockKey;
@@ -110,6 +111,16 @@ impl Dealing {
         }
     }
 
+    /// Whether a step is under way, from before a change of hands.
+    pub(crate) const fn is_asking(&self) -> bool {
+        matches!(self.in_flight, InFlight::Step { .. })
+    }
+
+    /// Goes on with the step that is under way.
+    pub(crate) async fn asked(&mut self) -> Asked {
+        poll_fn(|cx| self.poll_step(cx)).await
+    }
+
     /// Asks the store once.
     ///
     /// # Cancel safety
@@ -120,7 +131,7 @@ impl Dealing {
         self.machine.step_sent(request.asked_at, ttl);
         let future = panics::begun(|| Arc::clone(self.backend()).attempt(request));
         self.in_flight = InFlight::Step { future, ttl };
-        poll_fn(|cx| self.poll_step(cx)).await
+        self.asked().await
     }
 
     /// A grant was pushed while the token stood in line.
@@ -134,10 +145,19 @@ impl Dealing {
     }
 
     /// Ends the asking with a grant: the machine goes on in the lease, and nothing is undone.
-    pub(crate) fn into_machine(mut self) -> StoreAttempt {
-        // Without this, the drop below would give the lock back.
-        let done = StoreAttempt::new(&crate::capabilities::Capabilities::none());
-        mem::replace(&mut self.machine, done)
+    pub(crate) fn take_machine(&mut self) -> StoreAttempt {
+        mem::replace(&mut self.machine, StoreAttempt::new(&Capabilities::none()))
+    }
+
+    /// The same dealings, for another task; nothing is left here.
+    pub(crate) fn take(&mut self) -> Self {
+        let home = match &self.home {
+            Home::Caller(service) => Home::Caller(Arc::clone(service)),
+            Home::Keeper { backend, clock } => {
+                Home::Keeper { backend: Arc::clone(backend), clock: *clock }
+            }
+        };
+        self.move_to(home)
     }
 
     /// Releases, and returns when the outcome is known; the keeper does the rest, if any.
@@ -168,11 +188,13 @@ impl Dealing {
     }
 
     fn hand_over(&mut self) -> Self {
-        let backend = Arc::clone(self.backend());
-        let home = Home::Keeper { backend, clock: self.clock() };
+        let home = Home::Keeper { backend: Arc::clone(self.backend()), clock: self.clock() };
+        self.move_to(home)
+    }
+
+    fn move_to(&mut self, home: Home) -> Self {
         let in_flight = mem::replace(&mut self.in_flight, InFlight::Nothing);
-        let done = StoreAttempt::new(&crate::capabilities::Capabilities::none());
-        let machine = mem::replace(&mut self.machine, done);
+        let machine = self.take_machine();
         let Self { token, rest_until, heard_at, .. } = *self;
         Self { home, key: self.key.clone(), token, machine, rest_until, in_flight, heard_at }
     }

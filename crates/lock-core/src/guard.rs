@@ -1,10 +1,12 @@
 //! The guard: holds a lock until it is dropped or released.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::time::Duration;
 
 use crate::error::Result;
+use crate::holding::End;
 use crate::lease::Lease;
 use crate::loss::LossReason;
 use crate::name::LockName;
@@ -68,11 +70,22 @@ impl LockGuard {
         // Before the lease leaves the ledger, so that a shutdown waits for the one or the other.
         let _counted = lease.0.service.count();
         // The guard's own drop finds nothing left to do.
-        let dealing = lease.0.end();
+        let End { release, mut next, outcome } = lease.0.end();
         drop(self);
-        let outcome = match dealing {
-            Some(dealing) => dealing.release().await,
-            None => ReleaseOutcome::AlreadyExpired,
+        let outcome = match release {
+            None => outcome,
+            Some(dealing) => {
+                let mut release = pin!(dealing.release());
+                poll_fn(|cx| {
+                    let polled = release.as_mut().poll(cx);
+                    // The release is on its way: whoever asks now comes after it.
+                    if let Some(next) = next.take() {
+                        next.call();
+                    }
+                    polled
+                })
+                .await
+            }
         };
         telemetry::released(&lease, outcome);
         outcome
@@ -134,8 +147,12 @@ impl LockGuard {
 impl Drop for LockGuard {
     fn drop(&mut self) {
         let _counted = self.lease.0.service.count();
+        let End { release, next, .. } = self.lease.0.end();
         // Dropping the dealing sends the release.
-        drop(self.lease.0.end());
+        drop(release);
+        if let Some(next) = next {
+            next.call();
+        }
     }
 }
 

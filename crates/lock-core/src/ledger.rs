@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use crate::backend::Clock;
 use crate::clock::Instant;
-use crate::lease::LeaseInner;
+use crate::holding::Holding;
 
 /// A place in the ledger.
 pub(crate) type Slot = u32;
@@ -30,13 +30,13 @@ struct State {
 }
 
 struct Entry {
-    lease: Weak<LeaseInner>,
+    lease: Weak<Holding>,
     due: Option<Instant>,
 }
 
 impl Ledger {
     /// Enters a lease; the keeper looks at it when it is due.
-    pub(crate) fn enter(&self, lease: &Arc<LeaseInner>, due: Option<Instant>) {
+    pub(crate) fn enter(&self, lease: &Arc<Holding>, due: Option<Instant>) {
         let mut state = self.lock();
         let slot = state.free.pop().unwrap_or_else(|| {
             state.entries.push(Entry { lease: Weak::new(), due: None });
@@ -64,7 +64,7 @@ impl Ledger {
     }
 
     /// The keeper is to look at the lease at `due`.
-    pub(crate) fn schedule(&self, lease: &LeaseInner, due: Instant) {
+    pub(crate) fn schedule(&self, lease: &Holding, due: Instant) {
         let mut state = self.lock();
         let slot = lease.slot();
         let is_entered = state
@@ -77,7 +77,7 @@ impl Ledger {
     }
 
     /// Waits until leases are due and takes them; they are due no more until scheduled again.
-    pub(crate) async fn due(&self, clock: Clock) -> Vec<Weak<LeaseInner>> {
+    pub(crate) async fn due(&self, clock: Clock) -> Vec<Weak<Holding>> {
         loop {
             let first = self.lock().due.first().map(|&(at, _)| at);
             let now = clock.now();
@@ -93,7 +93,7 @@ impl Ledger {
     }
 
     /// All live leases.
-    pub(crate) fn all(&self) -> Vec<Arc<LeaseInner>> {
+    pub(crate) fn all(&self) -> Vec<Arc<Holding>> {
         self.lock().entries.iter().filter_map(|entry| entry.lease.upgrade()).collect()
     }
 
@@ -111,7 +111,7 @@ impl Ledger {
         state.free.len() == state.entries.len()
     }
 
-    fn take_due(&self, now: Instant) -> Vec<Weak<LeaseInner>> {
+    fn take_due(&self, now: Instant) -> Vec<Weak<Holding>> {
         let mut state = self.lock();
         let mut taken = Vec::new();
         while let Some(&(at, slot)) = state.due.first() {

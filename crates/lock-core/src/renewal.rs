@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::backend::{Clock, LockBackend, RenewReply, RenewRequest};
 use crate::clock::Instant;
 use crate::error::{LockError, LockErrorKind, Result};
-use crate::lease::{Duty, LeaseInner};
+use crate::holding::{Duty, Holding};
 use crate::loss::LossReason;
 use crate::panics;
 
@@ -25,7 +25,7 @@ const RETRY_MIN: Duration = Duration::from_millis(10);
 pub(crate) const GRACE: Duration = Duration::from_millis(100);
 
 struct Renewal {
-    lease: Weak<LeaseInner>,
+    lease: Weak<Holding>,
     request: RenewRequest,
     /// How often the lease's deadline had been lowered when this was sent.
     lowered: u32,
@@ -33,7 +33,7 @@ struct Renewal {
 
 /// Sorts out what is due; the returned tasks do the exchanges.
 pub(crate) fn batches(
-    due: Vec<Weak<LeaseInner>>,
+    due: Vec<Weak<Holding>>,
     backend: &Arc<dyn LockBackend>,
     clock: Clock,
 ) -> Vec<impl Future<Output = ()> + Send + 'static> {
@@ -95,7 +95,7 @@ impl Renewal {
         }
     }
 
-    fn lost(&self, lease: &LeaseInner, now: Instant, reason: LossReason) {
+    fn lost(&self, lease: &Holding, now: Instant, reason: LossReason) {
         lease.lose(reason);
         lease.schedule(now + GRACE);
     }

@@ -13,6 +13,8 @@ use crate::backend::{Capabilities, Clock, IntoBackend, LockBackend};
 use crate::error::{LockError, Result};
 use crate::keeper::Keeper;
 use crate::lease::Lease;
+use crate::line::Handover;
+use crate::lines::Lines;
 use crate::lock::{Lock, Plan};
 use crate::manual::ManualLocks;
 use crate::memory::MemoryBackend;
@@ -22,6 +24,9 @@ use crate::panics;
 use crate::shutdown::{self, ShutdownReport};
 use crate::status::LockStatus;
 use crate::tally::Tally;
+
+/// A task that is to act does so within this time, beyond what its store needs for an answer.
+const SLACK: Duration = Duration::from_secs(1);
 
 /// Distributed locks over one backend.
 ///
@@ -76,6 +81,7 @@ impl LockService {
             namespace: "".into(),
             defaults: LockOptions::new(),
             clock: Clock::SYSTEM,
+            handover: Handover::default(),
         }
     }
 
@@ -219,6 +225,7 @@ pub struct LockServiceBuilder {
     namespace: Arc<str>,
     defaults: LockOptions,
     clock: Clock,
+    handover: Handover,
 }
 
 impl LockServiceBuilder {
@@ -233,6 +240,17 @@ impl LockServiceBuilder {
     /// The options that every lock of this service starts with.
     pub fn defaults(mut self, options: LockOptions) -> Self {
         self.defaults = options;
+        self
+    }
+
+    /// How far a lease may be passed on between the tasks of this service before it goes back to
+    /// the store. Default: 64 times and 5 ms; [`Handover::OFF`] for strict order over all
+    /// processes.
+    ///
+    /// Each task gets a guard, a deadline and a larger fencing token of its own. Where the backend
+    /// cannot renew, nothing is passed on.
+    pub fn handover(mut self, handover: Handover) -> Self {
+        self.handover = handover;
         self
     }
 
@@ -266,6 +284,7 @@ impl LockServiceBuilder {
             defaults: self.defaults,
             clock: self.clock,
             keeper: Keeper::new(self.clock),
+            lines: Lines::new(self.handover),
             is_closing: AtomicBool::new(false),
             closing: Notify::new(),
             is_backend_closed: AtomicBool::new(false),
@@ -293,6 +312,7 @@ pub(crate) struct ServiceInner {
     defaults: LockOptions,
     clock: Clock,
     keeper: Keeper,
+    lines: Lines,
     is_closing: AtomicBool,
     closing: Notify,
     is_backend_closed: AtomicBool,
@@ -323,6 +343,16 @@ impl ServiceInner {
 
     pub(crate) const fn keeper(&self) -> &Keeper {
         &self.keeper
+    }
+
+    pub(crate) const fn lines(&self) -> &Lines {
+        &self.lines
+    }
+
+    /// How long a task that asks the store may be silent, if all is well with it.
+    pub(crate) fn patience(&self) -> Duration {
+        // Twice: what bounds the request's lateness also covers the way of its answer.
+        self.backend.capabilities().late_after * 2 + SLACK
     }
 
     /// Lets an operation in: the service is open, the plan is allowed, and the keeper runs.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
+use crate::dealing::Dealing;
 use crate::loss::LossReason;
 use crate::manual::ManualLocks;
 use crate::panics;
@@ -45,7 +46,7 @@ pub(crate) async fn run(
         lease.lose(LossReason::ShutDown);
     }
     let mut releases: FuturesUnordered<_> =
-        rest.iter().filter_map(|lease| lease.end()).map(|dealing| dealing.release()).collect();
+        rest.iter().filter_map(|lease| lease.end().release).map(Dealing::release).collect();
     // Their leases have ended, so dropping them sends nothing more.
     drop(manual.take_all());
     while let Some(outcome) = releases.next().await {

@@ -48,11 +48,12 @@ impl LockStatus {
     }
 }
 
-/// What the store said of a release.
+/// What came of a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ReleaseOutcome {
-    /// The lock was ours, and is free now, or after the rest of `min_hold`.
+    /// The lock was ours, and is free now, or after the rest of `min_hold`; or it was passed on,
+    /// before its deadline, to the next in line of the same service.
     Released,
     /// The lease had ended before, and nobody holds the lock.
     AlreadyExpired,
@@ -64,7 +65,7 @@ pub enum ReleaseOutcome {
 }
 
 impl ReleaseOutcome {
-    /// Whether the store confirmed that the lock was held until this release.
+    /// Whether the lock was held until this release for certain.
     #[must_use]
     pub const fn is_released(self) -> bool {
         matches!(self, Self::Released)

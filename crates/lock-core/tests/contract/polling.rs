@@ -14,8 +14,9 @@ const WAIT: Duration = Duration::from_secs(10);
 async fn a_held_lock_is_asked_for_at_the_pace_of_its_backend() {
     let pause = Duration::from_secs(1);
     let backend = Faulty::with(|all| all.with_queueing(false).with_poll((pause, pause)));
-    let locks = LockService::builder(Arc::clone(&backend)).tokio_time().build();
-    let _guard = locks.lock("x").ttl(WAIT * 2).acquire().await.unwrap();
+    let service = || LockService::builder(Arc::clone(&backend)).tokio_time().build();
+    let (holder, locks) = (service(), service());
+    let _guard = holder.lock("x").ttl(WAIT * 2).acquire().await.unwrap();
     let before = backend.attempts_made.load(Ordering::SeqCst);
     assert!(locks.lock("x").wait(WAIT).try_acquire().await.unwrap().is_none());
     let asked = backend.attempts_made.load(Ordering::SeqCst) - before;
