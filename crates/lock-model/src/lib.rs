@@ -10,8 +10,8 @@
 //! Waiting in line, with direct grants and pushes, has a model of its own: [`queue`].
 //!
 //! ```text
-//! cargo run --release -p lock-model             # what every change runs
-//! cargo run --release -p lock-model -- --full   # every row
+//! cargo xtask model           # what every change runs
+//! cargo xtask model --full    # every row
 //! cargo run --release -p lock-model -- --row no-not-after
 //! ```
 //!
