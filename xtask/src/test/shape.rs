@@ -14,7 +14,7 @@ struct Rule {
 const NETWORK: [&str; 9] =
     ["redis", "tonic", "hyper", "h2", "reqwest", "rustls", "native-tls", "openssl", "quinn"];
 
-const RULES: [Rule; 6] = [
+const RULES: [Rule; 8] = [
     Rule {
         package: "distlock",
         features: "--no-default-features",
@@ -30,6 +30,18 @@ const RULES: [Rule; 6] = [
     Rule {
         package: "distlock",
         features: "--features=dapr",
+        absent: &["redis", "lock-redis"],
+        why: "only the feature `redis` brings Redis",
+    },
+    Rule {
+        package: "distlock",
+        features: "--features=tls",
+        absent: &["redis", "tonic", "lock-redis", "lock-dapr", "rustls"],
+        why: "`tls` only adds to the stores that other features bring",
+    },
+    Rule {
+        package: "distlock",
+        features: "--features=dapr,tls",
         absent: &["redis", "lock-redis"],
         why: "only the feature `redis` brings Redis",
     },
