@@ -10,6 +10,7 @@ mod fetch;
 mod images;
 mod integration;
 mod libtest;
+mod model;
 mod project;
 mod report;
 mod servers;
@@ -45,7 +46,7 @@ struct Verb {
     run: fn(&[String]) -> Outcome,
 }
 
-const VERBS: [Verb; 6] = [
+const VERBS: &[Verb] = &[
     Verb {
         name: "test",
         arguments: "[--strict]",
@@ -75,6 +76,13 @@ const VERBS: [Verb; 6] = [
                 and stops it on Enter or Ctrl-C.\n\
                 --list: what is on this machine; --fetch: gets or builds what is missing",
         run: servers::run,
+    },
+    Verb {
+        name: "model",
+        arguments: "[--full]",
+        about: "explores every state of the protocol's state machines, and finds every planted bug.\n\
+                --full: also the rows that are too large for every change (some ten minutes)",
+        run: model::run,
     },
     Verb {
         name: "tidy",
@@ -123,7 +131,7 @@ fn help(arguments: &[String]) -> Outcome {
 
 fn help_text() -> String {
     let mut text = String::from("Usage: cargo xtask COMMAND\n\nCommands:");
-    for verb in &VERBS {
+    for verb in VERBS {
         text += format!("\n  {} {}", verb.name, verb.arguments).trim_end();
         for line in verb.about.lines() {
             text += &format!("\n      {line}");
@@ -159,6 +167,7 @@ mod tests {
         assert_eq!(usage_error(&["test", "--loose"]), "unexpected argument `--loose`");
         assert_eq!(usage_error(&["tidy", "now"]), "unexpected argument `now`");
         assert_eq!(usage_error(&["servers", "--stop"]), "unexpected argument `--stop`");
+        assert_eq!(usage_error(&["model", "--ful"]), "unexpected argument `--ful`");
         assert_eq!(usage_error(&["images", "now"]), "unexpected argument `now`");
         assert_eq!(usage_error(&["integration", "--slow"]), "unexpected argument `--slow`");
         assert!(usage_error(&["servers", "redis-1.0"]).contains("unknown server `redis-1.0`"));
@@ -167,7 +176,7 @@ mod tests {
     #[test]
     fn help_names_every_verb() {
         let text = help_text();
-        for verb in &VERBS {
+        for verb in VERBS {
             assert!(text.contains(&format!("\n  {}", verb.name)), "{text}");
         }
     }

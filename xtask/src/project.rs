@@ -28,10 +28,6 @@ impl Project {
         self.0["target_directory"].as_str().unwrap_or("target").into()
     }
 
-    pub(crate) fn has_package(&self, name: &str) -> bool {
-        self.package(name).is_some()
-    }
-
     /// The minimum supported Rust version that the package declares.
     pub(crate) fn rust_version(&self, package: &str) -> Option<&str> {
         self.package(package)?["rust_version"].as_str()
@@ -42,16 +38,6 @@ impl Project {
         let features = self.package(package).and_then(|package| package["features"].as_object());
         let names = features.into_iter().flat_map(|features| features.keys());
         names.map(String::as_str).filter(|name| *name != "default").collect()
-    }
-
-    /// The names of the package's programs.
-    pub(crate) fn binaries(&self, package: &str) -> Vec<&str> {
-        let targets = self.package(package).and_then(|package| package["targets"].as_array());
-        let is_binary = |target: &&Value| {
-            target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "bin"))
-        };
-        let targets = targets.into_iter().flatten().filter(is_binary);
-        targets.filter_map(|target| target["name"].as_str()).collect()
     }
 
     fn package(&self, name: &str) -> Option<&Value> {
@@ -68,13 +54,11 @@ mod tests {
             "name": "a",
             "rust_version": "1.88",
             "features": { "default": [], "redis": ["dep:redis"], "tls": [] },
-            "targets": [{ "name": "a", "kind": ["lib"] }, { "name": "tool", "kind": ["bin"] }],
         }]}))
     }
 
     #[test]
     fn packages_are_found_by_name() {
-        assert!(project().has_package("a") && !project().has_package("b"));
         assert_eq!(project().rust_version("a"), Some("1.88"));
         assert_eq!(project().rust_version("b"), None);
     }
@@ -83,10 +67,5 @@ mod tests {
     fn features_leave_out_the_default() {
         assert_eq!(project().features("a"), ["redis", "tls"]);
         assert!(project().features("b").is_empty());
-    }
-
-    #[test]
-    fn binaries_leave_out_libraries() {
-        assert_eq!(project().binaries("a"), ["tool"]);
     }
 }

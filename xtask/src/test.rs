@@ -5,18 +5,14 @@
 mod shape;
 
 use std::process::Command;
-use std::time::Duration;
 
 use lock_testkit::server::{DAPRD_VARIABLE, DaprBinary, ServerKind};
 
 use crate::project::Project;
 use crate::report::{Counts, Finding, Report};
-use crate::{Failure, Outcome, daprd, exec, libtest, no_more, servers, tidy};
+use crate::{Failure, Outcome, daprd, exec, libtest, model, no_more, servers, tidy};
 
-/// The model explores all states it can within its own, smaller budget.
-const MODEL_LIMIT: Duration = Duration::from_secs(5 * 60);
 const FACADE: &str = "distlock";
-const MODEL: &str = "lock-model";
 /// What every feature is turned on for. Not this program: its one feature brings a client of container engines, which
 /// `cargo xtask integration` alone needs. Not the benches: their peers' features would leak into all else.
 pub(crate) const PRODUCT: [&str; 6] =
@@ -35,7 +31,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     report.step("format", || check("format", &["fmt", "--all", "--check", "--", "--color=never"]));
     report.step("tidy", tidy::finding);
     lint(&mut report);
-    report.step("dependency shape", || shape::finding(&project));
+    report.step("dependency shape", shape::finding);
     report.step("features alone", || features_alone(&project));
     test(&mut report, &servers);
     report.step("documentation", || {
@@ -43,7 +39,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         command.args(["doc", "--no-deps"]).args(PRODUCT).env("RUSTDOCFLAGS", "-D warnings");
         check_command("documentation", &mut command)
     });
-    report.step("model", || model(&project));
+    report.step("model", || model::finding(&project));
     report.step("licences and sources", deny);
     report.step("oldest Rust", || oldest_rust(&project));
 
@@ -176,35 +172,12 @@ fn run_tests(name: &str, command: &mut Command) -> Finding {
 /// Features are additive, and none may need another one to build.
 fn features_alone(project: &Project) -> Finding {
     let features = project.features(FACADE);
-    if features.is_empty() {
-        return Finding::skipped(format!("{FACADE} has no features yet"));
-    }
     let checks = features.iter().map(|feature| {
         let base = ["check", "--package", FACADE, "--no-default-features", "--features", feature];
         let finding = check(&format!("feature {feature}"), &base);
         Finding { note: (*feature).to_owned(), ..finding }
     });
     checks.fold(Finding::default(), Finding::and)
-}
-
-fn model(project: &Project) -> Finding {
-    let binaries = project.binaries(MODEL);
-    let Some(binary) = binaries.first() else {
-        return Finding::skipped(format!("{MODEL} has no program yet"));
-    };
-    let build = check("model build", &["build", "--release", "--package", MODEL]);
-    if build.counts.failed > 0 {
-        return build;
-    }
-    // Run directly, not through cargo, so that a kill hits the model itself.
-    let mut command = Command::new(project.target_directory().join("release").join(binary));
-    match exec::logged_within("model", command.arg("--ci"), MODEL_LIMIT) {
-        Err(why) => Finding::failed(why, ""),
-        Ok(finished) if finished.success => {
-            Finding::passed(finished.text.lines().last().unwrap_or_default())
-        }
-        Ok(finished) => Finding::failed("", finished.excerpt()),
-    }
 }
 
 fn deny() -> Finding {

@@ -11,7 +11,7 @@ use crate::LockConfig;
 /// | `memory:` | a new store in this process |
 /// | `memory:NAME` | the store of that name in this process, shared by all that ask for it |
 /// | `redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE]` | Redis or Valkey (feature `redis`) |
-/// | `rediss://…` | the same over TLS (feature `tls`) |
+/// | `rediss://…` | the same over TLS (features `redis` and `tls`) |
 /// | `redis+unix:///PATH` | the same over a Unix socket (feature `redis`) |
 /// | `dapr://STORE[?endpoint=ENDPOINT]` | the lock store of a Dapr sidecar (feature `dapr`) |
 ///

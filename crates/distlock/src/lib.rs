@@ -50,10 +50,11 @@
 //! |---|---|---|---|
 //! | memory of this process | `memory:` | always there | [`memory`] |
 //! | Redis 6.2 or later, Valkey | `redis://`, `redis+unix://` | `redis` | `redis` |
-//! | the same over TLS | `rediss://` | `tls` | `redis` |
+//! | the same over TLS | `rediss://` | `redis` and `tls` | `redis` |
 //! | a lock store of a Dapr sidecar | `dapr://` | `dapr` | `dapr` |
 //!
-//! No feature is on by default. `tls` includes `redis`. `serde` reads a [`LockConfig`] from a file
+//! No feature is on by default. `tls` adds TLS to the stores that other features bring, and no
+//! store itself. `serde` reads a [`LockConfig`] from a file
 //! and adds serde to [`FencingToken`] and [`LockName`]. Features only add.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -138,10 +138,11 @@ fn a_scheme_without_its_feature_is_refused_with_the_line_for_cargo_toml() {
     }
 }
 
-#[cfg(not(feature = "tls"))]
+#[cfg(not(all(feature = "redis", feature = "tls")))]
 #[test]
-fn a_tls_url_without_its_feature_is_refused_with_the_line_for_cargo_toml() {
-    refused("rediss://localhost", &["feature `tls`", "features = [\"tls\"] }"]);
+fn a_tls_url_without_both_its_features_is_refused_with_the_line_for_cargo_toml() {
+    let missing = if cfg!(feature = "redis") { "feature `tls`" } else { "feature `redis`" };
+    refused("rediss://localhost", &[missing, "features = [\"redis\", \"tls\"] }"]);
 }
 
 #[cfg(not(feature = "dapr"))]

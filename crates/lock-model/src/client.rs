@@ -7,21 +7,13 @@ use lock_core::ReleaseOutcome;
 use lock_core::attempt::{Next, StepAnswer, StoreAttempt, Verdict};
 use lock_core::backend::{Capabilities, ReleaseReply};
 
+use crate::exchange::{self, RESPONSE_TIMEOUT};
 use crate::rows::{Plant, Row};
-use crate::store::{Answer, Request, Tick};
+use crate::store::{Answer, Request};
+use crate::time::{Tick, instant, ticks};
 
-/// How long a client waits for an answer.
-pub const RESPONSE_TIMEOUT: Tick = 2;
-
-/// The instant at which a tick begins.
-#[must_use]
-pub fn instant(tick: Tick) -> Instant {
-    Instant::from_nanos(0) + ticks(tick)
-}
-
-fn ticks(ticks: Tick) -> Duration {
-    Duration::from_secs(u64::from(ticks))
-}
+/// A request to the server and its answer.
+pub type Exchange = exchange::Exchange<Request, Answer>;
 
 /// What a client is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,36 +33,6 @@ pub enum Stage {
     Leaving,
     /// Vanished.
     Crashed,
-}
-
-/// Where the messages of an exchange are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Place {
-    /// The request is on its way.
-    Asked,
-    /// The answer is on its way.
-    Answered(Answer),
-    /// Nothing is on its way any more, which the client learns by its timeout.
-    Lost,
-}
-
-/// One request and its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Exchange {
-    /// Whose token it carries.
-    pub attempt: u8,
-    /// What is asked.
-    pub request: Request,
-    /// Where it is.
-    pub place: Place,
-    /// When the request was sent.
-    pub asked: Tick,
-    /// When the message that is on its way was sent.
-    pub sent: Tick,
-    /// Whether that message is a slow one.
-    pub slow: bool,
-    /// Whether the client waits for the answer.
-    pub awaited: bool,
 }
 
 /// The state of a client.
@@ -133,8 +95,7 @@ impl Client {
     /// Whether it can let this tick pass.
     #[must_use]
     pub fn can_wait(&self, now: Tick) -> bool {
-        let in_time = |e: &Exchange| !e.awaited || now < e.asked + RESPONSE_TIMEOUT;
-        self.exchanges.iter().all(in_time)
+        self.exchanges.iter().all(|exchange| exchange.is_in_time(now))
             && match self.stage {
                 Stage::Deciding { by } => now < by,
                 Stage::Holding => self.holds(now),
@@ -161,13 +122,7 @@ impl Client {
         for exchange in &mut self.exchanges {
             exchange.awaited = false;
         }
-        self.tidy();
-    }
-
-    /// Drops what nobody will notice, and brings the rest into one order.
-    pub fn tidy(&mut self) {
-        self.exchanges.retain(|e| e.awaited || e.place == Place::Asked);
-        self.exchanges.sort_unstable();
+        exchange::tidy(&mut self.exchanges);
     }
 }
 
@@ -188,15 +143,8 @@ impl Driver<'_> {
     }
 
     fn send(&mut self, request: Request) {
-        self.client.exchanges.push(Exchange {
-            attempt: self.client.attempt,
-            request,
-            place: Place::Asked,
-            asked: self.now,
-            sent: self.now,
-            slow: false,
-            awaited: true,
-        });
+        let attempt = self.client.attempt;
+        self.client.exchanges.push(Exchange::new(attempt, request, self.now));
     }
 
     /// Begins an attempt with a fresh token.
@@ -346,7 +294,7 @@ impl Driver<'_> {
                 _ => {}
             }
         }
-        self.client.tidy();
+        exchange::tidy(&mut self.client.exchanges);
     }
 
     fn send_release(&mut self) {

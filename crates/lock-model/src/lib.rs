@@ -10,8 +10,8 @@
 //! Waiting in line, with direct grants and pushes, has a model of its own: [`queue`].
 //!
 //! ```text
-//! cargo run --release -p lock-model             # what every change runs
-//! cargo run --release -p lock-model -- --full   # every row
+//! cargo xtask model           # what every change runs
+//! cargo xtask model --full    # every row
 //! cargo run --release -p lock-model -- --row no-not-after
 //! ```
 //!
@@ -20,7 +20,7 @@
 //! - **Server** ([`store`]): one key with its owner and expiry, and the fencing counter.
 //!   An acquire that runs after its `not_after` is refused, the same token is granted again with
 //!   its expiry raised, a release compares the owner, a renewal never shortens.
-//! - **Network** ([`client::Exchange`]): every request and every answer is a message of its own,
+//! - **Network** ([`exchange::Exchange`]): every request and every answer is a message of its own,
 //!   and all are under way in any order.
 //!   A message takes up to [`rows::Row::latency`] ticks, a slow one up to [`rows::Row::slow`], and
 //!   a lost one never arrives.
@@ -72,8 +72,11 @@
 //! When everybody is done, time starts again from zero.
 
 pub mod client;
+pub mod exchange;
 pub mod explore;
+pub mod properties;
 pub mod queue;
 pub mod rows;
 pub mod store;
+pub mod time;
 pub mod world;

@@ -159,3 +159,18 @@ fn judge((row, expected): &Case, report: &Report, with_trace: bool) -> bool {
     }
     good
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        let mut names = HashSet::new();
+        for (row, _) in all_cases() {
+            assert!(names.insert(row.name()), "{}", row.name());
+        }
+    }
+}

@@ -1,9 +1,9 @@
 //! The server: one key, its owner and its expiry, and the counter of fencing numbers.
 
-use crate::rows::Plant;
+use std::fmt;
 
-/// Whole seconds; what is shorter, such as drift, rounds into the tick that it falls into.
-pub type Tick = u8;
+use crate::rows::Plant;
+use crate::time::Tick;
 
 /// One attempt of one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +31,18 @@ pub enum Request {
         /// The lease from now on.
         ttl: Tick,
     },
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Acquire { ttl, not_after } => {
+                write!(f, "acquire(ttl {ttl}, not after {not_after})")
+            }
+            Self::Release => write!(f, "release"),
+            Self::Renew { ttl } => write!(f, "renew(ttl {ttl})"),
+        }
+    }
 }
 
 /// What the server answers.

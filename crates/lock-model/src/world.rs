@@ -2,10 +2,13 @@
 
 use std::fmt;
 
-use crate::client::{Client, Driver, Exchange, Place, RESPONSE_TIMEOUT, Stage, instant};
+use crate::client::{Client, Driver, Exchange, Stage};
+use crate::exchange::{Place, RESPONSE_TIMEOUT, replace};
 use crate::explore::{Model, fingerprint};
+use crate::properties::{Belief, breach_of_exclusion};
 use crate::rows::{Budget, Row};
-use crate::store::{Answer, Request, Store, Tick, Token};
+use crate::store::{Answer, Store, Token};
+use crate::time::Tick;
 
 /// One state of everything.
 #[derive(Clone, Debug)]
@@ -87,20 +90,6 @@ impl fmt::Display for Step {
             Self::LoseMessage(exchange) => write!(f, "a message is lost, of {exchange}"),
             Self::Slow(exchange) => write!(f, "a message is slow, of {exchange}"),
         }
-    }
-}
-
-impl fmt::Display for Exchange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (attempt, asked) = (self.attempt, self.asked);
-        match self.request {
-            Request::Acquire { ttl, not_after } => {
-                write!(f, "acquire(ttl {ttl}, not after {not_after})")?;
-            }
-            Request::Release => write!(f, "release")?,
-            Request::Renew { ttl } => write!(f, "renew(ttl {ttl})")?,
-        }
-        write!(f, " of attempt {attempt}, sent at {asked}")
     }
 }
 
@@ -346,17 +335,12 @@ impl World {
 
     /// Sends an answer, or nothing.
     fn answer(&mut self, index: usize, exchange: Exchange, answer: Option<Answer>) {
-        let place = answer.map_or(Place::Lost, Place::Answered);
-        let answered = Exchange { place, sent: self.now, slow: false, ..exchange };
+        let answered = exchange.answered(answer, self.now);
         self.replace(index, exchange, Some(answered));
     }
 
     fn replace(&mut self, index: usize, old: Exchange, new: Option<Exchange>) {
-        let exchanges = &mut self.clients[index].exchanges;
-        if let Some(at) = exchanges.iter().position(|e| *e == old) {
-            exchanges.swap_remove(at);
-        }
-        exchanges.extend(new);
+        replace(&mut self.clients[index].exchanges, &old, new);
     }
 
     fn breach(&self) -> Option<String> {
@@ -364,24 +348,17 @@ impl World {
     }
 
     fn breach_of_exclusion(&self) -> Option<String> {
-        let mut holder = None;
-        for (index, client) in self.clients.iter().enumerate() {
-            if !client.holds(self.now) || client.excused {
-                continue;
-            }
-            if let Some(other) = holder.replace(index) {
-                return Some(format!("S1: clients {other} and {index} both hold the lock"));
-            }
+        let clients = self.clients.iter().enumerate();
+        let holders = clients.filter(|(_, client)| client.holds(self.now) && !client.excused);
+        breach_of_exclusion(holders.map(|(index, client)| {
             let token = Token { client: index, attempt: client.attempt };
             let stored = self.store.lease.filter(|(owner, _)| *owner == token);
-            let valid_until = client.machine.valid_until();
-            if stored.is_none_or(|(_, expires)| instant(expires) < valid_until) {
-                return Some(format!(
-                    "S2: client {index} believes to hold the lock longer than the store says"
-                ));
+            Belief {
+                client: index,
+                valid_until: client.machine.valid_until(),
+                stored: stored.map(|(_, expires)| expires),
             }
-        }
-        None
+        }))
     }
 
     fn breach_of_cleanliness(&self) -> Option<String> {

@@ -1,7 +1,6 @@
 //! What may not be in the dependency trees.
 
 use crate::exec;
-use crate::project::Project;
 use crate::report::Finding;
 
 /// A package, the features to look at it with, and what its tree must not contain.
@@ -15,7 +14,7 @@ struct Rule {
 const NETWORK: [&str; 9] =
     ["redis", "tonic", "hyper", "h2", "reqwest", "rustls", "native-tls", "openssl", "quinn"];
 
-const RULES: [Rule; 6] = [
+const RULES: [Rule; 8] = [
     Rule {
         package: "distlock",
         features: "--no-default-features",
@@ -31,6 +30,18 @@ const RULES: [Rule; 6] = [
     Rule {
         package: "distlock",
         features: "--features=dapr",
+        absent: &["redis", "lock-redis"],
+        why: "only the feature `redis` brings Redis",
+    },
+    Rule {
+        package: "distlock",
+        features: "--features=tls",
+        absent: &["redis", "tonic", "lock-redis", "lock-dapr", "rustls"],
+        why: "`tls` only adds to the stores that other features bring",
+    },
+    Rule {
+        package: "distlock",
+        features: "--features=dapr,tls",
         absent: &["redis", "lock-redis"],
         why: "only the feature `redis` brings Redis",
     },
@@ -54,10 +65,9 @@ const RULES: [Rule; 6] = [
     },
 ];
 
-/// Checks the rules for all packages that exist.
-pub(super) fn finding(project: &Project) -> Finding {
-    let rules = RULES.iter().filter(|rule| project.has_package(rule.package));
-    rules.map(check).fold(Finding::default(), Finding::and)
+/// Checks every rule.
+pub(super) fn finding() -> Finding {
+    RULES.iter().map(check).fold(Finding::default(), Finding::and)
 }
 
 fn check(rule: &Rule) -> Finding {

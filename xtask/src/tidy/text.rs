@@ -5,31 +5,30 @@ use super::{Problem, Source};
 /// A file has one subject and reads in one sitting.
 const MAX_LINES: usize = 500;
 
-/// This file names what is forbidden, so it alone may contain it.
-const THIS_FILE: &str = "xtask/src/tidy/text.rs";
+// Each word is in two parts, so that neither this check nor a search of the sources finds it here.
 
 /// Unfinished or forgotten code.
 const FORBIDDEN_IN_RUST: [(&str, &str); 4] = [
-    ("todo!(", "unfinished code"),
-    ("unimplemented!(", "unfinished code"),
-    ("dbg!(", "forgotten debugging"),
-    ("#[ignore", "a test that does not run shows nothing"),
+    (concat!("tod", "o!("), "unfinished code"),
+    (concat!("unimple", "mented!("), "unfinished code"),
+    (concat!("db", "g!("), "forgotten debugging"),
+    (concat!("#[ig", "nore"), "a test that does not run shows nothing"),
 ];
 
 /// What holds on one machine only.
 const FORBIDDEN_EVERYWHERE: [(&str, &str); 12] = [
-    ("/work/", "a path of one machine"),
-    ("/root/", "a path of one machine"),
-    ("/tmp/wt", "a path of one machine"),
-    ("../shared", "a path outside the repository"),
-    ("pypi.org", "a registry's host: its client knows it"),
-    ("pythonhosted.org", "a registry's host: its client knows it"),
-    ("deb.debian.org", "a registry's host: its client knows it"),
-    ("static.crates.io", "a registry's host: its client knows it"),
-    ("index.crates.io", "a registry's host: its client knows it"),
-    ("proxy.golang.org", "a registry's host: its client knows it"),
-    ("registry.npmjs.org", "a registry's host: its client knows it"),
-    ("repo.maven.apache.org", "a registry's host: its client knows it"),
+    (concat!("/wo", "rk/"), "a path of one machine"),
+    (concat!("/ro", "ot/"), "a path of one machine"),
+    (concat!("/tm", "p/wt"), "a path of one machine"),
+    (concat!("../s", "hared"), "a path outside the repository"),
+    (concat!("py", "pi.org"), "a registry's host: its client knows it"),
+    (concat!("pythonho", "sted.org"), "a registry's host: its client knows it"),
+    (concat!("deb.deb", "ian.org"), "a registry's host: its client knows it"),
+    (concat!("static.c", "rates.io"), "a registry's host: its client knows it"),
+    (concat!("index.c", "rates.io"), "a registry's host: its client knows it"),
+    (concat!("proxy.go", "lang.org"), "a registry's host: its client knows it"),
+    (concat!("registry.", "npmjs.org"), "a registry's host: its client knows it"),
+    (concat!("repo.maven", ".apache.org"), "a registry's host: its client knows it"),
 ];
 
 pub(super) fn problems(file: &Source) -> Vec<Problem> {
@@ -56,9 +55,6 @@ fn without_module_comment(file: &Source) -> Option<Problem> {
 }
 
 fn words(file: &Source, forbidden: &[(&str, &str)]) -> Vec<Problem> {
-    if file.path == THIS_FILE {
-        return Vec::new();
-    }
     let mut problems = Vec::new();
     for (index, line) in file.text.lines().enumerate() {
         for (word, why) in forbidden.iter().filter(|(word, _)| line.contains(word)) {

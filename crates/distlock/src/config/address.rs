@@ -11,13 +11,20 @@ use url::Url;
 
 use super::settings::{Settings, WORDS, invalid, nearest};
 
-/// A scheme, the feature that it needs, and whether that is on.
-const SCHEMES: [(&str, &str, bool); 5] = [
-    ("memory", "", true),
-    ("redis", "redis", cfg!(feature = "redis")),
-    ("rediss", "tls", cfg!(feature = "tls")),
-    ("redis+unix", "redis", cfg!(feature = "redis")),
-    ("dapr", "dapr", cfg!(feature = "dapr")),
+/// The name of a feature, and whether it is on.
+type Feature = (&'static str, bool);
+
+const REDIS: Feature = ("redis", cfg!(feature = "redis"));
+const DAPR: Feature = ("dapr", cfg!(feature = "dapr"));
+const TLS: Feature = ("tls", cfg!(feature = "tls"));
+
+/// Each scheme with the features that it needs.
+const SCHEMES: [(&str, &[Feature]); 5] = [
+    ("memory", &[]),
+    ("redis", &[REDIS]),
+    ("rediss", &[REDIS, TLS]),
+    ("redis+unix", &[REDIS]),
+    ("dapr", &[DAPR]),
 ];
 
 const ESCAPES: &str =
@@ -135,15 +142,14 @@ fn read(text: &str) -> Result<Url, LockError> {
 
 fn known_scheme(url: &Url) -> Result<(), LockError> {
     let scheme = url.scheme();
-    let known = SCHEMES.into_iter().find(|(known, ..)| *known == scheme);
-    let feature = match known {
-        None => return Err(unknown_scheme(url)),
-        Some((_, _, true)) => return Ok(()),
-        Some((_, feature, false)) => feature,
+    let Some((_, features)) = SCHEMES.into_iter().find(|(known, _)| *known == scheme) else {
+        return Err(unknown_scheme(url));
     };
+    let Some((missing, _)) = features.iter().find(|(_, is_on)| !is_on) else { return Ok(()) };
+    let needed: Vec<&str> = features.iter().map(|(name, _)| *name).collect();
     Err(invalid(format!(
-        "{scheme}: needs the feature `{feature}` of distlock, which is off; write into Cargo.toml: \
-         distlock = {{ version = \"{}.{}\", features = [\"{feature}\"] }}",
+        "{scheme}: needs the feature `{missing}` of distlock, which is off; write into Cargo.toml: \
+         distlock = {{ version = \"{}.{}\", features = {needed:?} }}",
         env!("CARGO_PKG_VERSION_MAJOR"),
         env!("CARGO_PKG_VERSION_MINOR"),
     )))

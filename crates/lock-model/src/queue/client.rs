@@ -6,11 +6,14 @@ use lock_core::attempt::StoreAttempt;
 use lock_core::backend::Capabilities;
 use lock_core::waiter::Waiter;
 
-use crate::client::{RESPONSE_TIMEOUT, instant};
+use crate::exchange::{self, Place, RESPONSE_TIMEOUT};
 use crate::queue::plants::Plant;
 use crate::queue::rows::QueueRow;
 use crate::queue::server::{Answer, Ears, News, Number, Request};
-use crate::store::Tick;
+use crate::time::{Tick, instant, ticks};
+
+/// A request to the server and its answer.
+pub type Exchange = exchange::Exchange<Request, Answer>;
 
 /// What a client is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,38 +32,6 @@ pub enum Stage {
     Holding,
     /// Vanished.
     Crashed,
-}
-
-/// Where the messages of an exchange are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Place {
-    /// The request is on its way.
-    Asked,
-    /// The answer is on its way.
-    Answered(Answer),
-    /// Nothing is on its way any more, which the client learns by its timeout.
-    Lost,
-}
-
-/// One request and its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Exchange {
-    /// Whose token it carries.
-    pub attempt: u8,
-    /// What is asked.
-    pub request: Request,
-    /// Where it is.
-    pub place: Place,
-    /// When the request was sent.
-    pub asked: Tick,
-    /// When the message that is on its way was sent.
-    pub sent: Tick,
-    /// Whether that message is a slow one.
-    pub slow: bool,
-    /// Whether one of its messages was a slow one.
-    pub delayed: bool,
-    /// Whether the client waits for the answer.
-    pub awaited: bool,
 }
 
 /// One push on its way.
@@ -190,8 +161,7 @@ impl Client {
         if let Some(until) = self.frozen_until {
             return now < until;
         }
-        let in_time = |e: &Exchange| !e.awaited || now < e.asked + RESPONSE_TIMEOUT;
-        self.exchanges.iter().all(in_time)
+        self.exchanges.iter().all(|exchange| exchange.is_in_time(now))
             && self.deaf_until.is_none_or(|until| now < until)
             && match self.stage {
                 Stage::Retrying => false,
@@ -247,8 +217,7 @@ impl Client {
 
     /// Drops what nobody will notice, and brings the rest into one order.
     pub fn tidy(&mut self) {
-        self.exchanges.retain(|e| e.awaited || e.place == Place::Asked);
-        self.exchanges.sort_unstable();
+        exchange::tidy(&mut self.exchanges);
         let (wants, channel, token) = (self.wants(), self.ears.channel, self.dealing.attempt);
         self.pushes.retain(|p| wants && p.channel == channel && p.attempt == token);
         self.pushes.sort_unstable();
@@ -273,7 +242,7 @@ impl Dealing {
     pub(super) fn new(row: &QueueRow, attempt: u8) -> Self {
         // The product allows 50 ms above the response timeout.
         let margin = if row.plant == Some(Plant::LateAfterTooShort) { 0 } else { 50 };
-        let late_after = row.ticks(RESPONSE_TIMEOUT) + Duration::from_millis(margin);
+        let late_after = ticks(RESPONSE_TIMEOUT) + Duration::from_millis(margin);
         let capabilities = Capabilities::none().with_queueing(true).with_late_after(late_after);
         Self { attempt, machine: StoreAttempt::new(&capabilities), freed: false }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::queue::client::{Exchange, Pushed};
+use crate::queue::client::Pushed;
 use crate::queue::server::{News, Request};
 use crate::queue::world::{Event, Step};
 
@@ -46,17 +46,16 @@ impl fmt::Display for Step {
     }
 }
 
-impl fmt::Display for Exchange {
+impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.request {
-            Request::Acquire { ttl, not_after, wait, ticket, channel } => write!(
+        match self {
+            Self::Acquire { ttl, not_after, wait, ticket, channel } => write!(
                 f,
                 "acquire(ttl {ttl}, not after {not_after}, wait {wait}, ticket {ticket}, channel {channel})"
-            )?,
-            Request::Release { .. } => write!(f, "release")?,
-            Request::Renew { ttl } => write!(f, "renew(ttl {ttl})")?,
+            ),
+            Self::Release { .. } => write!(f, "release"),
+            Self::Renew { ttl } => write!(f, "renew(ttl {ttl})"),
         }
-        write!(f, " of token {}, sent at {}", self.attempt, self.asked)
     }
 }
 
@@ -66,6 +65,6 @@ impl fmt::Display for Pushed {
             News::Granted(number) => write!(f, "\"granted under {number}\"")?,
             News::Head(left) => write!(f, "\"you are next, {left} ticks are left\"")?,
         }
-        write!(f, " to token {}, pushed at {}", self.attempt, self.sent)
+        write!(f, " to attempt {}, pushed at {}", self.attempt, self.sent)
     }
 }

@@ -7,15 +7,13 @@ use lock_core::attempt::{Next, StepAnswer, Verdict};
 use lock_core::backend::ReleaseReply;
 use lock_core::waiter::{Push, Waiter};
 
-use crate::client::{RESPONSE_TIMEOUT, instant};
-use crate::queue::client::{Client, Dealing, Exchange, Place, Pushed, Stage};
+use crate::client::Told;
+use crate::exchange::RESPONSE_TIMEOUT;
+use crate::queue::client::{Client, Dealing, Exchange, Pushed, Stage};
 use crate::queue::plants::Plant;
 use crate::queue::rows::QueueRow;
 use crate::queue::server::{Answer, News, Number, Request};
-use crate::store::Tick;
-
-/// What the caller was told or handed and should not have been, if anything.
-pub type Told = Option<String>;
+use crate::time::{Tick, instant, tick_of, ticks};
 
 /// The driver of one client at one tick.
 #[derive(Debug)]
@@ -44,16 +42,7 @@ impl Driver<'_> {
     }
 
     fn send(&mut self, attempt: u8, request: Request) {
-        self.client.exchanges.push(Exchange {
-            attempt,
-            request,
-            place: Place::Asked,
-            asked: self.now,
-            sent: self.now,
-            slow: false,
-            delayed: false,
-            awaited: true,
-        });
+        self.client.exchanges.push(Exchange::new(attempt, request, self.now));
     }
 
     /// Begins a wait with a fresh token.
@@ -75,7 +64,7 @@ impl Driver<'_> {
     pub fn ask(&mut self) {
         let ttl = self.ttl();
         self.client.stage = Stage::Asking;
-        self.client.dealing.machine.step_sent(self.at(), self.row.ticks(ttl));
+        self.client.dealing.machine.step_sent(self.at(), ticks(ttl));
         self.client.waiter.asked();
         let forgets = self.has(Plant::TailAgain);
         let request = Request::Acquire {
@@ -114,7 +103,7 @@ impl Driver<'_> {
 
     /// Sends a renewal.
     pub fn renew(&mut self, ttl: Tick) {
-        self.client.dealing.machine.renewal_sent(self.at(), self.row.ticks(ttl));
+        self.client.dealing.machine.renewal_sent(self.at(), ticks(ttl));
         self.send(self.client.dealing.attempt, Request::Renew { ttl });
     }
 
@@ -157,7 +146,7 @@ impl Driver<'_> {
 
     fn step_answered(&mut self, exchange: Exchange, answer: Answer) -> Told {
         let now = self.at();
-        let lease = self.row.ticks(self.ttl());
+        let lease = ticks(self.ttl());
         let client = &mut *self.client;
         let verdict = client.dealing.machine.step_answered(now, meaning(answer, lease));
         match (verdict, answer) {
@@ -172,7 +161,7 @@ impl Driver<'_> {
                 if self.row.plant == Some(Plant::OldAnswerWins) {
                     client.waiter = Waiter::new(sent);
                 }
-                let left = Some(self.row.ticks(left));
+                let left = Some(ticks(left));
                 client.waiter.queued(sent, now, u64::from(counter), u64::from(rank), left);
                 if let Some(number) = client.kept.take() {
                     return self.granted_by_push(number);
@@ -184,7 +173,7 @@ impl Driver<'_> {
     }
 
     fn abandoned_step_answered(&mut self, attempt: u8, answer: Answer) {
-        let lease = self.row.ticks(self.ttl());
+        let lease = ticks(self.ttl());
         let (now, ignored) = (self.at(), self.has(Plant::AbandonedIsIgnored));
         let Some(dealing) = self.client.find(attempt) else { return };
         dealing.machine.step_answered(now, meaning(answer, lease));
@@ -197,14 +186,14 @@ impl Driver<'_> {
     pub fn hear(&mut self, pushed: Pushed) -> Told {
         match pushed.news {
             News::Head(left) => {
-                let left = self.row.ticks(left);
+                let left = ticks(left);
                 self.client.waiter.hinted(self.at(), left);
             }
             News::Granted(number) if self.client.stage == Stage::Waiting => {
                 return self.granted_by_push(number);
             }
             News::Granted(number) if self.has(Plant::PushAnswersStep) => {
-                let lease = self.row.ticks(self.row.window_of(self.index));
+                let lease = ticks(self.row.window_of(self.index));
                 self.client.dealing.machine.step_answered(self.at(), StepAnswer::Granted { lease });
                 return self.hold(number, Some(self.now));
             }
@@ -215,14 +204,14 @@ impl Driver<'_> {
     }
 
     fn granted_by_push(&mut self, number: Number) -> Told {
-        let (now, window) = (self.at(), self.row.ticks(self.row.window_of(self.index)));
+        let (now, window) = (self.at(), ticks(self.row.window_of(self.index)));
         let since = match self.client.waiter.pushed(now, u64::from(number), window) {
             _ if self.has(Plant::DeadlineFromPush) => now,
             Push::Granted { since } => since,
             Push::AskAgain | Push::Ignored => return None,
         };
         match self.client.dealing.machine.pushed(now, window, since) {
-            Verdict::Hold { .. } => self.hold(number, Some(self.row.tick_of(since))),
+            Verdict::Hold { .. } => self.hold(number, Some(tick_of(since))),
             _ => {
                 self.start_afresh();
                 None
@@ -243,7 +232,7 @@ impl Driver<'_> {
     }
 
     fn renewal_answered(&mut self, exchange: Exchange, answer: Answer, ttl: Tick) {
-        let lease = self.row.ticks(ttl);
+        let lease = ticks(ttl);
         match answer {
             Answer::Renewed => {
                 self.client.dealing.machine.renewed(instant(exchange.asked), lease);

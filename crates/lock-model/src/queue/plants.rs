@@ -181,8 +181,6 @@ pub const PLANTS: &[(QueueRow, &str)] = &[
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
     use crate::explore::{End, explore};
     use crate::queue::rows::ROWS;
@@ -217,14 +215,6 @@ mod tests {
         for name in ["line-3x1-calm", "line-2x1-long-and-short-drop-slow"] {
             let row = ROWS.iter().find(|row| row.name == name).unwrap();
             assert_eq!(explore(row, 200_000).end, End::Exhausted, "{name}");
-        }
-    }
-
-    #[test]
-    fn names_are_unique() {
-        let mut names = HashSet::new();
-        for row in ROWS.iter().chain(PLANTS.iter().map(|(row, _)| row)) {
-            assert!(names.insert(row.name), "{}", row.name);
         }
     }
 }

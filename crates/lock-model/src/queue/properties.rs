@@ -1,8 +1,7 @@
 //! What must hold in every state.
 
-use crate::client::instant;
-use crate::queue::client::Client;
-use crate::queue::client::Stage;
+use crate::properties::{Belief, breach_of_exclusion};
+use crate::queue::client::{Client, Stage};
 use crate::queue::rows::QueueRow;
 use crate::queue::server::Owner;
 use crate::queue::world::World;
@@ -18,24 +17,18 @@ impl World {
     }
 
     fn breach_of_exclusion(&self) -> Option<String> {
-        let mut holder = None;
-        for (index, client) in self.clients.iter().enumerate() {
-            if !client.holds(self.now) || client.excused {
-                continue;
-            }
-            if let Some(other) = holder.replace(index) {
-                return Some(format!("S1: clients {other} and {index} both hold the lock"));
-            }
-            let token = Owner::Token(Token { client: index, attempt: client.dealing.attempt });
+        let clients = self.clients.iter().enumerate();
+        let holders = clients.filter(|(_, client)| client.holds(self.now) && !client.excused);
+        breach_of_exclusion(holders.map(|(index, client)| {
+            let attempt = client.dealing.attempt;
+            let token = Owner::Token(Token { client: index, attempt });
             let stored = self.server.lease.filter(|(owner, _)| *owner == token);
-            let valid_until = client.dealing.machine.valid_until();
-            if stored.is_none_or(|(_, expires)| instant(expires) < valid_until) {
-                return Some(format!(
-                    "S2: client {index} believes to hold the lock longer than the store says"
-                ));
+            Belief {
+                client: index,
+                valid_until: client.dealing.machine.valid_until(),
+                stored: stored.map(|(_, expires)| expires),
             }
-        }
-        None
+        }))
     }
 
     fn breach_of_cleanliness(&self) -> Option<String> {
@@ -51,7 +44,7 @@ impl World {
         let token = owner.or_else(|| waiter.map(|entry| entry.token()))?;
         let what = if owner.is_some() { "owns the lock" } else { "stands in line" };
         Some(format!(
-            "S6: all is quiet, and token {} of client {} still {what}",
+            "S6: all is quiet, and attempt {} of client {} still {what}",
             token.attempt, token.client
         ))
     }

@@ -1,11 +1,7 @@
 //! What is explored of the line.
 
-use std::time::Duration;
-
-use lock_core::Instant;
-
 use crate::queue::plants::Plant;
-use crate::store::Tick;
+use crate::time::Tick;
 
 /// How often each kind of trouble may happen, and what clients may do of their own accord.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -89,18 +85,6 @@ impl QueueRow {
     #[must_use]
     pub fn window_of(&self, client: usize) -> Tick {
         self.window.min(self.ttls[client])
-    }
-
-    /// A number of ticks as a duration.
-    #[must_use]
-    pub fn ticks(&self, ticks: Tick) -> Duration {
-        Duration::from_secs(u64::from(ticks))
-    }
-
-    /// The tick in which an instant lies.
-    #[must_use]
-    pub fn tick_of(&self, instant: Instant) -> Tick {
-        Tick::try_from(instant.as_nanos() / 1_000_000_000).unwrap_or(Tick::MAX)
     }
 }
 

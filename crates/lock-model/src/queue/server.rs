@@ -2,7 +2,8 @@
 
 use crate::queue::plants::Plant;
 use crate::queue::rows::QueueRow;
-use crate::store::{Tick, Token};
+use crate::store::Token;
+use crate::time::Tick;
 
 /// What the counter issues: fencing numbers and tickets. Only their order matters.
 pub type Number = u16;

@@ -1,6 +1,7 @@
 //! What an event does to the world.
 
-use crate::queue::client::{Client, Exchange, Place, Pushed, Stage};
+use crate::exchange::replace;
+use crate::queue::client::{Client, Exchange, Pushed, Stage};
 use crate::queue::driver::Driver;
 use crate::queue::rows::QueueRow;
 use crate::queue::server::{Answer, Effects, Number, Owner, Script};
@@ -112,11 +113,8 @@ impl World {
             }
             Step::Slow(exchange) => {
                 self.budget.slow -= 1;
-                self.replace(
-                    index,
-                    exchange,
-                    Some(Exchange { slow: true, delayed: true, ..exchange }),
-                );
+                let slowed = Exchange { slow: true, delayed: true, ..exchange };
+                self.replace(index, exchange, Some(slowed));
             }
             Step::Take(exchange, answer) => {
                 self.replace(index, exchange, None);
@@ -135,18 +133,17 @@ impl World {
                 Driver { row, now, index, client }.time_out(exchange);
             }
             Step::Hear(pushed) => {
-                self.take_push(index, pushed);
+                self.replace_push(index, pushed, None);
                 let client = &mut self.clients[index];
                 self.broken = Driver { row, now, index, client }.hear(pushed);
             }
             Step::LosePush(pushed) => {
                 self.budget.lost_push -= 1;
-                self.take_push(index, pushed);
+                self.replace_push(index, pushed, None);
             }
             Step::SlowPush(pushed) => {
                 self.budget.slow -= 1;
-                self.take_push(index, pushed);
-                self.clients[index].pushes.push(Pushed { slow: true, ..pushed });
+                self.replace_push(index, pushed, Some(Pushed { slow: true, ..pushed }));
             }
             Step::Freeze | Step::Thaw | Step::Drop | Step::Notice => {
                 self.step_of_environment(index, step, row);
@@ -261,23 +258,15 @@ impl World {
 
     /// Sends an answer, or nothing.
     fn answer(&mut self, index: usize, exchange: Exchange, answer: Option<Answer>) {
-        let place = answer.map_or(Place::Lost, Place::Answered);
-        let answered = Exchange { place, sent: self.now, slow: false, ..exchange };
+        let answered = exchange.answered(answer, self.now);
         self.replace(index, exchange, Some(answered));
     }
 
     fn replace(&mut self, index: usize, old: Exchange, new: Option<Exchange>) {
-        let exchanges = &mut self.clients[index].exchanges;
-        if let Some(at) = exchanges.iter().position(|e| *e == old) {
-            exchanges.swap_remove(at);
-        }
-        exchanges.extend(new);
+        replace(&mut self.clients[index].exchanges, &old, new);
     }
 
-    fn take_push(&mut self, index: usize, pushed: Pushed) {
-        let pushes = &mut self.clients[index].pushes;
-        if let Some(at) = pushes.iter().position(|p| *p == pushed) {
-            pushes.swap_remove(at);
-        }
+    fn replace_push(&mut self, index: usize, old: Pushed, new: Option<Pushed>) {
+        replace(&mut self.clients[index].pushes, &old, new);
     }
 }

@@ -1,11 +1,11 @@
 //! Clients, messages, pushes, one server and time: what can happen.
 
-use crate::client::RESPONSE_TIMEOUT;
+use crate::exchange::{Place, RESPONSE_TIMEOUT};
 use crate::explore::{Model, fingerprint};
-use crate::queue::client::{Client, Exchange, Place, Pushed, Stage};
+use crate::queue::client::{Client, Exchange, Pushed, Stage};
 use crate::queue::rows::{Budget, QueueRow};
 use crate::queue::server::{Answer, Number, Owner, Server};
-use crate::store::Tick;
+use crate::time::Tick;
 
 /// One state of everything.
 #[derive(Clone, Debug)]
