@@ -36,6 +36,11 @@ const RELEASE_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration
 /// than releases without an end.
 const LINE_LIFE: Duration = Duration::from_secs(60);
 
+/// How much later than a step a renewal can take effect, in multiples of `late_after`. No store
+/// refuses one for being late; but a connection that gives no answer in time is replaced, and what
+/// it still carries arrives a few timeouts later or never.
+const RENEWAL_LATENESS: u32 = 2;
+
 /// What the store answered to a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StepAnswer {
@@ -111,11 +116,8 @@ pub struct StoreAttempt {
     stands: bool,
     /// The token stands in line, where no lease ends, and no release was sent yet.
     in_line: bool,
-    /// By then the store has forgotten the token by itself, unless a renewal runs late.
+    /// By then the store has forgotten the token by itself.
     forgotten_at: Instant,
-    /// The sum of the renewals that were not answered: each may still run, just before the lease
-    /// ends, and one may run after the other.
-    renewals_in_doubt: Duration,
     /// A lower bound of the store's expiry.
     valid_until: Instant,
     /// A release was sent; `Some(true)` if its answer will be final.
@@ -143,7 +145,6 @@ impl StoreAttempt {
             stands: false,
             in_line: false,
             forgotten_at: origin,
-            renewals_in_doubt: Duration::ZERO,
             valid_until: origin,
             release_in_flight: None,
             release_failures: 0,
@@ -199,14 +200,12 @@ impl StoreAttempt {
 
     /// A renewal asking for `ttl` is about to be sent.
     pub fn renewal_sent(&mut self, now: Instant, ttl: Duration) {
-        self.outlives(now, ttl);
-        self.renewals_in_doubt = self.renewals_in_doubt.saturating_add(ttl);
+        self.outlives(now + self.late_after * RENEWAL_LATENESS, ttl);
     }
 
     /// A renewal that was sent at `sent` set the lease to `ttl`. Returns the lower bound of the
     /// store's expiry, which never falls.
     pub fn renewed(&mut self, sent: Instant, ttl: Duration) -> Instant {
-        self.renewals_in_doubt = self.renewals_in_doubt.saturating_sub(ttl);
         self.valid_until = self.valid_until.max(self.bound(sent, ttl));
         self.valid_until
     }
@@ -298,7 +297,7 @@ impl StoreAttempt {
     }
 
     fn is_forgotten(&self, now: Instant) -> bool {
-        !self.in_line && now >= self.forgotten_at + self.renewals_in_doubt
+        !self.in_line && now >= self.forgotten_at
     }
 
     fn granted(&mut self, now: Instant, lease: Duration, since: Instant) -> Verdict {
