@@ -31,8 +31,15 @@ pub fn drift(lease: Duration) -> Duration {
 /// The pauses between releases that failed grow from the first to the second.
 const RELEASE_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
-/// How long a store keeps a line after the last who asked, if nobody else comes.
+/// How long a store keeps a line after the last who asked, if nobody else comes. Others may keep it
+/// alive for longer; then the turn of a token that is gone costs them a window, which is better
+/// than releases without an end.
 const LINE_LIFE: Duration = Duration::from_secs(60);
+
+/// How much later than a step a renewal can take effect, in multiples of `late_after`. No store
+/// refuses one for being late; but a connection that gives no answer in time is replaced, and what
+/// it still carries arrives a few timeouts later or never.
+const RENEWAL_LATENESS: u32 = 2;
 
 /// What the store answered to a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -100,19 +107,17 @@ pub struct StoreAttempt {
     phase: Phase,
     /// A step was sent and has neither been answered nor failed.
     step_in_flight: bool,
-    /// When the newest step was sent.
+    /// When the newest step was sent, and the lease that it asked for.
     last_step: Instant,
+    asked_ttl: Duration,
     /// A step ended without an answer, so it may take effect until `late_after` has passed.
     in_doubt: bool,
     /// The store may know the token.
     stands: bool,
-    /// The token stands in line, where no lease ends: nothing but a release takes it out.
+    /// The token stands in line, where no lease ends, and no release was sent yet.
     in_line: bool,
-    /// By then the store has forgotten the token by itself, unless a renewal runs late.
+    /// By then the store has forgotten the token by itself.
     forgotten_at: Instant,
-    /// The sum of the renewals that were not answered: each may still run, just before the lease
-    /// ends, and one may run after the other.
-    renewals_in_doubt: Duration,
     /// A lower bound of the store's expiry.
     valid_until: Instant,
     /// A release was sent; `Some(true)` if its answer will be final.
@@ -135,11 +140,11 @@ impl StoreAttempt {
             phase: Phase::Asking,
             step_in_flight: false,
             last_step: origin,
+            asked_ttl: Duration::ZERO,
             in_doubt: false,
             stands: false,
             in_line: false,
             forgotten_at: origin,
-            renewals_in_doubt: Duration::ZERO,
             valid_until: origin,
             release_in_flight: None,
             release_failures: 0,
@@ -152,6 +157,7 @@ impl StoreAttempt {
     pub fn step_sent(&mut self, now: Instant, ttl: Duration) {
         self.step_in_flight = true;
         self.last_step = now;
+        self.asked_ttl = ttl;
         self.outlives(now, ttl);
     }
 
@@ -186,23 +192,20 @@ impl StoreAttempt {
             self.in_doubt = true;
             self.stands = true;
             if self.queueing {
-                // It perhaps stands in line. Others may keep the line alive for longer; then its
-                // turn costs them a window, which is better than releases without an end.
-                self.outlives(self.last_step, LINE_LIFE);
+                // It perhaps stands in line.
+                self.outlives_line(self.last_step);
             }
         }
     }
 
     /// A renewal asking for `ttl` is about to be sent.
     pub fn renewal_sent(&mut self, now: Instant, ttl: Duration) {
-        self.outlives(now, ttl);
-        self.renewals_in_doubt = self.renewals_in_doubt.saturating_add(ttl);
+        self.outlives(now + self.late_after * RENEWAL_LATENESS, ttl);
     }
 
     /// A renewal that was sent at `sent` set the lease to `ttl`. Returns the lower bound of the
     /// store's expiry, which never falls.
     pub fn renewed(&mut self, sent: Instant, ttl: Duration) -> Instant {
-        self.renewals_in_doubt = self.renewals_in_doubt.saturating_sub(ttl);
         self.valid_until = self.valid_until.max(self.bound(sent, ttl));
         self.valid_until
     }
@@ -221,6 +224,10 @@ impl StoreAttempt {
         let all_answered = !self.step_in_flight && !self.in_doubt;
         let too_late_for_all = !self.step_in_flight && now >= self.last_step + self.late_after;
         self.release_in_flight = Some(all_answered || too_late_for_all);
+        if std::mem::take(&mut self.in_line) {
+            // Nobody asks for its place any more, so the line lasts for so long at most.
+            self.outlives_line(now);
+        }
     }
 
     /// The release was answered.
@@ -290,7 +297,7 @@ impl StoreAttempt {
     }
 
     fn is_forgotten(&self, now: Instant) -> bool {
-        !self.in_line && now >= self.forgotten_at + self.renewals_in_doubt
+        !self.in_line && now >= self.forgotten_at
     }
 
     fn granted(&mut self, now: Instant, lease: Duration, since: Instant) -> Verdict {
@@ -330,6 +337,11 @@ impl StoreAttempt {
         since + lease.saturating_sub(margin)
     }
 
+    /// A place in line lasts for as long as the line, and its turn may come at the very end.
+    fn outlives_line(&mut self, now: Instant) {
+        self.outlives(now, LINE_LIFE + self.asked_ttl);
+    }
+
     fn outlives(&mut self, now: Instant, lease: Duration) {
         // Twice: what bounds the request's lateness also covers the way of its answer.
         let latest = now + lease + drift(lease) + self.late_after * 2;
@@ -338,161 +350,4 @@ impl StoreAttempt {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TTL: Duration = Duration::from_secs(10);
-    const LATE: Duration = Duration::from_secs(2);
-
-    fn at(millis: u64) -> Instant {
-        Instant::from_nanos(millis * 1_000_000)
-    }
-
-    fn asked(millis: u64) -> StoreAttempt {
-        let mut attempt = StoreAttempt::new(&Capabilities::none().with_late_after(LATE));
-        attempt.step_sent(at(millis), TTL);
-        attempt
-    }
-
-    const GRANTED: StepAnswer = StepAnswer::Granted { lease: TTL };
-
-    #[test]
-    fn the_deadline_counts_from_the_sending_and_allows_for_drift() {
-        let mut attempt = asked(1_000);
-        // 10 s from the sending at 1 s, less 1 % and 2 ms.
-        let valid_until = at(1_000 + 10_000 - 102);
-        assert_eq!(attempt.step_answered(at(3_000), GRANTED), Verdict::Hold { valid_until });
-    }
-
-    #[test]
-    fn a_grant_that_arrives_past_its_deadline_is_undone() {
-        let mut attempt = asked(0);
-        assert_eq!(attempt.step_answered(at(9_898), GRANTED), Verdict::TooLate);
-        assert_eq!(attempt.next(at(9_898)), Next::SendRelease);
-    }
-
-    #[test]
-    fn a_refused_attempt_leaves_nothing_to_undo() {
-        let mut attempt = asked(0);
-        assert_eq!(attempt.step_answered(at(1), StepAnswer::Held), Verdict::Refused);
-        attempt.leave(at(1));
-        assert_eq!(attempt.next(at(1)), Next::Done);
-    }
-
-    #[test]
-    fn an_abandoned_step_is_awaited_and_its_grant_undone_once() {
-        let mut attempt = asked(0);
-        attempt.leave(at(1));
-        assert_eq!(attempt.next(at(1)), Next::AwaitStep);
-        assert_eq!(attempt.step_answered(at(2), GRANTED), Verdict::Abandoned);
-        assert_eq!(attempt.next(at(2)), Next::SendRelease);
-        attempt.release_sent(at(2));
-        attempt.release_answered(ReleaseReply::Released);
-        assert_eq!(attempt.next(at(3)), Next::Done);
-    }
-
-    #[test]
-    fn a_step_in_doubt_costs_a_second_release_after_it_can_run_no_more() {
-        let mut attempt = asked(0);
-        attempt.step_failed(false);
-        attempt.leave(at(100));
-        attempt.release_sent(at(100));
-        attempt.release_answered(ReleaseReply::Released);
-        assert_eq!(attempt.next(at(200)), Next::WaitUntil(at(2_000)));
-        assert_eq!(attempt.next(at(2_000)), Next::SendRelease);
-        attempt.release_sent(at(2_000));
-        attempt.release_answered(ReleaseReply::NotHeld);
-        assert_eq!(attempt.next(at(2_001)), Next::Done);
-    }
-
-    #[test]
-    fn a_step_that_was_not_sent_needs_no_release() {
-        let mut attempt = asked(0);
-        attempt.step_failed(true);
-        attempt.leave(at(1));
-        assert_eq!(attempt.next(at(1)), Next::Done);
-    }
-
-    #[test]
-    fn a_release_is_repeated_with_growing_pauses_until_the_lease_is_over() {
-        let mut attempt = asked(0);
-        attempt.step_answered(at(1), GRANTED);
-        attempt.leave(at(1));
-        attempt.release_sent(at(1));
-        attempt.release_failed(at(2_001));
-        assert_eq!(attempt.next(at(2_001)), Next::WaitUntil(at(2_051)));
-        attempt.release_sent(at(2_051));
-        attempt.release_failed(at(4_051));
-        assert_eq!(attempt.next(at(4_051)), Next::WaitUntil(at(4_151)));
-        assert_eq!(attempt.next(at(14_103)), Next::Done);
-    }
-
-    #[test]
-    fn a_place_in_line_is_left_however_long_the_wait_was() {
-        let mut attempt = asked(0);
-        attempt.step_answered(at(1), StepAnswer::Queued);
-        attempt.leave(at(3_600_000));
-        assert_eq!(attempt.next(at(3_600_000)), Next::SendRelease);
-    }
-
-    #[test]
-    fn a_step_in_doubt_that_may_stand_in_line_is_released_for_as_long_as_a_line_lasts() {
-        let capabilities = Capabilities::none().with_late_after(LATE).with_queueing(true);
-        let mut attempt = StoreAttempt::new(&capabilities);
-        attempt.step_sent(at(0), TTL);
-        attempt.step_failed(false);
-        attempt.leave(at(1));
-        assert_eq!(attempt.next(at(60_000)), Next::SendRelease);
-        assert_eq!(attempt.next(at(70_000)), Next::Done);
-    }
-
-    #[test]
-    fn a_renewal_without_an_answer_keeps_the_release_going_for_its_lease() {
-        for (answered, gone_at) in [(true, 14_103), (false, 24_103)] {
-            let mut attempt = asked(0);
-            attempt.step_answered(at(1), GRANTED);
-            attempt.renewal_sent(at(1), TTL);
-            if answered {
-                attempt.renewed(at(1), TTL);
-            }
-            attempt.leave(at(2));
-            assert_eq!(attempt.next(at(gone_at - 1)), Next::SendRelease);
-            assert_eq!(attempt.next(at(gone_at)), Next::Done);
-        }
-    }
-
-    #[test]
-    fn after_an_unanswered_release_no_later_answer_is_taken_for_its_own() {
-        for reply in [ReleaseReply::Released, ReleaseReply::NotHeld, ReleaseReply::HeldByOther] {
-            let mut attempt = asked(0);
-            attempt.step_answered(at(1), GRANTED);
-            attempt.leave(at(1));
-            attempt.release_sent(at(1));
-            attempt.release_failed(at(2));
-            attempt.release_sent(at(60));
-            attempt.release_answered(reply);
-            assert_eq!(attempt.outcome(), Some(ReleaseOutcome::Unknown));
-        }
-    }
-
-    #[test]
-    fn a_renewal_never_lowers_the_bound() {
-        let mut attempt = asked(0);
-        attempt.step_answered(at(1), GRANTED);
-        let before = attempt.valid_until();
-        assert_eq!(attempt.renewed(at(10), Duration::from_secs(1)), before);
-        assert!(attempt.renewed(at(10), Duration::from_secs(60)) > before);
-    }
-
-    #[test]
-    fn news_for_a_finished_token_starts_a_new_undo() {
-        let mut attempt = asked(0);
-        attempt.step_answered(at(1), GRANTED);
-        attempt.leave(at(1));
-        attempt.release_sent(at(1));
-        attempt.release_answered(ReleaseReply::Released);
-        assert_eq!(attempt.next(at(2)), Next::Done);
-        assert_eq!(attempt.pushed(at(3), TTL, at(0)), Verdict::Abandoned);
-        assert_eq!(attempt.next(at(3)), Next::SendRelease);
-    }
-}
+mod tests;
