@@ -7,6 +7,7 @@ mod cancellation;
 mod execute;
 mod failing_store;
 mod faulty;
+mod handing_over;
 mod keeping_alive;
 mod manual;
 mod panicking;
