@@ -67,9 +67,9 @@ pub use connect::connect;
 
 #[doc(inline)]
 pub use lock_core::{
-    DEFAULT_ACQUIRE_WAIT, DEFAULT_TTL, FencingToken, Lease, Lock, LockError, LockErrorKind,
-    LockGuard, LockName, LockOptions, LockService, LockServiceBuilder, LockStatus, LossReason,
-    MAX_KEY_BYTES, MIN_KEEP_ALIVE_TTL, OnLost, ReleaseOutcome, Result, ShutdownReport,
+    DEFAULT_ACQUIRE_WAIT, DEFAULT_TTL, FencingToken, Handover, Lease, Lock, LockError,
+    LockErrorKind, LockGuard, LockName, LockOptions, LockService, LockServiceBuilder, LockStatus,
+    LossReason, MAX_KEY_BYTES, MIN_KEEP_ALIVE_TTL, OnLost, ReleaseOutcome, Result, ShutdownReport,
 };
 
 /// For authors of backends: the trait, what it is asked, and what it answers.

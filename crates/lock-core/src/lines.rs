@@ -156,9 +156,8 @@ impl Lines {
         let Some(entry) = state.lines.get_mut(&key) else {
             return Released::GivenBack(machine, None);
         };
-        let handover = if from.service.is_closing() { Handover::OFF } else { self.handover };
         let ttl = |next: &Waiter| next.plan.options.ttl;
-        match entry.line.released(from.term(), now, left, handover, next_term, ttl) {
+        match entry.line.released(from.term(), now, left, self.handover, next_term, ttl) {
             Next::Stale => Released::GivenBack(machine, None),
             Next::Nobody => {
                 state.lines.remove(&key);

@@ -293,7 +293,7 @@ async fn a_leader_that_is_not_polled_is_replaced() {
     let waiter = waiters(&locks, 1).await.remove(0);
     drop(guard);
     let began = tokio::time::Instant::now();
-    let next = waiter.await.unwrap().unwrap();
+    let next = tokio::time::timeout(LONG, waiter).await.unwrap().unwrap().unwrap();
     assert!(began.elapsed() <= TTL + Duration::from_secs(12), "{:?}", began.elapsed());
     drop(next);
     assert!(frozen.await.unwrap().is_held());
