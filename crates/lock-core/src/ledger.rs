@@ -27,6 +27,8 @@ struct State {
     entries: Vec<Entry>,
     free: Vec<Slot>,
     due: BTreeSet<(Instant, Slot)>,
+    /// The keeper looks again by then at the latest; it need not be woken for what is due later.
+    asleep_until: Instant,
 }
 
 struct Entry {
@@ -79,15 +81,19 @@ impl Ledger {
     /// Waits until leases are due and takes them; they are due no more until scheduled again.
     pub(crate) async fn due(&self, clock: Clock) -> Vec<Weak<Holding>> {
         loop {
-            let first = self.lock().due.first().map(|&(at, _)| at);
+            let first = {
+                let mut state = self.lock();
+                let first = state.due.first().map_or(Instant::FAR_FUTURE, |&(at, _)| at);
+                state.asleep_until = first;
+                first
+            };
             let now = clock.now();
-            match first {
-                Some(at) if at <= now => return self.take_due(now),
-                Some(at) => tokio::select! {
-                    () = clock.sleep_until(at) => {}
-                    () = self.earlier.notified() => {}
-                },
-                None => self.earlier.notified().await,
+            if first <= now {
+                return self.take_due(now);
+            }
+            tokio::select! {
+                () = clock.sleep_until(first) => {}
+                () = self.earlier.notified() => {}
             }
         }
     }
@@ -135,7 +141,8 @@ impl Ledger {
         }
         let Some(at) = due else { return };
         state.due.insert((at, slot));
-        if state.due.first() == Some(&(at, slot)) {
+        if at < state.asleep_until {
+            state.asleep_until = at;
             self.earlier.notify_one();
         }
     }
