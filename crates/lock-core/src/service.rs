@@ -127,13 +127,14 @@ impl LockService {
     /// # Errors
     ///
     /// [`Unknown`](crate::LockErrorKind::Unknown) if the store did not answer; the keeper goes on
-    /// until the lease is over.
+    /// until the lease is over. [`InvalidName`](crate::LockErrorKind::InvalidName) for a name that
+    /// cannot be taken.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, the release goes on.
     pub async fn release_lock(&self, resource_id: impl Into<LockName>) -> Result<bool> {
-        self.manual.release(resource_id.into()).await
+        self.manual.release(&self.inner, resource_id.into()).await
     }
 
     /// Runs `f` under a lock with this lease: [`Lock::execute`] in one call.
