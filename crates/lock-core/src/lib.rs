@@ -26,6 +26,7 @@ mod options;
 mod panics;
 mod renewal;
 mod service;
+mod share;
 mod shutdown;
 mod status;
 mod tally;

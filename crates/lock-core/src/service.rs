@@ -19,6 +19,7 @@ use crate::memory::MemoryBackend;
 use crate::name::{LockKey, LockName};
 use crate::options::LockOptions;
 use crate::panics;
+use crate::share::Share;
 use crate::shutdown::{self, ShutdownReport};
 use crate::status::LockStatus;
 use crate::tally::Tally;
@@ -193,7 +194,8 @@ impl LockService {
     /// It refuses new work and ends all waits with [`ShutDown`](crate::LockErrorKind::ShutDown),
     /// leaves holders `grace` to finish (their leases are still renewed), then ends what is left
     /// with [`LossReason::ShutDown`](crate::LossReason::ShutDown) and releases it, waits for the
-    /// answers as long as the backend's timeouts allow, and closes the connections.
+    /// answers as long as the backend's timeouts allow, and closes the connections, unless another
+    /// service shares the backend: the last one closes them.
     ///
     /// A program that wants to tell its bodies earlier uses a signal of its own, and a grace that
     /// is long enough for them.
@@ -261,6 +263,7 @@ impl LockServiceBuilder {
     #[must_use]
     pub fn build(self) -> LockService {
         let inner = ServiceInner {
+            share: Share::new(&self.backend),
             kind: self.backend.kind(),
             backend: self.backend,
             namespace: self.namespace,
@@ -269,7 +272,6 @@ impl LockServiceBuilder {
             keeper: Keeper::new(self.clock),
             is_closing: AtomicBool::new(false),
             closing: Notify::new(),
-            is_backend_closed: AtomicBool::new(false),
             under_way: Tally::default(),
         };
         LockService { inner: Arc::new(inner), manual: Arc::default() }
@@ -288,6 +290,8 @@ impl fmt::Debug for LockServiceBuilder {
 
 /// What all clones of a service, its locks and its guards share.
 pub(crate) struct ServiceInner {
+    /// Dropped before the backend is.
+    share: Share,
     backend: Arc<dyn LockBackend>,
     kind: &'static str,
     namespace: Arc<str>,
@@ -296,7 +300,6 @@ pub(crate) struct ServiceInner {
     keeper: Keeper,
     is_closing: AtomicBool,
     closing: Notify,
-    is_backend_closed: AtomicBool,
     /// How many acquisitions and releases are under way in tasks of the user's.
     under_way: Tally,
 }
@@ -359,9 +362,9 @@ impl ServiceInner {
         self.closing.notify_waiters();
     }
 
-    /// Several may shut the service down; one of them closes the backend.
-    pub(crate) fn is_first_to_close_backend(&self) -> bool {
-        !self.is_backend_closed.swap(true, Ordering::SeqCst)
+    /// Whether the backend is to be closed: no other service uses it, and nobody closes it yet.
+    pub(crate) fn is_last_to_use_backend(&self) -> bool {
+        self.share.give_up()
     }
 
     /// Ends when the service is being shut down.

@@ -81,7 +81,7 @@ pub(crate) async fn run(
         () = settled => {}
         () = service.clock().sleep(bound) => {}
     }
-    if service.is_first_to_close_backend() {
+    if service.is_last_to_use_backend() {
         let closing = async {
             backend.close().await;
             Ok(())
