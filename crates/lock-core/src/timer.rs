@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::alarm::Alarm;
 use crate::clock::{Clock, Instant};
 use crate::error::{LockError, LockErrorKind, Result};
+use crate::panics;
 
 /// One timer; it is registered when it is first polled and forgotten when it is dropped.
 pub(crate) struct Timer {
@@ -124,7 +124,7 @@ impl Timers {
             self.take_due(&mut due);
             for waker in due.drain(..) {
                 // Somebody else's code, which must not take all other timers of the process along.
-                catch_unwind(AssertUnwindSafe(|| waker.wake())).ok();
+                panics::contained(|| waker.wake());
             }
             self.alarm.wait();
         }
