@@ -158,7 +158,8 @@ pub trait LockBackend: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Closes connections. Called once, when a service was shut down and has settled.
+    /// Closes connections. Called once, when the last service that uses the backend was shut down
+    /// and has settled.
     async fn close(self: Arc<Self>) {}
 }
 

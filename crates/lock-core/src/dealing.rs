@@ -299,8 +299,11 @@ impl Dealing {
         match result {
             Ok(reply) => self.machine.release_answered(reply),
             Err(error) => {
-                tracing::debug!(target: "distlock", key = %self.key, %error, "release failed");
                 self.machine.release_failed(self.clock().now());
+                let key = &self.key;
+                panics::contained(|| {
+                    tracing::debug!(target: "distlock", %key, %error, "release failed");
+                });
             }
         }
         Poll::Ready(())

@@ -30,6 +30,7 @@ mod panics;
 mod pursuit;
 mod renewal;
 mod service;
+mod share;
 mod shutdown;
 mod status;
 mod tally;

@@ -6,7 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::error::{LockError, LockErrorKind, Result};
 use crate::guard::LockGuard;
 use crate::lock::Lock;
-use crate::name::LockName;
+use crate::name::{LockKey, LockName};
+use crate::service::ServiceInner;
 use crate::status::ReleaseOutcome;
 
 /// The guards behind `try_acquire_lock`, by name.
@@ -38,9 +39,16 @@ impl ManualLocks {
         Ok(true)
     }
 
-    pub(crate) async fn release(&self, name: LockName) -> Result<bool> {
+    pub(crate) async fn release(&self, service: &ServiceInner, name: LockName) -> Result<bool> {
         let guard = self.lock().guards.remove(&name);
-        let Some(guard) = guard else { return Ok(false) };
+        let Some(guard) = guard else {
+            // What could not be taken is a mistake, and not merely not held.
+            let is_allowed = LockKey::new(service.namespace(), &name)
+                .and_then(|key| service.backend().check_key(&key));
+            return is_allowed
+                .map(|()| false)
+                .map_err(|error| error.with_operation("release_lock").with_name(&name));
+        };
         match guard.release().await {
             ReleaseOutcome::Released => Ok(true),
             ReleaseOutcome::AlreadyExpired | ReleaseOutcome::HeldByOther => Ok(false),

@@ -1,7 +1,7 @@
 //! A store in memory: for one process, for tests, and for first steps. Always there.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -11,7 +11,8 @@ use crate::backend::{
     ReleaseReply, ReleaseRequest, RenewReply, RenewRequest, Ticket, Waiting, Wake, async_trait,
 };
 use crate::clock::Instant;
-use crate::error::Result;
+use crate::error::{LockError, LockErrorKind, Result};
+use crate::panics;
 use crate::status::LockStatus;
 use crate::token::FencingToken;
 
@@ -31,6 +32,10 @@ use crate::token::FencingToken;
 /// assert!(yours.lock("x").try_acquire().await.unwrap().is_none());
 /// # });
 /// ```
+///
+/// All services that share a store measure time by the same clock: it refuses those with
+/// [`tokio_time`](crate::LockServiceBuilder::tokio_time) if the first was one without, and the
+/// other way round, with [`InvalidConfig`](crate::LockErrorKind::InvalidConfig).
 #[derive(Debug, Default)]
 pub struct MemoryBackend {
     store: Mutex<Store>,
@@ -58,13 +63,25 @@ impl MemoryBackend {
     /// Removes a lock, whoever holds it, and leaves its line as it is: what an operator or a loss of
     /// data does to a real store. Meant for tests.
     pub fn forget(&self, key: &LockKey) {
-        if let Some(entry) = self.store().locks.get_mut(key) {
-            entry.holder = None;
-        }
+        self.with(|store| {
+            if let Some(entry) = store.locks.get_mut(key) {
+                entry.holder = None;
+            }
+        });
     }
 
-    fn store(&self) -> MutexGuard<'_, Store> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Works in the store, and then tells those whom it concerns: a waker is somebody else's code,
+    /// which may use this very store.
+    fn with<T>(&self, work: impl FnOnce(&mut Store) -> T) -> T {
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = work(&mut store);
+        let news = std::mem::take(&mut store.common.news);
+        drop(store);
+        for news in news {
+            // One that panics must not cost the others their news.
+            panics::contained(|| news.tell());
+        }
+        result
     }
 }
 
@@ -79,30 +96,46 @@ impl LockBackend for MemoryBackend {
     }
 
     async fn attempt(self: Arc<Self>, request: AttemptRequest) -> Result<Attempt> {
-        Ok(self.store().attempt(request))
+        self.with(|store| store.attempt(request))
     }
 
     async fn release(self: Arc<Self>, request: ReleaseRequest) -> Result<ReleaseReply> {
-        Ok(self.store().release(&request))
+        self.with(|store| store.release(&request))
     }
 
     async fn renew(self: Arc<Self>, batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
-        let mut store = self.store();
-        Ok(batch.iter().map(|request| store.renew(request)).collect())
+        self.with(|store| batch.iter().map(|request| store.renew(request)).collect())
     }
 
     async fn status(self: Arc<Self>, key: LockKey) -> Result<Option<LockStatus>> {
-        Ok(self.store().status(&key))
+        Ok(self.with(|store| store.status(&key)))
     }
 }
 
 #[derive(Debug, Default)]
 struct Store {
     locks: HashMap<LockKey, Entry>,
-    /// Rises with every grant of any lock, and with every ticket.
-    number: u64,
+    common: Common,
     /// Locks that expired unseen are thrown out when there are this many.
     sweep_at: usize,
+}
+
+/// What all locks have in common.
+#[derive(Debug, Default)]
+struct Common {
+    /// That of the first request.
+    clock: Option<Clock>,
+    /// Rises with every grant of any lock, and with every ticket.
+    number: u64,
+    /// To be told when the store is unlocked.
+    news: Vec<News>,
+}
+
+/// Who has left the line, and why, if it is worth waking anybody.
+#[derive(Debug)]
+struct News {
+    wake: oneshot::Sender<Wake>,
+    news: Option<Wake>,
 }
 
 const SWEEP_MIN: usize = 64;
@@ -117,7 +150,6 @@ struct Entry {
 struct Holder {
     token: OwnerToken,
     expiry: Instant,
-    clock: Clock,
     fencing: Option<FencingToken>,
     metadata: Option<Arc<str>>,
     /// Released, but standing for the rest of `min_hold`.
@@ -133,55 +165,60 @@ struct Waiter {
 }
 
 impl Store {
-    fn attempt(&mut self, request: AttemptRequest) -> Attempt {
+    fn attempt(&mut self, request: AttemptRequest) -> Result<Attempt> {
+        self.common.measure_by(request.clock)?;
         // Just read by whoever asks. If the request was held up since, a holder may have expired
         // that still counts: then it is asked again.
         let now = request.asked_at;
         self.sweep(now);
-        let AttemptRequest { key, token, ttl, queue, ticket, metadata, clock, .. } = request;
-        let number = &mut self.number;
+        let AttemptRequest { key, token, ttl, queue, ticket, metadata, .. } = request;
+        let common = &mut self.common;
         let entry = self.locks.entry(key).or_default();
         // Whoever asks is awake: it must not be passed over if the holder's time is over just now.
-        let place = entry.leave(token).or(ticket);
-        let stood = place.map(|place| entry.stand(place, (token, ttl, metadata.clone())));
-        entry.expire(now, number);
+        let place = entry.leave(token, common).or(ticket);
+        let stood = place.map(|place| entry.stand(place, (token, ttl, metadata.clone()), common));
+        entry.expire(now, common);
         if entry.holder.is_none() {
-            entry.advance(now, number, clock);
+            entry.advance(now, common);
         }
         let Some(holder) = &mut entry.holder else {
-            return entry.grant(now, number, (token, ttl, metadata), clock);
+            return Ok(Attempt::granted(entry.grant(now, (token, ttl, metadata), common)));
         };
         if holder.token == token && !holder.is_resting {
             holder.expiry = holder.expiry.max(now + ttl);
             let grant = grant_of(holder.fencing);
-            entry.leave(token);
-            return Attempt::granted(grant);
+            entry.leave(token, common);
+            return Ok(Attempt::granted(grant));
         }
         let left = holder.expiry.saturating_duration_since(now);
         if !queue {
-            entry.leave(token);
-            return Attempt::held_for(left);
+            entry.leave(token, common);
+            return Ok(Attempt::held_for(left));
         }
-        let ticket = place.unwrap_or_else(|| Ticket::new(next(number)));
-        let woken = stood.unwrap_or_else(|| entry.stand(ticket, (token, ttl, metadata)));
+        let ticket = place.unwrap_or_else(|| Ticket::new(common.next()));
+        let woken = stood.unwrap_or_else(|| entry.stand(ticket, (token, ttl, metadata), common));
         let news = async { woken.await.unwrap_or(Wake::AskAgain) };
-        Attempt::queued(Waiting::new(news, ticket, left))
+        Ok(Attempt::queued(Waiting::new(news, ticket, left)))
     }
 
-    fn release(&mut self, request: &ReleaseRequest) -> ReleaseReply {
+    fn release(&mut self, request: &ReleaseRequest) -> Result<ReleaseReply> {
+        let common = &mut self.common;
+        common.measure_by(request.clock)?;
         let now = request.clock.now();
-        let Some(entry) = self.locks.get_mut(&request.key) else { return ReleaseReply::NotHeld };
-        entry.leave(request.token);
-        entry.expire(now, &mut self.number);
+        let Some(entry) = self.locks.get_mut(&request.key) else {
+            return Ok(ReleaseReply::NotHeld);
+        };
+        entry.leave(request.token, common);
+        entry.expire(now, common);
         let reply = match &mut entry.holder {
             Some(holder) if holder.token == request.token => {
                 if request.rest.is_zero() {
                     entry.holder = None;
-                    entry.advance(now, &mut self.number, request.clock);
+                    entry.advance(now, common);
                 } else if !holder.is_resting {
                     holder.is_resting = true;
                     holder.expiry = now + request.rest;
-                    entry.ask_again();
+                    entry.ask_again(common);
                 }
                 ReleaseReply::Released
             }
@@ -191,27 +228,28 @@ impl Store {
         if entry.is_unused() {
             self.locks.remove(&request.key);
         }
-        reply
+        Ok(reply)
     }
 
-    fn renew(&mut self, request: &RenewRequest) -> RenewReply {
+    fn renew(&mut self, request: &RenewRequest) -> Result<RenewReply> {
+        self.common.measure_by(request.clock)?;
         let now = request.clock.now();
-        let Some(entry) = self.locks.get_mut(&request.key) else { return RenewReply::NotHeld };
-        entry.expire(now, &mut self.number);
-        match &mut entry.holder {
+        let Some(entry) = self.locks.get_mut(&request.key) else { return Ok(RenewReply::NotHeld) };
+        entry.expire(now, &mut self.common);
+        Ok(match &mut entry.holder {
             Some(holder) if holder.token == request.token && !holder.is_resting => {
                 holder.expiry = holder.expiry.max(now + request.ttl);
                 RenewReply::Renewed
             }
             Some(_) => RenewReply::HeldByOther,
             None => RenewReply::NotHeld,
-        }
+        })
     }
 
     fn status(&mut self, key: &LockKey) -> Option<LockStatus> {
         let entry = self.locks.get_mut(key)?;
-        let now = entry.holder.as_ref()?.clock.now();
-        entry.expire(now, &mut self.number);
+        let now = self.common.clock?.now();
+        entry.expire(now, &mut self.common);
         let holder = entry.holder.as_ref()?;
         let remaining = holder.expiry.saturating_duration_since(now);
         let waiters = entry.line.values().filter(|waiter| !waiter.wake.is_closed()).count();
@@ -236,50 +274,74 @@ impl Store {
     }
 }
 
+impl Common {
+    /// Instants of two clocks cannot be compared: one's holder would be over by the other's.
+    fn measure_by(&mut self, clock: Clock) -> Result<()> {
+        if *self.clock.get_or_insert(clock) == clock {
+            return Ok(());
+        }
+        let message = "services with and without tokio_time share one memory store, whose leases \
+                       can be measured by one clock only; set tokio_time for all of them or for none";
+        Err(LockError::new(LockErrorKind::InvalidConfig, message).not_applied())
+    }
+
+    fn next(&mut self) -> u64 {
+        self.number += 1;
+        self.number
+    }
+
+    fn note(&mut self, wake: oneshot::Sender<Wake>, news: Option<Wake>) {
+        self.news.push(News { wake, news });
+    }
+}
+
+impl News {
+    fn tell(self) {
+        if let Some(news) = self.news {
+            // Whoever has stopped to listen since asks again and finds its grant, or releases it.
+            self.wake.send(news).ok();
+        }
+    }
+}
+
 impl Entry {
     /// Ends a lease whose time is over, and serves the line.
-    fn expire(&mut self, now: Instant, number: &mut u64) {
-        if let Some(holder) = self.holder.take_if(|holder| holder.expiry <= now) {
-            self.advance(now, number, holder.clock);
+    fn expire(&mut self, now: Instant, common: &mut Common) {
+        if self.holder.take_if(|holder| holder.expiry <= now).is_some() {
+            self.advance(now, common);
         }
     }
 
     /// Grants a free lock to the first in line. Whoever does not listen any more is left out: if
     /// it only stopped to ask again, it comes back to its old place.
-    fn advance(&mut self, now: Instant, number: &mut u64, clock: Clock) {
+    fn advance(&mut self, now: Instant, common: &mut Common) {
         while let Some((_, waiter)) = self.line.pop_first() {
             let Waiter { token, ttl, metadata, wake } = waiter;
             if wake.is_closed() {
+                common.note(wake, None);
                 continue;
             }
-            if let Attempt::Granted(grant) = self.grant(now, number, (token, ttl, metadata), clock)
-            {
-                let news = Wake::Granted(grant.with_since(now));
-                if wake.send(news).is_ok() {
-                    return;
-                }
-                self.holder = None;
-            }
+            let grant = self.grant(now, (token, ttl, metadata), common);
+            return common.note(wake, Some(Wake::Granted(grant.with_since(now))));
         }
     }
 
     fn grant(
         &mut self,
         now: Instant,
-        number: &mut u64,
         (token, ttl, metadata): (OwnerToken, Duration, Option<Arc<str>>),
-        clock: Clock,
-    ) -> Attempt {
-        let fencing = FencingToken::from_grant_number(next(number));
+        common: &mut Common,
+    ) -> Grant {
+        let fencing = FencingToken::from_grant_number(common.next());
         let expiry = now + ttl;
-        self.holder = Some(Holder { token, expiry, clock, fencing, metadata, is_resting: false });
-        Attempt::granted(grant_of(fencing))
+        self.holder = Some(Holder { token, expiry, fencing, metadata, is_resting: false });
+        grant_of(fencing)
     }
 
     /// Tells all who wait that the lease ends earlier than they know; they keep their tickets.
-    fn ask_again(&mut self) {
+    fn ask_again(&mut self, common: &mut Common) {
         for (_, waiter) in std::mem::take(&mut self.line) {
-            waiter.wake.send(Wake::AskAgain).ok();
+            common.note(waiter.wake, Some(Wake::AskAgain));
         }
     }
 
@@ -288,27 +350,26 @@ impl Entry {
         &mut self,
         place: Ticket,
         (token, ttl, metadata): (OwnerToken, Duration, Option<Arc<str>>),
+        common: &mut Common,
     ) -> oneshot::Receiver<Wake> {
         let (wake, woken) = oneshot::channel();
-        self.line.insert(place, Waiter { token, ttl, metadata, wake });
+        if let Some(before) = self.line.insert(place, Waiter { token, ttl, metadata, wake }) {
+            common.note(before.wake, None);
+        }
         woken
     }
 
     /// Takes a token out of the line; returns the place that it had.
-    fn leave(&mut self, token: OwnerToken) -> Option<Ticket> {
+    fn leave(&mut self, token: OwnerToken, common: &mut Common) -> Option<Ticket> {
         let (&ticket, _) = self.line.iter().find(|(_, waiter)| waiter.token == token)?;
-        self.line.remove(&ticket);
+        let left = self.line.remove(&ticket)?;
+        common.note(left.wake, None);
         Some(ticket)
     }
 
     fn is_unused(&self) -> bool {
         self.holder.is_none() && self.line.is_empty()
     }
-}
-
-fn next(number: &mut u64) -> u64 {
-    *number += 1;
-    *number
 }
 
 fn grant_of(fencing: Option<FencingToken>) -> Grant {

@@ -1,4 +1,5 @@
-//! A backend that panics costs its own exchange and nothing else.
+//! A backend that panics costs its own exchange and nothing else; a subscriber or a waker of the
+//! user's that panics in the keeper costs nothing but what it was told.
 
 use std::any::Any;
 use std::future::{Future, ready};
@@ -20,6 +21,11 @@ type Exchange<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 pub(crate) fn begun<T: Send + 'static>(call: impl FnOnce() -> Exchange<T>) -> Exchange<T> {
     let begun = catch_unwind(AssertUnwindSafe(call));
     begun.unwrap_or_else(|panic| Box::pin(ready(Err(error(&*panic)))))
+}
+
+/// Runs what may call a subscriber or a waker of the user's; `None` if that panicked.
+pub(crate) fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
 /// What a caller is told of a panic.

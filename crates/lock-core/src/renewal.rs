@@ -41,11 +41,12 @@ pub(crate) fn batches(
     let mut renewals = Vec::with_capacity(due.len());
     for weak in due {
         let Some(lease) = weak.upgrade() else { continue };
-        match lease.duty(now) {
-            Duty::Nothing => {}
-            Duty::LookAgain(at) => lease.schedule(at),
-            Duty::Undo(dealing) => lease.adopt_undo(*dealing),
-            Duty::Renew(request, lowered) => {
+        match panics::contained(|| lease.duty(now)) {
+            Some(Duty::Nothing) => {}
+            Some(Duty::LookAgain(at)) => lease.schedule(at),
+            None => lease.schedule(now + GRACE),
+            Some(Duty::Undo(dealing)) => lease.adopt_undo(*dealing),
+            Some(Duty::Renew(request, lowered)) => {
                 renewals.push(Renewal { lease: weak, request, lowered });
             }
         }
@@ -66,14 +67,17 @@ async fn renew(batch: Vec<Renewal>, backend: Arc<dyn LockBackend>, clock: Clock)
     match replies {
         Ok(replies) if replies.len() == batch.len() => {
             for (renewal, reply) in batch.iter().zip(replies) {
-                renewal.settle(sent, now, reply);
+                // The others of the batch must hear their answers too.
+                if panics::contained(|| renewal.settle(sent, now, reply)).is_none() {
+                    renewal.retry(now);
+                }
             }
         }
         // Too few answers: nothing is known of any of them.
         Ok(_) => batch.iter().for_each(|renewal| renewal.retry(now)),
         Err(error) => {
-            tracing::warn!(target: "distlock", %error, leases = batch.len(), "renewal failed");
             batch.iter().for_each(|renewal| renewal.retry(now));
+            tracing::warn!(target: "distlock", %error, leases = batch.len(), "renewal failed");
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::memory::MemoryBackend;
 use crate::name::{LockKey, LockName};
 use crate::options::LockOptions;
 use crate::panics;
+use crate::share::Share;
 use crate::shutdown::{self, ShutdownReport};
 use crate::status::LockStatus;
 use crate::tally::Tally;
@@ -133,13 +134,14 @@ impl LockService {
     /// # Errors
     ///
     /// [`Unknown`](crate::LockErrorKind::Unknown) if the store did not answer; the keeper goes on
-    /// until the lease is over.
+    /// until the lease is over. [`InvalidName`](crate::LockErrorKind::InvalidName) for a name that
+    /// cannot be taken.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, the release goes on.
     pub async fn release_lock(&self, resource_id: impl Into<LockName>) -> Result<bool> {
-        self.manual.release(resource_id.into()).await
+        self.manual.release(&self.inner, resource_id.into()).await
     }
 
     /// Runs `f` under a lock with this lease: [`Lock::execute`] in one call.
@@ -198,7 +200,8 @@ impl LockService {
     /// It refuses new work and ends all waits with [`ShutDown`](crate::LockErrorKind::ShutDown),
     /// leaves holders `grace` to finish (their leases are still renewed), then ends what is left
     /// with [`LossReason::ShutDown`](crate::LossReason::ShutDown) and releases it, waits for the
-    /// answers as long as the backend's timeouts allow, and closes the connections.
+    /// answers as long as the backend's timeouts allow, and closes the connections, unless another
+    /// service shares the backend: the last one closes them.
     ///
     /// A program that wants to tell its bodies earlier uses a signal of its own, and a grace that
     /// is long enough for them.
@@ -278,6 +281,7 @@ impl LockServiceBuilder {
     #[must_use]
     pub fn build(self) -> LockService {
         let inner = ServiceInner {
+            share: Share::new(&self.backend),
             kind: self.backend.kind(),
             backend: self.backend,
             namespace: self.namespace,
@@ -287,7 +291,6 @@ impl LockServiceBuilder {
             lines: Lines::new(self.handover),
             is_closing: AtomicBool::new(false),
             closing: Notify::new(),
-            is_backend_closed: AtomicBool::new(false),
             under_way: Tally::default(),
         };
         LockService { inner: Arc::new(inner), manual: Arc::default() }
@@ -306,6 +309,8 @@ impl fmt::Debug for LockServiceBuilder {
 
 /// What all clones of a service, its locks and its guards share.
 pub(crate) struct ServiceInner {
+    /// Dropped before the backend is.
+    share: Share,
     backend: Arc<dyn LockBackend>,
     kind: &'static str,
     namespace: Arc<str>,
@@ -315,7 +320,6 @@ pub(crate) struct ServiceInner {
     lines: Lines,
     is_closing: AtomicBool,
     closing: Notify,
-    is_backend_closed: AtomicBool,
     /// How many acquisitions and releases are under way in tasks of the user's.
     under_way: Tally,
 }
@@ -388,9 +392,9 @@ impl ServiceInner {
         self.closing.notify_waiters();
     }
 
-    /// Several may shut the service down; one of them closes the backend.
-    pub(crate) fn is_first_to_close_backend(&self) -> bool {
-        !self.is_backend_closed.swap(true, Ordering::SeqCst)
+    /// Whether the backend is to be closed: no other service uses it, and nobody closes it yet.
+    pub(crate) fn is_last_to_use_backend(&self) -> bool {
+        self.share.give_up()
     }
 
     /// Ends when the service is being shut down.

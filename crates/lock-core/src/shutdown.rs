@@ -1,11 +1,11 @@
 //! The end of a service: nothing new, time for holders, then everything is given back.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use crate::dealing::Dealing;
 use crate::loss::LossReason;
 use crate::manual::ManualLocks;
 use crate::panics;
@@ -13,12 +13,15 @@ use crate::service::ServiceInner;
 use crate::status::ReleaseOutcome;
 
 /// What became of the locks that were held when a service was shut down.
+///
+/// If several shut it down at once, each lock that is taken from its holder is reported by the one
+/// who took it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownReport {
     /// Released by their holders within the grace.
     pub released: usize,
-    /// Taken from their holders at its end; the store confirmed that they are free.
+    /// Lost by their holders: taken from them at its end, and the store answered, or lost before.
     pub lost: usize,
     /// Taken from their holders at its end; the store did not answer, so their leases expire.
     pub unknown: usize,
@@ -34,21 +37,34 @@ pub(crate) async fn run(
 ) -> ShutdownReport {
     service.close();
     let ledger = service.keeper().ledger();
-    let before = ledger.all().len();
+    let before = ledger.all();
     tokio::select! {
         () = ledger.emptied() => {}
         () = service.clock().sleep(grace) => {}
     }
-    let rest = ledger.all();
-    let mut report =
-        ShutdownReport { released: before.saturating_sub(rest.len()), ..ShutdownReport::default() };
-    for lease in &rest {
+    let mut taken = HashSet::new();
+    let mut releases = FuturesUnordered::new();
+    for lease in ledger.all() {
+        // A lease that is over already keeps its own reason.
+        lease.ended();
         lease.lose(LossReason::ShutDown);
+        if let Some(dealing) = lease.end().release {
+            taken.insert(Arc::as_ptr(&lease).addr());
+            releases.push(dealing.release());
+        }
     }
-    let mut releases: FuturesUnordered<_> =
-        rest.iter().filter_map(|lease| lease.end().release).map(Dealing::release).collect();
     // Their leases have ended, so dropping them sends nothing more.
     drop(manual.take_all());
+    let mut report = ShutdownReport::default();
+    for lease in before.iter().filter(|lease| !taken.contains(&Arc::as_ptr(lease).addr())) {
+        match lease.ended() {
+            Some(LossReason::Released) => report.released += 1,
+            // Somebody else who shuts the service down took it, and reports it.
+            Some(LossReason::ShutDown) | None => {}
+            Some(_) => report.lost += 1,
+        }
+    }
+    drop(before);
     while let Some(outcome) = releases.next().await {
         match outcome {
             ReleaseOutcome::Unknown => report.unknown += 1,
@@ -65,7 +81,7 @@ pub(crate) async fn run(
         () = settled => {}
         () = service.clock().sleep(bound) => {}
     }
-    if service.is_first_to_close_backend() {
+    if service.is_last_to_use_backend() {
         let closing = async {
             backend.close().await;
             Ok(())

@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::alarm::Alarm;
 use crate::clock::{Clock, Instant};
 use crate::error::{LockError, LockErrorKind, Result};
+use crate::panics;
 
 /// One timer; it is registered when it is first polled and forgotten when it is dropped.
 pub(crate) struct Timer {
@@ -32,23 +32,10 @@ impl Timer {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         };
-        let mut state = timers.lock();
         if let Some(id) = self.id {
-            match state.queue.get_mut(&(self.at, id)) {
-                Some(waker) => waker.clone_from(cx.waker()),
-                // It was taken out to be woken: the time has come.
-                None => return Poll::Ready(()),
-            }
-            return Poll::Pending;
+            return timers.wait_on((self.at, id), cx.waker());
         }
-        state.next_id += 1;
-        let id = state.next_id;
-        state.queue.insert((self.at, id), cx.waker().clone());
-        self.id = Some(id);
-        if state.armed.is_none_or(|armed| self.at < armed) {
-            state.armed = Some(self.at);
-            timers.alarm.set(self.at);
-        }
+        self.id = Some(timers.enter(self.at, cx.waker().clone()));
         Poll::Pending
     }
 }
@@ -98,13 +85,46 @@ impl Timers {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Registers a new timer; returns its number.
+    fn enter(&self, at: Instant, waker: Waker) -> u64 {
+        let mut state = self.lock();
+        state.next_id += 1;
+        let id = state.next_id;
+        state.queue.insert((at, id), waker);
+        if state.armed.is_none_or(|armed| at < armed) {
+            state.armed = Some(at);
+            self.alarm.set(at);
+        }
+        id
+    }
+
+    /// Sees to it that a registered timer wakes this waker. Wakers are somebody else's code, which
+    /// may use timers itself: they are cloned and dropped when nothing is locked.
+    fn wait_on(&self, timer: (Instant, u64), waker: &Waker) -> Poll<()> {
+        let is_known = self.lock().queue.get(&timer).map(|known| known.will_wake(waker));
+        if is_known == Some(true) {
+            return Poll::Pending;
+        }
+        let mut waker = waker.clone();
+        let is_registered = match self.lock().queue.get_mut(&timer) {
+            Some(known) => {
+                std::mem::swap(known, &mut waker);
+                true
+            }
+            None => false,
+        };
+        drop(waker);
+        // If it is not there, it was taken out to be woken: the time has come.
+        if is_registered { Poll::Pending } else { Poll::Ready(()) }
+    }
+
     fn run(&self) {
         let mut due = Vec::new();
         loop {
             self.take_due(&mut due);
             for waker in due.drain(..) {
                 // Somebody else's code, which must not take all other timers of the process along.
-                catch_unwind(AssertUnwindSafe(|| waker.wake())).ok();
+                panics::contained(|| waker.wake());
             }
             self.alarm.wait();
         }
@@ -173,6 +193,33 @@ mod tests {
             ended.send(()).ok();
         });
         end.recv_timeout(Duration::from_secs(20)).unwrap();
+    }
+
+    struct SleepsWhenDropped(std::sync::mpsc::Sender<()>);
+
+    impl Wake for SleepsWhenDropped {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    impl Drop for SleepsWhenDropped {
+        fn drop(&mut self) {
+            let mut sleep = Box::pin(Clock::SYSTEM.sleep(Duration::from_secs(60)));
+            assert!(sleep.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            self.0.send(()).ok();
+        }
+    }
+
+    #[test]
+    fn a_waker_that_is_replaced_may_use_timers_when_it_is_dropped() {
+        let (dropped, drops) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let mut sleep = Box::pin(Clock::SYSTEM.sleep(Duration::from_secs(60)));
+            let waker = Waker::from(Arc::new(SleepsWhenDropped(dropped)));
+            assert!(sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            drop(waker);
+            assert!(sleep.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        });
+        drops.recv_timeout(Duration::from_secs(20)).unwrap();
     }
 
     #[test]

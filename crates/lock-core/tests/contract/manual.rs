@@ -52,6 +52,18 @@ async fn a_release_without_an_answer_is_unknown() {
 }
 
 #[tokio::test]
+async fn a_name_that_cannot_be_taken_cannot_be_released_either() {
+    let locks = LockService::builder(MemoryBackend::new()).namespace("n".repeat(1_000)).build();
+    for name in [String::new(), "a\0b".to_owned(), "x".repeat(25)] {
+        let taken = locks.try_acquire_lock(&name, TTL).await.unwrap_err();
+        let released = locks.release_lock(&name).await.unwrap_err();
+        assert_eq!(taken.kind(), LockErrorKind::InvalidName, "{taken}");
+        assert_eq!(released.kind(), LockErrorKind::InvalidName, "{released}");
+        assert_eq!(released.operation(), "release_lock");
+    }
+}
+
+#[tokio::test]
 async fn the_last_clone_takes_its_locks_along() {
     let store = Arc::new(MemoryBackend::new());
     let locks = LockService::new(Arc::clone(&store));

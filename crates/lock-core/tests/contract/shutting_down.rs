@@ -130,3 +130,44 @@ async fn min_hold_outlives_the_shutdown() {
     tokio::time::sleep(TTL).await;
     assert!(other.lock("x").try_acquire().await.unwrap().is_some());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_ended_within_the_grace_is_not_reported_as_released() {
+    let locks = paused();
+    let kept = locks.lock("x").ttl(TTL).keep_alive().max_hold(TTL).acquire().await.unwrap();
+    let fixed = locks.lock("y").ttl(TTL).acquire().await.unwrap();
+    let report = locks.shutdown(TTL * 2).await;
+    assert_eq!((report.released, report.lost, report.unknown), (0, 2, 0));
+    assert_eq!(kept.lost().await, LossReason::MaxHold);
+    assert_eq!(fixed.lost().await, LossReason::Expired);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_shutdown_cuts_the_grace_short_and_counts_what_it_took() {
+    let locks = paused();
+    let released = locks.lock("x").ttl(TTL).acquire().await.unwrap();
+    let taken = locks.lock("y").ttl(TTL).acquire().await.unwrap();
+    let mut first = Box::pin(locks.shutdown(TTL));
+    assert!(futures_util::poll!(&mut first).is_pending());
+    released.release().await;
+    let second = locks.shutdown(Duration::ZERO).await;
+    assert_eq!(taken.lost().await, LossReason::ShutDown);
+    let first = first.await;
+    assert_eq!((first.released, first.lost, first.unknown), (1, 0, 0));
+    assert_eq!((second.released, second.lost, second.unknown), (0, 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_that_was_dropped_is_ended_by_the_next() {
+    let store = Arc::new(MemoryBackend::new());
+    let locks = LockService::builder(Arc::clone(&store)).tokio_time().build();
+    let other = LockService::builder(store).tokio_time().build();
+    let _guard = locks.lock("x").ttl(TTL).acquire().await.unwrap();
+    assert!(locks.try_acquire_lock("y", TTL).await.unwrap());
+    assert!(futures_util::poll!(Box::pin(locks.shutdown(TTL))).is_pending());
+    let report = locks.shutdown(Duration::ZERO).await;
+    assert_eq!((report.released, report.lost, report.unknown), (0, 2, 0));
+    for name in ["x", "y"] {
+        assert!(other.lock(name).try_acquire().await.unwrap().is_some());
+    }
+}

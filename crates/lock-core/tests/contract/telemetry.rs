@@ -3,11 +3,13 @@
 use std::cell::{Cell, RefCell};
 use std::fmt::Debug;
 use std::rc::Rc;
-use std::sync::{Once, mpsc};
+use std::sync::{Arc, Once, mpsc};
 use std::time::Duration;
 
 use futures_executor::block_on;
 use lock_core::LockService;
+use lock_core::backend::LockKey;
+use lock_core::memory::MemoryBackend;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
@@ -117,4 +119,26 @@ fn a_task_that_stood_still_since_its_grant_takes_no_lock_from_its_new_holder() {
     first.join().unwrap();
     assert!(!block_on(acquire(&locks, "x", long)).unwrap());
     assert!(block_on(locks.release_lock("x")).unwrap());
+}
+
+/// The keeper runs in the test's own thread here, so it meets the test's own subscriber.
+#[tokio::test(start_paused = true)]
+async fn a_subscriber_that_panics_costs_no_other_lease() {
+    let ttl = Duration::from_secs(9);
+    listen(|event, _| assert_ne!(event, "lost", "on command"));
+    let store = Arc::new(MemoryBackend::new());
+    let locks = LockService::builder(Arc::clone(&store)).tokio_time().build();
+    let kept = locks.lock("kept").ttl(ttl).keep_alive().acquire().await.unwrap();
+    let ended = locks.lock("ended").ttl(ttl).max_hold(ttl).acquire().await.unwrap();
+    // So the keeper is to look at its end.
+    ended.extend(ttl * 9).await.unwrap();
+    tokio::time::sleep(ttl * 3).await;
+    assert!(kept.is_held());
+    assert!(locks.lock("ended").try_acquire().await.unwrap().is_some());
+
+    let removed = locks.lock("a").ttl(ttl).keep_alive().acquire().await.unwrap();
+    let in_same_batch = locks.lock("b").ttl(ttl).keep_alive().acquire().await.unwrap();
+    store.forget(&LockKey::new("", &"a".into()).unwrap());
+    tokio::time::sleep(ttl * 3).await;
+    assert!(kept.is_held() && in_same_batch.is_held() && !removed.is_held());
 }
