@@ -250,11 +250,15 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// Cargo builds the examples with the tests, into a directory beside theirs.
+/// Cargo builds the examples into a directory beside the tests', but only before it runs them all.
 fn binary(example: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(|directory| directory.parent()).unwrap();
     let path = profile.join("examples").join(format!("{example}{}", std::env::consts::EXE_SUFFIX));
-    assert!(path.exists(), "{} is not there; a plain `cargo test` builds it", path.display());
+    assert!(
+        path.exists(),
+        "the example `{example}` is not built: a plain `cargo test` does so, one with a filter or \
+         `--test` does not; run `cargo build -p distlock --examples` with the same features before"
+    );
     path
 }

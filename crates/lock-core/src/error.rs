@@ -104,6 +104,19 @@ impl LockError {
         self
     }
 
+    /// Turns [`Unavailable`](LockErrorKind::Unavailable) into [`Unknown`](LockErrorKind::Unknown),
+    /// unless it is [proven](Self::not_applied) that nothing happened.
+    ///
+    /// For backends, in the answer to a release: the request was sent and not answered, so it is not
+    /// known to have failed.
+    #[must_use]
+    pub fn or_unknown(mut self) -> Self {
+        if self.0.kind == LockErrorKind::Unavailable && !self.0.not_applied {
+            self.0.kind = LockErrorKind::Unknown;
+        }
+        self
+    }
+
     /// Adds the error that caused this one.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
@@ -216,6 +229,14 @@ mod tests {
             .with_name(&LockName::from("order:1"));
         assert_eq!(error.to_string(), "acquire \"order:1\": not got within 5s");
         assert!(error.is_retryable());
+    }
+
+    #[test]
+    fn only_what_was_sent_and_not_answered_is_unknown() {
+        use LockErrorKind::{Denied, Unavailable, Unknown};
+        assert_eq!(LockError::new(Unavailable, "").or_unknown().kind(), Unknown);
+        assert_eq!(LockError::new(Unavailable, "").not_applied().or_unknown().kind(), Unavailable);
+        assert_eq!(LockError::new(Denied, "").or_unknown().kind(), Denied);
     }
 
     #[test]

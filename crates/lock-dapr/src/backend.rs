@@ -88,9 +88,10 @@ impl DaprBackend {
                 "the sidecar took the lock for this attempt and then refused it, because it asked \
                  its store twice; the lock was given back",
             )),
-            Err(failure) => Err(failure
-                .while_doing("the refusal of the lock was slow and could not be verified")
-                .perhaps_applied()),
+            Err(failure) => {
+                Err(failure
+                    .after_others("the refusal of the lock was slow and could not be verified"))
+            }
         }
     }
 }
@@ -125,7 +126,7 @@ impl LockBackend for DaprBackend {
         let (key, owner) = (request.key.as_str(), hex(request.token));
         let unlocked = self.sidecar.unlock(link, key, &owner, self.deadline()).await;
         drop(departure);
-        Ok(match unlocked.map_err(Failure::or_unknown)? {
+        Ok(match unlocked.map_err(|failure| LockError::from(failure).or_unknown())? {
             Unlocked::Released => ReleaseReply::Released,
             Unlocked::NotHeld => ReleaseReply::NotHeld,
             Unlocked::HeldByOther => ReleaseReply::HeldByOther,

@@ -41,14 +41,10 @@ impl Departures {
 
     /// Ends when no release of this lock is under way, or after a short time.
     pub(crate) async fn passed(&self, key: &LockKey) {
-        let Some(gone) = self.lock().get(key).map(|leaving| Arc::clone(&leaving.gone)) else {
-            return;
-        };
-        let mut notified = pin!(gone.notified());
-        notified.as_mut().enable();
-        // The last of them may have ended in between.
-        if self.lock().contains_key(key) {
-            select(notified, Clock::SYSTEM.sleep(PATIENCE)).await;
+        // Made under the lock, so that it notices the last of them whenever that ends.
+        let gone = self.lock().get(key).map(|leaving| Arc::clone(&leaving.gone).notified_owned());
+        if let Some(gone) = gone {
+            select(pin!(gone), Clock::SYSTEM.sleep(PATIENCE)).await;
         }
     }
 

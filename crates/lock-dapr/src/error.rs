@@ -15,27 +15,17 @@ const STORE_FAILED: [&str; 2] = ["failed to try acquiring lock", "failed to rele
 /// Why a request failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    kind: LockErrorKind,
-    message: Cow<'static, str>,
-    /// The sidecar proved that it did not ask its store, or nothing was sent.
-    not_applied: bool,
+    error: LockError,
     /// The channel is of no use any more.
     pub(crate) breaks_channel: bool,
     /// The sidecar found fault with the name of the store.
     is_about_store: bool,
-    source: Option<Status>,
 }
 
 impl Failure {
     pub(crate) fn new(kind: LockErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            not_applied: false,
-            breaks_channel: false,
-            is_about_store: false,
-            source: None,
-        }
+        let error = LockError::new(kind, message);
+        Self { error, breaks_channel: false, is_about_store: false }
     }
 
     pub(crate) fn unavailable(message: impl Into<Cow<'static, str>>) -> Self {
@@ -48,68 +38,48 @@ impl Failure {
         Self { breaks_channel: true, ..Self::unavailable(message) }
     }
 
-    pub(crate) fn not_applied(mut self) -> Self {
-        self.not_applied = true;
-        self
-    }
-
-    /// Something else of the same operation may have had an effect.
-    pub(crate) fn perhaps_applied(mut self) -> Self {
-        self.not_applied = false;
-        self
+    /// The sidecar proved that it did not ask its store, or nothing was sent.
+    pub(crate) fn not_applied(self) -> Self {
+        Self { error: self.error.not_applied(), ..self }
     }
 
     pub(crate) fn is_not_applied(&self) -> bool {
-        self.not_applied
+        self.error.is_not_applied()
     }
 
-    /// Puts words before the message, which say what was under way.
-    pub(crate) fn while_doing(mut self, what: &str) -> Self {
-        self.message = format!("{what}: {}", self.message).into();
-        self
-    }
-
-    /// For requests that change something and can be repeated: one that was sent and not answered
-    /// is not known to have failed.
-    pub(crate) fn or_unknown(mut self) -> Self {
-        if self.kind == LockErrorKind::Unavailable && !self.not_applied {
-            self.kind = LockErrorKind::Unknown;
-        }
-        self
+    /// The same of an operation whose earlier requests may have had an effect, with words before
+    /// it that say what was under way.
+    pub(crate) fn after_others(self, doing: &str) -> Self {
+        let message = format!("{doing}: {}", self.error);
+        Self { error: LockError::new(self.error.kind(), message).with_source(self.error), ..self }
     }
 
     /// Names the store, where the failure is about its name.
-    pub(crate) fn about_store(mut self, store: &str) -> Self {
-        if self.is_about_store {
-            self.message = format!(
-                "the sidecar has no lock store {store:?}; add a component of type lock.redis with \
-                 that metadata.name, or correct the store's name"
-            )
-            .into();
+    pub(crate) fn about_store(self, store: &str) -> Self {
+        if !self.is_about_store {
+            return self;
         }
-        self
+        let message = format!(
+            "the sidecar has no lock store {store:?}; add a component of type lock.redis with that \
+             metadata.name, or correct the store's name"
+        );
+        let error = LockError::new(self.error.kind(), message).with_source(self.error);
+        Self { error: error.not_applied(), ..self }
     }
 
     /// What a status means, by its code. The sidecar checks all but its store before it asks it.
     pub(crate) fn from_status(status: Status, address: &str) -> Self {
-        if is_connect_error(&status) {
-            let cause = innermost(&status);
-            let message = format!(
-                "no sidecar could be reached at {address}: {cause}; is it running, and is that its \
-                 gRPC port?"
-            );
-            let failure = Self::unavailable(message).not_applied();
-            return Self { breaks_channel: true, source: Some(status), ..failure };
-        }
         // What the sidecar said has no source; what tonic says of the connection has one.
         let is_local = status.source().is_some() || status.code() == Code::Unknown;
-        let failure = if is_local && !is_refusal(status.code()) {
+        let failure = if is_connect_error(&status) {
+            not_connected(&innermost(&status), address).not_applied()
+        } else if is_local && !is_refusal(status.code()) {
             let cause = innermost(&status);
             Self::unavailable(format!("the connection to the sidecar at {address} failed: {cause}"))
         } else {
             Self::said_by_sidecar(&status, address)
         };
-        Self { breaks_channel: is_local, source: Some(status), ..failure }
+        Self { error: failure.error.with_source(status), breaks_channel: is_local, ..failure }
     }
 
     fn said_by_sidecar(status: &Status, address: &str) -> Self {
@@ -170,15 +140,23 @@ impl Failure {
 
 impl From<Failure> for LockError {
     fn from(failure: Failure) -> Self {
-        let mut error = Self::new(failure.kind, failure.message);
-        if failure.not_applied {
-            error = error.not_applied();
-        }
-        match failure.source {
-            Some(source) => error.with_source(source),
-            None => error,
-        }
+        failure.error
     }
+}
+
+fn not_connected(cause: &str, address: &str) -> Failure {
+    if cause.contains("certificate") {
+        return Failure::new(
+            LockErrorKind::Denied,
+            format!(
+                "the TLS certificate of the sidecar at {address} was not accepted: {cause}; other \
+                 roots than the system's come with a channel of your own"
+            ),
+        );
+    }
+    Failure::unavailable(format!(
+        "no sidecar could be reached at {address}: {cause}; is it running, and is that its gRPC port?"
+    ))
 }
 
 /// Codes that tonic also makes out of an HTTP answer without a gRPC status.
@@ -223,29 +201,6 @@ mod tests {
     }
 
     #[test]
-    fn each_code_becomes_a_kind_and_only_refusals_prove_that_nothing_happened() {
-        use LockErrorKind::{Backend, Denied, InvalidConfig, Unavailable, Unsupported};
-        for (code, kind, not_applied) in [
-            (Code::Unauthenticated, Denied, true),
-            (Code::PermissionDenied, Denied, true),
-            (Code::InvalidArgument, InvalidConfig, true),
-            (Code::FailedPrecondition, InvalidConfig, true),
-            (Code::Unimplemented, Unsupported, true),
-            (Code::Unavailable, Unavailable, false),
-            (Code::DeadlineExceeded, Unavailable, false),
-            (Code::Cancelled, Unavailable, false),
-            (Code::Unknown, Unavailable, false),
-            (Code::Internal, Unavailable, false),
-            (Code::ResourceExhausted, Unavailable, false),
-            (Code::Aborted, Unavailable, false),
-            (Code::DataLoss, Backend, false),
-        ] {
-            let failure = from(code, "said so");
-            assert_eq!((failure.kind, failure.not_applied), (kind, not_applied), "{code:?}");
-        }
-    }
-
-    #[test]
     fn the_text_names_the_cure() {
         for (code, message, cure) in [
             (Code::InvalidArgument, "lock store x not found", "\"lockstore\"; add a component"),
@@ -256,17 +211,9 @@ mod tests {
             (Code::Internal, "protocol error: what?", "is 127.0.0.1:1 its gRPC port?"),
             (Code::InvalidArgument, "LockOwner is empty", "refused the request: LockOwner"),
         ] {
-            let message = from(code, message).message;
+            let message = from(code, message).error.to_string();
             assert!(message.contains(cure), "{message}");
         }
-    }
-
-    #[test]
-    fn only_a_change_that_was_sent_is_unknown() {
-        let failure = || from(Code::Internal, "failed to release lock: EOF");
-        assert_eq!(failure().or_unknown().kind, LockErrorKind::Unknown);
-        assert_eq!(failure().not_applied().or_unknown().kind, LockErrorKind::Unavailable);
-        assert_eq!(from(Code::Unauthenticated, "").or_unknown().kind, LockErrorKind::Denied);
     }
 
     #[test]

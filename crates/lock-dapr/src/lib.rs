@@ -55,13 +55,15 @@
 //! A channel is driven by the tokio runtime in which it was made, which needs its I/O and time
 //! enabled. When that runtime ends, or an answer does not come within the timeout, the next request
 //! makes a channel in its own.
+//! A connection that the sidecar ends, as it does when it stops, is replaced by the next request.
 //! Nothing is ever sent twice behind the caller's back, and no keepalive is sent: the sidecar ends
 //! connections that ping more often than every 8 s, and the timeout finds dead ones.
 //!
 //! # Features
 //!
 //! - `tls`: `https` endpoints, with rustls and the system's root certificates; other roots come with
-//!   a [`channel`](DaprBackendBuilder::channel) of your own.
+//!   a [`channel`](DaprBackendBuilder::channel) of your own. A certificate that is not accepted is
+//!   [`Denied`](lock_core::LockErrorKind::Denied).
 //!   While it is off such endpoints are refused, since the token would travel in plain text.
 
 mod backend;

@@ -8,7 +8,8 @@ use lock_core::attempt::{Next, StepAnswer, StoreAttempt, Verdict};
 use lock_core::backend::{Capabilities, ReleaseReply};
 
 use crate::exchange::{self, RESPONSE_TIMEOUT};
-use crate::rows::{Plant, Row};
+use crate::plants::Plant;
+use crate::rows::Row;
 use crate::store::{Answer, Request};
 use crate::time::{Tick, instant, ticks};
 

@@ -52,7 +52,7 @@
 //! - R8: a release is reported as `Released` only if it freed the lock, and as `AlreadyExpired`
 //!   or `HeldByOther` only if no earlier release of the token did.
 //!
-//! [`rows::PLANTS`] breaks the modelled server or driver on purpose, once for each way in which
+//! [`plants::PLANTS`] breaks the modelled server or driver on purpose, once for each way in which
 //! these properties are known to break, so that a property which notices nothing is noticed.
 //!
 //! # What is not modelled
@@ -74,6 +74,7 @@
 pub mod client;
 pub mod exchange;
 pub mod explore;
+pub mod plants;
 pub mod properties;
 pub mod queue;
 pub mod rows;

@@ -10,8 +10,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lock_model::explore::{End, Report, explore};
+use lock_model::plants::PLANTS;
 use lock_model::queue::{self, rows::QueueRow};
-use lock_model::rows::{PLANTS, ROWS, Row};
+use lock_model::rows::{ROWS, Row};
 
 const USAGE: &str = "\
 usage: lock-model [OPTION]

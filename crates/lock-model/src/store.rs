@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::rows::Plant;
+use crate::plants::Plant;
 use crate::time::Tick;
 
 /// One attempt of one client.

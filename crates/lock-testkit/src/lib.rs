@@ -4,6 +4,7 @@
 //! - [`contention`] lets many workers fight for one name; [`history`] checks what they saw.
 //! - [`proxy`] makes a network fail, [`server`] starts a real store.
 //! - [`spy`] and [`limited`] stand before a backend: one watches it, one takes abilities away.
+//! - [`direct`] sends single requests to a backend, [`patience`] waits for what must happen.
 
 #[cfg(feature = "conformance")]
 pub mod broken;
@@ -11,9 +12,12 @@ pub mod broken;
 pub mod conformance;
 #[cfg(feature = "conformance")]
 pub mod contention;
+#[cfg(feature = "conformance")]
+pub mod direct;
 pub mod history;
 #[cfg(feature = "conformance")]
 pub mod limited;
+pub mod patience;
 pub mod proxy;
 pub mod server;
 #[cfg(feature = "conformance")]

@@ -79,22 +79,9 @@ impl RedisServer {
     pub fn start_with(kind: &ServerKind, extra_args: &[&str]) -> io::Result<Self> {
         let binary = kind.find()?;
         let extra_args: Vec<String> = extra_args.iter().map(ToString::to_string).collect();
-        // A reservation binds nobody but the users of this module. If somebody else took the port
-        // meanwhile, the server says so, and the next port is tried.
-        for _ in 0..PORT_ATTEMPTS {
-            let port = ReservedPort::reserve()?;
-            match Process::start(&binary, port.number(), &extra_args) {
-                Ok(process) => {
-                    return Ok(Self { binary, extra_args, port, process: Some(process) });
-                }
-                Err(StartFailure::PortTaken(_)) => {}
-                Err(StartFailure::Other(error)) => return Err(error),
-            }
-        }
-        Err(io::Error::new(
-            io::ErrorKind::AddrInUse,
-            format!("{kind}: {PORT_ATTEMPTS} ports in a row were taken by other programs"),
-        ))
+        let start = |port: &ReservedPort| Process::start(&binary, port.number(), &extra_args);
+        let (port, process) = on_free_ports(kind.name(), ReservedPort::reserve, start)?;
+        Ok(Self { binary, extra_args, port, process: Some(process) })
     }
 
     /// Kills the server without a chance to clean up (`SIGKILL`) and waits until it is gone.
@@ -111,12 +98,7 @@ impl RedisServer {
     /// As [`start`](Self::start); `AddrInUse` if another program took the port meanwhile.
     pub fn restart(&mut self) -> io::Result<()> {
         self.kill();
-        let process = Process::start(&self.binary, self.port.number(), &self.extra_args).map_err(
-            |failure| match failure {
-                StartFailure::PortTaken(error) | StartFailure::Other(error) => error,
-            },
-        )?;
-        self.process = Some(process);
+        self.process = Some(Process::start(&self.binary, self.port(), &self.extra_args)?);
         Ok(())
     }
 
@@ -128,7 +110,7 @@ impl RedisServer {
     ///
     /// `NotConnected` if the server does not run.
     pub fn freeze(&mut self) -> io::Result<()> {
-        self.running()?.freeze()
+        running(&mut self.process)?.freeze()
     }
 
     /// Lets a frozen server go on (`SIGCONT`).
@@ -137,7 +119,7 @@ impl RedisServer {
     ///
     /// `NotConnected` if the server does not run.
     pub fn thaw(&mut self) -> io::Result<()> {
-        self.running()?.thaw()
+        running(&mut self.process)?.thaw()
     }
 
     /// `redis://127.0.0.1:PORT`.
@@ -169,12 +151,6 @@ impl RedisServer {
     pub fn log(&self) -> String {
         self.process.as_ref().map(Process::log).unwrap_or_default()
     }
-
-    fn running(&mut self) -> io::Result<&mut Process> {
-        self.process.as_mut().ok_or_else(|| {
-            io::Error::new(io::ErrorKind::NotConnected, "the server was killed; restart it first")
-        })
-    }
 }
 
 impl fmt::Debug for RedisServer {
@@ -187,4 +163,33 @@ impl fmt::Debug for RedisServer {
             .field("pid", &self.pid())
             .finish_non_exhaustive()
     }
+}
+
+/// Starts something on ports of its own.
+///
+/// A reservation binds nobody but the users of this module. If somebody else took a port meanwhile,
+/// the server says so, and the next ports are tried.
+fn on_free_ports<P>(
+    what: &str,
+    reserve: impl Fn() -> io::Result<P>,
+    start: impl Fn(&P) -> Result<Process, StartFailure>,
+) -> io::Result<(P, Process)> {
+    for _ in 0..PORT_ATTEMPTS {
+        let ports = reserve()?;
+        match start(&ports) {
+            Ok(process) => return Ok((ports, process)),
+            Err(StartFailure::PortTaken(_)) => {}
+            Err(StartFailure::Other(error)) => return Err(error),
+        }
+    }
+    Err(io::Error::new(
+        io::ErrorKind::AddrInUse,
+        format!("{what}: {PORT_ATTEMPTS} times a port was taken by another program"),
+    ))
+}
+
+fn running(process: &mut Option<Process>) -> io::Result<&mut Process> {
+    process.as_mut().ok_or_else(|| {
+        io::Error::new(io::ErrorKind::NotConnected, "the server was killed; restart it first")
+    })
 }

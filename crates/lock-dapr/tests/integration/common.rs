@@ -3,20 +3,17 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dapr::dapr::proto::runtime::v1::dapr_client::DaprClient;
-use lock_core::backend::{
-    Attempt, AttemptRequest, Clock, LockBackend, LockKey, OwnerToken, ReleaseReply, ReleaseRequest,
-};
-use lock_core::{LockName, Result};
+use lock_core::backend::{Attempt, OwnerToken};
 use lock_dapr::{DaprBackend, DaprBackendBuilder};
+pub(crate) use lock_testkit::direct::{attempt, is_held, key, release};
+pub(crate) use lock_testkit::patience::{LIMIT, soon, until};
 use lock_testkit::server::{DaprSidecar, RedisServer, ServerKind};
 use tonic::transport::{Channel, Endpoint};
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
-/// Far above what anything here takes, and still an end.
-pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
 /// A sidecar, and the Redis behind it.
 pub(crate) struct Stand {
@@ -70,10 +67,6 @@ pub(crate) fn build(builder: DaprBackendBuilder) -> Arc<DaprBackend> {
     Arc::new(builder.build().unwrap())
 }
 
-pub(crate) fn key(name: &str) -> LockKey {
-    LockKey::new("", &LockName::from(name)).unwrap()
-}
-
 pub(crate) fn token() -> OwnerToken {
     OwnerToken::random().unwrap()
 }
@@ -82,52 +75,12 @@ pub(crate) fn hex(token: OwnerToken) -> String {
     String::from_utf8(token.to_hex().to_vec()).unwrap()
 }
 
-pub(crate) async fn attempt(
-    backend: &Arc<DaprBackend>,
-    name: &str,
-    token: OwnerToken,
-    ttl: Duration,
-) -> Result<Attempt> {
-    let request = AttemptRequest::new(key(name), token, ttl, Clock::SYSTEM);
-    Arc::clone(backend).attempt(request).await
-}
-
 /// Takes a lock that is free.
 pub(crate) async fn take(backend: &Arc<DaprBackend>, name: &str, ttl: Duration) -> OwnerToken {
     let token = token();
     let attempt = attempt(backend, name, token, ttl).await.unwrap();
     assert!(matches!(attempt, Attempt::Granted(_)), "not granted: {attempt:?}");
     token
-}
-
-pub(crate) async fn release(
-    backend: &Arc<DaprBackend>,
-    name: &str,
-    token: OwnerToken,
-) -> Result<ReleaseReply> {
-    let request = ReleaseRequest::new(key(name), token, Clock::SYSTEM);
-    Arc::clone(backend).release(request).await
-}
-
-pub(crate) fn is_held(attempt: &Attempt) -> bool {
-    matches!(attempt, Attempt::Held { .. })
-}
-
-/// Whether something takes less than the limit, which is far from what it takes.
-pub(crate) async fn soon<T>(limit: Duration, what: impl Future<Output = T>) -> T {
-    let begin = Instant::now();
-    let output = tokio::time::timeout(limit * 4, what).await.unwrap();
-    assert!(begin.elapsed() < limit, "it took {:?}", begin.elapsed());
-    output
-}
-
-/// Asks until the answer is yes.
-pub(crate) async fn until(mut is_so: impl FnMut() -> bool) {
-    let begin = Instant::now();
-    while !is_so() {
-        assert!(begin.elapsed() < LIMIT * 2, "in vain for {:?}", begin.elapsed());
-        tokio::task::yield_now().await;
-    }
 }
 
 /// Runs one command on a Redis and returns its raw answer.

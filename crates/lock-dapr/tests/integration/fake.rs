@@ -57,11 +57,23 @@ impl Fake {
     pub(crate) async fn start(acts: impl IntoIterator<Item = Act>) -> (Self, SocketAddr) {
         let fake = Self::default();
         fake.then(acts);
+        let address = fake.serve(Server::builder(), std::future::pending()).await;
+        (fake, address)
+    }
+
+    /// Listens on one more port, until it is to go away: then it says so to its clients, answers
+    /// what they have asked, and closes their connections.
+    pub(crate) async fn serve(
+        &self,
+        mut server: Server,
+        goes_away: impl Future<Output = ()> + Send + 'static,
+    ) -> SocketAddr {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = Server::builder().add_service(fake.clone());
-        drop(tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener))));
-        (fake, address)
+        let server = server.add_service(self.clone());
+        let serving = server.serve_with_incoming_shutdown(TcpIncoming::from(listener), goes_away);
+        drop(tokio::spawn(serving));
+        address
     }
 
     pub(crate) fn then(&self, acts: impl IntoIterator<Item = Act>) {

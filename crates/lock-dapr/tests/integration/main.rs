@@ -8,3 +8,6 @@ mod common;
 mod daprd;
 mod fake;
 mod scripted;
+/// What needs the feature: without it such endpoints are refused, which the unit tests show.
+#[cfg(feature = "tls")]
+mod tls;

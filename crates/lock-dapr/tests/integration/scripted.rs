@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lock_core::backend::{AttemptRequest, Clock, LockBackend, ReleaseReply};
+use lock_core::backend::{Attempt, AttemptRequest, Clock, LockBackend, ReleaseReply};
 use lock_core::{LockErrorKind, LockService};
+use lock_testkit::proxy::Proxy;
+use tokio::sync::oneshot;
 use tonic::Code;
+use tonic::transport::Server;
 
 use crate::common::{
     LIMIT, MINUTE, at, attempt, build, hex, is_held, key, release, soon, token, until,
@@ -136,6 +139,8 @@ async fn codes_decide_who_has_to_act() {
         (Code::Cancelled, Unavailable, false),
         (Code::Unknown, Unavailable, false),
         (Code::Internal, Unavailable, false),
+        (Code::ResourceExhausted, Unavailable, false),
+        (Code::Aborted, Unavailable, false),
         (Code::DataLoss, Backend, false),
     ] {
         let (_fake, address) = Fake::start([Act::Refuse(code)]).await;
@@ -164,7 +169,7 @@ async fn a_silent_sidecar_is_given_up_at_the_deadline_and_its_grant_undone() {
 async fn a_request_that_comes_too_late_is_not_sent() {
     let (fake, address) = Fake::start([Act::Lock(true)]).await;
     let backend = build(at(address));
-    let mut request = AttemptRequest::new(key("x"), token(), MINUTE, Clock::SYSTEM);
+    let mut request = AttemptRequest::new(key("x").unwrap(), token(), MINUTE, Clock::SYSTEM);
     request.asked_at = request.asked_at - MINUTE;
     let error = Arc::clone(&backend).attempt(request).await.unwrap_err();
     assert!(error.is_not_applied(), "{error}");
@@ -188,4 +193,31 @@ async fn an_attempt_does_not_overtake_the_release_before_it() {
     assert_eq!(fake.methods(), ["lock", "unlock", "lock"]);
     fake.then([Act::Unlock(SUCCESS)]);
     drop(guard);
+}
+
+#[tokio::test]
+async fn a_sidecar_that_goes_away_answers_what_it_was_asked_and_is_connected_to_anew() {
+    let (end, ended) = oneshot::channel::<()>();
+    let (fake, next) = Fake::start([Act::Unlock(DOES_NOT_EXIST)]).await;
+    let goes_away = async { ended.await.unwrap() };
+    let proxy = Proxy::start(fake.serve(Server::builder(), goes_away).await).unwrap();
+    let backend = build(at(proxy.address()));
+    Arc::clone(&backend).ping().await.unwrap();
+
+    fake.then([Act::LockLate(true, LATE), Act::Unlock(SUCCESS)]);
+    let owner = token();
+    let asking = tokio::spawn({
+        let backend = Arc::clone(&backend);
+        async move { attempt(&backend, "x", owner, MINUTE).await }
+    });
+    until(|| fake.methods() == ["unlock", "lock"]).await;
+    proxy.redirect(next).unwrap();
+    end.send(()).unwrap();
+    let attempt = asking.await.unwrap().unwrap();
+    assert!(matches!(attempt, Attempt::Granted(_)), "{attempt:?}");
+
+    // The connection ends while nobody asks anything, as one that was idle for too long.
+    until(|| proxy.stats().open == 0).await;
+    assert_eq!(release(&backend, "x", owner).await.unwrap(), ReleaseReply::Released);
+    assert_eq!(proxy.stats().accepted, 2);
 }

@@ -8,6 +8,7 @@ use lock_core::backend::{
     Attempt, AttemptRequest, Capabilities, LockBackend, LockKey, ReleaseReply, ReleaseRequest,
     RenewReply, RenewRequest,
 };
+use lock_core::memory::MemoryBackend;
 use lock_core::{LockError, LockErrorKind, LockName, LockStatus, Result};
 
 use super::Defect;
@@ -68,16 +69,7 @@ impl LockBackend for BrokenBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::none()
-            .with_renew(true)
-            .with_fencing(true)
-            .with_queueing(true)
-            .with_inspect(true)
-            .with_metadata(true)
-            .with_rest(true)
-            .with_repeatable(true)
-            .with_local_clock(true)
-            .with_late_after(LATE_AFTER)
+        MemoryBackend::new().capabilities().with_late_after(LATE_AFTER)
     }
 
     async fn attempt(self: Arc<Self>, mut request: AttemptRequest) -> Result<Attempt> {

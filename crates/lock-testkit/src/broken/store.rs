@@ -40,11 +40,17 @@ struct Holder {
     is_resting: bool,
 }
 
+/// What somebody wants to hold.
 #[derive(Debug)]
-struct Waiter {
+struct Wish {
     token: OwnerToken,
     ttl: Duration,
     metadata: Option<Arc<str>>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    wish: Wish,
     wake: oneshot::Sender<Wake>,
     /// Keeps the wake of somebody open who does not listen; for `RefusalStaysInLine`.
     _ear: Option<oneshot::Receiver<Wake>>,
@@ -65,14 +71,15 @@ impl Store {
     pub(super) fn attempt(&mut self, request: AttemptRequest) -> Attempt {
         let AttemptRequest { key, token, ttl, queue, metadata, clock, ticket, .. } = request;
         let now = clock.now();
+        let wish = Wish { token, ttl, metadata };
         self.expire(&key, now);
         let entry = self.locks.entry(key.clone()).or_default();
         let stood = entry.leave(token);
         let Some(holder) = &mut entry.holder else {
             if let Some(place) = stood.filter(|_| self.defect == Some(Defect::ForgetsTheLine)) {
-                return self.queue(&key, place, (token, ttl, metadata), Duration::from_secs(1));
+                return self.queue(&key, place, wish, Duration::from_secs(1));
             }
-            return self.grant(&key, now, (token, ttl, metadata), clock);
+            return self.grant(&key, now, wish, clock);
         };
         let may_repeat = !holder.is_resting || self.defect == Some(Defect::RestIsNoEnd);
         if holder.token == token && may_repeat && self.defect != Some(Defect::HeldByItself) {
@@ -82,7 +89,7 @@ impl Store {
         let left = holder.expiry.saturating_duration_since(now).max(Duration::from_millis(10));
         match self.defect {
             Some(Defect::GrantsTwice) => {
-                return self.grant(&key, now, (token, ttl, metadata), clock);
+                return self.grant(&key, now, wish, clock);
             }
             Some(Defect::RefusalLowersFencing) => self.grants = self.grants.saturating_sub(2),
             _ => {}
@@ -97,7 +104,7 @@ impl Store {
             self.tickets += 1;
             Ticket::new(self.tickets)
         });
-        let queued = self.queue(&key, place, (token, ttl, metadata), left);
+        let queued = self.queue(&key, place, wish, left);
         if queue { queued } else { self.leave_a_ghost(&key, place, queued, left) }
     }
 
@@ -229,8 +236,8 @@ impl Store {
             if waiter.wake.is_closed() && self.defect != Some(Defect::ServesTheGone) {
                 continue;
             }
-            let asked = (waiter.token, waiter.ttl, waiter.metadata);
-            let Attempt::Granted(mut grant) = self.grant(key, now, asked, clock) else { return };
+            let attempt = self.grant(key, now, waiter.wish, clock);
+            let Attempt::Granted(mut grant) = attempt else { return };
             if self.defect == Some(Defect::LineIsNotFenced) {
                 grant.fencing = None;
             }
@@ -251,13 +258,7 @@ impl Store {
         next.map(|(_, waiter)| waiter)
     }
 
-    fn grant(
-        &mut self,
-        key: &LockKey,
-        now: Instant,
-        (token, ttl, metadata): (OwnerToken, Duration, Option<Arc<str>>),
-        clock: Clock,
-    ) -> Attempt {
+    fn grant(&mut self, key: &LockKey, now: Instant, wish: Wish, clock: Clock) -> Attempt {
         if self.defect != Some(Defect::FencingRepeats) {
             self.grants += 1;
         }
@@ -265,6 +266,7 @@ impl Store {
             Some(Defect::FencingLeavesNoRoom) => FencingToken::new(self.grants),
             _ => FencingToken::from_grant_number(self.grants),
         };
+        let Wish { token, ttl, metadata } = wish;
         let expiry = match self.defect {
             Some(Defect::ExpiresEarly) => now + ttl / 2,
             Some(Defect::LongLeasesOverflow) if ttl > Duration::from_secs(3 * 3_600) => now,
@@ -294,11 +296,11 @@ impl Store {
         &mut self,
         key: &LockKey,
         place: Ticket,
-        (token, ttl, metadata): (OwnerToken, Duration, Option<Arc<str>>),
+        wish: Wish,
         retry_after: Duration,
     ) -> Attempt {
         let (wake, woken) = oneshot::channel();
-        let waiter = Waiter { token, ttl, metadata, wake, _ear: None };
+        let waiter = Waiter { wish, wake, _ear: None };
         self.locks.entry(key.clone()).or_default().line.insert(place, waiter);
         let news = async { woken.await.unwrap_or(Wake::AskAgain) };
         Attempt::queued(Waiting::new(news, place, retry_after))
@@ -324,7 +326,7 @@ impl Store {
 impl Entry {
     /// Takes a token out of the line; returns the place that it had.
     fn leave(&mut self, token: OwnerToken) -> Option<Ticket> {
-        let (&ticket, _) = self.line.iter().find(|(_, waiter)| waiter.token == token)?;
+        let (&ticket, _) = self.line.iter().find(|(_, waiter)| waiter.wish.token == token)?;
         self.line.remove(&ticket);
         Some(ticket)
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::daprd::DaprBinary;
 use super::port::ReservedPort;
 use super::process::{Launch, Marks, Process, StartFailure};
-use super::{PORT_ATTEMPTS, RedisServer};
+use super::{RedisServer, on_free_ports, running};
 
 const MARKS: Marks =
     Marks { ready: "dapr initialized. Status: Running", port_taken: "address already in use" };
@@ -105,10 +105,7 @@ impl DaprSidecar {
     /// As [`start`](Self::start); `AddrInUse` if another program took a port meanwhile.
     pub fn restart(&mut self) -> io::Result<()> {
         self.kill();
-        let process = self.settings.launch(&self.binary, &self.ports);
-        self.process = Some(process.map_err(|failure| match failure {
-            StartFailure::PortTaken(error) | StartFailure::Other(error) => error,
-        })?);
+        self.process = Some(self.settings.launch(&self.binary, &self.ports)?);
         Ok(())
     }
 
@@ -118,7 +115,7 @@ impl DaprSidecar {
     ///
     /// `NotConnected` if the sidecar does not run.
     pub fn freeze(&mut self) -> io::Result<()> {
-        self.running()?.freeze()
+        running(&mut self.process)?.freeze()
     }
 
     /// Lets a frozen sidecar go on (`SIGCONT`).
@@ -127,7 +124,7 @@ impl DaprSidecar {
     ///
     /// `NotConnected` if the sidecar does not run.
     pub fn thaw(&mut self) -> io::Result<()> {
-        self.running()?.thaw()
+        running(&mut self.process)?.thaw()
     }
 
     /// `dapr://STORE?endpoint=127.0.0.1:PORT`.
@@ -181,12 +178,6 @@ impl DaprSidecar {
     /// The last lines of the sidecar's log; empty after [`kill`](Self::kill).
     pub fn log(&self) -> String {
         self.process.as_ref().map(Process::log).unwrap_or_default()
-    }
-
-    fn running(&mut self) -> io::Result<&mut Process> {
-        self.process.as_mut().ok_or_else(|| {
-            io::Error::new(io::ErrorKind::NotConnected, "the sidecar was killed; restart it first")
-        })
     }
 }
 
@@ -245,21 +236,9 @@ impl DaprSettings {
     /// As [`DaprSidecar::start`].
     pub fn start(self) -> io::Result<DaprSidecar> {
         let binary = DaprBinary::find()?;
-        for _ in 0..PORT_ATTEMPTS {
-            let ports = Ports::reserve()?;
-            match self.launch(&binary, &ports) {
-                Ok(process) => {
-                    let process = Some(process);
-                    return Ok(DaprSidecar { settings: self, binary, ports, process });
-                }
-                Err(StartFailure::PortTaken(_)) => {}
-                Err(StartFailure::Other(error)) => return Err(error),
-            }
-        }
-        Err(io::Error::new(
-            io::ErrorKind::AddrInUse,
-            format!("daprd: {PORT_ATTEMPTS} times a port was taken by another program"),
-        ))
+        let start = |ports: &Ports| self.launch(&binary, ports);
+        let (ports, process) = on_free_ports("daprd", Ports::reserve, start)?;
+        Ok(DaprSidecar { settings: self, binary, ports, process: Some(process) })
     }
 
     fn launch(&self, binary: &DaprBinary, ports: &Ports) -> Result<Process, StartFailure> {

@@ -57,6 +57,14 @@ impl From<io::Error> for StartFailure {
     }
 }
 
+impl From<StartFailure> for io::Error {
+    fn from(failure: StartFailure) -> Self {
+        match failure {
+            StartFailure::PortTaken(error) | StartFailure::Other(error) => error,
+        }
+    }
+}
+
 /// What is started.
 pub(super) struct Launch<'a> {
     pub(super) command_line: Vec<OsString>,

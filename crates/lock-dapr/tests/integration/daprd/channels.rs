@@ -97,24 +97,3 @@ async fn a_closed_backend_refuses() {
     assert_eq!(stand.owner("x"), None);
     assert_eq!(backend.ping().await.unwrap_err().kind(), LockErrorKind::ShutDown);
 }
-
-/// Only with the feature: without it such an endpoint is refused, which the unit tests show.
-#[cfg(feature = "tls")]
-#[tokio::test]
-async fn an_https_endpoint_speaks_tls_and_never_plain_text() {
-    use tokio::io::AsyncReadExt;
-
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("https://{}", listener.local_addr().unwrap());
-    let builder = DaprBackend::builder("lockstore").endpoint(endpoint).api_token("s3cret");
-    let backend = build(builder.timeout(Duration::from_secs(1)));
-    let ping = tokio::spawn(async move { backend.ping().await });
-    let (mut stream, _) = listener.accept().await.unwrap();
-    // The first bytes of a handshake, and not `PRI * HTTP/2.0`.
-    let mut hello = [0; 2];
-    stream.read_exact(&mut hello).await.unwrap();
-    assert_eq!(hello, [0x16, 0x03]);
-    drop(stream);
-    let error = ping.await.unwrap().unwrap_err();
-    assert_eq!(error.kind(), LockErrorKind::Unavailable, "{error}");
-}
