@@ -1,5 +1,6 @@
 //! Waiting in line: what the scripts do with it, and what is heard of it.
 
+mod cost;
 mod grants;
 mod model;
 mod places;
