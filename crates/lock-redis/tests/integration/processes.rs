@@ -73,7 +73,7 @@ impl Poller {
             let recorder = Recorder::new("poller");
             while !flag.load(Ordering::Relaxed) {
                 if !Self::section(&mut connection, &recorder) {
-                    std::thread::sleep(Duration::from_millis(1));
+                    std::thread::sleep(Duration::from_micros(200));
                     continue;
                 }
                 // It has something else to do before it wants the lock again.
