@@ -9,7 +9,7 @@ use lock_core::backend::{Clock, Ticket};
 use lock_core::{FencingToken, Instant, LockError, LockErrorKind, Result};
 use redis::Cmd;
 
-use crate::backend::{RedisBackend, about, on_system_clock, whole_millis};
+use crate::backend::{NOT_DEAF, RedisBackend, about, on_system_clock, whole_millis};
 use crate::connection::Connection;
 use crate::error::Failure;
 use crate::keys::Keys;
@@ -73,20 +73,25 @@ impl RedisBackend {
         deadline: Instant,
     ) -> Result<Place<'_>> {
         let Some(line) = &self.line else { return Ok(Place::None) };
-        if request.queue && !self.is_deaf.load(Ordering::Relaxed) {
+        let deaf_on = self.deaf_on.load(Ordering::Relaxed);
+        if request.queue && deaf_on != connection.id() {
             let listens = connection.listen(line.channel(), deadline).await;
             if listens.map_err(Failure::not_applied)? {
+                self.deaf_on.store(NOT_DEAF, Ordering::Relaxed);
                 let window = line.window_of(request.token);
                 let window = window.unwrap_or_else(|| line::window(request.ttl));
                 return Ok(Place::Stand { line, window, ticket: request.ticket });
             }
-            if !self.is_deaf.swap(true, Ordering::Relaxed) {
+            if self.deaf_on.swap(connection.id(), Ordering::Relaxed) == NOT_DEAF {
                 tracing::warn!(
                     "the Redis server's access rules forbid what waiting in line needs, so waiters \
                      ask again and again, in no order; allow the channels &dl:c:* and the commands \
                      subscribe, publish and pubsub"
                 );
             }
+        } else if deaf_on != NOT_DEAF && deaf_on != connection.id() {
+            // The rules may have changed: whoever asks next finds out on the new connection.
+            self.deaf_on.store(NOT_DEAF, Ordering::Relaxed);
         }
         let window = line.window_of(request.token);
         Ok(window.map_or(Place::None, |window| Place::Leave { line, window }))

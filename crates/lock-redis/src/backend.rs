@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use lock_core::backend::{
@@ -23,6 +23,8 @@ use crate::reply::{self, Released};
 
 /// Locks that a script renews in one go: more would keep the server from others for long.
 const MAX_RENEWALS_A_SCRIPT: usize = 500;
+/// No connection has this number.
+pub(crate) const NOT_DEAF: u64 = u64::MAX;
 const TTL_MIN: Duration = Duration::from_millis(10);
 const TTL_MAX: Duration = Duration::from_secs(24 * 24 * 60 * 60);
 
@@ -37,8 +39,8 @@ pub struct RedisBackend {
     pub(crate) keeper: Link,
     /// Those who stand in line; none where nothing can be pushed.
     pub(crate) line: Option<Arc<Line>>,
-    /// The server forbids pushes, so nobody stands in line any more.
-    pub(crate) is_deaf: AtomicBool,
+    /// The connection on which the server forbade pushes, so that nobody stands in line.
+    pub(crate) deaf_on: AtomicU64,
     pub(crate) key_prefix: Box<str>,
     pub(crate) response_timeout: Duration,
     /// How long after it was sent an attempt can still run.
@@ -157,7 +159,7 @@ impl LockBackend for RedisBackend {
             .with_fencing(scripted)
             .with_rest(scripted)
             .with_repeatable(scripted)
-            .with_queueing(self.line.is_some() && !self.is_deaf.load(Ordering::Relaxed))
+            .with_queueing(self.line.is_some() && self.deaf_on.load(Ordering::Relaxed) == NOT_DEAF)
             .with_ttl_min(TTL_MIN)
             .with_ttl_max(TTL_MAX)
             .with_late_after(self.late_after)
@@ -230,7 +232,8 @@ impl LockBackend for RedisBackend {
         let mut question = Pipeline::new();
         // The first only asks for the type: a key that is no lock must not be shown as one.
         question.cmd("STRLEN").arg(&lock).cmd("PTTL").arg(&lock);
-        if self.line.is_some() {
+        // Also where this backend's own waiters stand in no line: others may.
+        if self.mode == Mode::Auto {
             question.cmd("ZCARD").arg(&line);
         }
         let mut answers = connection.send_all(&question, deadline).await?.into_iter();

@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use lock_core::{LockError, LockErrorKind, Result};
 use redis::aio::MultiplexedConnection;
 use redis::{Client, ConnectionAddr, ProtocolVersion};
 
-use crate::backend::RedisBackend;
+use crate::backend::{NOT_DEAF, RedisBackend};
 use crate::dapr::DaprKeyPrefix;
 use crate::handshake::{Source, Target};
 use crate::keys::RESERVED_PREFIX;
@@ -187,7 +187,7 @@ impl RedisBackendBuilder {
             command,
             keeper,
             line,
-            is_deaf: AtomicBool::new(false),
+            deaf_on: AtomicU64::new(NOT_DEAF),
             key_prefix: key_prefix.into(),
             response_timeout: self.response_timeout,
             late_after,

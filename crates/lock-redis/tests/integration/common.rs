@@ -42,6 +42,14 @@ macro_rules! on_every_server {
     };
 }
 
+/// As [`on_every_server`], for what is too heavy to be done more than once, and is the same on all.
+#[macro_export]
+macro_rules! on_one_server {
+    ($($test:ident),+ $(,)?) => {
+        $crate::on_every_server!(@ redis_7_0 REDIS_7_0 $($test)+);
+    };
+}
+
 /// A server, a proxy before it, and a connection around the proxy.
 pub(crate) struct Store {
     pub(crate) server: RedisServer,

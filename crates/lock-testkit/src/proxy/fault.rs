@@ -75,6 +75,12 @@ pub enum Fault {
         /// The distance of two flipped bytes; at least 1, which flips them all.
         one_in: u64,
     },
+    /// What a Redis server pushes (RESP3) is dropped, message by message; all else passes.
+    ///
+    /// This is the one fault that reads a protocol.
+    /// It acts on bytes to the client; those of other protocols pass.
+    /// In RESP3 the answer to a `SUBSCRIBE` is a push as well.
+    SwallowPushes,
 }
 
 impl Fault {
@@ -86,7 +92,7 @@ impl Fault {
             Self::Corrupt { one_in } => {
                 assert!(one_in > 0, "Fault::Corrupt needs one_in >= 1; use Fault::Pass for none");
             }
-            Self::Pass | Self::Swallow | Self::Hold | Self::Delay(_) => {}
+            Self::Pass | Self::Swallow | Self::Hold | Self::Delay(_) | Self::SwallowPushes => {}
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A TCP proxy for fault tests: it delays, swallows, holds, cuts, corrupts and resets.
 //!
-//! The proxy stands between a client and a server on loopback and knows nothing of their protocol.
+//! The proxy stands between a client and a server on loopback and knows nothing of their protocol,
+//! but for one fault, [`Fault::SwallowPushes`].
 //! It runs on a thread of its own, so it goes on when a test blocks its runtime or pauses its
 //! clock.
 //! Control calls are synchronous and hold for every byte that is read after they return.
@@ -49,6 +50,7 @@
 //! ```
 
 mod fault;
+mod frames;
 mod pump;
 mod scan;
 mod state;

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::fault::{Admission, ConnectionId, Cut, Direction, Fault, Scope, Then, Trigger};
+use super::frames::Frames;
 use super::scan::Tail;
 use super::stats::Stats;
 
@@ -69,6 +70,7 @@ pub(super) struct Lane {
     pub(super) read: Tail,
     pub(super) written: Tail,
     cut: Tail,
+    frames: Frames,
     next_trickle: Option<Instant>,
 }
 
@@ -245,6 +247,12 @@ impl State {
         if let Some(link) = self.links.get_mut(&lane.id) {
             link.passed[lane.direction.index()] += bytes.len() as u64;
         }
+        if lane.direction == Direction::ToClient {
+            let size = bytes.len();
+            bytes = lane.frames.passing(bytes, matches!(fault, Fault::SwallowPushes));
+            let lost = (size - bytes.len()) as u64;
+            self.stats.traffic_mut(lane.direction).dropped += lost;
+        }
         Step::Send(bytes, then)
     }
 
@@ -337,6 +345,7 @@ impl Lane {
             read: Tail::default(),
             written: Tail::default(),
             cut: Tail::default(),
+            frames: Frames::default(),
             next_trickle: None,
         }
     }

@@ -197,6 +197,22 @@ fn corruption_flips_each_nth_byte_across_chunks() {
 }
 
 #[test]
+fn swallowed_pushes_are_gone_and_replies_pass() {
+    let proxy = proxy();
+    let mut stream = client(&proxy);
+    let push = ">2\r\n+message\r\n$1\r\nx\r\n";
+    send(&mut stream, push);
+    expect(&mut stream, push);
+    proxy.set(Direction::ToClient, Scope::Existing, Fault::SwallowPushes);
+    send(&mut stream, &format!("+a\r\n{push}:1\r\n"));
+    expect(&mut stream, "+a\r\n:1\r\n");
+    assert_eq!(proxy.stats().to_client.dropped, push.len() as u64);
+    proxy.heal();
+    send(&mut stream, push);
+    expect(&mut stream, push);
+}
+
+#[test]
 fn a_reset_hits_existing_connections_and_is_done_when_it_returns() {
     let proxy = proxy();
     let mut streams = [client(&proxy), client(&proxy)];

@@ -2,6 +2,7 @@
 
 mod cancelled;
 mod connection;
+mod crowd;
 mod holder;
 mod server;
 mod waiters;

@@ -79,12 +79,15 @@ async fn the_next_is_served_when_the_first_does_not_claim(kind: &ServerKind) {
     let store = Store::start(kind);
     let [holder, frozen, waiter] = [(); 3].map(|()| store.backend());
     let (owner, _) = take(&holder, "x", HOUR).await;
-    let never_heard = queue(&frozen, "x", token(), None).await;
+    let window = Duration::from_millis(200);
+    let asked = ask_for(&frozen, "x", token(), window, None).await.unwrap();
+    let Attempt::Queued(never_heard) = asked else { panic!("{asked:?}") };
     let next = token();
     let waiting = queue(&waiter, "x", next, None).await;
     let ticket = waiting.ticket;
     release(&holder, "x", owner).await.unwrap();
-    assert_eq!(heard(waiting).await, Wake::AskAgain);
+    // Long before it would have asked by itself.
+    assert_eq!(soon(window * 20, heard(waiting)).await, Wake::AskAgain);
     fencing(ask(&waiter, "x", next, Some(ticket)).await.unwrap());
     // What the frozen one wakes up to is not believed: half of its window is over.
     assert_eq!(heard(never_heard).await, Wake::AskAgain);

@@ -1,5 +1,6 @@
 //! Waiting in line: what the scripts do with it, and what is heard of it.
 
+mod cost;
 mod grants;
 mod model;
 mod places;
@@ -31,7 +32,18 @@ async fn ask(
     token: OwnerToken,
     ticket: Option<Ticket>,
 ) -> Result<Attempt> {
-    let request = AttemptRequest::new(key(name), token, HOUR, Clock::SYSTEM).with_queue(ticket);
+    ask_for(backend, name, token, HOUR, ticket).await
+}
+
+/// As [`ask`], with this lease.
+async fn ask_for(
+    backend: &Arc<RedisBackend>,
+    name: &str,
+    token: OwnerToken,
+    ttl: Duration,
+    ticket: Option<Ticket>,
+) -> Result<Attempt> {
+    let request = AttemptRequest::new(key(name), token, ttl, Clock::SYSTEM).with_queue(ticket);
     Arc::clone(backend).attempt(request).await
 }
 

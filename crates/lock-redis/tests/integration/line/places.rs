@@ -201,4 +201,7 @@ async fn an_existing_connection_does_not_queue(kind: &ServerKind) {
     assert!(!build(plain).capabilities().queueing);
     take(&backend, "x", HOUR).await;
     assert!(is_held(&ask(&backend, "x", token(), None).await.unwrap()));
+    // It sees those who do.
+    let _waiting = queue(&store.backend(), "x", token(), None).await;
+    assert_eq!(status(&backend, "x").await.unwrap().waiters, Some(1));
 }

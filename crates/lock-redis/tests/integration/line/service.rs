@@ -18,7 +18,7 @@ on_every_server!(
     a_wait_given_up_leaves_the_line,
     a_lock_that_a_foreigner_releases_goes_to_the_first_within_the_fallback_poll,
     those_in_line_and_a_poller_exclude_each_other,
-    a_section_costs_two_commands_however_many_wait,
+    those_who_may_not_listen_any_more_poll_until_they_may_again,
 );
 
 const WAITERS: usize = 16;
@@ -154,31 +154,42 @@ async fn those_in_line_and_a_poller_exclude_each_other(kind: &ServerKind) {
     assert!(theirs > 0);
 }
 
-/// What is sent by clients is what scripts were run, since nothing else is sent meanwhile.
-async fn a_section_costs_two_commands_however_many_wait(kind: &ServerKind) {
+/// F25, while they stand in line.
+async fn those_who_may_not_listen_any_more_poll_until_they_may_again(kind: &ServerKind) {
     let mut store = Store::start(kind);
-    let services = [(); 2].map(|()| LockService::new(store.backend()));
-    let sections = async |waiters: usize, rounds: usize| {
-        let tasks = (0..waiters).map(|task| {
-            let locks = services[task % 2].clone();
-            tokio::spawn(async move {
-                for _ in 0..rounds {
-                    let guard = locks.lock("x").ttl(HOUR).wait(HOUR).acquire().await.unwrap();
-                    assert!(guard.release().await.is_released());
-                }
-            })
-        });
-        for task in tasks.collect::<Vec<_>>() {
-            task.await.unwrap();
-        }
+    let backend = store.backend();
+    let url = format!("redis://app:pw@{}", store.server.address());
+    let allow = |store: &mut Store, rule: &str| {
+        let user = ["ACL", "SETUSER", "app", "reset", "on", ">pw", "~*", "&*", "+@all", rule];
+        store.run::<()>(&user);
+        // As the server does by itself with some of those whose rules have changed.
+        store.run::<()>(&["CLIENT", "KILL", "USER", "app"]);
     };
-    sections(2, 1).await;
-    for (waiters, rounds) in [(2, 500), (WAITERS, 100)] {
-        let before = store.calls_of("evalsha");
-        sections(waiters, rounds).await;
-        let sent = store.calls_of("evalsha") - before;
-        // A machine that stalls can make a grant stale, which costs one more.
-        let ran = (waiters * rounds) as u64;
-        assert!(sent >= ran * 2 && sent < ran * 5 / 2, "{sent} for {ran} by {waiters}");
+    allow(&mut store, "+@all");
+    let limited = build(RedisBackend::builder().url(url));
+    let locks = LockService::new(Arc::clone(&limited));
+    let (owner, before) = take(&backend, "x", HOUR).await;
+    let mut waiting = JoinSet::new();
+    for _ in 0..WAITERS {
+        waiting.spawn(locks.lock("x").ttl(HOUR).wait(HOUR).acquire());
     }
+    until_in_line(&backend, WAITERS).await;
+    allow(&mut store, "-subscribe");
+    until(|| !limited.capabilities().queueing).await;
+    release(&backend, "x", owner).await.unwrap();
+    while let Some(guard) = soon(LIMIT, waiting.join_next()).await {
+        let guard = guard.unwrap().unwrap();
+        assert!(guard.fencing_token().unwrap() > before);
+        assert!(guard.release().await.is_released());
+    }
+    assert!(!limited.capabilities().queueing);
+    allow(&mut store, "+@all");
+    until(|| store.run::<String>(&["CLIENT", "LIST"]).matches("user=app").count() == 0).await;
+    // The connection that was lost may be met once more.
+    while locks.lock("y").try_acquire().await.is_err() {}
+    assert!(limited.capabilities().queueing);
+    take(&backend, "x", HOUR).await;
+    let waiting = tokio::spawn(locks.lock("x").ttl(HOUR).wait(HOUR).acquire());
+    until_in_line(&backend, 1).await;
+    waiting.abort();
 }

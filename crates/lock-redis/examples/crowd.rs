@@ -1,0 +1,131 @@
+//! Many at once on a Redis server, in a process of their own so that its memory can be told.
+//!
+//! `crowd URL wait COUNT`: so many tasks stand in line for one lock; half of them give up, and the
+//! others are served.
+//! `crowd URL keep COUNT`: so many locks are kept alive, and each is seen to be renewed.
+//! Both print what came of it as `NAME VALUE` lines.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the command line")]
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use lock_core::{Lock, LockErrorKind, LockGuard, LockService};
+use lock_redis::RedisBackend;
+use tokio::task::JoinSet;
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// So long that nothing expires by accident.
+const LONG: Duration = Duration::from_secs(3_600);
+/// How long those wait who give up.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The lease of the locks that are kept.
+const KEPT: Duration = Duration::from_secs(6);
+/// So many locks are acquired at a time.
+const AT_A_TIME: usize = 256;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let [url, what, count] = words.as_slice() else { return usage() };
+    let Ok(count) = count.parse() else { return usage() };
+    let ran = match what.as_str() {
+        "wait" => wait(url, count).await,
+        "keep" => keep(url, count).await,
+        _ => return usage(),
+    };
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn usage() -> ExitCode {
+    eprintln!("usage: crowd URL wait|keep COUNT");
+    ExitCode::from(2)
+}
+
+fn service(url: &str) -> lock_core::Result<LockService> {
+    Ok(LockService::new(RedisBackend::builder().url(url).build()?))
+}
+
+async fn wait(url: &str, count: u64) -> Outcome<()> {
+    let (holder, locks) = (service(url)?, service(url)?);
+    let guard = holder.lock("x").ttl(LONG).acquire().await?;
+    // Connects, so that the memory of that is not counted.
+    drop(locks.lock("before").acquire().await?);
+    let before = resident_bytes()?;
+    let mut waiting = JoinSet::new();
+    for task in 0..count {
+        let patience = if task % 2 == 0 { LONG } else { PATIENCE };
+        drop(waiting.spawn(a_section(locks.lock("x").ttl(LONG).wait(patience))));
+    }
+    while in_line(&holder).await? < count {}
+    println!("bytes_each {}", resident_bytes()?.saturating_sub(before) / count);
+    while in_line(&holder).await? > count / 2 {}
+    let released = Instant::now();
+    guard.release().await;
+    let (mut served, mut gave_up) = (0, 0);
+    while let Some(was_served) = waiting.join_next().await {
+        *(if was_served?? { &mut served } else { &mut gave_up }) += 1;
+    }
+    println!("served {served}\ngave_up {gave_up}");
+    println!("millis_to_serve {}", released.elapsed().as_millis());
+    Ok(())
+}
+
+async fn in_line(locks: &LockService) -> Outcome<u64> {
+    Ok(locks.status("x").await?.and_then(|status| status.waiters).unwrap_or(0))
+}
+
+/// Whether it was served.
+async fn a_section(lock: Lock) -> Outcome<bool> {
+    match lock.acquire().await {
+        Ok(guard) => Ok(guard.release().await.is_released()),
+        Err(error) if error.kind() == LockErrorKind::Timeout => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn keep(url: &str, count: u64) -> Outcome<()> {
+    let locks = service(url)?;
+    drop(locks.lock("before").keep_alive().acquire().await?);
+    let before = resident_bytes()?;
+    let mut acquiring = JoinSet::new();
+    let mut guards: Vec<LockGuard> = Vec::new();
+    for number in 0..count {
+        if acquiring.len() >= AT_A_TIME
+            && let Some(guard) = acquiring.join_next().await
+        {
+            guards.push(guard??);
+        }
+        let lock = locks.lock(format!("{number:09}")).ttl(KEPT).keep_alive();
+        drop(acquiring.spawn(lock.acquire()));
+    }
+    while let Some(guard) = acquiring.join_next().await {
+        guards.push(guard??);
+    }
+    println!("bytes_each {}", resident_bytes()?.saturating_sub(before) / count);
+    // The renewals are due at each third of the lease, so the least of all remaining times tells
+    // how late the latest was.
+    let mut least = KEPT;
+    let since = Instant::now();
+    while since.elapsed() < KEPT / 2 {
+        least = guards.iter().map(LockGuard::remaining).fold(least, Duration::min);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let lost = guards.iter().filter(|guard| !guard.is_held()).count();
+    let thousandths = least.as_millis() * 1_000 / KEPT.as_millis();
+    println!("lost {lost}\nleast_remaining_thousandths {thousandths}");
+    Ok(())
+}
+
+/// The memory of this process that is in use.
+fn resident_bytes() -> Outcome<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1_024)
+}

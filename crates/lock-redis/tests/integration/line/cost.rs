@@ -1,0 +1,86 @@
+//! What a section costs the server: commands while it runs, and keys when it is over.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use lock_core::LockService;
+use lock_core::backend::ReleaseReply;
+use lock_testkit::server::ServerKind;
+
+use super::*;
+use crate::common::*;
+use crate::{on_every_server, on_one_server};
+
+on_every_server!(a_section_costs_two_commands_however_many_wait);
+
+/// Commands that no script runs: so it was a client that sent them.
+const SENT: [&str; 5] = ["evalsha", "eval", "subscribe", "ping", "hello"];
+
+/// At most 2.02 commands a section: whoever waits for long asks again now and then.
+async fn a_section_costs_two_commands_however_many_wait(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let services = [(); 2].map(|()| LockService::new(store.backend()));
+    let sections = async |waiters: usize, rounds: usize| {
+        let tasks = (0..waiters).map(|task| {
+            let locks = services[task % 2].clone();
+            tokio::spawn(async move {
+                for _ in 0..rounds {
+                    let guard = locks.lock("x").ttl(HOUR).wait(HOUR).acquire().await.unwrap();
+                    assert!(guard.release().await.is_released());
+                }
+            })
+        });
+        for task in tasks.collect::<Vec<_>>() {
+            task.await.unwrap();
+        }
+    };
+    // Connects, and lets both listen.
+    sections(2, 1).await;
+    for (waiters, rounds) in [(2, 500), (16, 100), (256, 20)] {
+        let before = SENT.map(|command| store.calls_of(command));
+        sections(waiters, rounds).await;
+        let sent: u64 =
+            SENT.iter().zip(before).map(|(command, n)| store.calls_of(command) - n).sum();
+        let ran = (waiters * rounds) as u64;
+        println!("{waiters} waiters: {sent} commands for {ran} sections");
+        assert!(sent >= ran * 2 && sent * 100 <= ran * 202, "{sent} for {ran} by {waiters}");
+    }
+    for locks in services {
+        locks.shutdown(Duration::ZERO).await;
+    }
+    assert_eq!(store.keys(), Vec::<String>::new());
+}
+
+mod once {
+    use super::*;
+
+    on_one_server!(names_used_once_leave_nothing_but_a_counter_a_slot);
+
+    const NAMES: u64 = 100_000;
+    /// The slots of a cluster, by which the counters are named on a single server as well.
+    const SLOTS: u64 = 16_384;
+
+    /// R14.
+    async fn names_used_once_leave_nothing_but_a_counter_a_slot(kind: &ServerKind) {
+        let mut store = Store::start(kind);
+        let backend = store.backend();
+        let sections = stream::iter(0..NAMES).for_each_concurrent(256, |number| {
+            let backend = &backend;
+            async move {
+                let name = format!("order:{number}");
+                let (owner, _) = take(backend, &name, HOUR).await;
+                let released = release(backend, &name, owner).await.unwrap();
+                assert_eq!(released, ReleaseReply::Released);
+            }
+        });
+        sections.await;
+        let left: u64 = store.run(&["DBSIZE"]);
+        let counters = store.run::<Vec<String>>(&["KEYS", "dl:f:*"]).len() as u64;
+        let bytes: u64 = store.run(&["MEMORY", "USAGE", "dl:f:{0}"]);
+        println!("{left} keys, {counters} of them counters, one of {bytes} bytes");
+        assert_eq!(left, counters);
+        // So many names hit nearly every slot.
+        assert!((SLOTS * 9 / 10..=SLOTS).contains(&counters), "{counters}");
+    }
+}
