@@ -80,7 +80,7 @@ impl Arguments {
 
     /// How long one contender works in one round.
     pub(crate) fn round(&self) -> Duration {
-        Duration::from_millis(if self.quick { 300 } else { 1_000 })
+        Duration::from_millis(if self.quick { 300 } else { 600 })
     }
 
     /// Rounds of the cells in which many want one lock.
@@ -90,12 +90,12 @@ impl Arguments {
 
     /// How long one of them takes: long enough for somebody to starve.
     pub(crate) fn contest(&self) -> Duration {
-        Duration::from_millis(if self.quick { 500 } else { 3_000 })
+        Duration::from_millis(if self.quick { 500 } else { 2_000 })
     }
 
     /// The same where there are many cells.
     pub(crate) fn short_contest(&self) -> Duration {
-        Duration::from_millis(if self.quick { 300 } else { 1_500 })
+        Duration::from_millis(if self.quick { 300 } else { 1_000 })
     }
 
     /// How often a hundred runs of each script are timed.

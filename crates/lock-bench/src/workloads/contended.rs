@@ -18,7 +18,7 @@ const STRICT: [Rival; 6] = [
     Rival::Distlock,
     Rival::DistlockPlain,
 ];
-const WITH_HANDOVER: [Rival; 3] = [Rival::RawLocal, Rival::Distlock, Rival::DistlockHandover];
+const WITH_HANDOVER: [Rival; 2] = [Rival::RawLocal, Rival::DistlockHandover];
 const SATURATED: [usize; 4] = [2, 16, 64, 256];
 /// Over how many processes the workers are spread, if there are enough of them.
 const PROCESSES: [usize; 2] = [1, 4];
