@@ -98,6 +98,16 @@ impl Arguments {
         Duration::from_millis(if self.quick { 300 } else { 1_000 })
     }
 
+    /// Rounds of what takes seconds by its nature.
+    pub(crate) fn rare_rounds(&self) -> usize {
+        if self.quick { 1 } else { 3 }
+    }
+
+    /// How many locks are kept alive, and their ttl in ms.
+    pub(crate) fn kept_alive(&self) -> (usize, u64) {
+        if self.quick { (20_000, 3_000) } else { (100_000, 9_000) }
+    }
+
     /// How often a hundred runs of each script are timed.
     pub(crate) fn script_rounds(&self) -> u32 {
         if self.quick { 20 } else { 200 }

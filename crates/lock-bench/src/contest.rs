@@ -14,12 +14,11 @@ use lock_core::Instant;
 use lock_core::backend::Clock;
 use serde::{Deserialize, Serialize};
 
+use crate::process::READY;
 use crate::rivals::{Rival, Turns};
 use crate::stint::{self, Stint};
 use crate::{Failure, measure};
 
-/// The line that a process writes when it is connected.
-pub(crate) const READY: &str = "ready";
 /// A holder may go on to its end for this long; nobody else is waited for.
 const LAST_SECTION: Duration = Duration::from_secs(5);
 
@@ -45,21 +44,24 @@ pub(crate) struct Window {
     /// What happens before is not measured: the line forms.
     pub(crate) from: u64,
     pub(crate) to: u64,
+    /// They go on until whoever counts has counted.
+    pub(crate) stop: u64,
 }
 
 /// What the workers of one process saw.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Seen {
     pub(crate) workers: Vec<SeenByOne>,
-    pub(crate) cpu_seconds: f64,
+    /// The CPU time of the process for a second of the window.
+    pub(crate) cpu_share: f64,
 }
 
-/// What one worker saw within the window.
+/// What one worker saw.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct SeenByOne {
-    /// Sections that ended.
-    pub(crate) sections: u64,
-    /// When it asked and when it was granted.
+    /// When its sections ended, in any time.
+    pub(crate) ends: Vec<u64>,
+    /// When it asked and when it was granted, unless that was before the window.
     pub(crate) grants: Vec<(u64, u64)>,
     /// Since when it waited at the end.
     pub(crate) waits_since: Option<u64>,
@@ -99,10 +101,13 @@ async fn contest(party: &Party, turns: Arc<dyn Turns>, window: Window) -> Result
         })
         .collect::<Result<_, _>>()?;
     Clock::SYSTEM.sleep_until(Instant::from_nanos(window.from)).await;
-    let cpu = measure::cpu_seconds();
+    let (began, cpu) = (Clock::SYSTEM.now(), measure::cpu_seconds());
     Clock::SYSTEM.sleep_until(Instant::from_nanos(window.to)).await;
     let cpu_seconds = measure::cpu_seconds() - cpu;
-    let mut seen = Seen { workers: Vec::new(), cpu_seconds };
+    // Whoever is woken late has measured a longer time, or a shorter.
+    let took = Clock::SYSTEM.now().saturating_duration_since(began);
+    let cpu_share = cpu_seconds / took.as_secs_f64();
+    let mut seen = Seen { workers: Vec::new(), cpu_share };
     for worker in workers {
         seen.workers.push(worker.await?);
     }
@@ -119,11 +124,11 @@ impl Worker {
     async fn run(self, think_micros: u64) -> SeenByOne {
         let Self { turns, stint, window } = &self;
         let mut seen = SeenByOne::default();
-        let mut end = pin!(Clock::SYSTEM.sleep_until(Instant::from_nanos(window.to)));
+        let mut end = pin!(Clock::SYSTEM.sleep_until(Instant::from_nanos(window.stop)));
         stint::sleep_until(Instant::from_nanos(window.begin)).await;
         loop {
             let asked = Clock::SYSTEM.now().as_nanos();
-            if asked >= window.to {
+            if asked >= window.stop {
                 break;
             }
             stint.ask();
@@ -149,12 +154,9 @@ impl Worker {
     }
 
     fn note(&self, seen: &mut SeenByOne, asked: u64) {
-        let measured = self.window.from..=self.window.to;
-        if measured.contains(&Clock::SYSTEM.now().as_nanos()) {
-            seen.sections += 1;
-        }
+        seen.ends.push(Clock::SYSTEM.now().as_nanos());
         let Some(granted) = self.stint.granted_at() else { return };
-        if measured.contains(&granted.as_nanos()) {
+        if granted.as_nanos() >= self.window.from {
             seen.grants.push((asked, granted.as_nanos()));
             let lateness = self.stint.lateness().unwrap_or_default().as_nanos();
             seen.lateness.push(u64::try_from(lateness).unwrap_or(u64::MAX));

@@ -10,7 +10,10 @@ mod contenders;
 mod contest;
 mod dapr;
 mod figures;
+mod holder;
+mod kept_alive;
 mod measure;
+mod process;
 mod report;
 mod rivals;
 mod server;
@@ -28,10 +31,12 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    if let [word, party] = &words[..]
-        && word == spread::CONTEND
-    {
-        return ended(contest::run(party));
+    // Parts of a measurement that need processes of their own; the program runs itself for them.
+    match &words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [spread::CONTEND, party] => return ended(contest::run(party)),
+        [kept_alive::KEEP_ALIVE, order] => return ended(kept_alive::run(order)),
+        [holder::HOLD, url, name] => return ended(holder::run(url, name)),
+        _ => {}
     }
     match Arguments::parse(words.into_iter()) {
         Ok(Command::Run(arguments)) => ended(run(&arguments)),

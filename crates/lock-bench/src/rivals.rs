@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lock_core::backend::Clock;
+use lock_core::backend::{Clock, IntoBackend};
 use lock_core::{Lock, LockService};
 use lock_redis::{Mode, RedisBackend};
 use rslock::LockManager;
@@ -53,6 +53,11 @@ impl Rival {
         }
     }
 
+    /// Whether its keys are spelled with the library's prefix.
+    pub(crate) const fn has_key_prefix(self) -> bool {
+        matches!(self, Self::Distlock | Self::DistlockPlain | Self::DistlockHandover)
+    }
+
     /// What all workers of a process share; `key` is the one lock.
     pub(crate) async fn connect(self, url: &str, key: &str) -> Result<Arc<dyn Turns>, Failure> {
         let key = key.to_owned();
@@ -85,7 +90,7 @@ pub(crate) fn has_handover() -> bool {
 
 /// The library over this backend, with or without the hand-over inside the process; none if it has
 /// no such thing. Nothing else here knows how it is set.
-fn service(backend: RedisBackend, handover: bool) -> Option<LockService> {
+fn service(backend: impl IntoBackend, handover: bool) -> Option<LockService> {
     (!handover).then(|| LockService::builder(backend).build())
 }
 

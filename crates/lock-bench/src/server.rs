@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
+use lock_core::Instant;
+use lock_core::backend::Clock;
 use lock_testkit::server::{RedisServer, ServerKind};
 
 use crate::Failure;
@@ -56,6 +59,13 @@ impl Stats {
         Ok(Snapshot(commands.collect()))
     }
 
+    /// When this key will be gone, to a millisecond.
+    pub(crate) fn expiry(&self, key: &str) -> Result<Instant, Failure> {
+        let left: i64 = redis::cmd("PTTL").arg(key).query(&mut *self.connection()?)?;
+        let left = u64::try_from(left).map_err(|_| format!("the key {key} is not there"))?;
+        Ok(Clock::SYSTEM.now() + Duration::from_millis(left))
+    }
+
     /// Throws all keys away.
     pub(crate) fn flush(&self) -> Result<(), Failure> {
         Ok(redis::cmd("FLUSHALL").query(&mut *self.connection()?)?)
@@ -92,6 +102,7 @@ impl Snapshot {
             sent: calls(&sent),
             micros: sent.iter().map(|name| work(name).micros).sum(),
             total: all - calls(&OURS),
+            uploads: calls(&["script|load", "eval"]),
             script_micros: if script.calls > 0.0 { script.micros / script.calls } else { 0.0 },
         }
     }
@@ -110,6 +121,8 @@ pub(crate) struct Traffic {
     pub(crate) total: f64,
     /// The server's time for what was sent.
     pub(crate) micros: f64,
+    /// How often the text of a script was sent.
+    pub(crate) uploads: f64,
     /// The server's time for a script.
     pub(crate) script_micros: f64,
 }
@@ -118,7 +131,6 @@ pub(crate) struct Traffic {
 mod tests {
     use std::io::{BufRead, BufReader, Write};
     use std::net::TcpStream;
-    use std::time::Duration;
 
     use futures_util::future::join_all;
 

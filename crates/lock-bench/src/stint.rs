@@ -19,6 +19,8 @@ const SPUN: Duration = Duration::from_micros(150);
 /// What a worker does while it holds the lock, and what it has seen.
 pub(crate) struct Stint {
     hold: Duration,
+    /// If there is one, only whoever finds it empty stays inside for that time, and fills it.
+    cache: Option<Cache>,
     /// Locked by whoever is inside. Each worker opens the file by itself, which makes it a lock
     /// between them, also in several processes; the kernel keeps it.
     inside: File,
@@ -33,11 +35,17 @@ impl Stint {
         let never = || AtomicU64::new(0);
         Ok(Self {
             hold,
+            cache: None,
             inside,
             granted_at: never(),
             ended_at: never(),
             violations: AtomicU64::new(0),
         })
+    }
+
+    /// The shape of a stampede: the first who is inside loads something, the others find it loaded.
+    pub(crate) fn of_loading(time: Duration, exclusion: &Path) -> Result<Self, Failure> {
+        Ok(Self { cache: Some(Cache::default()), ..Self::new(time, exclusion)? })
     }
 
     /// A new turn begins: the worker asks for the lock.
@@ -52,8 +60,10 @@ impl Stint {
         if flock(&self.inside, FlockOperation::NonBlockingLockExclusive).is_err() {
             self.violations.fetch_add(1, Ordering::Relaxed);
         }
-        if !self.hold.is_zero() {
+        let is_loaded = self.cache.as_ref().is_some_and(|cache| cache.is_loaded());
+        if !self.hold.is_zero() && !is_loaded {
             sleep_until(granted + self.hold).await;
+            self.cache.iter().for_each(Cache::load);
         }
         flock(&self.inside, FlockOperation::Unlock).ok();
         self.ended_at.store(Clock::SYSTEM.now().as_nanos(), Ordering::Relaxed);
@@ -74,9 +84,28 @@ impl Stint {
         Some(held.saturating_sub(self.hold))
     }
 
+    /// How often the cache was filled.
+    pub(crate) fn loads(&self) -> u64 {
+        self.cache.as_ref().map_or(0, |cache| cache.0.load(Ordering::Relaxed))
+    }
+
     /// How often somebody else was inside.
     pub(crate) fn violations(&self) -> u64 {
         self.violations.load(Ordering::Relaxed)
+    }
+}
+
+/// Counts how often it was filled.
+#[derive(Default)]
+struct Cache(AtomicU64);
+
+impl Cache {
+    fn is_loaded(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+
+    fn load(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The workloads: who does what, how many of them, against which mark.
 
 mod contended;
+mod special;
 mod uncontended;
 
 use std::future::Future;
@@ -66,6 +67,26 @@ pub(crate) const ALL: &[Workload] = &[
         id: "W7",
         what: "a Dapr sidecar, 1 and 64 tasks, acquire and release",
         run: |bench, arguments| Box::pin(uncontended::beside_a_sidecar(bench, arguments)),
+    },
+    Workload {
+        id: "W8",
+        what: "100,000 locks that are kept alive",
+        run: |bench, arguments| Box::pin(special::many_kept_alive(bench, arguments)),
+    },
+    Workload {
+        id: "W9",
+        what: "a holder that is killed, with a ttl of 2 s",
+        run: |bench, arguments| Box::pin(special::after_a_death(bench, arguments)),
+    },
+    Workload {
+        id: "W10",
+        what: "the first lock of a service",
+        run: |bench, arguments| Box::pin(special::from_cold(bench, arguments)),
+    },
+    Workload {
+        id: "W11",
+        what: "1,000 tasks of a process want one lock; the first loads for 20 ms, the others find it loaded",
+        run: |bench, arguments| Box::pin(special::stampede(bench, arguments)),
     },
 ];
 
