@@ -4,6 +4,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to a person")]
 
+mod bench;
 mod daprd;
 mod exec;
 mod fetch;
@@ -68,6 +69,14 @@ const VERBS: &[Verb] = &[
         about: "builds images out of local servers, where no image registry can be reached;\n\
                 eval \"$(cargo xtask images)\" lets `integration` take them",
         run: images::run,
+    },
+    Verb {
+        name: "bench",
+        arguments: "[--quick] [--only W1,W3] [--json FILE]",
+        about: "measures beside raw Redis and other crates, and writes docs/benchmarks.md and its plots.\n\
+                --quick: short rounds, for a look; --only: these workloads alone; with either the page\n\
+                goes to target/xtask/bench instead; --json: the figures there too",
+        run: bench::run,
     },
     Verb {
         name: "servers",
@@ -169,6 +178,7 @@ mod tests {
         assert_eq!(usage_error(&["servers", "--stop"]), "unexpected argument `--stop`");
         assert_eq!(usage_error(&["model", "--ful"]), "unexpected argument `--ful`");
         assert_eq!(usage_error(&["images", "now"]), "unexpected argument `now`");
+        assert_eq!(usage_error(&["bench", "--slow"]), "unexpected argument `--slow`");
         assert_eq!(usage_error(&["integration", "--slow"]), "unexpected argument `--slow`");
         assert!(usage_error(&["servers", "redis-1.0"]).contains("unknown server `redis-1.0`"));
     }

@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     only: Vec<String>,
     quick: bool,
     pub(crate) awake: bool,
-    threads: usize,
+    pub(crate) threads: usize,
     pub(crate) server: String,
     pub(crate) json: Option<PathBuf>,
 }
@@ -44,7 +44,7 @@ impl Arguments {
         while let Some(flag) = words.next() {
             let mut value = || words.next().ok_or(format!("{flag} needs a value"));
             match flag.as_str() {
-                "--only" => arguments.only = value()?.split(',').map(str::to_uppercase).collect(),
+                "--only" => arguments.only = value()?.split(',').map(str::to_owned).collect(),
                 "--quick" => arguments.quick = true,
                 "--awake" => arguments.awake = true,
                 "--threads" => {
@@ -59,7 +59,7 @@ impl Arguments {
             }
         }
         for id in &arguments.only {
-            if !crate::workloads::ALL.iter().any(|workload| workload.id == id) {
+            if !crate::workloads::ALL.iter().any(|workload| workload.id.eq_ignore_ascii_case(id)) {
                 return Err(format!("unknown workload {id:?}"));
             }
         }
@@ -67,7 +67,11 @@ impl Arguments {
     }
 
     pub(crate) fn wants(&self, id: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|wanted| wanted == id)
+        self.only.is_empty() || self.only.iter().any(|wanted| wanted.eq_ignore_ascii_case(id))
+    }
+
+    pub(crate) const fn is_quick(&self) -> bool {
+        self.quick
     }
 
     pub(crate) fn rounds(&self) -> usize {
@@ -76,7 +80,37 @@ impl Arguments {
 
     /// How long one contender works in one round.
     pub(crate) fn round(&self) -> Duration {
-        if self.quick { Duration::from_millis(300) } else { Duration::from_secs(2) }
+        Duration::from_millis(if self.quick { 300 } else { 600 })
+    }
+
+    /// Rounds of the cells in which many want one lock.
+    pub(crate) fn contests(&self) -> usize {
+        if self.quick { 1 } else { 3 }
+    }
+
+    /// How long one of them takes: long enough for somebody to starve.
+    pub(crate) fn contest(&self) -> Duration {
+        Duration::from_millis(if self.quick { 500 } else { 2_000 })
+    }
+
+    /// The same where there are many cells.
+    pub(crate) fn short_contest(&self) -> Duration {
+        Duration::from_millis(if self.quick { 300 } else { 1_000 })
+    }
+
+    /// Rounds of what takes seconds by its nature.
+    pub(crate) fn rare_rounds(&self) -> usize {
+        if self.quick { 1 } else { 3 }
+    }
+
+    /// How many locks are kept alive, and their ttl in ms.
+    pub(crate) fn kept_alive(&self) -> (usize, u64) {
+        if self.quick { (20_000, 3_000) } else { (100_000, 9_000) }
+    }
+
+    /// How often a hundred runs of each script are timed.
+    pub(crate) fn script_rounds(&self) -> u32 {
+        if self.quick { 20 } else { 200 }
     }
 
     pub(crate) fn runtime_text(&self) -> String {
@@ -87,10 +121,15 @@ impl Arguments {
     }
 
     pub(crate) fn runtime(&self) -> std::io::Result<Runtime> {
-        match self.threads {
-            0 => Builder::new_current_thread().enable_all().build(),
-            threads => Builder::new_multi_thread().worker_threads(threads).enable_all().build(),
-        }
+        runtime(self.threads)
+    }
+}
+
+/// A runtime of so many worker threads; 0 is the current-thread runtime.
+pub(crate) fn runtime(threads: usize) -> std::io::Result<Runtime> {
+    match threads {
+        0 => Builder::new_current_thread().enable_all().build(),
+        threads => Builder::new_multi_thread().worker_threads(threads).enable_all().build(),
     }
 }
 

@@ -7,10 +7,18 @@
 mod arguments;
 mod awake;
 mod contenders;
+mod contest;
 mod dapr;
+mod figures;
+mod holder;
+mod kept_alive;
 mod measure;
+mod process;
 mod report;
+mod rivals;
 mod server;
+mod spread;
+mod stint;
 mod workloads;
 
 use std::process::ExitCode;
@@ -22,18 +30,29 @@ use workloads::Bench;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::parse(std::env::args().skip(1)) {
-        Ok(Command::Run(arguments)) => arguments,
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    // Parts of a measurement that need processes of their own; the program runs itself for them.
+    match &words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [spread::CONTEND, party] => return ended(contest::run(party)),
+        [kept_alive::KEEP_ALIVE, order] => return ended(kept_alive::run(order)),
+        [holder::HOLD, url, name] => return ended(holder::run(url, name)),
+        _ => {}
+    }
+    match Arguments::parse(words.into_iter()) {
+        Ok(Command::Run(arguments)) => ended(run(&arguments)),
         Ok(Command::Help) => {
             println!("{}", arguments::HELP);
-            return ExitCode::SUCCESS;
+            ExitCode::SUCCESS
         }
         Err(message) => {
             println!("error: {message}\n\n{}", arguments::HELP);
-            return ExitCode::from(2);
+            ExitCode::from(2)
         }
-    };
-    match run(&arguments) {
+    }
+}
+
+fn ended(result: Result<(), Failure>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             println!("error: {failure}");
@@ -48,15 +67,33 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     println!("{}, {}, {} rounds", bench.server(), arguments.runtime_text(), arguments.rounds());
     let mut report = report::Report::default();
     for workload in workloads::ALL {
-        if arguments.wants(workload.id) {
-            println!("\n{}: {}", workload.id, workload.what);
-            let cells = runtime.block_on((workload.run)(&bench, arguments))?;
-            print!("{}", report::table(&cells));
-            report.add(workload.id, &cells);
+        if !arguments.wants(workload.id) {
+            continue;
         }
+        println!("\n{}: {}", workload.id, workload.what);
+        let cells = runtime.block_on((workload.run)(&bench, arguments))?;
+        if cells.is_empty() {
+            println!("not there yet");
+        } else {
+            print!("{}", report::table(&cells));
+        }
+        report.add(workload.id, &cells);
     }
     if let Some(path) = &arguments.json {
-        std::fs::write(path, report.to_json())?;
+        std::fs::write(path, report.to_json(about(&bench, arguments)))?;
     }
     Ok(())
+}
+
+/// What a reader has to know beside the figures.
+fn about(bench: &Bench, arguments: &Arguments) -> serde_json::Value {
+    serde_json::json!({
+        "server": bench.server(),
+        "runtime": arguments.runtime_text(),
+        "quick": arguments.is_quick(),
+        "workloads": workloads::ALL
+            .iter()
+            .map(|workload| (workload.id, workload.what))
+            .collect::<std::collections::BTreeMap<_, _>>(),
+    })
 }

@@ -1,49 +1,44 @@
-//! The closed loop: each worker starts its next pair when its last one has ended.
+//! The closed loop without contention: each worker starts its next pair when its last has ended.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::Failure;
 use crate::contenders::Contender;
-use crate::server::Stats;
+use crate::figures::{Cell, count, quantile};
+use crate::server::{Stats, Traffic};
 
 /// One contender in one round.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Sample {
-    pub(crate) pairs: u64,
-    pub(crate) seconds: f64,
+    seconds: f64,
     /// Microseconds of all pairs, sorted.
     latencies: Vec<f64>,
-    pub(crate) cpu_seconds: f64,
-    pub(crate) commands: f64,
+    cpu_seconds: f64,
+    traffic: Option<Traffic>,
 }
 
 impl Sample {
+    fn pairs(&self) -> f64 {
+        count(self.latencies.len())
+    }
+
+    /// Pairs a second.
     pub(crate) fn rate(&self) -> f64 {
-        count(self.pairs) / self.seconds
+        self.pairs() / self.seconds
     }
 
-    /// The latency in µs that this part of the pairs stays below.
-    pub(crate) fn latency(&self, part: f64) -> f64 {
-        let last = self.latencies.len().saturating_sub(1);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "an index between nothing and the last"
-        )]
-        let at = (last as f64 * part).round() as usize;
-        self.latencies.get(at).copied().unwrap_or_default()
-    }
-
-    /// What the client's own CPU time is for a pair, in µs.
-    pub(crate) fn cpu_micros(&self) -> f64 {
-        self.cpu_seconds * 1e6 / count(self.pairs)
-    }
-
-    /// Commands that the client sent for a pair.
-    pub(crate) fn commands_a_pair(&self) -> f64 {
-        self.commands / count(self.pairs)
+    pub(crate) fn add_to(&self, cell: &mut Cell) {
+        cell.add("pairs_per_second", self.rate());
+        cell.add("pair_p50_micros", quantile(&self.latencies, 0.5));
+        cell.add("pair_p99_micros", quantile(&self.latencies, 0.99));
+        cell.add("pair_max_micros", quantile(&self.latencies, 1.0));
+        cell.add("cpu_seconds_per_1000", self.cpu_seconds / self.pairs() * 1e3);
+        if let Some(traffic) = &self.traffic {
+            cell.add("commands_sent", traffic.sent / self.pairs());
+            cell.add("commands_total", traffic.total / self.pairs());
+            cell.add("server_micros", traffic.micros / self.pairs());
+        }
     }
 }
 
@@ -58,10 +53,8 @@ pub(crate) async fn closed_loop(
     for worker in 0..workers {
         contender.pair(worker).await?;
     }
-    if let Some(stats) = stats {
-        stats.reset()?;
-    }
-    let (cpu, began) = (cpu_seconds()?, Instant::now());
+    let before = stats.map(Stats::snapshot).transpose()?;
+    let (cpu, began) = (cpu_seconds(), Instant::now());
     let tasks: Vec<_> = (0..workers)
         .map(|worker| tokio::spawn(work(Arc::clone(contender), worker, began + time)))
         .collect();
@@ -70,11 +63,10 @@ pub(crate) async fn closed_loop(
         sample.latencies.extend(task.await??);
     }
     sample.seconds = began.elapsed().as_secs_f64();
-    sample.cpu_seconds = cpu_seconds()? - cpu;
-    sample.pairs = u64::try_from(sample.latencies.len())?;
+    sample.cpu_seconds = cpu_seconds() - cpu;
     sample.latencies.sort_by(f64::total_cmp);
-    if let Some(stats) = stats {
-        sample.commands = stats.client_commands()?;
+    if let (Some(stats), Some(before)) = (stats, before) {
+        sample.traffic = Some(stats.snapshot()?.since(&before));
     }
     Ok(sample)
 }
@@ -96,15 +88,8 @@ async fn work(
 }
 
 /// The CPU time of this process, user and system.
-fn cpu_seconds() -> Result<f64, Failure> {
-    // Fields 14 and 15 of proc(5), in hundredths; the second field may hold spaces.
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let fields = stat.rsplit_once(')').ok_or("no fields in the process's status")?.1;
-    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
-    Ok(ticks.sum::<Result<f64, _>>()? / 100.0)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
-pub(crate) fn count(number: u64) -> f64 {
-    number as f64
+pub(crate) fn cpu_seconds() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let whole = Duration::from_secs(time.tv_sec.unsigned_abs());
+    (whole + Duration::from_nanos(time.tv_nsec.unsigned_abs())).as_secs_f64()
 }

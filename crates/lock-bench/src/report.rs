@@ -4,96 +4,102 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::measure::Sample;
+use crate::figures::{Cell, Spread};
 
-/// What one contender did in all rounds.
-pub(crate) struct Cell {
-    pub(crate) contender: &'static str,
-    pub(crate) workers: usize,
-    pub(crate) awake: bool,
-    pub(crate) rounds: Vec<Sample>,
-    /// The rate of the first contender of the same rounds; each round is compared with itself.
-    pub(crate) ratios: Vec<f64>,
-    /// Server time of the acquire and the release script in µs, where they are scripts.
-    pub(crate) script_micros: Option<(f64, f64)>,
-}
+/// A figure's name, its heading, by what it is multiplied to be read, and its decimals.
+struct Column(&'static str, &'static str, f64, usize);
+
+/// Those that are not spread enough to be worth a column, such as p50s of lateness, are in the JSON.
+const COLUMNS: [Column; 33] = [
+    Column("pairs_per_second", "pairs/s", 1.0, 0),
+    Column("sections_per_second", "sections/s", 1.0, 0),
+    Column("ratio", "ratio", 1.0, 2),
+    Column("of_server_limit", "of limit", 1.0, 2),
+    Column("pair_p50_micros", "p50 µs", 1.0, 2),
+    Column("pair_p99_micros", "p99 µs", 1.0, 2),
+    Column("wait_p50_micros", "wait p50 µs", 1.0, 0),
+    Column("wait_p99_micros", "p99 µs", 1.0, 0),
+    Column("wait_max_micros", "max µs", 1.0, 0),
+    Column("open_wait_max_micros", "open µs", 1.0, 0),
+    Column("overtaken_max", "overtaken", 1.0, 0),
+    Column("jain", "jain", 1.0, 3),
+    Column("sections_min", "min", 1.0, 0),
+    Column("sections_max", "max", 1.0, 0),
+    Column("commands_sent", "sent", 1.0, 3),
+    Column("commands_total", "total", 1.0, 2),
+    Column("server_micros", "server µs", 1.0, 1),
+    Column("cpu_seconds_per_1000", "cpu ms/1000", 1e3, 1),
+    Column("acquire_script_micros", "acquire µs", 1.0, 2),
+    Column("release_script_micros", "release µs", 1.0, 2),
+    Column("hold_late_p50_micros", "late p50 µs", 1.0, 1),
+    Column("hold_late_p99_micros", "p99 µs", 1.0, 0),
+    Column("failures", "failed", 1.0, 0),
+    Column("violations", "violated", 1.0, 0),
+    Column("bytes_per_lock", "bytes/lock", 1.0, 0),
+    Column("renewal_round_millis", "renewal ms", 1.0, 1),
+    Column("renewals_late", "late", 1.0, 0),
+    Column("lost", "lost", 1.0, 0),
+    Column("after_expiry_millis", "after expiry ms", 1.0, 2),
+    Column("round_trips", "round trips", 1.0, 0),
+    Column("uploads", "uploads", 1.0, 0),
+    Column("all_served_millis", "all served ms", 1.0, 2),
+    Column("loads", "loads", 1.0, 0),
+];
 
 #[derive(Default)]
 pub(crate) struct Report(Vec<Value>);
 
 impl Report {
     pub(crate) fn add(&mut self, workload: &str, cells: &[Cell]) {
-        self.0.extend(cells.iter().map(|cell| {
-            let scripts = cell.script_micros.map(|(acquire, release)| json!([acquire, release]));
-            json!({
-                "workload": workload,
-                "contender": cell.contender,
-                "workers": cell.workers,
-                "awake": cell.awake,
-                "pairs_per_second": cell.median(Sample::rate),
-                "ratio": median(&cell.ratios),
-                "p50_micros": cell.median(|s| s.latency(0.5)),
-                "p99_micros": cell.median(|s| s.latency(0.99)),
-                "max_micros": cell.median(|s| s.latency(1.0)),
-                "cpu_micros_per_pair": cell.median(Sample::cpu_micros),
-                "commands_per_pair": cell.median(Sample::commands_a_pair),
-                "script_micros": scripts,
-            })
-        }));
+        self.0.extend(cells.iter().map(|cell| cell.to_json(workload)));
     }
 
-    pub(crate) fn to_json(&self) -> String {
-        format!("{:#}\n", json!(self.0))
+    /// The cells, under what is said of the run.
+    pub(crate) fn to_json(&self, about: Value) -> String {
+        let mut report = json!({ "cells": self.0 });
+        if let (Some(report), Value::Object(about)) = (report.as_object_mut(), about) {
+            report.extend(about);
+        }
+        format!("{report:#}\n")
     }
 }
 
-impl Cell {
-    fn median(&self, figure: impl Fn(&Sample) -> f64) -> f64 {
-        median(&self.rounds.iter().map(figure).collect::<Vec<_>>())
-    }
-}
-
+/// Medians; of ratios also the least and the greatest. Columns that nobody fills are left out.
 pub(crate) fn table(cells: &[Cell]) -> String {
-    let mut text = format!(
-        "{:<16} {:>7} {:>6} {:>11} {:>18} {:>9} {:>9} {:>9} {:>8} {:>15}\n",
-        "contender",
-        "workers",
-        "awake",
-        "pairs/s",
-        "ratio (min-max)",
-        "p50 µs",
-        "p99 µs",
-        "cpu µs",
-        "commands",
-        "scripts µs"
-    );
+    let columns: Vec<_> = COLUMNS
+        .iter()
+        .filter(|column| cells.iter().any(|cell| cell.figure(column.0).is_some()))
+        .collect();
+    let mut text = format!("{:<18} {:>7} {:>5} {:>5}", "contender", "workers", "procs", "awake");
+    for column in &columns {
+        write!(text, " {:>1$}", column.1, column.width()).ok();
+    }
+    text.push('\n');
     for cell in cells {
-        let (low, high) = bounds(&cell.ratios);
-        let scripts = cell.script_micros.map_or(String::new(), |(a, r)| format!("{a:.2} + {r:.2}"));
-        writeln!(
-            text,
-            "{:<16} {:>7} {:>6} {:>11.0} {:>5.2} ({low:.2}-{high:.2}) {:>9.2} {:>9.2} {:>9.2} {:>8.2} {scripts:>15}",
-            cell.contender,
-            cell.workers,
-            if cell.awake { "yes" } else { "no" },
-            cell.median(Sample::rate),
-            median(&cell.ratios),
-            cell.median(|s| s.latency(0.5)),
-            cell.median(|s| s.latency(0.99)),
-            cell.median(Sample::cpu_micros),
-            cell.median(Sample::commands_a_pair),
-        )
-        .ok();
+        let awake = if cell.awake { "yes" } else { "no" };
+        let Cell { contender, workers, processes, .. } = cell;
+        write!(text, "{contender:<18} {workers:>7} {processes:>5} {awake:>5}").ok();
+        for column in &columns {
+            let figure = cell.figure(column.0).map(|spread| column.show(spread));
+            write!(text, " {:>1$}", figure.unwrap_or_default(), column.width()).ok();
+        }
+        text.push('\n');
     }
     text
 }
 
-fn median(figures: &[f64]) -> f64 {
-    let mut sorted = figures.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
-}
+impl Column {
+    fn width(&self) -> usize {
+        if self.0 == "ratio" { 18 } else { self.1.chars().count().max(8) }
+    }
 
-fn bounds(figures: &[f64]) -> (f64, f64) {
-    figures.iter().fold((f64::INFINITY, 0.0), |(low, high), &x| (low.min(x), high.max(x)))
+    fn show(&self, Spread { median, min, max }: Spread) -> String {
+        let Self(name, _, scale, decimals) = self;
+        let median = median * scale;
+        if *name == "ratio" {
+            format!("{median:.decimals$} ({min:.decimals$}-{max:.decimals$})")
+        } else {
+            format!("{median:.decimals$}")
+        }
+    }
 }

@@ -1,10 +1,36 @@
 //! The server under measurement, and what it says of its own work.
 
-use std::sync::Mutex;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
+use lock_core::Instant;
+use lock_core::backend::Clock;
 use lock_testkit::server::{RedisServer, ServerKind};
 
 use crate::Failure;
+
+/// What clients send and no script of any contender calls.
+const NEVER_IN_SCRIPTS: [&str; 9] = [
+    "auth",
+    "client|setinfo",
+    "eval",
+    "evalsha",
+    "hello",
+    "ping",
+    "script|load",
+    "subscribe",
+    "unsubscribe",
+];
+/// What plain clients send, and their scripts, which look and delete, do not call.
+///
+/// The library's own scripts call them, and it sends them only where it has no scripts but those of
+/// release and renewal. It sends `TIME`, `PUBLISH` and `PUBSUB` as well, once a connection.
+const SENT_BY_PLAIN_CLIENTS: [&str; 2] = ["set", "pttl"];
+/// What only the library's large scripts call.
+const CALLED_BY_LARGE_SCRIPTS: &str = "time";
+/// What this program asks.
+const OURS: [&str; 4] = ["info", "config|resetstat", "flushall", "command"];
 
 pub(crate) struct Stats {
     connection: Mutex<redis::Connection>,
@@ -19,50 +45,133 @@ pub(crate) fn start(name: &str) -> Result<(RedisServer, Stats), Failure> {
 }
 
 impl Stats {
-    pub(crate) fn reset(&self) -> Result<(), Failure> {
-        let mut connection = self.connection.lock().map_err(|e| e.to_string())?;
-        Ok(redis::cmd("CONFIG").arg("RESETSTAT").query(&mut connection)?)
-    }
-
-    /// How many commands clients sent since the last reset; those inside scripts do not count.
-    pub(crate) fn client_commands(&self) -> Result<f64, Failure> {
-        let sent = ["set", "evalsha", "eval", "ping", "time", "script|load", "pttl"];
-        let lines = self.command_stats()?;
-        // `set`, `time` and `pttl` also run inside our scripts; there is no telling them apart, so
-        // they count only where no script ran that uses them.
-        let inside: &[&str] =
-            if lines.iter().any(|line| line.0 == "time") { &["set", "time", "pttl"] } else { &[] };
-        Ok(lines
-            .iter()
-            .filter(|line| sent.contains(&line.0.as_str()) && !inside.contains(&line.0.as_str()))
-            .map(|line| line.1)
-            .sum())
-    }
-
-    /// The server's time for one call of a script, in µs, over all calls since the last reset.
-    pub(crate) fn script_micros(&self) -> Result<f64, Failure> {
-        let lines = self.command_stats()?;
-        let script = lines.iter().find(|line| line.0 == "evalsha").ok_or("no script ran")?;
-        Ok(script.2 / script.1)
-    }
-
-    /// Name, calls and µs of each command.
-    fn command_stats(&self) -> Result<Vec<(String, f64, f64)>, Failure> {
-        let mut connection = self.connection.lock().map_err(|e| e.to_string())?;
-        let info: String = redis::cmd("INFO").arg("commandstats").query(&mut connection)?;
-        let mut lines = Vec::new();
-        for line in info.lines() {
-            let Some((name, rest)) =
-                line.strip_prefix("cmdstat_").and_then(|line| line.split_once(':'))
-            else {
-                continue;
-            };
+    /// What the server has done so far.
+    pub(crate) fn snapshot(&self) -> Result<Snapshot, Failure> {
+        let info: String =
+            redis::cmd("INFO").arg("commandstats").query(&mut *self.connection()?)?;
+        let commands = info.lines().filter_map(|line| {
+            let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(':')?;
             let field = |key: &str| {
                 rest.split(',').find_map(|pair| pair.strip_prefix(key)?.parse::<f64>().ok())
             };
-            let (calls, micros) = (field("calls="), field("usec="));
-            lines.push((name.to_owned(), calls.unwrap_or(0.0), micros.unwrap_or(0.0)));
+            Some((name.to_owned(), Work { calls: field("calls=")?, micros: field("usec=")? }))
+        });
+        Ok(Snapshot(commands.collect()))
+    }
+
+    /// When this key will be gone, to a millisecond.
+    pub(crate) fn expiry(&self, key: &str) -> Result<Instant, Failure> {
+        let left: i64 = redis::cmd("PTTL").arg(key).query(&mut *self.connection()?)?;
+        let left = u64::try_from(left).map_err(|_| format!("the key {key} is not there"))?;
+        Ok(Clock::SYSTEM.now() + Duration::from_millis(left))
+    }
+
+    /// Throws all keys away.
+    pub(crate) fn flush(&self) -> Result<(), Failure> {
+        Ok(redis::cmd("FLUSHALL").query(&mut *self.connection()?)?)
+    }
+
+    fn connection(&self) -> Result<MutexGuard<'_, redis::Connection>, Failure> {
+        Ok(self.connection.lock().map_err(|error| error.to_string())?)
+    }
+}
+
+/// How often each command has run, and how long in all.
+pub(crate) struct Snapshot(BTreeMap<String, Work>);
+
+#[derive(Clone, Copy, Default)]
+struct Work {
+    calls: f64,
+    micros: f64,
+}
+
+impl Snapshot {
+    /// What was done from `before` until this one.
+    pub(crate) fn since(&self, before: &Self) -> Traffic {
+        let work = |name: &str| {
+            let (now, then) = (self.of(name), before.of(name));
+            Work { calls: now.calls - then.calls, micros: now.micros - then.micros }
+        };
+        let calls = |names: &[&str]| names.iter().map(|name| work(name).calls).sum::<f64>();
+        let is_plain = work(CALLED_BY_LARGE_SCRIPTS).calls == 0.0;
+        let plain: &[&str] = if is_plain { &SENT_BY_PLAIN_CLIENTS } else { &[] };
+        let sent: Vec<&str> = NEVER_IN_SCRIPTS.iter().chain(plain).copied().collect();
+        let all: f64 = self.0.keys().map(|name| work(name).calls).sum();
+        let script = work("evalsha");
+        Traffic {
+            sent: calls(&sent),
+            micros: sent.iter().map(|name| work(name).micros).sum(),
+            total: all - calls(&OURS),
+            uploads: calls(&["script|load", "eval"]),
+            script_micros: if script.calls > 0.0 { script.micros / script.calls } else { 0.0 },
         }
-        Ok(lines)
+    }
+
+    fn of(&self, name: &str) -> Work {
+        self.0.get(name).copied().unwrap_or_default()
+    }
+}
+
+/// What a server did for the clients for a while.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Traffic {
+    /// Commands that clients sent; those that scripts call do not count.
+    pub(crate) sent: f64,
+    /// All commands that ran, also inside scripts.
+    pub(crate) total: f64,
+    /// The server's time for what was sent.
+    pub(crate) micros: f64,
+    /// How often the text of a script was sent.
+    pub(crate) uploads: f64,
+    /// The server's time for a script.
+    pub(crate) script_micros: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpStream;
+
+    use futures_util::future::join_all;
+
+    use super::*;
+    use crate::rivals::Rival;
+    use crate::stint::Stint;
+
+    const LAST: &str = "the last that counts";
+
+    /// What clients sent until the last word, by the server's own listening: it marks what scripts
+    /// call.
+    fn seen_by_monitor(monitor: TcpStream) -> usize {
+        let lines = BufReader::new(monitor).lines().map(Result::unwrap);
+        let lines = lines.take_while(|line| !line.contains(LAST));
+        lines.filter(|line| !line.contains(" lua] ") && !line.contains("\"INFO\"")).count()
+    }
+
+    #[test]
+    fn commands_sent_are_those_that_the_server_monitors_from_outside_of_scripts() {
+        let runtime = crate::arguments::runtime(0).unwrap();
+        let (server, stats) = start("redis-7.0").unwrap();
+        let exclusion = tempfile::NamedTempFile::new().unwrap();
+        for rival in [Rival::Raw, Rival::Rslock10, Rival::Distlock, Rival::DistlockPlain] {
+            runtime.block_on(async {
+                let turns = rival.connect(&server.url(), "contended").await.unwrap();
+                let stint = Stint::new(Duration::from_micros(300), exclusion.path()).unwrap();
+                let contended = || join_all((0..4).map(|_| turns.section(&stint)));
+                // So that it is connected, and listens.
+                contended().await;
+                let before = stats.snapshot().unwrap();
+                let mut monitor = TcpStream::connect(server.address()).unwrap();
+                monitor.write_all(b"MONITOR\r\n").unwrap();
+                BufReader::new(&monitor).lines().next();
+                for _ in 0..5 {
+                    contended().await;
+                }
+                let sent = stats.snapshot().unwrap().since(&before).sent;
+                let mut connection = stats.connection().unwrap();
+                redis::cmd("ECHO").arg(LAST).exec(&mut connection).unwrap();
+                assert_eq!(sent, crate::figures::count(seen_by_monitor(monitor)), "{rival:?}");
+            });
+        }
     }
 }

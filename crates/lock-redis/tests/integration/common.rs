@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lock_core::backend::{
-    Attempt, AttemptRequest, Clock, LockBackend, LockKey, OwnerToken, ReleaseReply, ReleaseRequest,
-    RenewReply, RenewRequest,
+    Attempt, AttemptRequest, Clock, IntoBackend, LockBackend, LockKey, OwnerToken, ReleaseReply,
+    ReleaseRequest, RenewReply, RenewRequest,
 };
-use lock_core::{FencingToken, LockName, Result};
+use lock_core::{FencingToken, Handover, LockName, LockService, Result};
 use lock_redis::{RedisBackend, RedisBackendBuilder};
 use lock_testkit::proxy::Proxy;
 use lock_testkit::server::{RedisServer, ServerKind};
@@ -18,6 +18,11 @@ pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) const TEST_LIMIT: Duration = Duration::from_secs(120);
 /// Far above what anything here takes, and still an end.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+
+/// A service in strict order, whose every task stands in the server's line by itself.
+pub(crate) fn strict(backend: impl IntoBackend) -> LockService {
+    LockService::builder(backend).handover(Handover::OFF).build()
+}
 
 /// Makes one test a server version of each function, in a module named after the version.
 #[macro_export]

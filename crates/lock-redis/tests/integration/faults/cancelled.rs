@@ -2,19 +2,39 @@
 
 use std::time::Duration;
 
+use lock_core::LockService;
 use lock_testkit::server::ServerKind;
 
 use super::{LONG, direct, left_behind};
 use crate::common::Store;
 use crate::on_every_server;
 
-on_every_server!(acquires_dropped_at_random_points_leave_nothing_behind);
+on_every_server!(
+    acquires_dropped_at_random_points_leave_nothing_behind,
+    acquires_dropped_in_the_lines_of_a_service_leave_nothing_behind,
+);
 
 const ACQUIRES: u64 = 5_000;
 
 async fn acquires_dropped_at_random_points_leave_nothing_behind(kind: &ServerKind) {
     let mut store = Store::start(kind);
-    let (locks, holder) = (direct(&store), direct(&store));
+    let locks = direct(&store);
+    leave_nothing_behind(&mut store, &locks).await;
+    // Many of them stood in line, and some were told so.
+    let places = store.calls_of("zadd");
+    assert!(places > ACQUIRES / 10, "{places}");
+}
+
+/// With hand-over: whoever leads its service's line leaves it to the next, requests under way
+/// included.
+async fn acquires_dropped_in_the_lines_of_a_service_leave_nothing_behind(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let locks = LockService::new(store.backend());
+    leave_nothing_behind(&mut store, &locks).await;
+}
+
+async fn leave_nothing_behind(store: &mut Store, locks: &LockService) {
+    let holder = direct(store);
     // Every second name is held, so that half of them are dropped while they wait.
     let mut held = Vec::new();
     for name in (0..20).step_by(2) {
@@ -32,12 +52,9 @@ async fn acquires_dropped_at_random_points_leave_nothing_behind(kind: &ServerKin
         }
     }
     while tasks.join_next().await.is_some() {}
-    // Many of them stood in line, and some were told so.
-    let places = store.calls_of("zadd");
-    assert!(places > ACQUIRES / 10, "{places}");
     for guard in held {
         assert!(guard.release().await.is_released());
     }
-    left_behind(&holder, &mut store).await;
-    assert_eq!(left_behind(&locks, &mut store).await, Vec::<String>::new());
+    left_behind(&holder, store).await;
+    assert_eq!(left_behind(locks, store).await, Vec::<String>::new());
 }

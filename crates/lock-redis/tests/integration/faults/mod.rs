@@ -24,12 +24,12 @@ const LONG: Duration = Duration::from_secs(3_600);
 /// A service that is connected directly.
 fn direct(store: &Store) -> LockService {
     let builder = RedisBackend::builder().url(store.server.url());
-    LockService::new(builder.response_timeout(RESPONSE_TIMEOUT).build().unwrap())
+    common::strict(builder.response_timeout(RESPONSE_TIMEOUT).build().unwrap())
 }
 
 /// A service behind the proxy.
 fn behind_proxy(store: &Store) -> LockService {
-    LockService::new(store.backend_behind_proxy(RESPONSE_TIMEOUT))
+    common::strict(store.backend_behind_proxy(RESPONSE_TIMEOUT))
 }
 
 /// Ends the service, which waits for everything that is still to be undone, and says what is left

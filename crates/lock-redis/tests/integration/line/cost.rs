@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
-use lock_core::LockService;
 use lock_core::backend::ReleaseReply;
 use lock_testkit::server::ServerKind;
 
@@ -20,7 +19,7 @@ const SENT: [&str; 5] = ["evalsha", "eval", "subscribe", "ping", "hello"];
 /// At most 2.02 commands a section: whoever waits for long asks again now and then.
 async fn a_section_costs_two_commands_however_many_wait(kind: &ServerKind) {
     let mut store = Store::start(kind);
-    let services = [(); 2].map(|()| LockService::new(store.backend()));
+    let services = [(); 2].map(|()| strict(store.backend()));
     let sections = async |waiters: usize, rounds: usize| {
         let tasks = (0..waiters).map(|task| {
             let locks = services[task % 2].clone();

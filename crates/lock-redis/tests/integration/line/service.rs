@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lock_core::LockService;
 use lock_testkit::server::ServerKind;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -31,7 +30,7 @@ async fn until_in_line(backend: &Arc<RedisBackend>, waiters: usize) {
 async fn the_order_of_service_is_the_order_of_arrival_across_services(kind: &ServerKind) {
     let mut store = Store::start(kind);
     let backend = store.backend();
-    let services = [(); 2].map(|()| LockService::new(store.backend()));
+    let services = [(); 2].map(|()| strict(store.backend()));
     let (owner, _) = take(&backend, "x", HOUR).await;
     let (sender, mut served) = mpsc::unbounded_channel();
     let mut tasks = JoinSet::new();
@@ -60,7 +59,7 @@ async fn the_order_of_service_is_the_order_of_arrival_across_services(kind: &Ser
 async fn a_pushed_grant_is_claimed_and_outlasts_its_window(kind: &ServerKind) {
     let mut store = Store::start(kind);
     let backend = store.backend();
-    let locks = LockService::new(store.backend());
+    let locks = strict(store.backend());
     let (owner, _) = take(&backend, "x", HOUR).await;
     let waiting = tokio::spawn(locks.lock("x").ttl(HOUR).wait(HOUR).acquire());
     until_in_line(&backend, 1).await;
@@ -74,7 +73,7 @@ async fn a_pushed_grant_is_claimed_and_outlasts_its_window(kind: &ServerKind) {
 async fn a_wait_given_up_leaves_the_line(kind: &ServerKind) {
     let mut store = Store::start(kind);
     let backend = store.backend();
-    let locks = LockService::new(store.backend());
+    let locks = strict(store.backend());
     take(&backend, "x", HOUR).await;
     let waits = (0..WAITERS).map(|place| {
         // The lease is far shorter than the wait.
@@ -95,7 +94,7 @@ async fn a_lock_that_a_foreigner_releases_goes_to_the_first_within_the_fallback_
 ) {
     let mut store = Store::start(kind);
     let backend = store.backend();
-    let locks = LockService::new(store.backend());
+    let locks = strict(store.backend());
     // The line's key is known by the tag of the counter.
     let (owner, _) = take(&backend, "x", HOUR).await;
     release(&backend, "x", owner).await.unwrap();
@@ -112,7 +111,7 @@ async fn a_lock_that_a_foreigner_releases_goes_to_the_first_within_the_fallback_
 
 async fn those_in_line_and_a_poller_exclude_each_other(kind: &ServerKind) {
     let mut store = Store::start(kind);
-    let services = [(); 2].map(|()| LockService::new(store.backend()));
+    let services = [(); 2].map(|()| strict(store.backend()));
     let (sender, mut served) = mpsc::unbounded_channel();
     let mut tasks = JoinSet::new();
     for task in 0..WAITERS {
@@ -167,7 +166,7 @@ async fn those_who_may_not_listen_any_more_poll_until_they_may_again(kind: &Serv
     };
     allow(&mut store, "+@all");
     let limited = build(RedisBackend::builder().url(url));
-    let locks = LockService::new(Arc::clone(&limited));
+    let locks = strict(Arc::clone(&limited));
     let (owner, before) = take(&backend, "x", HOUR).await;
     let mut waiting = JoinSet::new();
     for _ in 0..WAITERS {

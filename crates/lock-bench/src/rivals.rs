@@ -1,0 +1,167 @@
+//! Who is compared where many want one lock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lock_core::backend::{Clock, IntoBackend};
+use lock_core::{Lock, LockService};
+use lock_redis::{Mode, RedisBackend};
+use rslock::LockManager;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+
+use crate::Failure;
+use crate::contenders::{RawConnection, TTL};
+use crate::stint::Stint;
+
+/// How long raw Redis waits before it asks again.
+const POLL: Duration = Duration::from_millis(1);
+/// Tries before `rslock` takes a new token; it then goes on. This is its default.
+const RSLOCK_TRIES: u32 = 3;
+
+/// A way to take turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Rival {
+    /// Raw Redis that asks every millisecond.
+    Raw,
+    /// Raw Redis behind a fair mutex of the process: what strict order with two round trips a
+    /// section can reach at best, in one process.
+    RawLocal,
+    /// `rslock` as it is.
+    Rslock,
+    /// `rslock` that asks again after 10 ms at the latest, in place of 200.
+    Rslock10,
+    /// The library; waiters stand in line on the server, in strict order.
+    Distlock,
+    /// The library with `SET NX PX`; waiters ask again and again.
+    DistlockPlain,
+    /// The library; a lock goes from task to task inside the process, within its bounds.
+    DistlockHandover,
+}
+
+impl Rival {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::RawLocal => "raw-local",
+            Self::Rslock => "rslock",
+            Self::Rslock10 => "rslock 10 ms",
+            Self::Distlock => "distlock",
+            Self::DistlockPlain => "distlock plain",
+            Self::DistlockHandover => "distlock handover",
+        }
+    }
+
+    /// Whether its keys are spelled with the library's prefix.
+    pub(crate) const fn has_key_prefix(self) -> bool {
+        matches!(self, Self::Distlock | Self::DistlockPlain | Self::DistlockHandover)
+    }
+
+    /// What all workers of a process share; `key` is the one lock.
+    pub(crate) async fn connect(self, url: &str, key: &str) -> Result<Arc<dyn Turns>, Failure> {
+        let key = key.to_owned();
+        Ok(match self {
+            Self::Raw => Arc::new(Raw { connection: RawConnection::open(url).await?, key }),
+            Self::RawLocal => {
+                let raw = Raw { connection: RawConnection::open(url).await?, key };
+                Arc::new(RawLocal { line: Mutex::new(()), raw })
+            }
+            Self::Rslock => Arc::new(Rslock { manager: LockManager::new(vec![url]), key }),
+            Self::Rslock10 => {
+                let mut manager = LockManager::new(vec![url]);
+                manager.set_retry(RSLOCK_TRIES, Duration::from_millis(10));
+                Arc::new(Rslock { manager, key })
+            }
+            Self::Distlock => distlock(url, Mode::Auto, false, &key)?,
+            Self::DistlockPlain => distlock(url, Mode::Plain, false, &key)?,
+            Self::DistlockHandover => distlock(url, Mode::Auto, true, &key)?,
+        })
+    }
+}
+
+/// Whether a lock can go from task to task inside a process.
+pub(crate) fn has_handover() -> bool {
+    RedisBackend::builder()
+        .url("redis://127.0.0.1")
+        .build()
+        .is_ok_and(|backend| service(backend, true).is_some())
+}
+
+/// The library over this backend, with or without the hand-over inside the process; none if it has
+/// no such thing. Nothing else here knows how it is set.
+fn service(backend: impl IntoBackend, handover: bool) -> Option<LockService> {
+    (!handover).then(|| LockService::builder(backend).build())
+}
+
+fn distlock(url: &str, mode: Mode, handover: bool, key: &str) -> Result<Arc<dyn Turns>, Failure> {
+    let backend = RedisBackend::builder().url(url).mode(mode).build()?;
+    let service = service(backend, handover).ok_or("there is no hand-over inside a process")?;
+    Ok(Arc::new(Distlock(service.lock(key).ttl(TTL).wait_forever())))
+}
+
+/// Somebody who takes turns at one lock.
+#[async_trait]
+pub(crate) trait Turns: Send + Sync {
+    /// Waits for the lock, stays inside, and gives it back.
+    async fn section(&self, stint: &Stint) -> Result<(), Failure>;
+}
+
+struct Raw {
+    connection: RawConnection,
+    key: String,
+}
+
+#[async_trait]
+impl Turns for Raw {
+    async fn section(&self, stint: &Stint) -> Result<(), Failure> {
+        let token = loop {
+            if let Some(token) = self.connection.acquire(&self.key).await? {
+                break token;
+            }
+            Clock::SYSTEM.sleep(POLL).await;
+        };
+        stint.inside().await;
+        self.connection.release(&self.key, &token).await
+    }
+}
+
+struct RawLocal {
+    line: Mutex<()>,
+    raw: Raw,
+}
+
+#[async_trait]
+impl Turns for RawLocal {
+    async fn section(&self, stint: &Stint) -> Result<(), Failure> {
+        let _turn = self.line.lock().await;
+        self.raw.section(stint).await
+    }
+}
+
+struct Rslock {
+    manager: LockManager,
+    key: String,
+}
+
+#[async_trait]
+impl Turns for Rslock {
+    async fn section(&self, stint: &Stint) -> Result<(), Failure> {
+        let guard = self.manager.acquire(self.key.as_bytes(), TTL).await?;
+        stint.inside().await;
+        guard.release().await;
+        Ok(())
+    }
+}
+
+struct Distlock(Lock);
+
+#[async_trait]
+impl Turns for Distlock {
+    async fn section(&self, stint: &Stint) -> Result<(), Failure> {
+        let guard = self.0.acquire().await?;
+        stint.inside().await;
+        let outcome = guard.release().await;
+        if outcome.is_released() { Ok(()) } else { Err(format!("distlock: {outcome:?}").into()) }
+    }
+}

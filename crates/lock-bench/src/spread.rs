@@ -1,0 +1,151 @@
+//! A contended cell: one lock, many workers, one process or several.
+
+use std::time::Duration;
+
+use lock_core::Instant;
+use lock_core::backend::Clock;
+use tempfile::NamedTempFile;
+
+use crate::Failure;
+use crate::contest::{Party, Seen, SeenByOne, Window};
+use crate::figures::{Cell, count, jain, most_overtaken, quantile};
+use crate::process::Process;
+use crate::rivals::Rival;
+use crate::server::{Stats, Traffic};
+
+/// The word that makes this program one process of a cell.
+pub(crate) const CONTEND: &str = "contend";
+/// For all processes to see the beginning before it is there.
+const LEAD: Duration = Duration::from_millis(50);
+/// Until the line has formed and every script has run.
+const WARM_UP: Duration = Duration::from_millis(300);
+/// For the server to be asked while everybody still works.
+const AFTERWARDS: Duration = Duration::from_millis(100);
+
+/// One contender's turn in a cell.
+pub(crate) struct Bout<'a> {
+    pub(crate) url: &'a str,
+    pub(crate) rival: Rival,
+    pub(crate) workers: usize,
+    pub(crate) processes: usize,
+    pub(crate) threads: usize,
+    pub(crate) hold: Duration,
+    pub(crate) think: Duration,
+    pub(crate) time: Duration,
+}
+
+impl Bout<'_> {
+    pub(crate) async fn run(&self, stats: &Stats) -> Result<Contested, Failure> {
+        stats.flush()?;
+        let exclusion = NamedTempFile::new()?;
+        let mut processes = Vec::new();
+        for number in 0..self.processes {
+            let share =
+                self.workers / self.processes + usize::from(number < self.workers % self.processes);
+            let party = Party {
+                url: self.url.to_owned(),
+                rival: self.rival,
+                key: "contended".to_owned(),
+                workers: share,
+                threads: self.threads,
+                hold_micros: u64::try_from(self.hold.as_micros())?,
+                think_micros: u64::try_from(self.think.as_micros())?,
+                exclusion: exclusion.path().to_owned(),
+            };
+            let party = serde_json::to_string(&party)?;
+            processes.push(Process::start(&[CONTEND, &party])?);
+        }
+        for process in &mut processes {
+            process.await_ready().await?;
+        }
+        let begin = Clock::SYSTEM.now() + LEAD;
+        let (from, to) = (begin + WARM_UP, begin + WARM_UP + self.time);
+        let nanos = Instant::as_nanos;
+        let (begin, stop) = (nanos(begin), nanos(to + AFTERWARDS));
+        let window = Window { begin, from: nanos(from), to: nanos(to), stop };
+        let order = serde_json::to_string(&window)?;
+        for process in &mut processes {
+            process.tell(&order).await?;
+        }
+        Clock::SYSTEM.sleep_until(from).await;
+        let (counted_from, before) = (Clock::SYSTEM.now().as_nanos(), stats.snapshot()?);
+        Clock::SYSTEM.sleep_until(to).await;
+        let (counted_to, after) = (Clock::SYSTEM.now().as_nanos(), stats.snapshot()?);
+        let traffic = after.since(&before);
+        let counted = (counted_from, counted_to);
+        let mut contested =
+            Contested { window, counted, traffic, cpu_share: 0.0, workers: Vec::new() };
+        for mut process in processes {
+            let seen: Seen = serde_json::from_str(&process.line().await?)?;
+            process.ended().await?;
+            contested.cpu_share += seen.cpu_share;
+            contested.workers.extend(seen.workers);
+        }
+        Ok(contested)
+    }
+}
+
+/// What came of it.
+pub(crate) struct Contested {
+    window: Window,
+    /// When the server was asked what it had done: not quite the window, if this process was late.
+    counted: (u64, u64),
+    traffic: Traffic,
+    /// The CPU time of all processes for a second.
+    cpu_share: f64,
+    workers: Vec<SeenByOne>,
+}
+
+impl Contested {
+    /// Sections a second.
+    pub(crate) fn rate(&self) -> f64 {
+        let sections: f64 = self.shares().iter().sum();
+        sections / (micros(self.window.from, self.window.to) / 1e6)
+    }
+
+    /// How many sections each worker had within the window.
+    fn shares(&self) -> Vec<f64> {
+        let Window { from, to, .. } = self.window;
+        self.workers.iter().map(|worker| ended_within(worker, from, to)).collect()
+    }
+
+    pub(crate) fn add_to(&self, cell: &mut Cell) {
+        let Self { window, traffic, workers, .. } = self;
+        let mut grants: Vec<_> = workers.iter().flat_map(|w| w.grants.iter().copied()).collect();
+        let mut waits: Vec<f64> = grants.iter().map(|&(asked, at)| micros(asked, at)).collect();
+        waits.sort_by(f64::total_cmp);
+        let open = workers.iter().filter_map(|worker| worker.waits_since);
+        let open = open.map(|since| micros(since, window.stop)).fold(0.0, f64::max);
+        let mut late: Vec<f64> =
+            workers.iter().flat_map(|w| &w.lateness).map(|&late| micros(0, late)).collect();
+        late.sort_by(f64::total_cmp);
+        let shares = self.shares();
+        let (from, to) = self.counted;
+        let counted: f64 = workers.iter().map(|worker| ended_within(worker, from, to)).sum();
+        cell.add("sections_per_second", self.rate());
+        cell.add("wait_p50_micros", quantile(&waits, 0.5));
+        cell.add("wait_p99_micros", quantile(&waits, 0.99));
+        cell.add("wait_max_micros", quantile(&waits, 1.0).max(open));
+        cell.add("open_wait_max_micros", open);
+        cell.add("overtaken_max", count(most_overtaken(&mut grants)));
+        cell.add("jain", jain(&shares));
+        cell.add("sections_min", shares.iter().copied().fold(f64::INFINITY, f64::min));
+        cell.add("sections_max", shares.iter().copied().fold(0.0, f64::max));
+        cell.add("commands_sent", traffic.sent / counted);
+        cell.add("commands_total", traffic.total / counted);
+        cell.add("server_micros", traffic.micros / counted);
+        cell.add("cpu_seconds_per_1000", self.cpu_share / self.rate() * 1e3);
+        cell.add("failures", workers.iter().map(|worker| count(worker.failures)).sum());
+        cell.add("violations", workers.iter().map(|worker| count(worker.violations)).sum());
+        cell.add("hold_late_p50_micros", quantile(&late, 0.5));
+        cell.add("hold_late_p99_micros", quantile(&late, 0.99));
+    }
+}
+
+fn ended_within(worker: &SeenByOne, from: u64, to: u64) -> f64 {
+    count(worker.ends.iter().filter(|end| (from..=to).contains(end)).count())
+}
+
+fn micros(from: u64, to: u64) -> f64 {
+    count(to.saturating_sub(from)) / 1e3
+}

@@ -1,0 +1,121 @@
+//! One worker's turns in a contended cell: holding for an exact time, and seeing whether anybody
+//! else is inside.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use lock_core::Instant;
+use lock_core::backend::Clock;
+use rustix::fs::{FlockOperation, flock};
+
+use crate::Failure;
+
+/// A sleep wakes this much too early, and the rest is spun: a thread that was woken by a timer is
+/// late by up to 100 µs here.
+const SPUN: Duration = Duration::from_micros(150);
+
+/// What a worker does while it holds the lock, and what it has seen.
+pub(crate) struct Stint {
+    hold: Duration,
+    /// If there is one, only whoever finds it empty stays inside for that time, and fills it.
+    cache: Option<Cache>,
+    /// Locked by whoever is inside. Each worker opens the file by itself, which makes it a lock
+    /// between them, also in several processes; the kernel keeps it.
+    inside: File,
+    granted_at: AtomicU64,
+    ended_at: AtomicU64,
+    violations: AtomicU64,
+}
+
+impl Stint {
+    pub(crate) fn new(hold: Duration, exclusion: &Path) -> Result<Self, Failure> {
+        let inside = File::options().read(true).write(true).open(exclusion)?;
+        let never = || AtomicU64::new(0);
+        Ok(Self {
+            hold,
+            cache: None,
+            inside,
+            granted_at: never(),
+            ended_at: never(),
+            violations: AtomicU64::new(0),
+        })
+    }
+
+    /// The shape of a stampede: the first who is inside loads something, the others find it loaded.
+    pub(crate) fn of_loading(time: Duration, exclusion: &Path) -> Result<Self, Failure> {
+        Ok(Self { cache: Some(Cache::default()), ..Self::new(time, exclusion)? })
+    }
+
+    /// A new turn begins: the worker asks for the lock.
+    pub(crate) fn ask(&self) {
+        self.granted_at.store(0, Ordering::Relaxed);
+    }
+
+    /// To be called when the lock was granted; it must be held until this has returned.
+    pub(crate) async fn inside(&self) {
+        let granted = Clock::SYSTEM.now();
+        self.granted_at.store(granted.as_nanos(), Ordering::Relaxed);
+        if flock(&self.inside, FlockOperation::NonBlockingLockExclusive).is_err() {
+            self.violations.fetch_add(1, Ordering::Relaxed);
+        }
+        let is_loaded = self.cache.as_ref().is_some_and(|cache| cache.is_loaded());
+        if !self.hold.is_zero() && !is_loaded {
+            sleep_until(granted + self.hold).await;
+            self.cache.iter().for_each(Cache::load);
+        }
+        flock(&self.inside, FlockOperation::Unlock).ok();
+        self.ended_at.store(Clock::SYSTEM.now().as_nanos(), Ordering::Relaxed);
+    }
+
+    /// Since when the worker has the lock, in this turn.
+    pub(crate) fn granted_at(&self) -> Option<Instant> {
+        match self.granted_at.load(Ordering::Relaxed) {
+            0 => None,
+            nanos => Some(Instant::from_nanos(nanos)),
+        }
+    }
+
+    /// How much longer than it should be the last hold was.
+    pub(crate) fn lateness(&self) -> Option<Duration> {
+        let ended = Instant::from_nanos(self.ended_at.load(Ordering::Relaxed));
+        let held = ended.saturating_duration_since(self.granted_at()?);
+        Some(held.saturating_sub(self.hold))
+    }
+
+    /// How often the cache was filled.
+    pub(crate) fn loads(&self) -> u64 {
+        self.cache.as_ref().map_or(0, |cache| cache.0.load(Ordering::Relaxed))
+    }
+
+    /// How often somebody else was inside.
+    pub(crate) fn violations(&self) -> u64 {
+        self.violations.load(Ordering::Relaxed)
+    }
+}
+
+/// Counts how often it was filled.
+#[derive(Default)]
+struct Cache(AtomicU64);
+
+impl Cache {
+    fn is_loaded(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+
+    fn load(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Sleeps until `at`, exact to some microseconds; the runtime's other tasks go on meanwhile.
+pub(crate) async fn sleep_until(at: Instant) {
+    let clock = Clock::SYSTEM;
+    if clock.now() + SPUN < at {
+        clock.sleep_until(at - SPUN).await;
+    }
+    while clock.now() < at {
+        tokio::task::yield_now().await;
+    }
+}

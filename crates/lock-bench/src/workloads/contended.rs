@@ -1,0 +1,139 @@
+//! W3, W3t, W4 and their twins with hand-over: many workers, one lock.
+
+use std::time::Duration;
+
+use super::Bench;
+use crate::Failure;
+use crate::arguments::Arguments;
+use crate::figures::Cell;
+use crate::rivals::{Rival, has_handover};
+use crate::spread::Bout;
+
+/// The mark comes first: the others of a round are compared with it.
+const STRICT: [Rival; 6] = [
+    Rival::RawLocal,
+    Rival::Raw,
+    Rival::Rslock,
+    Rival::Rslock10,
+    Rival::Distlock,
+    Rival::DistlockPlain,
+];
+const WITH_HANDOVER: [Rival; 2] = [Rival::RawLocal, Rival::DistlockHandover];
+const SATURATED: [usize; 4] = [2, 16, 64, 256];
+/// Over how many processes the workers are spread, if there are enough of them.
+const PROCESSES: [usize; 2] = [1, 4];
+
+/// How the lock is used in a cell.
+struct Use {
+    workers: usize,
+    hold: Duration,
+    think: Duration,
+    time: Duration,
+}
+
+const HOLD: Duration = Duration::from_millis(1);
+const THINK: Duration = Duration::from_millis(5);
+
+pub(crate) async fn held(bench: &Bench, arguments: &Arguments) -> Result<Vec<Cell>, Failure> {
+    let time = arguments.contest();
+    let usage = Use { workers: 16, hold: HOLD, think: Duration::ZERO, time };
+    everywhere(bench, arguments, &STRICT, &usage).await
+}
+
+pub(crate) async fn with_thought(
+    bench: &Bench,
+    arguments: &Arguments,
+) -> Result<Vec<Cell>, Failure> {
+    let time = arguments.contest();
+    let usage = Use { workers: 16, hold: HOLD, think: THINK, time };
+    everywhere(bench, arguments, &STRICT, &usage).await
+}
+
+pub(crate) async fn saturated(bench: &Bench, arguments: &Arguments) -> Result<Vec<Cell>, Failure> {
+    at_every_size(bench, arguments, &STRICT).await
+}
+
+pub(crate) async fn held_with_handover(
+    bench: &Bench,
+    arguments: &Arguments,
+) -> Result<Vec<Cell>, Failure> {
+    let usage = Use { workers: 16, hold: HOLD, think: Duration::ZERO, time: arguments.contest() };
+    if has_handover() {
+        everywhere(bench, arguments, &WITH_HANDOVER, &usage).await
+    } else {
+        Ok(Vec::new())
+    }
+}
+
+pub(crate) async fn saturated_with_handover(
+    bench: &Bench,
+    arguments: &Arguments,
+) -> Result<Vec<Cell>, Failure> {
+    if has_handover() {
+        at_every_size(bench, arguments, &WITH_HANDOVER).await
+    } else {
+        Ok(Vec::new())
+    }
+}
+
+async fn at_every_size(
+    bench: &Bench,
+    arguments: &Arguments,
+    rivals: &[Rival],
+) -> Result<Vec<Cell>, Failure> {
+    let mut cells = Vec::new();
+    for workers in SATURATED {
+        let (hold, think) = (Duration::ZERO, Duration::ZERO);
+        let usage = Use { workers, hold, think, time: arguments.short_contest() };
+        cells.extend(everywhere(bench, arguments, rivals, &usage).await?);
+    }
+    Ok(cells)
+}
+
+/// In one process, and spread over several.
+async fn everywhere(
+    bench: &Bench,
+    arguments: &Arguments,
+    rivals: &[Rival],
+    usage: &Use,
+) -> Result<Vec<Cell>, Failure> {
+    let mut cells = Vec::new();
+    for processes in PROCESSES.into_iter().filter(|processes| *processes <= usage.workers) {
+        cells.extend(compare(bench, arguments, rivals, usage, processes).await?);
+    }
+    Ok(cells)
+}
+
+/// All of them in turn, round by round.
+async fn compare(
+    bench: &Bench,
+    arguments: &Arguments,
+    rivals: &[Rival],
+    usage: &Use,
+    processes: usize,
+) -> Result<Vec<Cell>, Failure> {
+    let url = bench.server.url();
+    let empty = |rival: &Rival| Cell::new(rival.name(), usage.workers).over_processes(processes);
+    let mut cells: Vec<Cell> = rivals.iter().map(empty).collect();
+    for _ in 0..arguments.contests() {
+        let mut mark = None;
+        for (cell, rival) in cells.iter_mut().zip(rivals) {
+            let bout = Bout {
+                url: &url,
+                rival: *rival,
+                workers: usage.workers,
+                processes,
+                threads: arguments.threads,
+                hold: usage.hold,
+                think: usage.think,
+                time: usage.time,
+            };
+            let contested = bout.run(&bench.stats).await;
+            let contested = contested.map_err(|why| format!("{}: {why}", rival.name()))?;
+            let mark = *mark.get_or_insert(contested.rate());
+            cell.add("ratio", contested.rate() / mark);
+            contested.add_to(cell);
+        }
+    }
+    Ok(cells)
+}

@@ -1,0 +1,127 @@
+//! W1, W2, W6 and W7: nobody waits for anybody.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lock_core::backend::{AttemptRequest, Clock, LockBackend, LockKey, OwnerToken, ReleaseRequest};
+use lock_redis::{Mode, RedisBackend};
+use lock_testkit::server::DaprSidecar;
+
+use super::Bench;
+use crate::Failure;
+use crate::arguments::Arguments;
+use crate::awake::Awake;
+use crate::contenders::{Contender, Ours, Raw, Rslock, TokioMutex};
+use crate::dapr::{self, BareCalls};
+use crate::figures::{Cell, Spread};
+use crate::measure::closed_loop;
+use crate::server::Stats;
+
+/// What a pair costs the server beside the two scripts, in µs: reading and writing.
+const AROUND_THE_SCRIPTS: f64 = 1.2;
+const OURS: &str = "distlock";
+
+type Contenders = Vec<(&'static str, Arc<dyn Contender>)>;
+
+pub(crate) async fn on_redis(
+    bench: &Bench,
+    arguments: &Arguments,
+    workers: usize,
+) -> Result<Vec<Cell>, Failure> {
+    let url = bench.server.url();
+    let contenders: Contenders = vec![
+        ("raw", Raw::connect(&url, workers).await?),
+        ("rslock", Rslock::new(&url, workers)),
+        (OURS, Ours::redis(&url, Mode::Auto, workers)?),
+        ("distlock plain", Ours::redis(&url, Mode::Plain, workers)?),
+    ];
+    let (acquire, release) = script_micros(bench, arguments).await?;
+    let mut cells = compare(&contenders, workers, arguments, Some(&bench.stats)).await?;
+    for cell in cells.iter_mut().filter(|cell| cell.contender == OURS) {
+        cell.add("acquire_script_micros", acquire);
+        cell.add("release_script_micros", release);
+        let rate = cell.figure("pairs_per_second").map_or(0.0, |Spread { median, .. }| median);
+        cell.add("of_server_limit", rate * (acquire + release + AROUND_THE_SCRIPTS) / 1e6);
+    }
+    Ok(cells)
+}
+
+pub(crate) async fn in_memory(arguments: &Arguments) -> Result<Vec<Cell>, Failure> {
+    let contenders: Contenders =
+        vec![("tokio Mutex", TokioMutex::new(1)), ("distlock memory", Ours::memory(1))];
+    compare(&contenders, 1, arguments, None).await
+}
+
+/// The sidecar's own work is the same for both, and raw Redis shows what it is.
+pub(crate) async fn beside_a_sidecar(
+    bench: &Bench,
+    arguments: &Arguments,
+) -> Result<Vec<Cell>, Failure> {
+    let sidecar = DaprSidecar::start(&bench.server)?;
+    let mut cells = Vec::new();
+    for workers in [1, 64] {
+        let contenders: Contenders = vec![
+            ("bare tonic", BareCalls::connect(&sidecar, workers)?),
+            ("distlock dapr", dapr::ours(&sidecar, workers)?),
+            ("raw Redis", Raw::connect(&bench.server.url(), workers).await?),
+        ];
+        cells.extend(compare(&contenders, workers, arguments, Some(&bench.stats)).await?);
+    }
+    Ok(cells)
+}
+
+/// All contenders in turn, round by round, with the CPUs as they are and, if asked, kept awake.
+async fn compare(
+    contenders: &Contenders,
+    workers: usize,
+    arguments: &Arguments,
+    stats: Option<&Stats>,
+) -> Result<Vec<Cell>, Failure> {
+    let mut all = Vec::new();
+    for awake in if arguments.awake { vec![false, true] } else { vec![false] } {
+        let _awake = if awake { Some(Awake::start()?) } else { None };
+        let empty =
+            |(contender, _): &(&'static str, _)| Cell::new(contender, workers).kept_awake(awake);
+        let mut cells: Vec<_> = contenders.iter().map(empty).collect();
+        for _ in 0..arguments.rounds() {
+            let mut mark = None;
+            for (cell, (_, contender)) in cells.iter_mut().zip(contenders) {
+                let sample = closed_loop(contender, workers, arguments.round(), stats).await?;
+                let mark = *mark.get_or_insert(sample.rate());
+                cell.add("ratio", sample.rate() / mark);
+                sample.add_to(cell);
+            }
+        }
+        all.extend(cells);
+    }
+    Ok(all)
+}
+
+/// The server's own time for the acquire script and for the release script, in µs.
+async fn script_micros(bench: &Bench, arguments: &Arguments) -> Result<(f64, f64), Failure> {
+    let backend = Arc::new(RedisBackend::builder().url(bench.server.url()).build()?);
+    let keys: Vec<_> = (0..100)
+        .map(|key| LockKey::new("", &format!("script:{key}").into()))
+        .collect::<Result<_, _>>()?;
+    // So that connecting is over.
+    Arc::clone(&backend).ping().await?;
+    let rounds = arguments.script_rounds();
+    let (mut acquire, mut release) = (0.0, 0.0);
+    for _ in 0..rounds {
+        let start = bench.stats.snapshot()?;
+        let mut held = Vec::with_capacity(keys.len());
+        for key in &keys {
+            let (token, clock) = (OwnerToken::random()?, Clock::SYSTEM);
+            let request = AttemptRequest::new(key.clone(), token, Duration::from_secs(30), clock);
+            Arc::clone(&backend).attempt(request).await?;
+            held.push(ReleaseRequest::new(key.clone(), token, clock));
+        }
+        let middle = bench.stats.snapshot()?;
+        for request in held {
+            Arc::clone(&backend).release(request).await?;
+        }
+        acquire += middle.since(&start).script_micros;
+        release += bench.stats.snapshot()?.since(&middle).script_micros;
+    }
+    Ok((acquire / f64::from(rounds), release / f64::from(rounds)))
+}
