@@ -1,5 +1,6 @@
 //! A store in memory: for one process, for tests, and for first steps. Always there.
 
+use std::collections::hash_map;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -100,7 +101,7 @@ impl LockBackend for MemoryBackend {
     }
 
     async fn release(self: Arc<Self>, request: ReleaseRequest) -> Result<ReleaseReply> {
-        self.with(|store| store.release(&request))
+        self.with(|store| store.release(request))
     }
 
     async fn renew(self: Arc<Self>, batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
@@ -201,13 +202,14 @@ impl Store {
         Ok(Attempt::queued(Waiting::new(news, ticket, left)))
     }
 
-    fn release(&mut self, request: &ReleaseRequest) -> Result<ReleaseReply> {
+    fn release(&mut self, request: ReleaseRequest) -> Result<ReleaseReply> {
         let common = &mut self.common;
         common.measure_by(request.clock)?;
         let now = request.clock.now();
-        let Some(entry) = self.locks.get_mut(&request.key) else {
+        let hash_map::Entry::Occupied(mut place) = self.locks.entry(request.key) else {
             return Ok(ReleaseReply::NotHeld);
         };
+        let entry = place.get_mut();
         entry.leave(request.token, common);
         entry.expire(now, common);
         let reply = match &mut entry.holder {
@@ -226,7 +228,7 @@ impl Store {
             None => ReleaseReply::NotHeld,
         };
         if entry.is_unused() {
-            self.locks.remove(&request.key);
+            place.remove();
         }
         Ok(reply)
     }

@@ -9,6 +9,8 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     count: AtomicUsize,
+    /// How many wait for zero: telling nobody costs a mutex too, with every acquire and release.
+    waiting: AtomicUsize,
     none: Notify,
 }
 
@@ -18,13 +20,16 @@ impl Tally {
     }
 
     pub(crate) fn remove(&self) {
-        if self.count.fetch_sub(1, Ordering::SeqCst) == 1 {
+        // Whoever waits has said so before it looked at the count.
+        if self.count.fetch_sub(1, Ordering::SeqCst) == 1 && self.waiting.load(Ordering::SeqCst) > 0
+        {
             self.none.notify_waiters();
         }
     }
 
     /// Ends when nothing is under way.
     pub(crate) async fn emptied(&self) {
+        let _waiting = Waiting::new(self);
         loop {
             let mut none = pin!(self.none.notified());
             none.as_mut().enable();
@@ -33,5 +38,21 @@ impl Tally {
             }
             none.await;
         }
+    }
+}
+
+/// One who waits, until it is dropped.
+struct Waiting<'a>(&'a Tally);
+
+impl<'a> Waiting<'a> {
+    fn new(tally: &'a Tally) -> Self {
+        tally.waiting.fetch_add(1, Ordering::SeqCst);
+        Self(tally)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 }
