@@ -137,9 +137,8 @@ impl Contents {
                 .arg(&root)
                 .arg("."),
         )?;
-        let older =
-            exec::output(docker().args(["image", "inspect", "--format", "{{.Id}}", reference]))
-                .ok();
+        let inspect = ["image", "inspect", "--format", "{{.Id}}", reference];
+        let older = output(docker().args(inspect)).ok();
         let mut import = docker();
         import.args([
             "import",
@@ -152,7 +151,7 @@ impl Contents {
         let id = output(import.arg(&archive).arg(reference))?;
         if let Some(older) = older.filter(|older| *older != id) {
             // It stays where a container still uses it, or another name does.
-            exec::output(docker().args(["image", "rm", older.trim()])).ok();
+            exec::output(docker().args(["image", "rm", &older])).ok();
         }
         Ok(id)
     }

@@ -103,7 +103,7 @@ impl Report {
         self.steps.push(step);
     }
 
-    /// Prints the table of all steps, what was skipped, and the sum as the last line.
+    /// Prints the table of all steps, and the sum as the last line.
     pub(crate) fn finish(&self) -> Counts {
         print!("\n{}", self.table());
         let sum = self.sum();

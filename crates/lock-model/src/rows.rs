@@ -45,7 +45,7 @@ pub struct Row {
     pub budget: Budget,
     /// The bug.
     pub plant: Option<Plant>,
-    /// Whether it is small enough for every change.
+    /// Whether it is small enough for every change: a million states at most.
     pub quick: bool,
 }
 
@@ -78,12 +78,21 @@ pub const ROW: Row = Row {
 /// The rows that must hold.
 pub const ROWS: &[Row] = &[
     Row { name: "2x1-calm", latency: 1, ..ROW },
-    Row { name: "2x2-calm", attempts: 2, latency: 1, ..ROW },
-    Row { name: "3x1-calm", clients: 3, latency: 1, ..ROW },
+    Row { name: "2x2-calm", attempts: 2, ..ROW },
+    Row { name: "2x2-calm-late", attempts: 2, latency: 1, quick: false, ..ROW },
+    Row { name: "3x1-calm", clients: 3, ..ROW },
+    Row { name: "3x1-calm-late", clients: 3, latency: 1, quick: false, ..ROW },
     Row {
-        name: "2x1-drop-loss-slow",
+        name: "2x1-drop-loss-late",
+        latency: 1,
+        budget: Budget { dropped: 1, lost: 1, ..NONE },
+        ..ROW
+    },
+    Row {
+        name: "2x1-drop-loss-slow-late",
         latency: 1,
         budget: Budget { dropped: 1, lost: 1, slow: 1, ..NONE },
+        quick: false,
         ..ROW
     },
     Row {
@@ -120,15 +129,24 @@ pub const ROWS: &[Row] = &[
         budget: Budget { dropped: 1, repeated: 1, lost: 1, slow: 2, ..NONE },
         ..ROW
     },
+    Row { name: "2x1-renewal-late", latency: 1, budget: Budget { renewed: 1, ..NONE }, ..ROW },
     Row {
-        name: "2x1-renewal-slow",
+        name: "2x1-renewal-slow-late",
         latency: 1,
         budget: Budget { renewed: 1, slow: 1, ..NONE },
+        quick: false,
         ..ROW
     },
     Row {
+        name: "2x1-renewal-loss-slow",
+        budget: Budget { renewed: 1, lost: 1, slow: 1, ..NONE },
+        ..ROW
+    },
+    Row { name: "2x1-2renewals-slow", budget: Budget { renewed: 2, slow: 1, ..NONE }, ..ROW },
+    Row {
         name: "2x1-2renewals-loss-slow",
         budget: Budget { renewed: 2, lost: 1, slow: 1, ..NONE },
+        quick: false,
         ..ROW
     },
     Row {
@@ -138,8 +156,14 @@ pub const ROWS: &[Row] = &[
         ..ROW
     },
     Row {
+        name: "2x1-wipe-renewal-slow",
+        budget: Budget { wiped: 1, renewed: 1, slow: 1, ..NONE },
+        ..ROW
+    },
+    Row {
         name: "2x1-wipe-renewal-loss-slow",
         budget: Budget { wiped: 1, renewed: 1, lost: 1, slow: 1, ..NONE },
+        quick: false,
         ..ROW
     },
     Row {

@@ -84,9 +84,13 @@ impl Spy {
     /// A spy before this backend.
     #[must_use]
     pub fn new(inner: Arc<dyn LockBackend>) -> Self {
-        let (open, none) = (watch::Sender::new(true), watch::Sender::new(0));
-        let renewals = watch::Sender::new(true);
-        Self { inner, seen: Mutex::default(), grants: none, attempts: open, renewals }
+        Self {
+            inner,
+            seen: Mutex::default(),
+            grants: watch::Sender::new(0),
+            attempts: watch::Sender::new(true),
+            renewals: watch::Sender::new(true),
+        }
     }
 
     /// Whether the method was called.

@@ -70,7 +70,7 @@ pub struct QueueRow {
     pub free: Tick,
     /// The bug.
     pub plant: Option<Plant>,
-    /// Whether it is small enough for every change.
+    /// Whether it is small enough for every change: a million states at most.
     pub quick: bool,
 }
 
@@ -144,9 +144,19 @@ pub const ROWS: &[QueueRow] = &[
         ..ROW
     },
     QueueRow {
+        name: "line-2x1-slow-late",
+        latency: 1,
+        budget: Budget { slow: 1, ..NONE },
+        line_free: 1,
+        free: 1,
+        ..ROW
+    },
+    QueueRow { name: "line-2x1-loss-late", latency: 1, budget: Budget { lost: 1, ..NONE }, ..ROW },
+    QueueRow {
         name: "line-2x1-slow-loss-late",
         latency: 1,
         budget: Budget { slow: 1, lost: 1, ..NONE },
+        quick: false,
         overtaking: 1,
         line_free: 1,
         free: 1,

@@ -28,7 +28,9 @@ impl DaprBinary {
     /// `NotFound` if there is none, with what to do about it; `InvalidData` if one was found that
     /// does not run.
     pub fn find() -> io::Result<Self> {
-        if let Some(path) = std::env::var_os(DAPRD_VARIABLE) {
+        // Set to nothing it is as good as unset, as that of the servers is.
+        let named = std::env::var_os(DAPRD_VARIABLE).filter(|path| !path.is_empty());
+        if let Some(path) = named {
             return Self::inspect(Path::new(&path), DAPRD_VARIABLE);
         }
         let path = std::env::var_os("PATH").unwrap_or_default();
