@@ -34,7 +34,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use lock_core::backend::{Clock, LockBackend, LockKey, OwnerToken, ReleaseRequest};
-use lock_core::{Lock, LockGuard, LockName, LockService, Result};
+use lock_core::{Handover, Lock, LockGuard, LockName, LockService, Result};
 use tokio::task::JoinSet;
 
 use crate::history::{Ended, Held, Recorder, Told};
@@ -135,7 +135,10 @@ impl Contention {
         let next_round = Arc::new(AtomicU64::new(0));
         let spies: Vec<_> =
             backends.into_iter().map(|backend| Arc::new(Spy::new(backend))).collect();
-        let services: Vec<_> = spies.iter().map(|spy| LockService::new(Arc::clone(spy))).collect();
+        // In strict order: it is the backends that are tried, not the lines of the services.
+        let strict =
+            |spy: &Arc<Spy>| LockService::builder(Arc::clone(spy)).handover(Handover::OFF).build();
+        let services: Vec<_> = spies.iter().map(strict).collect();
         let mut workers = JoinSet::new();
         for (number, (spy, service)) in (0..self.workers).zip(spies.iter().zip(&services).cycle()) {
             let worker = Worker {

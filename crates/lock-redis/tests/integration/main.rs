@@ -1,6 +1,7 @@
 //! The backend against real servers: each claim a test on every supported version.
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may panic as tests may")]
+#![expect(clippy::print_stdout, reason = "figures, for those who ask with `--nocapture`")]
 
 mod common;
 mod conformance;
@@ -9,6 +10,7 @@ mod faults;
 mod line;
 mod processes;
 mod protocol;
+mod races;
 mod scripted;
 mod servers;
 mod service;

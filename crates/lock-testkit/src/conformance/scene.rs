@@ -9,7 +9,7 @@ use lock_core::backend::{
     Attempt, AttemptRequest, Capabilities, Clock, Grant, LockBackend, LockKey, OwnerToken,
     ReleaseReply, ReleaseRequest, RenewReply, RenewRequest, Sleep, Ticket, Waiting, Wake,
 };
-use lock_core::{Instant, LockName, LockService, LockServiceBuilder, LockStatus};
+use lock_core::{Handover, Instant, LockName, LockService, LockServiceBuilder, LockStatus};
 
 use super::claim::{Failure, ensure, fail};
 use super::harness::Harness;
@@ -128,7 +128,8 @@ impl<'a> Scene<'a> {
     }
 
     pub(super) fn builder(&self, backend: Arc<dyn LockBackend>) -> LockServiceBuilder {
-        let builder = LockService::builder(backend);
+        // In strict order: what is passed on inside the service would not be the backend's doing.
+        let builder = LockService::builder(backend).handover(Handover::OFF);
         if self.pace().is_paused() { builder.tokio_time() } else { builder }
     }
 

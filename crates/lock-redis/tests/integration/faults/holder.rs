@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use lock_core::{LockErrorKind, LossReason};
+use lock_testkit::proxy::{Direction, Fault, Scope};
 use lock_testkit::server::ServerKind;
 use tokio::runtime::Builder;
 
-use super::{LONG, direct, left_behind};
-use crate::common::Store;
+use super::{LONG, behind_proxy, direct, left_behind};
+use crate::common::{LIMIT, Store, soon};
 use crate::on_every_server;
 
 on_every_server!(
@@ -16,6 +17,7 @@ on_every_server!(
     a_runtime_that_dies_with_guards_alive_frees_them,
     a_guard_that_was_just_dropped_is_free_for_its_dropper,
     what_was_dropped_before_a_shutdown_is_gone_after_it,
+    a_lease_that_is_over_here_and_stands_there_is_given_back,
 );
 
 const TTL: Duration = Duration::from_millis(600);
@@ -82,5 +84,24 @@ async fn what_was_dropped_before_a_shutdown_is_gone_after_it(kind: &ServerKind) 
         // Started, and left at once.
         drop(locks.lock(format!("y{i}")).ttl(LONG).try_acquire().now_or_never());
     }
+    assert_eq!(left_behind(&locks, &mut store).await, Vec::<String>::new());
+}
+
+/// R34.
+async fn a_lease_that_is_over_here_and_stands_there_is_given_back(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let locks = behind_proxy(&store);
+    let lease = Duration::from_secs(2);
+    let guard = locks.lock("x").ttl(lease).acquire().await.unwrap();
+    // Makes the connection of the renewals.
+    guard.extend(lease).await.unwrap();
+    store.proxy.set(Direction::ToClient, Scope::All, Fault::Swallow);
+    let error = guard.extend(LONG).await.unwrap_err();
+    assert_eq!(error.kind(), LockErrorKind::Unknown, "{error}");
+    assert!(store.run::<i64>(&["PTTL", "lock:x"]) > 60_000);
+    store.proxy.heal();
+    assert_eq!(soon(LIMIT, guard.lost()).await, LossReason::Expired);
+    let next = soon(LIMIT, direct(&store).lock("x").wait(LONG).acquire()).await.unwrap();
+    assert!(next.release().await.is_released());
     assert_eq!(left_behind(&locks, &mut store).await, Vec::<String>::new());
 }

@@ -20,6 +20,7 @@ on_every_server!(
     whoever_does_not_queue_takes_a_lock_that_only_the_dead_wait_for,
     a_rest_is_not_granted_and_the_first_watches_its_end,
     a_counter_of_another_type_costs_no_place,
+    a_place_that_comes_back_when_its_token_is_done_costs_a_window,
 );
 
 const TOKEN: &str = "00000000000000000000000000000001";
@@ -187,6 +188,32 @@ async fn a_counter_of_another_type_costs_no_place(kind: &ServerKind) {
     // The release is repeated, as the core does.
     assert_eq!(release(&holder, "x", owner).await.unwrap(), ReleaseReply::NotHeld);
     pushed(waiting).await;
+}
+
+/// R30: as a replica does that missed the removal, and takes over.
+async fn a_place_that_comes_back_when_its_token_is_done_costs_a_window(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let [holder, waiter, other] = [(); 3].map(|()| store.backend());
+    let (owner, _) = take(&holder, "x", HOUR).await;
+    let window = Duration::from_millis(200);
+    let done = token();
+    let asked = ask_for(&waiter, "x", done, window, None).await.unwrap();
+    let Attempt::Queued(waiting) = asked else { panic!("{asked:?}") };
+    let place = entries(&mut store).remove(0);
+    let ticket = waiting.ticket.get();
+    release(&holder, "x", owner).await.unwrap();
+    pushed(waiting).await;
+    stand(&mut store, ticket, &place);
+    let next = token();
+    let waiting = queue(&other, "x", next, None).await;
+    let ticket = waiting.ticket;
+    assert_eq!(release(&waiter, "x", done).await.unwrap(), ReleaseReply::Released);
+    // It was granted once more, and nobody is there to take it.
+    assert_eq!(store.run::<String>(&["GET", "lock:x"]), done.to_string());
+    assert_eq!(soon(window * 20, heard(waiting)).await, Wake::AskAgain);
+    let granted = ask(&other, "x", next, Some(ticket)).await.unwrap();
+    fencing(granted);
+    assert_eq!(entries(&mut store), Vec::<String>::new());
 }
 
 fn entries_of(store: &mut Store, counter: &str) -> u64 {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use lock_core::LockErrorKind;
 use lock_testkit::server::ServerKind;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -18,6 +19,7 @@ on_every_server!(
     a_lock_that_a_foreigner_releases_goes_to_the_first_within_the_fallback_poll,
     those_in_line_and_a_poller_exclude_each_other,
     those_who_may_not_listen_any_more_poll_until_they_may_again,
+    a_shutdown_takes_its_waiters_out_of_the_line,
 );
 
 const WAITERS: usize = 16;
@@ -191,4 +193,26 @@ async fn those_who_may_not_listen_any_more_poll_until_they_may_again(kind: &Serv
     let waiting = tokio::spawn(locks.lock("x").ttl(HOUR).wait(HOUR).acquire());
     until_in_line(&backend, 1).await;
     waiting.abort();
+}
+
+/// R39, F36.
+async fn a_shutdown_takes_its_waiters_out_of_the_line(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let backend = store.backend();
+    let locks = strict(store.backend());
+    let held = locks.lock("held").ttl(HOUR).acquire().await.unwrap();
+    take(&backend, "x", HOUR).await;
+    let mut waiting = JoinSet::new();
+    for _ in 0..WAITERS {
+        waiting.spawn(locks.lock("x").ttl(HOUR).wait(HOUR).acquire());
+    }
+    until_in_line(&backend, WAITERS).await;
+    soon(LIMIT, locks.shutdown(Duration::ZERO)).await;
+    for ended in waiting.join_all().await {
+        assert_eq!(ended.unwrap_err().kind(), LockErrorKind::ShutDown);
+    }
+    assert!(!held.is_held());
+    assert_eq!(store.keys(), ["lock:x"]);
+    // The administrator's connection and the other backend's stay.
+    until(|| store.run::<String>(&["CLIENT", "LIST"]).lines().count() == 2).await;
 }
