@@ -39,6 +39,8 @@ pub(crate) struct Dealing {
     in_flight: InFlight,
     /// When the newest answer was heard.
     heard_at: Instant,
+    /// The clock as it was read just before, for the first thing to do.
+    just_now: Option<Instant>,
 }
 
 /// Who drives it.
@@ -76,7 +78,7 @@ impl Dealing {
     pub(crate) fn new(service: Arc<ServiceInner>, key: LockKey, now: Instant) -> Result<Self> {
         let machine = StoreAttempt::new(&service.backend().capabilities());
         let token = OwnerToken::random_at(now)?;
-        Ok(Self::resume(service, key, token, machine, Instant::from_nanos(0)))
+        Ok(Self::resume(service, key, token, machine, Instant::from_nanos(0), None))
     }
 
     /// Takes up the dealings of a lease again.
@@ -86,10 +88,11 @@ impl Dealing {
         token: OwnerToken,
         machine: StoreAttempt,
         rest_until: Instant,
+        just_now: Option<Instant>,
     ) -> Self {
         let home = Home::Caller(service);
         let (in_flight, heard_at) = (InFlight::Nothing, Instant::default());
-        Self { home, key, token, machine, rest_until, in_flight, heard_at }
+        Self { home, key, token, machine, rest_until, in_flight, heard_at, just_now }
     }
 
     pub(crate) const fn token(&self) -> OwnerToken {
@@ -196,7 +199,8 @@ impl Dealing {
         let in_flight = mem::replace(&mut self.in_flight, InFlight::Nothing);
         let machine = self.take_machine();
         let Self { token, rest_until, heard_at, .. } = *self;
-        Self { home, key: self.key.clone(), token, machine, rest_until, in_flight, heard_at }
+        let (key, just_now) = (self.key.clone(), None);
+        Self { home, key, token, machine, rest_until, in_flight, heard_at, just_now }
     }
 
     fn backend(&self) -> &Arc<dyn LockBackend> {
@@ -243,7 +247,7 @@ impl Dealing {
     /// Does what the machine says until it is done, or `enough`.
     fn poll_until(&mut self, cx: &mut Context<'_>, enough: fn(&StoreAttempt) -> bool) -> Poll<()> {
         // Read when it is needed, and again when time has passed.
-        let mut time = None;
+        let mut time = self.just_now.take();
         loop {
             if enough(&self.machine) {
                 return Poll::Ready(());

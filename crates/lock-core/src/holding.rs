@@ -1,15 +1,13 @@
 //! What is known of a lock that is held: the state behind its guard, its leases and the keeper's
 //! renewals.
 
-use std::pin::pin;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
-
 use crate::attempt::StoreAttempt;
 use crate::backend::{OwnerToken, RenewRequest};
+use crate::bell::Bell;
 use crate::clock::Instant;
 use crate::dealing::Dealing;
 use crate::error::{LockError, Result};
@@ -97,7 +95,7 @@ pub(crate) struct Holding {
     deadline: AtomicU64,
     /// Why the lease ended, once it has; it never changes again.
     ended: AtomicU8,
-    changed: Notify,
+    changed: Bell,
     state: Mutex<State>,
 }
 
@@ -154,7 +152,7 @@ impl Holding {
             slot: AtomicU32::new(Slot::MAX),
             deadline: AtomicU64::new(first.as_nanos()),
             ended: AtomicU8::new(0),
-            changed: Notify::new(),
+            changed: Bell::default(),
             state: Mutex::new(State {
                 machine: Some(machine),
                 extensions: 0,
@@ -174,8 +172,10 @@ impl Holding {
         if self.ended().is_some() {
             return false;
         }
-        if let Some(deadline) = self.lock().offered.take() {
+        let offered = self.lock().offered.take();
+        if let Some(deadline) = offered {
             self.set_deadline(deadline);
+            self.changed.ring();
         }
         true
     }
@@ -245,10 +245,10 @@ impl Holding {
 
     /// Ends the lease, unless it has ended already; returns why it ended.
     pub(crate) fn lose(&self, reason: LossReason) -> LossReason {
-        let order = (Ordering::AcqRel, Ordering::Acquire);
+        let order = (Ordering::SeqCst, Ordering::Acquire);
         match self.ended.compare_exchange(0, reason.code(), order.0, order.1) {
             Ok(_) => {
-                self.changed.notify_waiters();
+                self.changed.ring();
                 if reason != LossReason::Released {
                     // An offer that nobody took is nobody's loss.
                     if self.lock().offered.is_none() {
@@ -338,24 +338,29 @@ impl Holding {
             }
         }
         let (machine, next) = given_back;
-        let release = Some(self.resume(machine, rest_until));
+        let release = Some(self.resume(machine, rest_until, now));
         End { release, next, outcome: ReleaseOutcome::Unknown }
     }
 
     /// Takes the right to release what is left in the store of a lost lease.
-    fn take_undo(self: &Arc<Self>) -> Option<Dealing> {
+    fn take_undo(self: &Arc<Self>, now: Instant) -> Option<Dealing> {
         let machine = self.lock().machine.take()?;
-        Some(self.resume(machine, Instant::default()))
+        Some(self.resume(machine, Instant::default(), now))
     }
 
     /// The dealings with the store go on, with the release.
-    fn resume(self: &Arc<Self>, mut machine: StoreAttempt, rest_until: Instant) -> Dealing {
+    fn resume(
+        self: &Arc<Self>,
+        mut machine: StoreAttempt,
+        rest_until: Instant,
+        now: Instant,
+    ) -> Dealing {
         let capabilities = self.service.backend().capabilities();
         let not_before = if capabilities.rest { Instant::default() } else { rest_until };
         machine.leave(not_before);
         let (service, key) = (Arc::clone(&self.service), self.plan.known_key());
         let rest_until = if capabilities.rest { rest_until } else { Instant::default() };
-        Dealing::resume(service, key, self.token, machine, rest_until)
+        Dealing::resume(service, key, self.token, machine, rest_until, Some(now))
     }
 
     /// Until when a release leaves the name taken, because of `min_hold`.
@@ -370,14 +375,14 @@ impl Holding {
 
     pub(crate) async fn wait_for_end(&self) -> LossReason {
         loop {
-            let mut changed = pin!(self.changed.notified());
-            changed.as_mut().enable();
             if let Some(reason) = self.ended() {
                 return reason;
             }
+            let deadline = self.deadline();
+            let is_changed = || self.ended().is_some() || self.deadline() != deadline;
             tokio::select! {
-                () = changed => {}
-                () = self.service.clock().sleep_until(self.deadline()) => {}
+                () = self.changed.until(|| is_changed().then_some(())) => {}
+                () = self.service.clock().sleep_until(deadline) => {}
             }
         }
     }
@@ -406,6 +411,8 @@ impl Holding {
         state.is_window = false;
         state.is_unconfirmed = false;
         raise(&state, bound);
+        drop(state);
+        self.changed.ring();
         Ok(())
     }
 
@@ -416,7 +423,7 @@ impl Holding {
         if now < undo_at {
             return Duty::LookAgain(undo_at);
         }
-        match self.take_undo() {
+        match self.take_undo(now) {
             Some(dealing) => Duty::Undo(Box::new(dealing)),
             None => Duty::Nothing,
         }
@@ -426,10 +433,9 @@ impl Holding {
         RenewRequest::new(self.plan.known_key(), self.token, ttl, self.service.clock())
     }
 
+    /// Whoever sleeps until the old one must be told, as soon as the state is not locked any more.
     fn set_deadline(&self, deadline: Instant) {
-        self.deadline.store(deadline.as_nanos(), Ordering::Release);
-        // Whoever sleeps until the old one must look again.
-        self.changed.notify_waiters();
+        self.deadline.store(deadline.as_nanos(), Ordering::SeqCst);
     }
 
     fn max_hold_end(&self) -> Instant {

@@ -1,12 +1,12 @@
 //! The ledger of live leases: who holds what, and which lease is due for the keeper's attention.
 
 use std::collections::BTreeSet;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::Notify;
 
 use crate::backend::Clock;
+use crate::bell::Bell;
 use crate::clock::Instant;
 use crate::holding::Holding;
 
@@ -19,7 +19,7 @@ pub(crate) struct Ledger {
     /// An entry is due earlier than the one that the keeper sleeps for.
     earlier: Notify,
     /// The last lease has ended.
-    empty: Notify,
+    empty: Bell,
 }
 
 #[derive(Default)]
@@ -49,19 +49,25 @@ impl Ledger {
         if let Some(entry) = state.entries.get_mut(slot as usize) {
             entry.lease = Arc::downgrade(lease);
         }
-        self.schedule_locked(&mut state, slot, due);
+        let is_earlier = due.is_some_and(|due| state.schedule(slot, due));
+        drop(state);
+        if is_earlier {
+            self.earlier.notify_one();
+        }
     }
 
     /// Strikes a lease out.
     pub(crate) fn leave(&self, slot: Slot) {
         let mut state = self.lock();
-        self.schedule_locked(&mut state, slot, None);
+        state.unschedule(slot);
         if let Some(entry) = state.entries.get_mut(slot as usize) {
             entry.lease = Weak::new();
             state.free.push(slot);
         }
-        if state.free.len() == state.entries.len() {
-            self.empty.notify_waiters();
+        let is_empty = state.free.len() == state.entries.len();
+        drop(state);
+        if is_empty {
+            self.empty.ring();
         }
     }
 
@@ -73,8 +79,10 @@ impl Ledger {
             .entries
             .get(slot as usize)
             .is_some_and(|entry| std::ptr::eq(entry.lease.as_ptr(), lease));
-        if is_entered {
-            self.schedule_locked(&mut state, slot, Some(due));
+        let is_earlier = is_entered && state.schedule(slot, due);
+        drop(state);
+        if is_earlier {
+            self.earlier.notify_one();
         }
     }
 
@@ -105,11 +113,7 @@ impl Ledger {
 
     /// Ends when no lease is left.
     pub(crate) async fn emptied(&self) {
-        let mut notified = pin!(self.empty.notified());
-        notified.as_mut().enable();
-        if !self.is_empty() {
-            notified.await;
-        }
+        self.empty.until(|| self.is_empty().then_some(())).await;
     }
 
     fn is_empty(&self) -> bool {
@@ -133,21 +137,30 @@ impl Ledger {
         taken
     }
 
-    fn schedule_locked(&self, state: &mut State, slot: Slot, due: Option<Instant>) {
-        let Some(entry) = state.entries.get_mut(slot as usize) else { return };
-        let before = std::mem::replace(&mut entry.due, due);
-        if let Some(at) = before {
-            state.due.remove(&(at, slot));
-        }
-        let Some(at) = due else { return };
-        state.due.insert((at, slot));
-        if at < state.asleep_until {
-            state.asleep_until = at;
-            self.earlier.notify_one();
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Whether the keeper sleeps for too long, and has to be woken.
+    #[must_use]
+    fn schedule(&mut self, slot: Slot, due: Instant) -> bool {
+        self.unschedule(slot);
+        let Some(entry) = self.entries.get_mut(slot as usize) else { return false };
+        entry.due = Some(due);
+        self.due.insert((due, slot));
+        let is_earlier = due < self.asleep_until;
+        if is_earlier {
+            self.asleep_until = due;
+        }
+        is_earlier
+    }
+
+    fn unschedule(&mut self, slot: Slot) {
+        let due = self.entries.get_mut(slot as usize).and_then(|entry| entry.due.take());
+        if let Some(at) = due {
+            self.due.remove(&(at, slot));
+        }
     }
 }

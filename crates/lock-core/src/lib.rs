@@ -8,6 +8,7 @@ mod acquire;
 mod alarm;
 pub mod attempt;
 pub mod backend;
+mod bell;
 mod capabilities;
 mod clock;
 mod dealing;

@@ -63,7 +63,10 @@ impl Holding {
             // The store's lease may outlive the guard's from now on: the keeper is to undo it.
             self.schedule(self.deadline());
         }
-        Ok(state.extensions)
+        let mine = state.extensions;
+        drop(state);
+        self.changed.ring();
+        Ok(mine)
     }
 
     fn finish_extension(
