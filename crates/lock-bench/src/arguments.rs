@@ -105,7 +105,7 @@ impl Arguments {
 
     /// How many locks are kept alive, and their ttl in ms.
     pub(crate) fn kept_alive(&self) -> (usize, u64) {
-        if self.quick { (20_000, 3_000) } else { (100_000, 9_000) }
+        if self.quick { (20_000, 3_000) } else { (100_000, 6_000) }
     }
 
     /// How often a hundred runs of each script are timed.

@@ -18,7 +18,7 @@ pub(crate) const CONTEND: &str = "contend";
 /// For all processes to see the beginning before it is there.
 const LEAD: Duration = Duration::from_millis(50);
 /// Until the line has formed and every script has run.
-const WARM_UP: Duration = Duration::from_millis(300);
+const WARM_UP: Duration = Duration::from_millis(200);
 /// For the server to be asked while everybody still works.
 const AFTERWARDS: Duration = Duration::from_millis(100);
 

@@ -119,3 +119,46 @@ pub(crate) async fn sleep_until(at: Instant) {
         tokio::task::yield_now().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+    use tempfile::NamedTempFile;
+
+    use super::*;
+
+    fn inside_together(stints: &[Stint]) -> u64 {
+        let runtime = crate::arguments::runtime(0).unwrap();
+        runtime.block_on(join_all(stints.iter().map(Stint::inside)));
+        stints.iter().map(Stint::violations).sum()
+    }
+
+    #[test]
+    fn two_who_are_inside_at_once_are_a_violation() {
+        let file = NamedTempFile::new().unwrap();
+        let stint = |hold| Stint::new(Duration::from_millis(hold), file.path()).unwrap();
+        assert_eq!(inside_together(&[stint(1), stint(1)]), 1);
+        assert_eq!(inside_together(&[stint(0), stint(0)]), 0);
+    }
+
+    #[test]
+    fn a_hold_is_never_too_short() {
+        let file = NamedTempFile::new().unwrap();
+        let stint = Stint::new(Duration::from_millis(2), file.path()).unwrap();
+        let before = Clock::SYSTEM.now();
+        inside_together(&[stint]);
+        let held = Clock::SYSTEM.now().saturating_duration_since(before);
+        assert!(held >= Duration::from_millis(2), "{held:?}");
+    }
+
+    #[test]
+    fn only_the_first_loads_what_the_others_find_loaded() {
+        let file = NamedTempFile::new().unwrap();
+        let stint = Stint::of_loading(Duration::from_millis(1), file.path()).unwrap();
+        let runtime = crate::arguments::runtime(0).unwrap();
+        for _ in 0..3 {
+            runtime.block_on(stint.inside());
+        }
+        assert_eq!(stint.loads(), 1);
+    }
+}

@@ -40,6 +40,9 @@ pub(crate) async fn on_redis(
     for cell in cells.iter_mut().filter(|cell| cell.contender == OURS) {
         cell.add("acquire_script_micros", acquire);
         cell.add("release_script_micros", release);
+        if workers == 1 {
+            continue;
+        }
         let rate = cell.figure("pairs_per_second").map_or(0.0, |Spread { median, .. }| median);
         cell.add("of_server_limit", rate * (acquire + release + AROUND_THE_SCRIPTS) / 1e6);
     }
