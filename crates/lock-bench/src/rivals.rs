@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lock_core::backend::{Clock, IntoBackend};
-use lock_core::{Lock, LockService};
+use lock_core::backend::Clock;
+use lock_core::{Handover, Lock, LockService};
 use lock_redis::{Mode, RedisBackend};
 use rslock::LockManager;
 use serde::{Deserialize, Serialize};
@@ -73,30 +73,21 @@ impl Rival {
                 manager.set_retry(RSLOCK_TRIES, Duration::from_millis(10));
                 Arc::new(Rslock { manager, key })
             }
-            Self::Distlock => distlock(url, Mode::Auto, false, &key)?,
-            Self::DistlockPlain => distlock(url, Mode::Plain, false, &key)?,
-            Self::DistlockHandover => distlock(url, Mode::Auto, true, &key)?,
+            Self::Distlock => distlock(url, Mode::Auto, Handover::OFF, &key)?,
+            Self::DistlockPlain => distlock(url, Mode::Plain, Handover::OFF, &key)?,
+            Self::DistlockHandover => distlock(url, Mode::Auto, Handover::default(), &key)?,
         })
     }
 }
 
-/// Whether a lock can go from task to task inside a process.
-pub(crate) fn has_handover() -> bool {
-    RedisBackend::builder()
-        .url("redis://127.0.0.1")
-        .build()
-        .is_ok_and(|backend| service(backend, true).is_some())
-}
-
-/// The library over this backend, with or without the hand-over inside the process; none if it has
-/// no such thing. Nothing else here knows how it is set.
-fn service(backend: impl IntoBackend, handover: bool) -> Option<LockService> {
-    (!handover).then(|| LockService::builder(backend).build())
-}
-
-fn distlock(url: &str, mode: Mode, handover: bool, key: &str) -> Result<Arc<dyn Turns>, Failure> {
+fn distlock(
+    url: &str,
+    mode: Mode,
+    handover: Handover,
+    key: &str,
+) -> Result<Arc<dyn Turns>, Failure> {
     let backend = RedisBackend::builder().url(url).mode(mode).build()?;
-    let service = service(backend, handover).ok_or("there is no hand-over inside a process")?;
+    let service = LockService::builder(backend).handover(handover).build();
     Ok(Arc::new(Distlock(service.lock(key).ttl(TTL).wait_forever())))
 }
 

@@ -6,7 +6,7 @@ use super::Bench;
 use crate::Failure;
 use crate::arguments::Arguments;
 use crate::figures::Cell;
-use crate::rivals::{Rival, has_handover};
+use crate::rivals::Rival;
 use crate::spread::Bout;
 
 /// The mark comes first: the others of a round are compared with it.
@@ -58,22 +58,14 @@ pub(crate) async fn held_with_handover(
     arguments: &Arguments,
 ) -> Result<Vec<Cell>, Failure> {
     let usage = Use { workers: 16, hold: HOLD, think: Duration::ZERO, time: arguments.contest() };
-    if has_handover() {
-        everywhere(bench, arguments, &WITH_HANDOVER, &usage).await
-    } else {
-        Ok(Vec::new())
-    }
+    everywhere(bench, arguments, &WITH_HANDOVER, &usage).await
 }
 
 pub(crate) async fn saturated_with_handover(
     bench: &Bench,
     arguments: &Arguments,
 ) -> Result<Vec<Cell>, Failure> {
-    if has_handover() {
-        at_every_size(bench, arguments, &WITH_HANDOVER).await
-    } else {
-        Ok(Vec::new())
-    }
+    at_every_size(bench, arguments, &WITH_HANDOVER).await
 }
 
 async fn at_every_size(

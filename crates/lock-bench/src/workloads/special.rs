@@ -16,7 +16,7 @@ use crate::figures::{Cell, count};
 use crate::holder::{self, HOLD};
 use crate::kept_alive::{KEEP_ALIVE, Kept, Order};
 use crate::process::Process;
-use crate::rivals::{Rival, has_handover};
+use crate::rivals::Rival;
 use crate::stint::Stint;
 
 /// Long enough that nothing else takes as long, so that delays can be counted.
@@ -122,8 +122,8 @@ pub(crate) async fn from_cold(bench: &Bench, arguments: &Arguments) -> Result<Ve
 
 pub(crate) async fn stampede(bench: &Bench, arguments: &Arguments) -> Result<Vec<Cell>, Failure> {
     let url = bench.server.url();
-    let mut rivals = vec![Rival::RawLocal, Rival::Raw, Rival::Rslock10, Rival::Distlock];
-    rivals.extend(has_handover().then_some(Rival::DistlockHandover));
+    let rivals =
+        [Rival::RawLocal, Rival::Raw, Rival::Rslock10, Rival::Distlock, Rival::DistlockHandover];
     let mut cells: Vec<Cell> = rivals.iter().map(|rival| Cell::new(rival.name(), CROWD)).collect();
     let exclusion = NamedTempFile::new()?;
     for _ in 0..arguments.contests() {
