@@ -74,11 +74,13 @@ impl RedisBackend {
         let mut command = Cmd::with_capacity(6, 128);
         command.arg("SET").arg(&key).arg(&request.token.to_hex()[..]).arg("NX").arg("PX");
         command.arg(whole_millis(request.ttl));
-        let answer = connection.send(&command, deadline).await?;
+        let answer = connection.send(command, deadline).await?;
         if connection.judge(reply::was_set(&answer))? {
             return Ok(Attempt::granted(Grant::new()));
         }
-        let left = connection.send(redis::cmd("PTTL").arg(&key), deadline).await;
+        let mut question = redis::cmd("PTTL");
+        question.arg(&key);
+        let left = connection.send(question, deadline).await;
         // Not to know how long it is held is no reason to fail.
         let left = left.ok().and_then(|left| reply::time_to_live(&left).ok());
         Ok(match left {
@@ -258,7 +260,7 @@ impl LockBackend for RedisBackend {
     async fn ping(self: Arc<Self>) -> Result<()> {
         let deadline = self.deadline();
         let connection = self.command.connection(deadline).await?;
-        connection.send(&ping(), deadline).await?;
+        connection.send(ping(), deadline).await?;
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use tokio::sync::OnceCell;
 
 use crate::error::Failure;
 use crate::line::Line;
+use crate::outbox::Outbox;
 use crate::reply;
 use crate::scripts::{Script, Scripts};
 use crate::server_clock::ServerClock;
@@ -19,6 +20,8 @@ use crate::server_clock::ServerClock;
 /// A connection that has been greeted.
 pub(crate) struct Connection {
     channel: MultiplexedConnection,
+    /// None while it is being greeted.
+    outbox: Option<Outbox>,
     scripts: &'static Scripts,
     clock: Mutex<Option<ServerClock>>,
     signs: Arc<Signs>,
@@ -87,7 +90,14 @@ impl Connection {
         clock: Option<ServerClock>,
         signs: Arc<Signs>,
     ) -> Self {
-        Self { channel, scripts, clock: Mutex::new(clock), signs, listens: OnceCell::new() }
+        let (clock, listens) = (Mutex::new(clock), OnceCell::new());
+        Self { channel, outbox: None, scripts, clock, signs, listens }
+    }
+
+    /// Lets commands that are sent at once share a write; the current runtime sees to that.
+    pub(crate) fn with_outbox(mut self) -> Self {
+        self.outbox = Some(Outbox::start(self.channel.clone()));
+        self
     }
 
     /// Tells this connection from others.
@@ -128,8 +138,10 @@ impl Connection {
             let mut asking = Pipeline::new();
             // What pushes need, tried out; listeners pass over what they do not understand.
             asking.cmd("PUBSUB").arg("NUMSUB").arg(channel).cmd("PUBLISH").arg(channel).arg("?");
+            subscribe.arg(channel);
             let answers = future::join(
-                self.send(subscribe.arg(channel), deadline),
+                // Its answer is a push, which has no place among those of a batch.
+                self.send_alone(&subscribe, deadline),
                 self.send_all(&asking, deadline),
             );
             let (subscribed, asked) = answers.await;
@@ -156,11 +168,11 @@ impl Connection {
     ) -> Result<Value, Failure> {
         let mut command = script.by_name();
         arguments(&mut command);
-        match self.send(&command, deadline).await {
+        match self.send(command, deadline).await {
             Err(failure) if failure.script_is_missing => {
                 let mut command = script.by_text();
                 arguments(&mut command);
-                self.send(&command, deadline).await
+                self.send(command, deadline).await
             }
             result => result,
         }
@@ -168,7 +180,14 @@ impl Connection {
 
     /// Sends a command and awaits its reply until the deadline. The first answer that does not
     /// come in time makes new requests go elsewhere; requests under way may still be answered.
-    pub(crate) async fn send(&self, command: &Cmd, deadline: Instant) -> Result<Value, Failure> {
+    pub(crate) async fn send(&self, command: Cmd, deadline: Instant) -> Result<Value, Failure> {
+        let Some(outbox) = &self.outbox else { return self.send_alone(&command, deadline).await };
+        let reply = std::pin::pin!(outbox.send(&self.channel, command));
+        let reply = self.within(deadline, reply).await;
+        self.judge(reply.and_then(refusal_is_failure))
+    }
+
+    async fn send_alone(&self, command: &Cmd, deadline: Instant) -> Result<Value, Failure> {
         let mut channel = self.channel.clone();
         let reply = std::pin::pin!(channel.send_packed_command(command));
         let reply = self.within(deadline, reply).await;

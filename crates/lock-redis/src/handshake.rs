@@ -63,7 +63,7 @@ impl Target {
         };
         let greeted = Connection::new(channel.clone(), &MODERN, None, Arc::new(Signs::new(None)));
         let (scripts, clock) = self.greet(&greeted, deadline).await?;
-        Ok(Connection::new(channel, scripts, clock, signs))
+        Ok(Connection::new(channel, scripts, clock, signs).with_outbox())
     }
 
     async fn greet(

@@ -94,6 +94,7 @@ mod handshake;
 mod keys;
 mod line;
 mod link;
+mod outbox;
 mod reply;
 mod scripts;
 mod server_clock;

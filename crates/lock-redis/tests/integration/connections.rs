@@ -16,6 +16,8 @@ const TIMEOUT: Duration = Duration::from_millis(500);
 
 crate::on_every_server! {
     a_half_open_connection_is_replaced_after_one_timeout,
+    a_release_never_overtakes_its_acquire_where_many_share_a_write,
+    a_refusal_is_told_to_the_one_whom_it_concerns_where_many_share_a_write,
     the_lost_answer_of_a_grant_is_found_by_asking_again,
     the_lost_answer_of_a_release_is_unknown,
     a_lost_idle_connection_is_replaced_before_anything_is_sent,
@@ -42,6 +44,47 @@ async fn a_half_open_connection_is_replaced_after_one_timeout(kind: &ServerKind)
     assert!(!error.is_not_applied() && error.is_retryable(), "{error}");
     take(&backend, "y", MINUTE).await;
     assert_eq!(release(&backend, "x", owner).await.unwrap(), ReleaseReply::Released);
+}
+
+/// R3.
+async fn a_release_never_overtakes_its_acquire_where_many_share_a_write(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let backend = store.backend();
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..64 {
+        let backend = Arc::clone(&backend);
+        tasks.spawn(async move {
+            let name = format!("x{task}");
+            for _ in 0..30 {
+                let token = token();
+                let acquiring = attempt(&backend, &name, token, MINUTE);
+                let releasing = release(&backend, &name, token);
+                let (acquired, released) = tokio::join!(biased; acquiring, releasing);
+                fencing(acquired.unwrap());
+                assert_eq!(released.unwrap(), ReleaseReply::Released);
+            }
+        });
+    }
+    tasks.join_all().await;
+    assert_eq!(store.keys(), Vec::<String>::new());
+}
+
+/// F18 as well: each of them sends its script again.
+async fn a_refusal_is_told_to_the_one_whom_it_concerns_where_many_share_a_write(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let backend = store.backend();
+    Arc::clone(&backend).ping().await.unwrap();
+    for task in (0..64).step_by(3) {
+        store.run::<()>(&["LPUSH", &format!("lock:x{task}"), "no lock"]);
+    }
+    store.run::<()>(&["SCRIPT", "FLUSH"]);
+    let attempts = (0..64).map(|task| {
+        let backend = &backend;
+        async move { (task, attempt(backend, &format!("x{task}"), token(), MINUTE).await) }
+    });
+    for (task, attempted) in futures_util::future::join_all(attempts).await {
+        assert_eq!(attempted.is_err(), task % 3 == 0, "{task}: {attempted:?}");
+    }
 }
 
 /// F6: the core asks again with the same token.

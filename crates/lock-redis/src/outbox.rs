@@ -1,0 +1,168 @@
+//! Commands of many callers in one write.
+//!
+//! A caller that is nearly alone hands its command straight to the connection: nothing could be
+//! faster.
+//! Where many send at once, each of them would cost a write and a turn of the connection's task:
+//! so what comes while a batch is out waits for its replies, and is the next batch.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, Pipeline, RedisError, RedisResult, Value};
+use tokio::sync::{Notify, oneshot};
+use tokio::task::AbortHandle;
+
+/// So many commands are sent one by one.
+const FEW: usize = 4;
+/// So many commands go out in one write at most.
+const MAX_BATCH: usize = 256;
+
+/// What is to be sent over one connection, by a task of the runtime in which it was made.
+pub(crate) struct Outbox {
+    shared: Arc<Shared>,
+    task: AbortHandle,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    filled: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Vec<Letter>,
+    /// A batch was taken out and is not answered. Until then nothing is sent past it, so that a
+    /// release never overtakes its acquire.
+    is_out: bool,
+    /// Commands that went straight to the connection and are not answered.
+    alone: usize,
+    /// The task has ended, perhaps with its runtime.
+    is_over: bool,
+}
+
+struct Letter {
+    command: Cmd,
+    reply: oneshot::Sender<RedisResult<Value>>,
+}
+
+impl Outbox {
+    /// Starts the task in the current runtime.
+    pub(crate) fn start(channel: MultiplexedConnection) -> Self {
+        let shared = Arc::new(Shared::default());
+        let task = tokio::spawn(deliver(channel, End(Arc::clone(&shared)))).abort_handle();
+        Self { shared, task }
+    }
+
+    /// Sends a command and awaits its reply. The first poll settles its place in the order.
+    pub(crate) async fn send(
+        &self,
+        channel: &MultiplexedConnection,
+        command: Cmd,
+    ) -> RedisResult<Value> {
+        match self.post(command) {
+            Ok(command) => {
+                let _alone = Alone(&self.shared);
+                channel.clone().send_packed_command(&command).await
+            }
+            Err(reply) => reply.await.unwrap_or_else(|_| Err(ended())),
+        }
+    }
+
+    /// Puts a command with the others, or gives it back to be sent alone.
+    fn post(&self, command: Cmd) -> Result<Cmd, oneshot::Receiver<RedisResult<Value>>> {
+        let mut state = self.shared.lock();
+        if state.is_over || (state.alone < FEW && !state.is_out && state.waiting.is_empty()) {
+            state.alone += 1;
+            return Ok(command);
+        }
+        let (reply, replied) = oneshot::channel();
+        state.waiting.push(Letter { command, reply });
+        let is_idle = !state.is_out && state.waiting.len() == 1;
+        drop(state);
+        if is_idle {
+            self.shared.filled.notify_one();
+        }
+        Err(replied)
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        // A connection that is half open would never let it go.
+        self.task.abort();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next batch, none if nothing waits. The one before is answered.
+    fn take(&self) -> Vec<Letter> {
+        let mut state = self.lock();
+        let size = state.waiting.len().min(MAX_BATCH);
+        state.is_out = size > 0;
+        if size == state.waiting.len() {
+            return std::mem::take(&mut state.waiting);
+        }
+        state.waiting.drain(..size).collect()
+    }
+}
+
+/// A command that was sent alone is answered, or given up.
+struct Alone<'a>(&'a Shared);
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        self.0.lock().alone -= 1;
+    }
+}
+
+/// The end of the task, whatever ends it: nobody waits for it any more.
+struct End(Arc<Shared>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.is_over = true;
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        drop(waiting);
+    }
+}
+
+async fn deliver(mut channel: MultiplexedConnection, end: End) {
+    loop {
+        let batch = end.0.take();
+        if batch.is_empty() {
+            end.0.filled.notified().await;
+            continue;
+        }
+        let mut commands = Pipeline::with_capacity(batch.len());
+        let mut waiting = Vec::with_capacity(batch.len());
+        for Letter { command, reply } in batch {
+            commands.add_command(command);
+            waiting.push(reply);
+        }
+        // Whoever does not wait any more needs no reply.
+        match channel.send_packed_commands(&commands, 0, waiting.len()).await {
+            Ok(replies) => {
+                for (reply, to) in replies.into_iter().zip(waiting) {
+                    to.send(Ok(reply)).ok();
+                }
+            }
+            Err(error) => {
+                for to in waiting {
+                    to.send(Err(error.clone())).ok();
+                }
+            }
+        }
+    }
+}
+
+fn ended() -> RedisError {
+    io::Error::new(io::ErrorKind::BrokenPipe, "the connection's runtime has ended").into()
+}
