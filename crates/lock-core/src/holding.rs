@@ -85,10 +85,17 @@ impl End {
 
 pub(crate) struct Holding {
     pub(crate) service: Arc<ServiceInner>,
-    plan: Arc<Plan>,
+    name: LockName,
+    key: LockKey,
+    /// Not the plan, which would be kept for as long as the lock: only what is needed of it.
+    ttl: Duration,
+    keep_alive: bool,
     token: OwnerToken,
     fencing: Option<FencingToken>,
-    granted_at: Instant,
+    /// When the lease ends that was asked for, counted from the grant.
+    asked_end: Instant,
+    max_hold_end: Instant,
+    min_hold_end: Instant,
     term: Term,
     slot: AtomicU32,
     /// The guard's deadline in nanoseconds; never later than the store's expiry.
@@ -127,11 +134,7 @@ pub(crate) enum Duty {
 }
 
 impl Holding {
-    pub(crate) fn grant(
-        service: Arc<ServiceInner>,
-        plan: Arc<Plan>,
-        granted: &Granted,
-    ) -> Arc<Self> {
+    pub(crate) fn grant(service: Arc<ServiceInner>, plan: &Plan, granted: &Granted) -> Arc<Self> {
         let Granted { at: granted_at, token, fencing, valid_until, machine, term, .. } = *granted;
         let options = &plan.options;
         let max_hold_end = options.max_hold.map_or(Instant::FAR_FUTURE, |max| granted_at + max);
@@ -144,10 +147,15 @@ impl Holding {
         let due = (wants_renewal || granted.is_offer).then(|| granted_at + left / 3);
         let holding = Arc::new(Self {
             service,
-            plan,
+            name: plan.name.clone(),
+            key: plan.known_key(),
+            ttl: options.ttl,
+            keep_alive: options.keep_alive,
             token,
             fencing,
-            granted_at,
+            asked_end: granted_at + options.ttl,
+            max_hold_end,
+            min_hold_end: granted_at + options.min_hold,
             term,
             slot: AtomicU32::new(Slot::MAX),
             deadline: AtomicU64::new(first.as_nanos()),
@@ -181,11 +189,11 @@ impl Holding {
     }
 
     pub(crate) fn name(&self) -> &LockName {
-        &self.plan.name
+        &self.name
     }
 
-    pub(crate) fn key(&self) -> LockKey {
-        self.plan.known_key()
+    pub(crate) const fn key(&self) -> &LockKey {
+        &self.key
     }
 
     pub(crate) const fn fencing(&self) -> Option<FencingToken> {
@@ -239,7 +247,7 @@ impl Holding {
             return ended;
         }
         let reason =
-            if now >= self.max_hold_end() { LossReason::MaxHold } else { LossReason::Expired };
+            if now >= self.max_hold_end { LossReason::MaxHold } else { LossReason::Expired };
         Some(self.lose(reason))
     }
 
@@ -252,7 +260,7 @@ impl Holding {
                 if reason != LossReason::Released {
                     // An offer that nobody took is nobody's loss.
                     if self.lock().offered.is_none() {
-                        telemetry::lost(&self.service, &self.plan, reason);
+                        telemetry::lost(&self.service, &self.name, reason);
                     }
                     self.service.lines().lost(self);
                 }
@@ -272,7 +280,7 @@ impl Holding {
     ) -> Result<()> {
         self.confirmed(sent, now, ttl, |state, bound| {
             if state.lowered == lowered {
-                let deadline = bound.min(self.max_hold_end());
+                let deadline = bound.min(self.max_hold_end);
                 self.set_deadline(deadline.max(self.deadline()));
             }
         })
@@ -281,8 +289,7 @@ impl Holding {
     /// When the keeper looks again after a renewal that was sent at `sent`: for the next one, or
     /// for the end.
     pub(crate) fn next_look(&self, sent: Instant) -> Instant {
-        let options = &self.plan.options;
-        if options.keep_alive { sent + options.ttl / 3 } else { self.deadline() }
+        if self.keep_alive { sent + self.ttl / 3 } else { self.deadline() }
     }
 
     /// What the keeper has to do at `now`.
@@ -290,18 +297,17 @@ impl Holding {
         if self.ended().is_some() {
             return self.undo_when_due(now);
         }
-        let options = &self.plan.options;
         let deadline = self.deadline();
         let mut state = self.lock();
-        let wants_renewal = options.keep_alive || state.is_window;
-        if !wants_renewal || state.offered.is_some() || deadline >= self.max_hold_end() {
+        let wants_renewal = self.keep_alive || state.is_window;
+        if !wants_renewal || state.offered.is_some() || deadline >= self.max_hold_end {
             return Duty::LookAgain(deadline);
         }
-        let ttl = if options.keep_alive {
-            options.ttl
+        let ttl = if self.keep_alive {
+            self.ttl
         } else {
             // A claim brings a fixed lease to what was asked, counted from the grant.
-            (self.granted_at + options.ttl).saturating_duration_since(now)
+            self.asked_end.saturating_duration_since(now)
         };
         let Some(machine) = &mut state.machine else { return Duty::Nothing };
         machine.renewal_sent(now, ttl);
@@ -358,7 +364,7 @@ impl Holding {
         let capabilities = self.service.backend().capabilities();
         let not_before = if capabilities.rest { Instant::default() } else { rest_until };
         machine.leave(not_before);
-        let (service, key) = (Arc::clone(&self.service), self.plan.known_key());
+        let (service, key) = (Arc::clone(&self.service), self.key.clone());
         let rest_until = if capabilities.rest { rest_until } else { Instant::default() };
         Dealing::resume(service, key, self.token, machine, rest_until, Some(now))
     }
@@ -366,9 +372,7 @@ impl Holding {
     /// Until when a release leaves the name taken, because of `min_hold`.
     pub(crate) fn rest_until(&self, reason: LossReason) -> Instant {
         match reason {
-            LossReason::Released | LossReason::ShutDown => {
-                self.granted_at + self.plan.options.min_hold
-            }
+            LossReason::Released | LossReason::ShutDown => self.min_hold_end,
             _ => Instant::default(),
         }
     }
@@ -430,16 +434,12 @@ impl Holding {
     }
 
     fn renew_request(&self, ttl: Duration) -> RenewRequest {
-        RenewRequest::new(self.plan.known_key(), self.token, ttl, self.service.clock())
+        RenewRequest::new(self.key.clone(), self.token, ttl, self.service.clock())
     }
 
     /// Whoever sleeps until the old one must be told, as soon as the state is not locked any more.
     fn set_deadline(&self, deadline: Instant) {
         self.deadline.store(deadline.as_nanos(), Ordering::SeqCst);
-    }
-
-    fn max_hold_end(&self) -> Instant {
-        self.plan.options.max_hold.map_or(Instant::FAR_FUTURE, |max| self.granted_at + max)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

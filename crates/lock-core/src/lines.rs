@@ -153,24 +153,24 @@ impl Lines {
         let key = from.key();
         let mut state = self.lock();
         let next_term = state.next_term();
-        let Some(entry) = state.lines.get_mut(&key) else {
+        let Some(entry) = state.lines.get_mut(key) else {
             return Released::GivenBack(machine, None);
         };
         let ttl = |next: &Waiter| next.plan.options.ttl;
         match entry.line.released(from.term(), now, left, self.handover, next_term, ttl) {
             Next::Stale => Released::GivenBack(machine, None),
             Next::Nobody => {
-                state.lines.remove(&key);
+                state.lines.remove(key);
                 Released::GivenBack(machine, None)
             }
             Next::Lead(next) => {
                 drop(state);
-                let seat = Seat::new(&from.service, &key, next_term);
+                let seat = Seat::new(&from.service, key, next_term);
                 Released::GivenBack(machine, Some(Successor { turn: next.turn, seat }))
             }
             Next::Hold(next, _index) => {
                 let granted = Granted::passed_on(from, machine, &next.plan, now, next_term);
-                let holding = Holding::grant(Arc::clone(&from.service), next.plan, &granted);
+                let holding = Holding::grant(Arc::clone(&from.service), &next.plan, &granted);
                 entry.holder = Arc::downgrade(&holding);
                 drop(state);
                 let guard = LockGuard::new(Lease(holding));
@@ -184,7 +184,7 @@ impl Lines {
     /// A lease of a line ended before its guard did.
     pub(crate) fn lost(&self, holding: &Holding) {
         if holding.term() != OUTSIDE {
-            let seat = Seat::new(&holding.service, &holding.key(), holding.term());
+            let seat = Seat::new(&holding.service, holding.key(), holding.term());
             drop(seat);
         }
     }

@@ -216,7 +216,7 @@ impl Pursuit {
             is_offer: false,
         };
         let service = Arc::clone(&self.service);
-        let holding = Holding::grant(Arc::clone(&service), Arc::clone(&self.plan), &granted);
+        let holding = Holding::grant(Arc::clone(&service), &self.plan, &granted);
         service.lines().granted(self.seat.key(), &holding, self.now);
         let guard = LockGuard::new(Lease(holding));
         // Only now: a shutdown that begins later finds the lease in the ledger.

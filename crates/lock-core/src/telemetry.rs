@@ -12,6 +12,7 @@ use crate::error::LockError;
 use crate::lease::Lease;
 use crate::lock::Plan;
 use crate::loss::LossReason;
+use crate::name::LockName;
 use crate::service::ServiceInner;
 use crate::status::ReleaseOutcome;
 use crate::token::FencingToken;
@@ -39,8 +40,8 @@ pub(crate) fn failed(error: &LockError) {
 }
 
 /// The lease ended before its guard did.
-pub(crate) fn lost(service: &ServiceInner, plan: &Plan, reason: LossReason) {
-    let (lock, backend) = (plan.name.as_str(), service.kind());
+pub(crate) fn lost(service: &ServiceInner, name: &LockName, reason: LossReason) {
+    let (lock, backend) = (name.as_str(), service.kind());
     warn!(target: "distlock", event = "lost", lock, backend, %reason);
 }
 

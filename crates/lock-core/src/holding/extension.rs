@@ -59,7 +59,7 @@ impl Holding {
             state.lowered = state.lowered.wrapping_add(1);
             self.set_deadline(local_end);
         }
-        if !self.plan.options.keep_alive && !state.is_window {
+        if !self.keep_alive && !state.is_window {
             // The store's lease may outlive the guard's from now on: the keeper is to undo it.
             self.schedule(self.deadline());
         }
@@ -80,7 +80,7 @@ impl Holding {
             if state.extensions == mine {
                 // The store's bound may lie later, from a longer lease before; this one counts.
                 let asked = sent + ttl;
-                self.set_deadline(bound.min(asked).min(self.max_hold_end()));
+                self.set_deadline(bound.min(asked).min(self.max_hold_end));
             }
         })
     }
