@@ -58,6 +58,7 @@ async fn obtain(
                 None => break None,
                 Some(Turn::Lead(seat)) => {
                     now = service.clock().now();
+                    seat.begin(now);
                     seat
                 }
                 Some(Turn::Hold(guard)) => match take_up(service, guard, began)? {

@@ -67,6 +67,9 @@ impl Granted {
 /// Whoever was offered a lease takes it within this time, or it goes back to the store.
 const OFFER: Duration = Duration::from_secs(2);
 
+/// Looks at an offer lie at least this far apart.
+const OFFER_LOOK: Duration = Duration::from_millis(10);
+
 /// What the end of a guard's lease leaves to do.
 pub(crate) struct End {
     /// What the store has to be told.
@@ -300,8 +303,13 @@ impl Holding {
         let deadline = self.deadline();
         let mut state = self.lock();
         let wants_renewal = self.keep_alive || state.is_window;
-        if !wants_renewal || state.offered.is_some() || deadline >= self.max_hold_end {
+        if !wants_renewal || deadline >= self.max_hold_end {
             return Duty::LookAgain(deadline);
+        }
+        if state.offered.is_some() {
+            // It may be taken at any moment, and its claim must not be late then.
+            let pause = deadline.saturating_duration_since(now) / 3;
+            return Duty::LookAgain((now + pause.max(OFFER_LOOK)).min(deadline));
         }
         let ttl = if self.keep_alive {
             self.ttl

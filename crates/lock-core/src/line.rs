@@ -86,6 +86,10 @@ const LOOK_STEP: (Duration, Duration) = (Duration::from_millis(5), Duration::fro
 /// Whoever was told to lead begins within this time.
 const BEGIN: Duration = Duration::from_secs(1);
 
+/// Those who wait look again after this time at the latest, each a step later than the one before:
+/// what they wait for may change into something that ends earlier.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// See the [module's documentation](self). `W` is how the driver knows a waiting task.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Line<W> {
@@ -119,7 +123,7 @@ pub enum Next<W> {
 /// What a waiting task finds when it looks after those before it.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Look {
-    /// Nothing is overdue before then.
+    /// Nothing is overdue, as far as is known, before then.
     Again(Instant),
     /// Its turn has come, and it will be told.
     Called,
@@ -227,9 +231,9 @@ impl<W> Line<W> {
             Stage::Held { .. } => held_until,
         };
         let behind = LOOK_STEP.0.saturating_mul(u32::try_from(at).unwrap_or(u32::MAX));
-        let look_at = overdue + behind.min(LOOK_STEP.1);
-        if now < look_at {
-            return Look::Again(look_at);
+        let behind = behind.min(LOOK_STEP.1);
+        if now < overdue + behind {
+            return Look::Again(overdue.min(now + LOOK_AGAIN) + behind);
         }
         self.waiting.remove(at);
         self.lead(now, next_term);

@@ -274,6 +274,15 @@ impl Seat {
         }
     }
 
+    /// Tells the line that it has begun, and what it was told is not overdue any more.
+    pub(crate) fn begin(&self, now: Instant) {
+        if self.term != OUTSIDE
+            && let Some(entry) = self.service.lines().lock().lines.get_mut(&self.key)
+        {
+            entry.line.promise(self.term, now + self.service.patience(), false);
+        }
+    }
+
     /// Tells the line when it will act again.
     pub(crate) fn promise(&self, at: Instant, trouble: Option<&LockError>) {
         if self.term != OUTSIDE {

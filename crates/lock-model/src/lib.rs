@@ -8,6 +8,7 @@
 //! first that breaks one.
 //!
 //! Waiting in line, with direct grants and pushes, has a model of its own: [`queue`].
+//! The lines inside processes have one on top of that: [`handover`].
 //!
 //! ```text
 //! cargo xtask model           # what every change runs
@@ -60,9 +61,10 @@
 //! - Clocks run exactly alike: drift, steps and suspension are left to the 1 % that the machine
 //!   subtracts.
 //! - One server that keeps its data, a wipe excepted: no failover, no partial replication.
-//! - No hand-over inside a process, no `min_hold`, no quorum; the line is in [`queue`].
+//! - No `min_hold`, no quorum; the line is in [`queue`], hand-overs inside a process in
+//!   [`handover`].
 //! - Which of two connections carries a message: any order is possible anyway.
-//! - A client that is frozen and comes back, except in [`queue`].
+//! - A client that is frozen and comes back, except in [`queue`] and [`handover`].
 //!
 //! # How the states stay few
 //!
@@ -74,6 +76,7 @@
 pub mod client;
 pub mod exchange;
 pub mod explore;
+pub mod handover;
 pub mod plants;
 pub mod properties;
 pub mod queue;

@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lock_model::explore::{End, Report, explore};
+use lock_model::handover::{self, rows::HandoverRow};
 use lock_model::plants::PLANTS;
 use lock_model::queue::{self, rows::QueueRow};
 use lock_model::rows::{ROWS, Row};
@@ -30,11 +31,12 @@ const QUICK_CAP: usize = 1_000_000;
 /// A row, and the property that it must break if it has a bug.
 type Case = (AnyRow, Option<&'static str>);
 
-/// A row of either model.
+/// A row of one of the models.
 #[derive(Clone, Copy)]
 enum AnyRow {
     Attempt(Row),
     Line(QueueRow),
+    HandOver(HandoverRow),
 }
 
 impl AnyRow {
@@ -42,6 +44,7 @@ impl AnyRow {
         match self {
             Self::Attempt(row) => row.name,
             Self::Line(row) => row.name,
+            Self::HandOver(row) => row.store.name,
         }
     }
 
@@ -49,6 +52,7 @@ impl AnyRow {
         match self {
             Self::Attempt(row) => row.plant.is_some(),
             Self::Line(row) => row.plant.is_some(),
+            Self::HandOver(row) => row.plant.is_some(),
         }
     }
 
@@ -56,6 +60,7 @@ impl AnyRow {
         match self {
             Self::Attempt(row) => row.quick,
             Self::Line(row) => row.quick,
+            Self::HandOver(row) => row.store.quick,
         }
     }
 
@@ -64,17 +69,22 @@ impl AnyRow {
         match self {
             Self::Attempt(row) => explore(row, cap),
             Self::Line(row) => explore(row, cap),
+            Self::HandOver(row) => explore(row, cap),
         }
     }
 }
 
 fn all_cases() -> Vec<Case> {
-    let attempts = ROWS.iter().map(|row| (AnyRow::Attempt(*row), None));
-    let lines = queue::rows::ROWS.iter().map(|row| (AnyRow::Line(*row), None));
-    let bugs = PLANTS.iter().map(|(row, property)| (AnyRow::Attempt(*row), Some(*property)));
-    let line_bugs =
-        queue::plants::PLANTS.iter().map(|(row, property)| (AnyRow::Line(*row), Some(*property)));
-    attempts.chain(lines).chain(bugs).chain(line_bugs).collect()
+    let rows = ROWS.iter().map(|row| AnyRow::Attempt(*row));
+    let rows = rows.chain(queue::rows::ROWS.iter().map(|row| AnyRow::Line(*row)));
+    let rows = rows.chain(handover::rows::ROWS.iter().map(|row| AnyRow::HandOver(*row)));
+    let bugs = PLANTS.iter().map(|(row, property)| (AnyRow::Attempt(*row), *property));
+    let line_bugs = queue::plants::PLANTS.iter();
+    let bugs = bugs.chain(line_bugs.map(|(row, property)| (AnyRow::Line(*row), *property)));
+    let hand_over_bugs = handover::plants::PLANTS.iter();
+    let bugs =
+        bugs.chain(hand_over_bugs.map(|(row, property)| (AnyRow::HandOver(*row), *property)));
+    rows.map(|row| (row, None)).chain(bugs.map(|(row, property)| (row, Some(property)))).collect()
 }
 
 fn main() -> ExitCode {
@@ -147,10 +157,13 @@ fn judge((row, expected): &Case, report: &Report, with_trace: bool) -> bool {
         }
         (End::Broken { property, .. }, _) => (false, property.clone()),
     };
-    let [overtaken, line_free, free] = report.extent;
+    let [overtaken, most, free] = report.extent;
     let said = match row {
         AnyRow::Line(_) if good && expected.is_none() => {
-            format!("{said}; overtaken by {overtaken}, free for {line_free}, unasked for {free}")
+            format!("{said}; overtaken by {overtaken}, free for {most}, unasked for {free}")
+        }
+        AnyRow::HandOver(_) if good && expected.is_none() => {
+            format!("{said}; overtaken by {overtaken} and {most} inside, free for {free}")
         }
         _ => said,
     };

@@ -300,6 +300,61 @@ async fn a_leader_that_is_not_polled_is_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leader_that_waits_for_the_stores_answer_is_not_replaced() {
+    let backend = Faulty::with(|all| all.with_late_after(Duration::from_secs(5)));
+    let locks = service(&backend, Handover::default());
+    let guard = locks.lock("x").ttl(TTL).acquire().await.unwrap();
+    let mut waiting = waiters(&locks, 1).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    backend.attempts([Fault::Gated]);
+    // Too long after the grant for passing it on: the next one leads, and asks.
+    drop(guard);
+    waiting.extend(waiters(&locks, 1).await);
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(attempts(&backend), 2);
+    backend.gate.add_permits(1);
+    for waiter in waiting {
+        drop(waiter.await.unwrap().unwrap());
+    }
+    assert_eq!(attempts(&backend), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_ends_before_its_leader_was_to_act_again_is_followed_in_time() {
+    let backend = Faulty::with(|all| all.with_late_after(Duration::from_secs(30)));
+    let locks = service(&backend, Handover::default());
+    backend.attempts([Fault::Gated]);
+    let short = Duration::from_secs(1);
+    let leader = tokio::spawn(locks.lock("x").ttl(short).wait_forever().acquire());
+    yield_now().await;
+    let waiter = waiters(&locks, 1).await.remove(0);
+    let began = tokio::time::Instant::now();
+    backend.gate.add_permits(1);
+    let hung = leader.await.unwrap().unwrap();
+    drop(waiter.await.unwrap().unwrap());
+    assert!(began.elapsed() <= short * 3, "{:?}", began.elapsed());
+    drop(hung);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_offered_is_claimed_also_if_it_is_taken_late() {
+    let backend = Faulty::new();
+    let locks = service(&backend, Handover::new(64, LONG));
+    let short = Duration::from_secs(10);
+    let guard = locks.lock("x").ttl(short).acquire().await.unwrap();
+    let mut frozen: Pin<Box<_>> = Box::pin(locks.lock("x").ttl(TTL).wait_forever().acquire());
+    assert!(poll_once(&mut frozen).await.is_pending());
+    let left = Duration::from_millis(1_500);
+    tokio::time::sleep(short - left).await;
+    drop(guard);
+    tokio::time::sleep(left * 2 / 3).await;
+    let guard = frozen.await.unwrap();
+    tokio::time::sleep(left).await;
+    assert!(guard.is_held());
+    assert_eq!(attempts(&backend), 1, "it was passed on");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_next_in_line_goes_on_with_what_a_leader_has_begun() {
     let backend = Faulty::new();
     let locks = service(&backend, Handover::default());

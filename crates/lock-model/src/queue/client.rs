@@ -239,7 +239,7 @@ impl Client {
 }
 
 impl Dealing {
-    pub(super) fn new(row: &QueueRow, attempt: u8) -> Self {
+    pub(crate) fn new(row: &QueueRow, attempt: u8) -> Self {
         // The product allows 50 ms above the response timeout.
         let margin = if row.plant == Some(Plant::LateAfterTooShort) { 0 } else { 50 };
         let late_after = ticks(RESPONSE_TIMEOUT) + Duration::from_millis(margin);

@@ -3,8 +3,8 @@
 //! The client's side is the product's own code: [`StoreAttempt`](lock_core::attempt::StoreAttempt)
 //! and [`Waiter`](lock_core::waiter::Waiter), driven by [`driver::Driver`] as the core and a
 //! backend with a line drive them.
-//! Each client wants the lock one or more times, strictly in order: nothing is handed over inside
-//! a process.
+//! Each client wants the lock one or more times, strictly in order; what is passed on inside a
+//! process is in [`handover`](crate::handover).
 //!
 //! # What is modelled
 //!
@@ -46,8 +46,8 @@
 //!
 //! # What is not modelled
 //!
-//! - `min_hold`, lines inside a process, failover, a queue that the server forgets by itself, the
-//!   pauses between retries, and what a server does when it is full.
+//! - `min_hold`, failover, a queue that the server forgets by itself, the pauses between retries,
+//!   and what a server does when it is full.
 //! - The numbers come from a clock that never steps back.
 
 pub mod client;
