@@ -1,7 +1,7 @@
 //! Many at once on a Redis server, in a process of their own so that its memory can be told.
 //!
-//! `crowd URL wait COUNT`: so many tasks stand in line for one lock; half of them give up, and the
-//! others are served.
+//! `crowd URL wait COUNT`: so many tasks stand in line for one lock; then half of them give up, and
+//! the others are served.
 //! `crowd URL keep COUNT`: so many locks are kept alive, and each is seen to be renewed.
 //! Both print what came of it as `NAME VALUE` lines.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the command line")]
@@ -9,16 +9,15 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use lock_core::{Handover, Lock, LockErrorKind, LockGuard, LockService};
+use lock_core::{Handover, Lock, LockGuard, LockService};
 use lock_redis::RedisBackend;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// So long that nothing expires by accident.
 const LONG: Duration = Duration::from_secs(3_600);
-/// How long those wait who give up.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// The lease of the locks that are kept.
 const KEPT: Duration = Duration::from_secs(6);
 /// So many locks are acquired at a time.
@@ -61,12 +60,15 @@ async fn wait(url: &str, count: u64) -> Outcome<()> {
     drop(locks.lock("before").acquire().await?);
     let before = resident_bytes()?;
     let mut waiting = JoinSet::new();
+    // Only when all stand in line, however long that takes.
+    let (give_up, given_up) = watch::channel(false);
     for task in 0..count {
-        let patience = if task % 2 == 0 { LONG } else { PATIENCE };
-        drop(waiting.spawn(a_section(locks.lock("x").ttl(LONG).wait(patience))));
+        let given_up = (task % 2 == 1).then(|| given_up.clone());
+        drop(waiting.spawn(a_section(locks.lock("x").ttl(LONG).wait(LONG), given_up)));
     }
     while in_line(&holder).await? < count {}
     println!("bytes_each {}", resident_bytes()?.saturating_sub(before) / count);
+    give_up.send(true)?;
     while in_line(&holder).await? > count / 2 {}
     let released = Instant::now();
     guard.release().await;
@@ -83,12 +85,17 @@ async fn in_line(locks: &LockService) -> Outcome<u64> {
     Ok(locks.status("x").await?.and_then(|status| status.waiters).unwrap_or(0))
 }
 
-/// Whether it was served.
-async fn a_section(lock: Lock) -> Outcome<bool> {
-    match lock.acquire().await {
-        Ok(guard) => Ok(guard.release().await.is_released()),
-        Err(error) if error.kind() == LockErrorKind::Timeout => Ok(false),
-        Err(error) => Err(error.into()),
+/// Whether it was served before it gave up.
+async fn a_section(lock: Lock, given_up: Option<watch::Receiver<bool>>) -> Outcome<bool> {
+    let given_up = async move {
+        match given_up {
+            Some(mut given_up) => drop(given_up.wait_for(|given_up| *given_up).await),
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        guard = lock.acquire() => Ok(guard?.release().await.is_released()),
+        () = given_up => Ok(false),
     }
 }
 
