@@ -121,6 +121,7 @@ fn test(report: &mut Report, servers: &Servers) {
         // What an absent feature says can only be seen without it.
         ("tests no features", &["--package", FACADE, "--no-default-features"]),
         ("tests xtask", &["--package", "xtask"]),
+        ("tests bench", &["--package", "lock-bench"]),
     ] {
         let arguments = [&["test", "--no-fail-fast"], selection, &["--"], &filters].concat();
         let mut command = exec::cargo();
