@@ -433,6 +433,23 @@ async fn a_shutdown_ends_the_whole_line() {
     assert!(backend.is_free("x").await);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_closing_passes_nothing_on() {
+    let backend = Faulty::new();
+    let locks = service(&backend, Handover::default());
+    let guard = locks.lock("x").ttl(TTL).acquire().await.unwrap();
+    let mut frozen: Pin<Box<_>> = Box::pin(locks.lock("x").ttl(TTL).wait_forever().acquire());
+    assert!(poll_once(&mut frozen).await.is_pending());
+    let closing = tokio::spawn({
+        let locks = locks.clone();
+        async move { locks.shutdown(LONG).await }
+    });
+    yield_now().await;
+    drop(guard);
+    assert!(backend.is_free("x").await, "nobody takes it up any more");
+    assert_eq!(closing.await.unwrap().released, 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn on_several_threads_at_most_one_holds_and_all_are_served() {
     let backend = Faulty::new();
