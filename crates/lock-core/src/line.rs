@@ -165,13 +165,15 @@ impl<W> Line<W> {
     }
 
     /// Whoever leads promises to act again by then; `is_refused`: the store said that another
-    /// holds the lock.
-    pub fn promise(&mut self, term: u64, until: Instant, refused: bool) {
+    /// holds the lock. `false` if it does not lead any more: then nothing that it says counts.
+    pub fn promise(&mut self, term: u64, until: Instant, refused: bool) -> bool {
         if term == self.term
             && let Stage::Asking { promised, is_refused } = &mut self.stage
         {
             (*promised, *is_refused) = (until, refused);
+            return true;
         }
+        false
     }
 
     /// The store granted the lock to whoever leads. `false` if it does not lead any more: then the

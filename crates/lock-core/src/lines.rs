@@ -191,8 +191,9 @@ impl Lines {
 
     /// Whoever leads will act again at `at`; `trouble` says why the store could not be asked.
     fn promise(&self, seat: &Seat, at: Instant, trouble: Option<&LockError>) {
-        if let Some(entry) = self.lock().lines.get_mut(&seat.key) {
-            entry.line.promise(seat.term, at + seat.service.patience(), trouble.is_none());
+        if let Some(entry) = self.lock().lines.get_mut(&seat.key)
+            && entry.line.promise(seat.term, at + seat.service.patience(), trouble.is_none())
+        {
             entry.trouble = trouble.map(|error| error.to_string().into());
         }
     }

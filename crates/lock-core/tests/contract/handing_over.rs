@@ -300,6 +300,21 @@ async fn a_leader_that_is_not_polled_is_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leader_that_was_passed_over_tells_the_line_nothing() {
+    let backend = Faulty::new();
+    let locks = service(&backend, Handover::default());
+    backend.attempts([Fault::RequestLost]);
+    let mut frozen: Pin<Box<_>> = Box::pin(locks.lock("x").ttl(TTL).wait_forever().acquire());
+    assert!(poll_once(&mut frozen).await.is_pending());
+    let _guard = waiters(&locks, 1).await.remove(0).await.unwrap().unwrap();
+    backend.attempts([Fault::RequestLost]);
+    assert!(poll_once(&mut frozen).await.is_pending());
+    assert_eq!(attempts(&backend), 3, "it goes on for itself alone");
+    let lock = locks.lock("x").wait(Duration::from_secs(1));
+    assert!(lock.try_acquire().await.unwrap().is_none(), "it is held");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_leader_that_waits_for_the_stores_answer_is_not_replaced() {
     let backend = Faulty::with(|all| all.with_late_after(Duration::from_secs(5)));
     let locks = service(&backend, Handover::default());
