@@ -108,9 +108,7 @@ impl Lines {
                 Entered::Lead(Seat::new(service, key, next_term))
             }
             Slot::Occupied(slot) if deadline <= now => {
-                let entry = slot.get();
-                let is_over = entry.line.is_held() && entry.held_until() <= now;
-                if entry.line.is_taken() && !is_over {
+                if slot.get().is_taken(now) {
                     Entered::Refused
                 } else {
                     // Whoever leads has no answer yet, and this one does not wait for it.
@@ -229,6 +227,11 @@ impl Entry {
     fn held_until(&self) -> Instant {
         self.holder.upgrade().map_or(Instant::default(), |holding| holding.held_until())
     }
+
+    /// Whether another holds the lock, as far as is known.
+    fn is_taken(&self, now: Instant) -> bool {
+        self.line.is_taken() && !(self.line.is_held() && self.held_until() <= now)
+    }
 }
 
 /// The right to deal with the store on a line's behalf.
@@ -333,13 +336,13 @@ pub(crate) struct Place {
 
 impl Place {
     /// Waits for the turn, until `deadline`: an error if the store cannot be asked, `None` if the
-    /// lock is held by another.
+    /// lock is held by another. Where neither is known by then, the turn is to ask once.
     pub(crate) async fn turn(mut self, deadline: Instant) -> Result<Option<Turn>, LockError> {
         let clock = self.service.clock();
         loop {
             let now = clock.now();
             if now >= deadline {
-                return self.too_late();
+                return self.too_late(now);
             }
             let look_at = match self.look(now) {
                 Ok(at) => at,
@@ -373,16 +376,21 @@ impl Place {
         }
     }
 
-    fn too_late(&mut self) -> Result<Option<Turn>, LockError> {
+    fn too_late(&mut self, now: Instant) -> Result<Option<Turn>, LockError> {
         self.told.close();
         if let Ok(turn) = self.told.try_recv() {
             return Ok(Some(turn));
         }
         let state = self.service.lines().lock();
-        match state.lines.get(&self.key).and_then(|entry| entry.trouble.clone()) {
-            Some(trouble) => Err(LockError::new(LockErrorKind::Unavailable, trouble.to_string())),
-            None => Ok(None),
+        let entry = state.lines.get(&self.key);
+        if entry.is_some_and(|entry| entry.is_taken(now)) {
+            return Ok(None);
         }
+        if let Some(trouble) = entry.and_then(|entry| entry.trouble.as_ref()) {
+            return Err(LockError::new(LockErrorKind::Unavailable, trouble.to_string()));
+        }
+        drop(state);
+        Ok(Some(Turn::Lead(Seat::new(&self.service, &self.key, OUTSIDE))))
     }
 }
 

@@ -300,6 +300,19 @@ async fn a_leader_that_is_not_polled_is_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_waits_until_the_leader_has_no_answer_yet_asks_for_itself() {
+    let backend = Faulty::with(|all| all.with_late_after(Duration::from_secs(5)));
+    let locks = service(&backend, Handover::default());
+    backend.attempts([Fault::Gated, Fault::RequestLost]);
+    let leader = waiters(&locks, 1).await.remove(0);
+    let lock = locks.lock("x").wait(Duration::from_secs(1));
+    let error = lock.try_acquire().await.unwrap_err();
+    assert_eq!(error.kind(), LockErrorKind::Unavailable, "nobody knows whether it is held: {error}");
+    backend.gate.add_permits(1);
+    drop(leader.await.unwrap().unwrap());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_leader_that_was_passed_over_tells_the_line_nothing() {
     let backend = Faulty::new();
     let locks = service(&backend, Handover::default());
