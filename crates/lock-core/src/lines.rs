@@ -228,9 +228,9 @@ impl Entry {
         self.holder.upgrade().map_or(Instant::default(), |holding| holding.held_until())
     }
 
-    /// Whether another holds the lock, as far as is known.
+    /// Whether another holds the lock, as far as is known; what is overdue is not known any more.
     fn is_taken(&self, now: Instant) -> bool {
-        self.line.is_taken() && !(self.line.is_held() && self.held_until() <= now)
+        self.line.is_taken() && !self.line.is_overdue(now, self.held_until())
     }
 }
 

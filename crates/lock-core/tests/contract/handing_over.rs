@@ -300,6 +300,21 @@ async fn a_leader_that_is_not_polled_is_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leader_that_is_not_polled_refuses_nobody_for_ever() {
+    let backend = Faulty::new();
+    let (locks, other) =
+        (service(&backend, Handover::default()), service(&backend, Handover::default()));
+    let guard = other.lock("x").ttl(TTL).acquire().await.unwrap();
+    let mut frozen: Pin<Box<_>> = Box::pin(locks.lock("x").ttl(TTL).wait_forever().acquire());
+    assert!(poll_once(&mut frozen).await.is_pending());
+    assert!(locks.lock("x").try_acquire().await.unwrap().is_none());
+    drop(guard);
+    tokio::time::sleep(LONG).await;
+    assert!(backend.is_free("x").await);
+    assert!(locks.lock("x").try_acquire().await.unwrap().is_some());
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_waits_until_the_leader_has_no_answer_yet_asks_for_itself() {
     let backend = Faulty::with(|all| all.with_late_after(Duration::from_secs(5)));
     let locks = service(&backend, Handover::default());
