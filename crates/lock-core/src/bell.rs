@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
+use crate::panics;
+
 /// What somebody may wait for changes far more often than somebody waits, and telling nobody with
 /// a [`Notify`] takes its mutex all the same.
 #[derive(Debug, Default)]
@@ -20,7 +22,8 @@ impl Bell {
     /// under which they look: so whoever is not counted here yet will see the change.
     pub(crate) fn ring(&self) {
         if self.listening.load(Ordering::SeqCst) > 0 {
-            self.changed.notify_waiters();
+            // A waker of the user's that panics must not stop whoever has changed something.
+            panics::contained(|| self.changed.notify_waiters());
         }
     }
 

@@ -22,6 +22,7 @@ use crate::lease::Lease;
 use crate::line::{Handover, Line, Look, Next};
 use crate::lock::Plan;
 use crate::name::LockKey;
+use crate::panics;
 use crate::service::ServiceInner;
 
 /// The number of a leader or a holder in its line; [`OUTSIDE`] for those that have none.
@@ -173,7 +174,7 @@ impl Lines {
                 drop(state);
                 let guard = LockGuard::new(Lease(holding));
                 // A task that is gone meanwhile drops the guard, which passes it on.
-                drop(next.turn.send(Turn::Hold(guard)));
+                tell(next.turn, Turn::Hold(guard));
                 Released::PassedOn
             }
         }
@@ -309,7 +310,7 @@ impl Drop for Seat {
         if let Some((turn, term)) = self.service.lines().next_leader(&self.key, self.term, now) {
             let mut seat = Self::new(&self.service, &self.key, term);
             seat.inheritance = self.inheritance.take();
-            drop(turn.send(Turn::Lead(seat)));
+            tell(turn, Turn::Lead(seat));
         }
     }
 }
@@ -322,8 +323,13 @@ pub(crate) struct Successor {
 
 impl Successor {
     pub(crate) fn call(self) {
-        drop(self.turn.send(Turn::Lead(self.seat)));
+        tell(self.turn, Turn::Lead(self.seat));
     }
+}
+
+/// Tells a task its turn. A waker of the user's that panics must not stop whoever releases.
+fn tell(task: Sender<Turn>, turn: Turn) {
+    panics::contained(|| drop(task.send(turn)));
 }
 
 /// A task's place in a line.
@@ -399,6 +405,7 @@ impl Drop for Place {
         let mut state = self.service.lines().lock();
         let left = state.lines.get_mut(&self.key).and_then(|entry| entry.line.leave(self.number));
         drop(state);
-        drop(left);
+        // This wakes the task itself.
+        panics::contained(|| drop(left));
     }
 }

@@ -322,7 +322,11 @@ async fn whoever_waits_until_the_leader_has_no_answer_yet_asks_for_itself() {
     let leader = waiters(&locks, 1).await.remove(0);
     let lock = locks.lock("x").wait(Duration::from_secs(1));
     let error = lock.try_acquire().await.unwrap_err();
-    assert_eq!(error.kind(), LockErrorKind::Unavailable, "nobody knows whether it is held: {error}");
+    assert_eq!(
+        error.kind(),
+        LockErrorKind::Unavailable,
+        "nobody knows whether it is held: {error}"
+    );
     backend.gate.add_permits(1);
     drop(leader.await.unwrap().unwrap());
 }
