@@ -1,7 +1,7 @@
 //! Tells all who wait that something has changed; costs next to nothing while nobody waits.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
 use tokio::sync::Notify;
 
@@ -47,6 +47,9 @@ struct Listener<'a>(&'a Bell);
 impl<'a> Listener<'a> {
     fn new(bell: &'a Bell) -> Self {
         bell.listening.fetch_add(1, Ordering::SeqCst);
+        // The looks that follow need no ordering of their own: whoever has counted this listener
+        // out has made the change before, for all to see.
+        fence(Ordering::SeqCst);
         Self(bell)
     }
 }
