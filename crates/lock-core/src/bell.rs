@@ -1,9 +1,11 @@
 //! Tells all who wait that something has changed; costs next to nothing while nobody waits.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
 use tokio::sync::Notify;
+
+use crate::panics;
 
 /// What somebody may wait for changes far more often than somebody waits, and telling nobody with
 /// a [`Notify`] takes its mutex all the same.
@@ -20,7 +22,8 @@ impl Bell {
     /// under which they look: so whoever is not counted here yet will see the change.
     pub(crate) fn ring(&self) {
         if self.listening.load(Ordering::SeqCst) > 0 {
-            self.changed.notify_waiters();
+            // A waker of the user's that panics must not stop whoever has changed something.
+            panics::contained(|| self.changed.notify_waiters());
         }
     }
 
@@ -44,6 +47,9 @@ struct Listener<'a>(&'a Bell);
 impl<'a> Listener<'a> {
     fn new(bell: &'a Bell) -> Self {
         bell.listening.fetch_add(1, Ordering::SeqCst);
+        // The looks that follow need no ordering of their own: whoever has counted this listener
+        // out has made the change before, for all to see.
+        fence(Ordering::SeqCst);
         Self(bell)
     }
 }

@@ -342,8 +342,9 @@ impl Holding {
         let rest_until = self.rest_until(reason);
         let mut given_back = (machine, None);
         if reason == LossReason::Released {
-            // What the store has not confirmed, or what has to rest, is not passed on.
-            let may_pass = !is_unconfirmed && rest_until <= now;
+            // What the store has not confirmed, or what has to rest, is not passed on; and when the
+            // service ends, nobody takes it up any more.
+            let may_pass = !is_unconfirmed && rest_until <= now && !self.service.is_closing();
             let left = machine.valid_until().saturating_duration_since(now);
             let left = if may_pass { left } else { Duration::ZERO };
             match self.service.lines().released(self, machine, now, left) {

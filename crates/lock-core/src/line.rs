@@ -139,7 +139,8 @@ impl<W> Line<W> {
         Self { term, stage, arrivals: 0, waiting: VecDeque::new() }
     }
 
-    /// Whether the lock is surely not free for one who does not wait.
+    /// Whether the lock is surely not free for one who does not wait, unless that
+    /// [is overdue](Self::is_overdue).
     #[must_use]
     pub fn is_taken(&self) -> bool {
         matches!(self.stage, Stage::Held { .. } | Stage::Asking { is_refused: true, .. })
@@ -149,6 +150,13 @@ impl<W> Line<W> {
     #[must_use]
     pub const fn is_held(&self) -> bool {
         matches!(self.stage, Stage::Held { .. })
+    }
+
+    /// Whether whoever leads or holds was to act before `now`: what is known from it counts no more.
+    /// A lease that is held is over at `held_until`.
+    #[must_use]
+    pub fn is_overdue(&self, now: Instant, held_until: Instant) -> bool {
+        now >= self.acts_by(held_until)
     }
 
     /// A task goes to the end of the line; returns its number.
@@ -165,13 +173,15 @@ impl<W> Line<W> {
     }
 
     /// Whoever leads promises to act again by then; `is_refused`: the store said that another
-    /// holds the lock.
-    pub fn promise(&mut self, term: u64, until: Instant, refused: bool) {
+    /// holds the lock. `false` if it does not lead any more: then nothing that it says counts.
+    pub fn promise(&mut self, term: u64, until: Instant, refused: bool) -> bool {
         if term == self.term
             && let Stage::Asking { promised, is_refused } = &mut self.stage
         {
             (*promised, *is_refused) = (until, refused);
+            return true;
         }
+        false
     }
 
     /// The store granted the lock to whoever leads. `false` if it does not lead any more: then the
@@ -226,10 +236,7 @@ impl<W> Line<W> {
         let Ok(at) = self.waiting.binary_search_by_key(&number, |&(number, _)| number) else {
             return Look::Called;
         };
-        let overdue = match self.stage {
-            Stage::Asking { promised, .. } => promised,
-            Stage::Held { .. } => held_until,
-        };
+        let overdue = self.acts_by(held_until);
         let behind = LOOK_STEP.0.saturating_mul(u32::try_from(at).unwrap_or(u32::MAX));
         let behind = behind.min(LOOK_STEP.1);
         if now < overdue + behind {
@@ -238,6 +245,13 @@ impl<W> Line<W> {
         self.waiting.remove(at);
         self.lead(now, next_term);
         Look::Lead
+    }
+
+    const fn acts_by(&self, held_until: Instant) -> Instant {
+        match self.stage {
+            Stage::Asking { promised, .. } => promised,
+            Stage::Held { .. } => held_until,
+        }
     }
 
     fn lead(&mut self, now: Instant, next_term: u64) {

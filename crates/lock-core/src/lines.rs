@@ -22,6 +22,7 @@ use crate::lease::Lease;
 use crate::line::{Handover, Line, Look, Next};
 use crate::lock::Plan;
 use crate::name::LockKey;
+use crate::panics;
 use crate::service::ServiceInner;
 
 /// The number of a leader or a holder in its line; [`OUTSIDE`] for those that have none.
@@ -108,9 +109,7 @@ impl Lines {
                 Entered::Lead(Seat::new(service, key, next_term))
             }
             Slot::Occupied(slot) if deadline <= now => {
-                let entry = slot.get();
-                let is_over = entry.line.is_held() && entry.held_until() <= now;
-                if entry.line.is_taken() && !is_over {
+                if slot.get().is_taken(now) {
                     Entered::Refused
                 } else {
                     // Whoever leads has no answer yet, and this one does not wait for it.
@@ -175,7 +174,7 @@ impl Lines {
                 drop(state);
                 let guard = LockGuard::new(Lease(holding));
                 // A task that is gone meanwhile drops the guard, which passes it on.
-                drop(next.turn.send(Turn::Hold(guard)));
+                tell(next.turn, Turn::Hold(guard));
                 Released::PassedOn
             }
         }
@@ -191,8 +190,9 @@ impl Lines {
 
     /// Whoever leads will act again at `at`; `trouble` says why the store could not be asked.
     fn promise(&self, seat: &Seat, at: Instant, trouble: Option<&LockError>) {
-        if let Some(entry) = self.lock().lines.get_mut(&seat.key) {
-            entry.line.promise(seat.term, at + seat.service.patience(), trouble.is_none());
+        if let Some(entry) = self.lock().lines.get_mut(&seat.key)
+            && entry.line.promise(seat.term, at + seat.service.patience(), trouble.is_none())
+        {
             entry.trouble = trouble.map(|error| error.to_string().into());
         }
     }
@@ -227,6 +227,11 @@ impl State {
 impl Entry {
     fn held_until(&self) -> Instant {
         self.holder.upgrade().map_or(Instant::default(), |holding| holding.held_until())
+    }
+
+    /// Whether another holds the lock, as far as is known; what is overdue is not known any more.
+    fn is_taken(&self, now: Instant) -> bool {
+        self.line.is_taken() && !self.line.is_overdue(now, self.held_until())
     }
 }
 
@@ -305,7 +310,7 @@ impl Drop for Seat {
         if let Some((turn, term)) = self.service.lines().next_leader(&self.key, self.term, now) {
             let mut seat = Self::new(&self.service, &self.key, term);
             seat.inheritance = self.inheritance.take();
-            drop(turn.send(Turn::Lead(seat)));
+            tell(turn, Turn::Lead(seat));
         }
     }
 }
@@ -318,8 +323,13 @@ pub(crate) struct Successor {
 
 impl Successor {
     pub(crate) fn call(self) {
-        drop(self.turn.send(Turn::Lead(self.seat)));
+        tell(self.turn, Turn::Lead(self.seat));
     }
+}
+
+/// Tells a task its turn. A waker of the user's that panics must not stop whoever releases.
+fn tell(task: Sender<Turn>, turn: Turn) {
+    panics::contained(|| drop(task.send(turn)));
 }
 
 /// A task's place in a line.
@@ -332,13 +342,13 @@ pub(crate) struct Place {
 
 impl Place {
     /// Waits for the turn, until `deadline`: an error if the store cannot be asked, `None` if the
-    /// lock is held by another.
+    /// lock is held by another. Where neither is known by then, the turn is to ask once.
     pub(crate) async fn turn(mut self, deadline: Instant) -> Result<Option<Turn>, LockError> {
         let clock = self.service.clock();
         loop {
             let now = clock.now();
             if now >= deadline {
-                return self.too_late();
+                return self.too_late(now);
             }
             let look_at = match self.look(now) {
                 Ok(at) => at,
@@ -372,16 +382,21 @@ impl Place {
         }
     }
 
-    fn too_late(&mut self) -> Result<Option<Turn>, LockError> {
+    fn too_late(&mut self, now: Instant) -> Result<Option<Turn>, LockError> {
         self.told.close();
         if let Ok(turn) = self.told.try_recv() {
             return Ok(Some(turn));
         }
         let state = self.service.lines().lock();
-        match state.lines.get(&self.key).and_then(|entry| entry.trouble.clone()) {
-            Some(trouble) => Err(LockError::new(LockErrorKind::Unavailable, trouble.to_string())),
-            None => Ok(None),
+        let entry = state.lines.get(&self.key);
+        if entry.is_some_and(|entry| entry.is_taken(now)) {
+            return Ok(None);
         }
+        if let Some(trouble) = entry.and_then(|entry| entry.trouble.as_ref()) {
+            return Err(LockError::new(LockErrorKind::Unavailable, trouble.to_string()));
+        }
+        drop(state);
+        Ok(Some(Turn::Lead(Seat::new(&self.service, &self.key, OUTSIDE))))
     }
 }
 
@@ -390,6 +405,7 @@ impl Drop for Place {
         let mut state = self.service.lines().lock();
         let left = state.lines.get_mut(&self.key).and_then(|entry| entry.line.leave(self.number));
         drop(state);
-        drop(left);
+        // This wakes the task itself.
+        panics::contained(|| drop(left));
     }
 }

@@ -1,5 +1,5 @@
-//! A backend that panics costs its own exchange and nothing else; a subscriber or a waker of the
-//! user's that panics in the keeper costs nothing but what it was told.
+//! A backend that panics costs its own exchange and nothing else; a subscriber of the user's that
+//! panics in the keeper, or a waker anywhere, costs nothing but what it was told.
 
 use std::any::Any;
 use std::future::{Future, ready};

@@ -128,7 +128,8 @@ impl LockService {
     }
 
     /// Gives a lock back that [`try_acquire_lock`](Self::try_acquire_lock) took.
-    /// `true`: this service held it, and the store confirmed that it is free.
+    /// `true`: this service held it, and the store confirmed that it is free, or the next task of
+    /// this service that waits for it holds it.
     /// `false`: this service did not hold it, or not any more.
     ///
     /// # Errors

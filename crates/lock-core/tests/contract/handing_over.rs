@@ -300,6 +300,53 @@ async fn a_leader_that_is_not_polled_is_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leader_that_is_not_polled_refuses_nobody_for_ever() {
+    let backend = Faulty::new();
+    let (locks, other) =
+        (service(&backend, Handover::default()), service(&backend, Handover::default()));
+    let guard = other.lock("x").ttl(TTL).acquire().await.unwrap();
+    let mut frozen: Pin<Box<_>> = Box::pin(locks.lock("x").ttl(TTL).wait_forever().acquire());
+    assert!(poll_once(&mut frozen).await.is_pending());
+    assert!(locks.lock("x").try_acquire().await.unwrap().is_none());
+    drop(guard);
+    tokio::time::sleep(LONG).await;
+    assert!(backend.is_free("x").await);
+    assert!(locks.lock("x").try_acquire().await.unwrap().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_until_the_leader_has_no_answer_yet_asks_for_itself() {
+    let backend = Faulty::with(|all| all.with_late_after(Duration::from_secs(5)));
+    let locks = service(&backend, Handover::default());
+    backend.attempts([Fault::Gated, Fault::RequestLost]);
+    let leader = waiters(&locks, 1).await.remove(0);
+    let lock = locks.lock("x").wait(Duration::from_secs(1));
+    let error = lock.try_acquire().await.unwrap_err();
+    assert_eq!(
+        error.kind(),
+        LockErrorKind::Unavailable,
+        "nobody knows whether it is held: {error}"
+    );
+    backend.gate.add_permits(1);
+    drop(leader.await.unwrap().unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_was_passed_over_tells_the_line_nothing() {
+    let backend = Faulty::new();
+    let locks = service(&backend, Handover::default());
+    backend.attempts([Fault::RequestLost]);
+    let mut frozen: Pin<Box<_>> = Box::pin(locks.lock("x").ttl(TTL).wait_forever().acquire());
+    assert!(poll_once(&mut frozen).await.is_pending());
+    let _guard = waiters(&locks, 1).await.remove(0).await.unwrap().unwrap();
+    backend.attempts([Fault::RequestLost]);
+    assert!(poll_once(&mut frozen).await.is_pending());
+    assert_eq!(attempts(&backend), 3, "it goes on for itself alone");
+    let lock = locks.lock("x").wait(Duration::from_secs(1));
+    assert!(lock.try_acquire().await.unwrap().is_none(), "it is held");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_leader_that_waits_for_the_stores_answer_is_not_replaced() {
     let backend = Faulty::with(|all| all.with_late_after(Duration::from_secs(5)));
     let locks = service(&backend, Handover::default());
@@ -431,6 +478,23 @@ async fn a_shutdown_ends_the_whole_line() {
     }
     assert_eq!(guard.lost().await, LossReason::ShutDown);
     assert!(backend.is_free("x").await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_closing_passes_nothing_on() {
+    let backend = Faulty::new();
+    let locks = service(&backend, Handover::default());
+    let guard = locks.lock("x").ttl(TTL).acquire().await.unwrap();
+    let mut frozen: Pin<Box<_>> = Box::pin(locks.lock("x").ttl(TTL).wait_forever().acquire());
+    assert!(poll_once(&mut frozen).await.is_pending());
+    let closing = tokio::spawn({
+        let locks = locks.clone();
+        async move { locks.shutdown(LONG).await }
+    });
+    yield_now().await;
+    drop(guard);
+    assert!(backend.is_free("x").await, "nobody takes it up any more");
+    assert_eq!(closing.await.unwrap().released, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -6,6 +6,7 @@ use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use lock_core::LockService;
 use lock_core::backend::{
     Attempt, AttemptRequest, Clock, LockBackend, LockKey, OwnerToken, ReleaseRequest, Waiting,
 };
@@ -109,4 +110,57 @@ fn leaving_the_line_wakes_nobody_while_the_memory_store_is_locked() {
         release(&store, waiter, Duration::ZERO);
         tells.recv().unwrap();
     });
+}
+
+#[test]
+fn whoever_is_told_that_its_turn_has_come_may_use_the_lock_at_once() {
+    in_time(|| {
+        let locks = LockService::memory();
+        let guard = locks.lock("x").try_acquire().now_or_never().unwrap().unwrap().unwrap();
+        let mut waiting = Box::pin(locks.lock("x").acquire());
+        let (told, tells) = channel();
+        let (inner, told) = (locks.clone(), Mutex::new(told));
+        let asking = waker(move || {
+            let asked = inner.lock("x").try_acquire().now_or_never().unwrap().unwrap();
+            told.lock().unwrap().send(asked.is_none()).ok();
+        });
+        assert!(waiting.poll_unpin(&mut Context::from_waker(&asking)).is_pending());
+        drop(guard);
+        assert!(tells.recv().unwrap(), "it was passed on");
+        assert!(waiting.now_or_never().unwrap().unwrap().is_held());
+    });
+}
+
+fn panicking() -> Waker {
+    struct Panics;
+
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("on command");
+        }
+    }
+
+    Waker::from(Arc::new(Panics))
+}
+
+#[test]
+fn a_guard_can_be_dropped_though_the_next_in_line_panics_when_it_is_woken() {
+    let locks = LockService::memory();
+    let guard = locks.lock("x").try_acquire().now_or_never().unwrap().unwrap().unwrap();
+    let mut waiting = Box::pin(locks.lock("x").acquire());
+    let panicking = panicking();
+    assert!(waiting.poll_unpin(&mut Context::from_waker(&panicking)).is_pending());
+    drop(guard);
+    assert!(waiting.now_or_never().unwrap().unwrap().is_held());
+}
+
+#[test]
+fn a_guard_can_be_dropped_though_whoever_watches_it_panics_when_it_is_woken() {
+    let locks = LockService::memory();
+    let guard = locks.lock("x").try_acquire().now_or_never().unwrap().unwrap().unwrap();
+    let mut lost = Box::pin(guard.lost());
+    let panicking = panicking();
+    assert!(lost.poll_unpin(&mut Context::from_waker(&panicking)).is_pending());
+    drop(guard);
+    assert!(locks.lock("x").try_acquire().now_or_never().unwrap().unwrap().is_some());
 }
