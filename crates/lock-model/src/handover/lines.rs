@@ -29,8 +29,7 @@ impl Driver<'_> {
                 self.begin(task, Seat { term, inheritance: None }, waits);
             }
             Some(line) if !waits => {
-                let is_over = line.is_held() && held_until <= now;
-                if !line.is_taken() || is_over {
+                if !line.is_taken() || line.is_overdue(now, held_until) {
                     self.begin(task, Seat { term: OUTSIDE, inheritance: None }, false);
                 }
             }
