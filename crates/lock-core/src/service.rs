@@ -203,6 +203,8 @@ impl LockService {
     /// with [`LossReason::ShutDown`](crate::LossReason::ShutDown) and releases it, waits for the
     /// answers as long as the backend's timeouts allow, and closes the connections, unless another
     /// service shares the backend: the last one closes them.
+    /// Services share a backend if they were given clones of one `Arc`; a wrapper around it counts
+    /// as another backend.
     ///
     /// A program that wants to tell its bodies earlier uses a signal of its own, and a grace that
     /// is long enough for them.
