@@ -186,23 +186,17 @@ impl Line {
     pub(crate) fn hear(&self, push: Push) {
         let now = Clock::SYSTEM.now();
         let mut entries = self.lock();
-        let (Push::Granted { token, .. } | Push::Hint { token, .. }) = push;
-        let Some(entry) = entries.by_token.get_mut(&token) else { return };
-        if entry.stage != Stage::Waiting {
-            return;
-        }
-        match push {
-            Push::Hint { left, .. } => entry.waiter.hinted(now, left),
-            Push::Granted { number, window, .. } => {
-                if entry.waiter.pushed(now, number, window) == waiter::Push::Ignored {
-                    return;
-                }
-                entry.grant = Some(PushedGrant { number, window });
+        let (granted, hinted) = match push {
+            Push::Hint { token, left } => (None, Some((token, left))),
+            Push::Granted { token, number, window, next } => {
+                let grant = PushedGrant { number, window };
+                (entries.granted(now, token, grant), next.map(|next| (next, window)))
             }
-        }
-        let waker = entry.waker.take();
+        };
+        let hinted = hinted.and_then(|(token, left)| entries.hinted(now, token, left));
         drop(entries);
-        waker.into_iter().for_each(Waker::wake);
+        // Whoever is woken last runs first: the holder.
+        hinted.into_iter().chain(granted).for_each(Waker::wake);
     }
 
     /// The connection is of no use any more: what is pushed may not be heard.
@@ -263,6 +257,28 @@ impl Entry {
 }
 
 impl Entries {
+    /// Whom to wake for a grant.
+    fn granted(&mut self, now: Instant, token: OwnerToken, grant: PushedGrant) -> Option<Waker> {
+        let entry = self.waiting(token)?;
+        let PushedGrant { number, window } = grant;
+        if entry.waiter.pushed(now, number, window) == waiter::Push::Ignored {
+            return None;
+        }
+        entry.grant = Some(grant);
+        entry.waker.take()
+    }
+
+    /// Whom to wake for a hint.
+    fn hinted(&mut self, now: Instant, token: OwnerToken, left: Duration) -> Option<Waker> {
+        let entry = self.waiting(token)?;
+        entry.waiter.hinted(now, left);
+        entry.waker.take()
+    }
+
+    fn waiting(&mut self, token: OwnerToken) -> Option<&mut Entry> {
+        self.by_token.get_mut(&token).filter(|entry| entry.stage == Stage::Waiting)
+    }
+
     /// Forgets what was left and never released for good; that is rare.
     fn sweep(&mut self, now: Instant) {
         if self.by_token.len() < self.sweep_at.max(SWEEP_EVERY) {
@@ -383,7 +399,7 @@ mod tests {
     #[test]
     fn news_that_came_before_the_wake_was_polled_is_not_missed() {
         let (line, token) = line_and_token();
-        line.hear(Push::Granted { token, number: 7, window: WINDOW_MAX });
+        line.hear(Push::Granted { token, number: 7, window: WINDOW_MAX, next: None });
         line.queued(token, PLACE);
         let mut news = std::pin::pin!(line.news(token, Clock::SYSTEM));
         let mut context = Context::from_waker(Waker::noop());
@@ -399,7 +415,7 @@ mod tests {
     #[test]
     fn a_grant_that_an_answer_has_overtaken_is_no_news() {
         let (line, token) = line_and_token();
-        line.hear(Push::Granted { token, number: 1, window: WINDOW_MAX });
+        line.hear(Push::Granted { token, number: 1, window: WINDOW_MAX, next: None });
         line.queued(token, PLACE);
         let news = std::pin::pin!(line.news(token, Clock::SYSTEM));
         assert!(news.poll(&mut Context::from_waker(Waker::noop())).is_pending());

@@ -54,8 +54,8 @@ pub(crate) struct Released {
 /// What is heard over the channel of those who wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Push {
-    /// The token was granted the lock, under this number, for this long.
-    Granted { token: OwnerToken, number: u64, window: Duration },
+    /// The token was granted the lock, under this number, for this long; `next` is the next then.
+    Granted { token: OwnerToken, number: u64, window: Duration, next: Option<OwnerToken> },
     /// The token is the next, and the holder's lease has this much left.
     Hint { token: OwnerToken, left: Duration },
 }
@@ -119,14 +119,15 @@ pub(crate) fn released(value: &Value) -> Result<Released, Garbage> {
 pub(crate) fn push(data: &[Value]) -> Option<Push> {
     let [_channel, Value::BulkString(message)] = data else { return None };
     let mut words = std::str::from_utf8(message).ok()?.split(' ');
-    let (kind, token) = (words.next()?, token(words.next()?)?);
+    let (kind, first) = (words.next()?, token(words.next()?)?);
     let mut number = || words.next()?.parse::<u64>().ok();
     match kind {
         "g" => {
             let (number, window) = (number()?, Duration::from_millis(number()?));
-            Some(Push::Granted { token, number, window })
+            let next = words.next().and_then(token);
+            Some(Push::Granted { token: first, number, window, next })
         }
-        "h" => Some(Push::Hint { token, left: Duration::from_millis(number()?) }),
+        "h" => Some(Push::Hint { token: first, left: Duration::from_millis(number()?) }),
         _ => None,
     }
 }

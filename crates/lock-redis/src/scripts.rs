@@ -111,10 +111,18 @@ mod tests {
 
     #[test]
     fn scripts_hold_no_tables_with_holes_nor_numbers_that_become_strings() {
-        // A number of this size that is joined to a string loses digits (`1.7954e+15`).
+        // A number of this size that is joined to a string loses digits (`1.7954e+15`): so only
+        // what is text is joined.
+        const TEXT: [&str; 4] = [
+            "'min:' .. ",
+            "'1 ' .. ARGV[1] .. ' ' .. ",
+            "'h ' .. next.token .. ' ' .. first.window",
+            "'g ' .. first.token .. ' ' .. number .. ' ' .. first.window",
+        ];
         for script in PLAIN.all() {
             for line in script.text.lines().filter(|line| line.contains(" .. ")) {
-                assert!(line.contains("'min:' .. ") || line.contains("'1 ' .. "), "{line}");
+                let is_text = TEXT.iter().any(|text| line.contains(text));
+                assert!(is_text || line.contains("grant .. ' ' .. next.token"), "{line}");
             }
         }
     }

@@ -14,37 +14,43 @@ if owner == ARGV[1] then
   if member then
     redis.call('ZREM', KEYS[3], member)
   end
-  return {1, number, left, now}
+  return {1, number + 0, left, now}
 end
 
-local ticket
+local ticket, counter
 if stands then
-  ticket = redis.call('ZSCORE', KEYS[3], member)
-  if not ticket then
-    ticket = ARGV[6] == '0' and next_number() or ARGV[6]
-    redis.call('ZADD', KEYS[3], ticket, member)
+  ticket = ARGV[6]
+  if ticket == '0' then
+    ticket = next_number()
+    -- Above the numbers of all grants so far, as the counter in the answer has to be.
+    counter = ticket
+  end
+  if redis.call('ZADD', KEYS[3], 'NX', ticket, member) == 0 then
+    ticket = redis.call('ZSCORE', KEYS[3], member)
   end
 end
 if not owner then
   local came_to = advance(ARGV[1], ARGV[2])
   if came_to == 'mine' then
-    return {1, next_number(), ARGV[2] + 0, now}
+    return {1, next_number() + 0, ARGV[2] + 0, now}
   end
   if came_to == 'nobody' and not stands then
     local number = next_number()
     redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-    return {1, number, ARGV[2] + 0, now}
+    return {1, number + 0, ARGV[2] + 0, now}
   end
 end
 
 -- A write even where it has no effect: a read-only replica must not answer as if it knew.
-redis.call('PEXPIRE', KEYS[3], 60000)
+redis.call('PEXPIRE', KEYS[3], '60000')
 local left = redis.call('PTTL', KEYS[1])
 if not stands then
   return {0, left, now}
 end
-local counter = tonumber(redis.call('GET', KEYS[2]) or 0)
-if not counter or counter < now then
-  counter = now
+if not counter then
+  counter = tonumber(redis.call('GET', KEYS[2]) or 0)
+  if not counter or counter < now then
+    counter = now
+  end
 end
-return {2, ticket + 0, redis.call('ZRANK', KEYS[3], member), left, counter, now}
+return {2, ticket + 0, redis.call('ZRANK', KEYS[3], member), left, counter + 0, now}

@@ -3,81 +3,109 @@
 -- An entry of the line is `1 <token> <channel> <window in ms>`; entries of other versions are
 -- passed over and left alone.
 
--- The next number of the slot's counter.
+-- The next number of the slot's counter, as text: that is made once, and keeps all digits.
 local function next_number()
-  local last = tonumber(redis.call('SET', KEYS[2], now, 'GET') or 0)
-  if not last or last < now then
-    return now
+  local number = string.format('%.0f', now)
+  local last = redis.call('SET', KEYS[2], number, 'GET')
+  last = last and tonumber(last)
+  if last and last >= now then
+    number = string.format('%.0f', last + 1)
+    redis.call('SET', KEYS[2], number)
   end
-  redis.call('SET', KEYS[2], last + 1)
-  return last + 1
+  return number
 end
 
--- The first entry that can be read at or behind this place: its place, text and parts.
-local function entry_from(place)
+-- The first two entries that can be read, in their parts.
+local function first_two()
+  local one
+  local place = 0
+  -- Numbers are text wherever most come by: the server takes long to make it of them.
+  local entries = redis.call('ZRANGE', KEYS[3], '0', '1')
   while true do
-    local entry = redis.call('ZRANGE', KEYS[3], place, place)[1]
-    if not entry then
-      return place
+    for _, text in ipairs(entries) do
+      local token, channel, window = string.match(text, '^1 ([^ ]+) ([^ ]+) ([1-9]%d*)$')
+      if token and #token == 32 and #window <= 5 then
+        local entry = {text = text, token = token, channel = channel, window = window}
+        if one then
+          return one, entry
+        end
+        one = entry
+      end
     end
-    local token, channel, window = string.match(entry, '^1 (%x+) (%S+) ([1-9]%d*)$')
-    if token and #window <= 5 then
-      return place, entry, token, channel, window
+    if #entries < 2 then
+      return one
     end
-    place = place + 1
+    place = place + 2
+    entries = redis.call('ZRANGE', KEYS[3], place, place + 1)
   end
 end
 
--- Whether somebody listens. The count that PUBLISH returns says nothing of that.
-local function is_live(channel)
-  return redis.call('PUBSUB', 'NUMSUB', channel)[2] > 0
+-- Whether somebody listens to the channels of the one and the other entry, if there is another.
+-- The count that PUBLISH returns says nothing of that.
+local function are_live(one, two)
+  local channel = one.channel
+  if not two or two.channel == channel then
+    local is_live = redis.call('PUBSUB', 'NUMSUB', channel)[2] > 0
+    return is_live, is_live
+  end
+  local counts = redis.call('PUBSUB', 'NUMSUB', channel, two.channel)
+  return counts[2] > 0, counts[4] > 0
 end
 
 -- Tells the first in line how long the lock is held for, so that somebody watches the holder.
-local function hint(place, left, me)
+local function hint(left, me)
   for _ = 1, 64 do
-    local entry, token, channel
-    place, entry, token, channel = entry_from(place)
-    if not entry or token == me then
+    local first = first_two()
+    if not first or first.token == me then
       return
     end
-    if is_live(channel) then
-      redis.pcall('PUBLISH', channel, string.format('h %s %.0f', token, left))
+    if are_live(first) then
+      redis.pcall('PUBLISH', first.channel, string.format('h %s %.0f', first.token, left))
       return
     end
-    redis.call('ZREM', KEYS[3], entry)
+    redis.call('ZREM', KEYS[3], first.text)
   end
 end
 
--- Gives the lock, which nobody holds, to the first in line that is alive.
+-- Gives the lock to the first in line that is alive, whoever has held it; nobody does any more.
 -- Returns 'mine' if that is `me`, 'given', 'nobody' if none is alive, or 'more' if so many were
 -- dead that the server should serve others before the rest is looked at.
 local function advance(me, ttl)
-  local place = 0
   for _ = 1, 64 do
-    local entry, token, channel, window
-    place, entry, token, channel, window = entry_from(place)
-    if not entry then
+    local first, next = first_two()
+    if not first then
       return 'nobody'
     end
-    if token == me then
-      redis.call('ZREM', KEYS[3], entry)
-      redis.call('SET', KEYS[1], token, 'PX', ttl)
-      hint(place, ttl, me)
+    if first.token == me then
+      redis.call('ZREM', KEYS[3], first.text)
+      redis.call('SET', KEYS[1], me, 'PX', ttl)
+      hint(ttl, me)
       return 'mine'
     end
-    if is_live(channel) then
+    local first_lives, next_lives = are_live(first, next)
+    if first_lives then
       -- The number comes first, because its key may be of another type; then nothing can fail.
       local number = next_number()
-      redis.call('ZREM', KEYS[3], entry)
-      redis.call('SET', KEYS[1], token, 'PX', window)
-      redis.call('PEXPIRE', KEYS[3], 60000)
-      redis.pcall('PUBLISH', channel, string.format('g %s %.0f %s', token, number, window))
-      hint(place, window, me)
+      redis.call('ZREM', KEYS[3], first.text)
+      redis.call('SET', KEYS[1], first.token, 'PX', first.window)
+      local grant = 'g ' .. first.token .. ' ' .. number .. ' ' .. first.window
+      if not next or next.token == me then
+        redis.pcall('PUBLISH', first.channel, grant)
+      elseif next.channel == first.channel then
+        -- The same listener hears who is next.
+        redis.pcall('PUBLISH', first.channel, grant .. ' ' .. next.token)
+      else
+        redis.pcall('PUBLISH', first.channel, grant)
+        if next_lives then
+          redis.pcall('PUBLISH', next.channel, 'h ' .. next.token .. ' ' .. first.window)
+        else
+          hint(first.window, me)
+        end
+      end
       return 'given'
     end
     -- It comes back with its ticket, if it does.
-    redis.call('ZREM', KEYS[3], entry)
+    redis.call('ZREM', KEYS[3], first.text)
   end
   return 'more'
 end

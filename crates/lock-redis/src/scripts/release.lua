@@ -5,30 +5,32 @@
 -- GETEX is a GET that counts as a write: a read-only replica refuses it instead of answering 0.
 local owner = redis.pcall('GETEX', KEYS[1])
 local reply
+local is_free = ARGV[2] == '0'
 if owner == ARGV[1] then
-  if ARGV[2] == '0' then
-    redis.call('DEL', KEYS[1])
-  else
+  if not is_free then
     redis.call('SET', KEYS[1], 'min:' .. owner, 'PX', ARGV[2])
   end
   reply = 1
 elseif not owner then
+  is_free = true
   reply = 0
 elseif type(owner) == 'table' then
   if not string.find(owner.err, 'WRONGTYPE', 1, true) then
     return owner
   end
+  is_free = false
   reply = -1
 elseif owner == 'min:' .. ARGV[1] then
   -- It was released before and rests: a repetition does not extend that, an undo ends it.
-  if ARGV[2] == '0' then
-    redis.call('DEL', KEYS[1])
-  end
   reply = 1
 else
+  is_free = false
   reply = -1
 end
 if not KEYS[3] or redis.call('EXISTS', KEYS[3]) == 0 then
+  if is_free and owner then
+    redis.call('DEL', KEYS[1])
+  end
   return reply
 end
 local time = redis.call('TIME')

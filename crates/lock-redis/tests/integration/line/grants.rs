@@ -11,6 +11,8 @@ use crate::on_every_server;
 
 on_every_server!(
     a_release_grants_the_first_and_tells_the_next,
+    one_who_hears_for_both_is_told_once,
+    the_next_hears_with_the_grant_how_long_the_holder_has,
     a_grant_is_never_pushed_where_nobody_listens,
     a_grant_that_cannot_be_pushed_stands_until_it_is_asked_for,
     the_next_is_served_when_the_first_does_not_claim,
@@ -43,6 +45,39 @@ async fn a_release_grants_the_first_and_tells_the_next(kind: &ServerKind) {
     assert_eq!(store.run::<String>(&["GET", "lock:x"]), tokens[0]);
     assert!(store.run::<i64>(&["PTTL", "lock:x"]) <= 1_500);
     assert_eq!(entries(&mut store).len(), 1);
+}
+
+/// Those in line in one process have one channel.
+async fn one_who_hears_for_both_is_told_once(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let backend = store.backend();
+    let (owner, _) = take(&backend, "x", HOUR).await;
+    let mut listener = Listener::start(&store, "a");
+    let next = "00000000000000000000000000000002";
+    stand(&mut store, 1, &format!("1 {TOKEN} a 1500"));
+    stand(&mut store, 2, &format!("1 {next} a 2000"));
+    let before = store.calls_of("publish");
+    assert_eq!(release(&backend, "x", owner).await.unwrap(), ReleaseReply::Released);
+    let grant = listener.hear();
+    let words: Vec<&str> = grant.split(' ').collect();
+    assert_eq!((words[1], words[3], words[4]), (TOKEN, "1500", next));
+    assert_eq!(store.calls_of("publish"), before + 1);
+}
+
+/// R9: in the same process as the first, which does not take it up.
+async fn the_next_hears_with_the_grant_how_long_the_holder_has(kind: &ServerKind) {
+    let store = Store::start(kind);
+    let [holder, waiter] = [(); 2].map(|()| store.backend());
+    let (owner, _) = take(&holder, "x", HOUR).await;
+    let window = Duration::from_millis(200);
+    let asked = ask_for(&waiter, "x", token(), window, None).await.unwrap();
+    let Attempt::Queued(_never_heard) = asked else { panic!("{asked:?}") };
+    let next = token();
+    let waiting = queue(&waiter, "x", next, None).await;
+    let ticket = waiting.ticket;
+    release(&holder, "x", owner).await.unwrap();
+    assert_eq!(soon(window * 20, heard(waiting)).await, Wake::AskAgain);
+    fencing(ask(&waiter, "x", next, Some(ticket)).await.unwrap());
 }
 
 /// R1.
@@ -185,8 +220,8 @@ async fn a_counter_of_another_type_costs_no_place(kind: &ServerKind) {
     release(&holder, "x", owner).await.unwrap_err();
     assert_eq!(entries_of(&mut store, &counters[0]), 1);
     store.run::<()>(&["DEL", &counters[0]]);
-    // The release is repeated, as the core does.
-    assert_eq!(release(&holder, "x", owner).await.unwrap(), ReleaseReply::NotHeld);
+    // The lock is as it was; the release is repeated, as the core does.
+    assert_eq!(release(&holder, "x", owner).await.unwrap(), ReleaseReply::Released);
     pushed(waiting).await;
 }
 
