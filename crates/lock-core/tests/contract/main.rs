@@ -8,6 +8,7 @@ mod execute;
 mod failing_store;
 mod faulty;
 mod handing_over;
+mod in_line;
 mod keeping_alive;
 mod manual;
 mod panicking;
