@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Bench;
 use crate::Failure;
 use crate::arguments::Arguments;
+use crate::awake::Awake;
 use crate::figures::Cell;
 use crate::rivals::Rival;
 use crate::spread::Bout;
@@ -29,6 +30,13 @@ struct Use {
     hold: Duration,
     think: Duration,
     time: Duration,
+}
+
+impl Use {
+    /// Whether so little goes on that the waking of halted CPUs is much of what is measured.
+    fn halts_cpus(&self) -> bool {
+        self.think.is_zero() && (self.workers <= 2 || !self.hold.is_zero())
+    }
 }
 
 const HOLD: Duration = Duration::from_millis(1);
@@ -92,6 +100,11 @@ async fn everywhere(
     let mut cells = Vec::new();
     for processes in PROCESSES.into_iter().filter(|processes| *processes <= usage.workers) {
         cells.extend(compare(bench, arguments, rivals, usage, processes).await?);
+        if arguments.awake && processes == 1 && usage.halts_cpus() {
+            let _awake = Awake::start()?;
+            let awake = compare(bench, arguments, rivals, usage, processes).await?;
+            cells.extend(awake.into_iter().map(|cell| cell.kept_awake(true)));
+        }
     }
     Ok(cells)
 }
