@@ -4,52 +4,29 @@
 //! Users take the facade crate `distlock`, which re-exports everything here; this crate is for
 //! those who write a backend of their own: see [`backend`].
 
-mod acquire;
-mod alarm;
-pub mod attempt;
+mod api;
 pub mod backend;
-mod bell;
-mod capabilities;
-mod clock;
-mod dealing;
-mod error;
-mod execute;
-mod guard;
-mod holding;
-mod keeper;
-mod lease;
-mod ledger;
-pub mod line;
-mod lines;
-mod lock;
-mod loss;
-mod manual;
+mod engine;
+pub mod machine;
 pub mod memory;
-mod name;
-mod options;
-mod panics;
-mod pursuit;
-mod renewal;
-mod service;
-mod share;
-mod shutdown;
-mod status;
-mod tally;
-mod telemetry;
-mod timer;
-mod token;
-pub mod waiter;
+mod sync;
+mod time;
+mod types;
 
-pub use clock::Instant;
-pub use error::{LockError, LockErrorKind, Result};
-pub use guard::LockGuard;
-pub use lease::Lease;
-pub use line::Handover;
-pub use lock::Lock;
-pub use loss::LossReason;
-pub use name::{LockName, MAX_KEY_BYTES};
-pub use options::{DEFAULT_ACQUIRE_WAIT, DEFAULT_TTL, LockOptions, MIN_KEEP_ALIVE_TTL, OnLost};
-pub use service::{LockService, LockServiceBuilder};
-pub use shutdown::ShutdownReport;
-pub use status::{LockStatus, ReleaseOutcome};
-pub use token::FencingToken;
+pub use machine::{attempt, local_queue as line, waiter};
+
+pub use api::guard::LockGuard;
+pub use api::lease::Lease;
+pub use api::lock::Lock;
+pub use api::service::{LockService, LockServiceBuilder};
+pub use backend::token::FencingToken;
+pub use engine::shutdown::ShutdownReport;
+pub use machine::local_queue::Handover;
+pub use time::clock::Instant;
+pub use types::error::{LockError, LockErrorKind, Result};
+pub use types::loss::LossReason;
+pub use types::name::{LockName, MAX_KEY_BYTES};
+pub use types::options::{
+    DEFAULT_ACQUIRE_WAIT, DEFAULT_TTL, LockOptions, MIN_KEEP_ALIVE_TTL, OnLost,
+};
+pub use types::status::{LockStatus, ReleaseOutcome};

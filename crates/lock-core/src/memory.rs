@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::backend::token::FencingToken;
 use crate::backend::{
     Attempt, AttemptRequest, Capabilities, Clock, Grant, LockBackend, LockKey, OwnerToken,
     ReleaseReply, ReleaseRequest, RenewReply, RenewRequest, Ticket, Waiting, Wake, async_trait,
 };
-use crate::clock::Instant;
-use crate::error::{LockError, LockErrorKind, Result};
-use crate::panics;
-use crate::status::LockStatus;
-use crate::token::FencingToken;
+use crate::sync::panics;
+use crate::time::clock::Instant;
+use crate::types::error::{LockError, LockErrorKind, Result};
+use crate::types::status::LockStatus;
 
 /// A store of locks in this process's memory, with fencing, renewal, inspection, and waiters that
 /// are served in order of arrival.

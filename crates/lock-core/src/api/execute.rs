@@ -1,0 +1,53 @@
+//! Runs a body under a lock that was acquired for it.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
+use crate::api::guard::LockGuard;
+use crate::api::lease::Lease;
+use crate::types::error::{LockError, Result};
+use crate::types::loss::LossReason;
+use crate::types::options::OnLost;
+
+/// Runs the body and releases; the value of a body that finished comes back whatever the release
+/// did.
+pub(crate) async fn run<F, Fut, T>(guard: LockGuard, f: F, on_lost: OnLost) -> Result<T>
+where
+    F: FnOnce(Lease) -> Fut,
+    Fut: Future<Output = T>,
+{
+    // In a function of its own, so that the body is dropped before the guard, however this ends.
+    match run_body(&guard, f, on_lost).await {
+        Ok(value) => {
+            guard.release().await;
+            Ok(value)
+        }
+        Err(reason) => {
+            let error = LockError::lost(reason).with_operation("execute").with_name(guard.name());
+            // The undo is sent now, and the keeper awaits its answer.
+            drop(guard);
+            Err(error)
+        }
+    }
+}
+
+async fn run_body<F, Fut, T>(guard: &LockGuard, f: F, on_lost: OnLost) -> Result<T, LossReason>
+where
+    F: FnOnce(Lease) -> Fut,
+    Fut: Future<Output = T>,
+{
+    let mut body = pin!(f(guard.lease()));
+    if on_lost == OnLost::Continue {
+        return Ok(body.await);
+    }
+    let mut lost = pin!(guard.lost());
+    poll_fn(|cx| {
+        // The body first: one that finishes in this very poll is not thrown away.
+        if let Poll::Ready(value) = body.as_mut().poll(cx) {
+            return Poll::Ready(Ok(value));
+        }
+        lost.as_mut().poll(cx).map(Err)
+    })
+    .await
+}

@@ -1,0 +1,163 @@
+//! The guard: holds a lock until it is dropped or released.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::time::Duration;
+
+use crate::api::lease::Lease;
+use crate::backend::token::FencingToken;
+use crate::engine::held::End;
+use crate::engine::telemetry;
+use crate::types::error::Result;
+use crate::types::loss::LossReason;
+use crate::types::name::LockName;
+use crate::types::status::ReleaseOutcome;
+
+/// Holds a lock until it is dropped, or released with [`release`](Self::release).
+///
+/// Dropping it sends the release and never blocks; the keeper sees to the answer.
+/// There is no `Deref` to [`Lease`] and no `Clone`: a copy of a guard would not hold anything.
+///
+/// **The guard must be bound to a variable.** Each of these releases at once:
+///
+/// ```
+/// # use lock_core::LockService;
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+/// # runtime.block_on(async {
+/// let locks = LockService::memory();
+/// let lock = locks.lock("x");
+///
+/// if lock.try_acquire().await.unwrap().is_some() {
+///     // The guard is gone before this line: somebody else gets the lock.
+///     assert!(lock.try_acquire().await.unwrap().is_some());
+/// }
+/// let _ = lock.try_acquire().await.unwrap(); // `_` binds nothing
+/// assert!(lock.try_acquire().await.unwrap().is_some());
+///
+/// // This holds:
+/// if let Some(_guard) = lock.try_acquire().await.unwrap() {
+///     assert!(lock.try_acquire().await.unwrap().is_none());
+/// }
+/// # });
+/// ```
+///
+/// ```compile_fail,E0599
+/// # async fn f(guard: lock_core::LockGuard) {
+/// let copy = guard.clone();
+/// # }
+/// ```
+#[must_use = "dropping a `LockGuard` releases its lock: bind it to a variable for as long as the work runs"]
+pub struct LockGuard {
+    lease: Lease,
+}
+
+impl LockGuard {
+    pub(crate) const fn new(lease: Lease) -> Self {
+        Self { lease }
+    }
+
+    /// Releases the lock and says what the store said.
+    ///
+    /// It cannot fail: what is not known is [`Unknown`](ReleaseOutcome::Unknown), and the keeper
+    /// goes on trying until the lease is over. With `min_hold` the name stays taken for the rest.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the release goes on; only its outcome is not reported.
+    pub async fn release(self) -> ReleaseOutcome {
+        let lease = self.lease.clone();
+        // Before the lease leaves the ledger, so that a shutdown waits for the one or the other.
+        let _counted = lease.0.service.count();
+        // The guard's own drop finds nothing left to do.
+        let End { release, mut next, outcome } = lease.0.end();
+        drop(self);
+        let outcome = match release {
+            None => outcome,
+            Some(dealing) => {
+                let mut release = pin!(dealing.release());
+                poll_fn(|cx| {
+                    let polled = release.as_mut().poll(cx);
+                    // The release is on its way: whoever asks now comes after it.
+                    if let Some(next) = next.take() {
+                        next.call();
+                    }
+                    polled
+                })
+                .await
+            }
+        };
+        telemetry::released(&lease, outcome);
+        outcome
+    }
+
+    /// The lock's name.
+    #[must_use]
+    pub fn name(&self) -> &LockName {
+        self.lease.name()
+    }
+
+    /// The body's view of this lock; see [`Lease`].
+    #[must_use]
+    pub fn lease(&self) -> Lease {
+        self.lease.clone()
+    }
+
+    /// See [`Lease::is_held`].
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.lease.is_held()
+    }
+
+    /// See [`Lease::ensure_held`].
+    ///
+    /// # Errors
+    ///
+    /// [`Lost`](crate::LockErrorKind::Lost) if the lease is over.
+    pub fn ensure_held(&self) -> Result<()> {
+        self.lease.ensure_held()
+    }
+
+    /// See [`Lease::remaining`].
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        self.lease.remaining()
+    }
+
+    /// See [`Lease::fencing_token`].
+    #[must_use]
+    pub fn fencing_token(&self) -> Option<FencingToken> {
+        self.lease.fencing_token()
+    }
+
+    /// See [`Lease::lost`].
+    pub fn lost(&self) -> impl Future<Output = LossReason> + Send + 'static + use<> {
+        self.lease.lost()
+    }
+
+    /// See [`Lease::extend`].
+    pub fn extend(
+        &self,
+        ttl: Duration,
+    ) -> impl Future<Output = Result<()>> + Send + 'static + use<> {
+        self.lease.extend(ttl)
+    }
+}
+
+impl Drop for LockGuard {
+    fn drop(&mut self) {
+        let _counted = self.lease.0.service.count();
+        let End { release, next, .. } = self.lease.0.end();
+        // Dropping the dealing sends the release.
+        drop(release);
+        if let Some(next) = next {
+            next.call();
+        }
+    }
+}
+
+impl fmt::Debug for LockGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LockGuard").field(&self.lease).finish()
+    }
+}

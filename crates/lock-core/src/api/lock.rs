@@ -1,0 +1,251 @@
+//! A lock as a plan: a name and options, finished by `try_acquire`, `acquire` or `execute`.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::api::execute;
+use crate::api::guard::LockGuard;
+use crate::api::lease::Lease;
+use crate::api::service::ServiceInner;
+use crate::engine::acquire::acquire;
+use crate::sync::panics;
+use crate::types::error::{LockError, LockErrorKind, Result};
+use crate::types::name::{LockKey, LockName};
+use crate::types::options::{DEFAULT_ACQUIRE_WAIT, LockOptions, option_setters};
+use crate::types::status::LockStatus;
+
+/// A lock's name and options: **a plan, not a lock**. It holds nothing until
+/// [`try_acquire`](Self::try_acquire), [`acquire`](Self::acquire) or [`execute`](Self::execute) is
+/// called and awaited.
+///
+/// It is made by [`LockService::lock`](crate::LockService::lock), can be used again and again, and
+/// the futures that it makes borrow nothing, so they can be spawned and selected over.
+///
+/// A lock is not re-entrant: asking for the same name inside its own body is refused, or waits
+/// until its own lease is over.
+///
+/// ```
+/// use std::time::Duration;
+/// use lock_core::LockService;
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+/// # runtime.block_on(async {
+/// let locks = LockService::memory();
+/// let nightly = locks.lock("report:nightly").ttl(Duration::from_secs(5 * 60)).keep_alive();
+/// nightly.check().unwrap(); // at start-up: name and options are fine
+///
+/// let spawned = tokio::spawn(nightly.acquire());
+/// let guard = spawned.await.unwrap().unwrap();
+/// assert!(nightly.try_acquire().await.unwrap().is_none());
+/// guard.release().await;
+/// # });
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a `Lock` holds nothing until `try_acquire`, `acquire` or `execute` is awaited"]
+pub struct Lock {
+    service: Arc<ServiceInner>,
+    plan: Arc<Plan>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) name: LockName,
+    /// `None` if the name is not allowed.
+    key: Option<LockKey>,
+    pub(crate) options: LockOptions,
+}
+
+impl Plan {
+    /// Checks name, options and capabilities, and gives the key.
+    pub(crate) fn check(&self, service: &ServiceInner) -> Result<LockKey> {
+        let key = match &self.key {
+            Some(key) => key.clone(),
+            None => LockKey::new(service.namespace(), &self.name)?,
+        };
+        let backend = service.backend();
+        backend.check_key(&key)?;
+        self.options.check(service.kind(), &backend.capabilities())?;
+        Ok(key)
+    }
+
+    /// The key of a plan that was checked.
+    pub(crate) fn known_key(&self) -> LockKey {
+        self.key.clone().unwrap_or_else(LockKey::empty)
+    }
+}
+
+option_setters!(Lock, |this| Arc::make_mut(&mut this.plan).options);
+
+impl Lock {
+    pub(crate) fn new(service: Arc<ServiceInner>, name: LockName) -> Self {
+        let key = LockKey::new(service.namespace(), &name).ok();
+        let options = service.defaults().clone();
+        Self { service, plan: Arc::new(Plan { name, key, options }) }
+    }
+
+    /// Replaces all options at once.
+    pub fn options(mut self, options: LockOptions) -> Self {
+        Arc::make_mut(&mut self.plan).options = options;
+        self
+    }
+
+    /// The lock's name.
+    #[must_use]
+    pub fn name(&self) -> &LockName {
+        &self.plan.name
+    }
+
+    /// Checks name, options and the backend's capabilities, without I/O: call it at start-up.
+    /// Every operation does the same before it sends anything.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidName`](LockErrorKind::InvalidName), [`InvalidConfig`](LockErrorKind::InvalidConfig)
+    /// or [`Unsupported`](LockErrorKind::Unsupported), naming the option, its value, and what is
+    /// accepted.
+    pub fn check(&self) -> Result<()> {
+        self.plan
+            .check(&self.service)
+            .map(drop)
+            .map_err(|error| error.with_operation("check").with_name(&self.plan.name))
+    }
+
+    /// Takes the lock if it is free, or becomes free within [`wait`](Self::wait) (default: no
+    /// wait). `None`: somebody else held it for the whole wait.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](LockErrorKind::Unavailable) if the store gave no usable answer: then the
+    /// caller holds nothing, and a grant that happened all the same is being undone.
+    /// [`ShutDown`](LockErrorKind::ShutDown) after [`shutdown`](crate::LockService::shutdown), and
+    /// the errors of [`check`](Self::check).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up: the keeper finishes an exchange that is under way, and
+    /// releases what it granted.
+    ///
+    /// Waits and tasks that end it from outside, such as a cancellation token's
+    /// `run_until_cancelled(lock.try_acquire())`, thus leave nothing behind.
+    pub fn try_acquire(
+        &self,
+    ) -> impl Future<Output = Result<Option<LockGuard>>> + Send + 'static + use<> {
+        let (service, plan) = (Arc::clone(&self.service), Arc::clone(&self.plan));
+        acquire(service, plan, Duration::ZERO, "try_acquire")
+    }
+
+    /// Takes the lock, waiting for it up to [`wait`](Self::wait) (default: 60 s).
+    ///
+    /// # Errors
+    ///
+    /// [`Timeout`](LockErrorKind::Timeout) if somebody else held it for the whole wait; otherwise
+    /// as [`try_acquire`](Self::try_acquire).
+    /// A wait also covers an outage of the store: it ends with `Unavailable` if the store does not
+    /// come back in time.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`try_acquire`](Self::try_acquire); the place in line is given up.
+    pub fn acquire(&self) -> impl Future<Output = Result<LockGuard>> + Send + 'static + use<> {
+        let (service, plan) = (Arc::clone(&self.service), Arc::clone(&self.plan));
+        async move {
+            let name = plan.name.clone();
+            let began = service.clock().now();
+            let clock = service.clock();
+            match acquire(service, plan, DEFAULT_ACQUIRE_WAIT, "acquire").await? {
+                Some(guard) => Ok(guard),
+                None => Err(timed_out(clock.now().saturating_duration_since(began))
+                    .with_operation("acquire")
+                    .with_name(&name)),
+            }
+        }
+    }
+
+    /// Runs `f` under the lock, and returns its value.
+    /// `None`: it was not run, because somebody else held the lock for the whole
+    /// [`wait`](Self::wait) (default: no wait).
+    ///
+    /// The body gets the [`Lease`]: its fencing token, and whether it still holds.
+    /// If the lease is lost, the body is dropped at its next `.await`, unless
+    /// [`on_lost`](Self::on_lost) says otherwise; tasks that it spawned and blocking work go on.
+    /// A value that the body has returned is never thrown away: not because the lease ended
+    /// meanwhile (end critical bodies with [`Lease::ensure_held`], and fence the write), and not
+    /// because the release failed.
+    ///
+    /// A body that fails returns a `Result` of its own, and `transpose` joins the two:
+    ///
+    /// ```
+    /// # use lock_core::LockService;
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    /// # runtime.block_on(async {
+    /// # async fn charge(_token: Option<lock_core::FencingToken>) -> Result<u32, std::io::Error> { Ok(7) }
+    /// # async fn run(locks: LockService) -> Result<(), Box<dyn std::error::Error>> {
+    /// let receipt: Option<u32> = locks
+    ///     .lock("order:42")
+    ///     .execute(async |lease| charge(lease.fencing_token()).await)
+    ///     .await?
+    ///     .transpose()?;
+    /// # assert_eq!(receipt, Some(7)); Ok(()) }
+    /// # run(LockService::memory()).await.unwrap();
+    /// # });
+    /// ```
+    ///
+    /// A body must be a closure, not a future: `execute(async { … })` does not compile; write
+    /// `execute(async |_| { … })`.
+    ///
+    /// # Errors
+    ///
+    /// [`Lost`](LockErrorKind::Lost) if the body was dropped unfinished because the lease was
+    /// lost; otherwise as [`try_acquire`](Self::try_acquire).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the body first, and then releases the lock.
+    ///
+    /// # Panics
+    ///
+    /// Only if the body does; the lock is released.
+    pub fn execute<F, Fut, T>(
+        &self,
+        f: F,
+    ) -> impl Future<Output = Result<Option<T>>> + use<F, Fut, T>
+    where
+        F: FnOnce(Lease) -> Fut,
+        Fut: Future<Output = T>,
+    {
+        let (service, plan) = (Arc::clone(&self.service), Arc::clone(&self.plan));
+        let on_lost = plan.options.on_lost;
+        let acquiring = acquire(service, plan, Duration::ZERO, "execute");
+        async move {
+            match acquiring.await? {
+                None => Ok(None),
+                Some(guard) => execute::run(guard, f, on_lost).await.map(Some),
+            }
+        }
+    }
+
+    /// Looks at the lock without touching it; `None` if nobody holds it.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](LockErrorKind::Unsupported) where the backend cannot see it;
+    /// [`Unavailable`](LockErrorKind::Unavailable) if it did not answer.
+    pub fn status(
+        &self,
+    ) -> impl Future<Output = Result<Option<LockStatus>>> + Send + 'static + use<> {
+        let (service, plan) = (Arc::clone(&self.service), Arc::clone(&self.plan));
+        async move {
+            let asked = async {
+                let key = service.admit(&plan)?;
+                let backend = Arc::clone(service.backend());
+                service.within(panics::caught(async { backend.status(key).await })).await
+            };
+            asked.await.map_err(|error| error.with_operation("status").with_name(&plan.name))
+        }
+    }
+}
+
+fn timed_out(waited: Duration) -> LockError {
+    let message = format!("somebody else held the lock for the whole wait of {waited:.1?}");
+    LockError::new(LockErrorKind::Timeout, message)
+}

@@ -1,0 +1,8 @@
+//! What users hold: the service, its locks, guards and leases.
+
+mod execute;
+pub(crate) mod guard;
+pub(crate) mod lease;
+pub(crate) mod lock;
+pub(crate) mod manual;
+pub(crate) mod service;

@@ -1,0 +1,440 @@
+//! The lock service: a backend, a namespace, defaults, and the keeper.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::api::lease::Lease;
+use crate::api::lock::{Lock, Plan};
+use crate::api::manual::ManualLocks;
+use crate::backend::{Capabilities, Clock, IntoBackend, LockBackend};
+use crate::engine::backend_users::Share;
+use crate::engine::background::Keeper;
+use crate::engine::local_queues::Lines;
+use crate::engine::shutdown::{self, ShutdownReport};
+use crate::machine::local_queue::Handover;
+use crate::memory::MemoryBackend;
+use crate::sync::panics;
+use crate::sync::wait_group::Tally;
+use crate::types::error::{LockError, Result};
+use crate::types::name::{LockKey, LockName};
+use crate::types::options::LockOptions;
+use crate::types::status::LockStatus;
+
+/// A task that is to act does so within this time, beyond what its store needs for an answer.
+const SLACK: Duration = Duration::from_secs(1);
+
+/// Distributed locks over one backend.
+///
+/// It is cheap to clone, and can be made without an async runtime.
+/// The first operation starts the keeper: a thread that renews leases and finishes what its
+/// callers have left; it ends by itself after the last service, lock and guard are gone.
+///
+/// ```
+/// use std::time::Duration;
+/// use lock_core::LockService;
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+/// # runtime.block_on(async {
+/// let locks = LockService::memory();
+///
+/// // Run a body under a lock; `None` means that somebody else holds it.
+/// let done = locks.lock("order:42").execute(async |_lease| "charged").await.unwrap();
+/// assert_eq!(done, Some("charged"));
+///
+/// // Hold a guard.
+/// if let Some(guard) = locks.lock("report").try_acquire().await.unwrap() {
+///     assert!(guard.is_held());
+///     guard.release().await;
+/// }
+///
+/// // Wait in line.
+/// let guard = locks.lock("payment").wait(Duration::from_secs(5)).acquire().await.unwrap();
+/// drop(guard);
+/// # });
+/// ```
+#[derive(Clone)]
+pub struct LockService {
+    inner: Arc<ServiceInner>,
+    manual: Arc<ManualLocks>,
+}
+
+impl LockService {
+    /// A service over this backend, with the defaults. Does no I/O.
+    pub fn new(backend: impl IntoBackend) -> Self {
+        Self::builder(backend).build()
+    }
+
+    /// A service over a new store in memory, for one process, tests and first steps.
+    #[must_use]
+    pub fn memory() -> Self {
+        Self::new(MemoryBackend::new())
+    }
+
+    /// Starts to build a service with settings of its own.
+    pub fn builder(backend: impl IntoBackend) -> LockServiceBuilder {
+        LockServiceBuilder {
+            backend: backend.into_backend(),
+            namespace: "".into(),
+            defaults: LockOptions::new(),
+            clock: Clock::SYSTEM,
+            handover: Handover::default(),
+        }
+    }
+
+    /// Names a lock: **a plan, not a lock**; see [`Lock`].
+    ///
+    /// Does no I/O and cannot fail: a name that is not allowed is reported by
+    /// [`Lock::check`] and by every operation.
+    ///
+    /// `locks.lock("x").await` does not compile, and taking the `.await` away, as rustc proposes,
+    /// locks nothing: finish the plan with `try_acquire`, `acquire` or `execute`.
+    ///
+    /// ```compile_fail,E0277
+    /// # async fn f(locks: lock_core::LockService) {
+    /// let guard = locks.lock("x").await;
+    /// # }
+    /// ```
+    pub fn lock(&self, name: impl Into<LockName>) -> Lock {
+        Lock::new(Arc::clone(&self.inner), name.into())
+    }
+
+    /// Takes a lock if it is free, to be given back with [`release_lock`](Self::release_lock).
+    /// `false`: somebody else holds it.
+    ///
+    /// Prefer [`execute_with_lock`](Self::execute_with_lock) or a guard: a `?` between the two
+    /// calls leaves the lock to its ttl.
+    /// The lock belongs to the service, so that any clone of it, in any task, can release it;
+    /// when the last clone is dropped, it is released.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lock::try_acquire`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Lock::try_acquire`].
+    pub async fn try_acquire_lock(
+        &self,
+        resource_id: impl Into<LockName>,
+        ttl: Duration,
+    ) -> Result<bool> {
+        let lock = self.lock(resource_id).ttl(ttl);
+        self.manual.acquire(&lock).await
+    }
+
+    /// Gives a lock back that [`try_acquire_lock`](Self::try_acquire_lock) took.
+    /// `true`: this service held it, and the store confirmed that it is free, or the next task of
+    /// this service that waits for it holds it.
+    /// `false`: this service did not hold it, or not any more.
+    ///
+    /// # Errors
+    ///
+    /// [`Unknown`](crate::LockErrorKind::Unknown) if the store did not answer; the keeper goes on
+    /// until the lease is over. [`InvalidName`](crate::LockErrorKind::InvalidName) for a name that
+    /// cannot be taken.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the release goes on.
+    pub async fn release_lock(&self, resource_id: impl Into<LockName>) -> Result<bool> {
+        self.manual.release(&self.inner, resource_id.into()).await
+    }
+
+    /// Runs `f` under a lock with this lease: [`Lock::execute`] in one call.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lock::execute`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Lock::execute`].
+    pub async fn execute_with_lock<F, Fut, T>(
+        &self,
+        resource_id: impl Into<LockName>,
+        ttl: Duration,
+        f: F,
+    ) -> Result<Option<T>>
+    where
+        F: FnOnce(Lease) -> Fut,
+        Fut: Future<Output = T>,
+    {
+        self.lock(resource_id).ttl(ttl).execute(f).await
+    }
+
+    /// Looks at a lock without touching it: [`Lock::status`] in one call.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lock::status`].
+    pub async fn status(&self, name: impl Into<LockName>) -> Result<Option<LockStatus>> {
+        self.lock(name).status().await
+    }
+
+    /// What the backend can do.
+    #[must_use]
+    pub fn capabilities(&self) -> Capabilities {
+        self.inner.backend.capabilities()
+    }
+
+    /// Asks the backend whether it answers; for a readiness probe.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](crate::LockErrorKind::Unavailable) if it does not.
+    pub async fn ping(&self) -> Result<()> {
+        let asked = async {
+            self.inner.ensure_open()?;
+            let backend = Arc::clone(&self.inner.backend);
+            self.inner.within(panics::caught(async { backend.ping().await })).await
+        };
+        asked.await.map_err(|error| error.with_operation("ping"))
+    }
+
+    /// Ends the service.
+    ///
+    /// It refuses new work and ends all waits with [`ShutDown`](crate::LockErrorKind::ShutDown),
+    /// leaves holders `grace` to finish (their leases are still renewed), then ends what is left
+    /// with [`LossReason::ShutDown`](crate::LossReason::ShutDown) and releases it, waits for the
+    /// answers as long as the backend's timeouts allow, and closes the connections, unless another
+    /// service shares the backend: the last one closes them.
+    /// Services share a backend if they were given clones of one `Arc`; a wrapper around it counts
+    /// as another backend.
+    ///
+    /// A program that wants to tell its bodies earlier uses a signal of its own, and a grace that
+    /// is long enough for them.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the service stays closed for new work; call it again to end the
+    /// rest.
+    pub async fn shutdown(&self, grace: Duration) -> ShutdownReport {
+        shutdown::run(&self.inner, &self.manual, grace).await
+    }
+}
+
+impl fmt::Debug for LockService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.inner, f)
+    }
+}
+
+/// Builds a [`LockService`]; made by [`LockService::builder`].
+#[must_use = "a builder does nothing until `build`"]
+pub struct LockServiceBuilder {
+    backend: Arc<dyn LockBackend>,
+    namespace: Arc<str>,
+    defaults: LockOptions,
+    clock: Clock,
+    handover: Handover,
+}
+
+impl LockServiceBuilder {
+    /// A literal prefix of all names, such as `shop:`; no separator is added. Default: empty.
+    ///
+    /// Services with the same namespace over the same store exclude each other.
+    pub fn namespace(mut self, prefix: impl Into<Arc<str>>) -> Self {
+        self.namespace = prefix.into();
+        self
+    }
+
+    /// The options that every lock of this service starts with.
+    pub fn defaults(mut self, options: LockOptions) -> Self {
+        self.defaults = options;
+        self
+    }
+
+    /// How far a lease may be passed on between the tasks of this service before it goes back to
+    /// the store. Default: 64 times and 5 ms; [`Handover::OFF`] for strict order over all
+    /// processes.
+    ///
+    /// Each task gets a guard, a deadline and a larger fencing token of its own. Where the backend
+    /// cannot renew, nothing is passed on.
+    pub fn handover(mut self, handover: Handover) -> Self {
+        self.handover = handover;
+        self
+    }
+
+    /// For tests: leases follow [`tokio::time`], which can be paused, and the keeper is a task of
+    /// the runtime in which the service is first used.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use lock_core::{LockService, memory::MemoryBackend};
+    /// # let runtime = tokio::runtime::Builder::new_current_thread()
+    /// #     .enable_all().start_paused(true).build().unwrap();
+    /// # runtime.block_on(async {
+    /// let locks = LockService::builder(MemoryBackend::new()).tokio_time().build();
+    /// let guard = locks.lock("x").ttl(Duration::from_secs(60)).acquire().await.unwrap();
+    /// tokio::time::sleep(Duration::from_secs(61)).await; // takes no time when paused
+    /// assert!(!guard.is_held());
+    /// # });
+    /// ```
+    pub fn tokio_time(mut self) -> Self {
+        self.clock = Clock::TOKIO;
+        self
+    }
+
+    /// The service. Does no I/O.
+    #[must_use]
+    pub fn build(self) -> LockService {
+        let inner = ServiceInner {
+            share: Share::new(&self.backend),
+            kind: self.backend.kind(),
+            backend: self.backend,
+            namespace: self.namespace,
+            defaults: self.defaults,
+            clock: self.clock,
+            keeper: Keeper::new(self.clock),
+            lines: Lines::new(self.handover),
+            is_closing: AtomicBool::new(false),
+            closing: Notify::new(),
+            under_way: Tally::default(),
+        };
+        LockService { inner: Arc::new(inner), manual: Arc::default() }
+    }
+}
+
+impl fmt::Debug for LockServiceBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LockServiceBuilder")
+            .field("backend", &self.backend.kind())
+            .field("namespace", &self.namespace)
+            .field("defaults", &self.defaults)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What all clones of a service, its locks and its guards share.
+pub(crate) struct ServiceInner {
+    /// Dropped before the backend is.
+    share: Share,
+    backend: Arc<dyn LockBackend>,
+    kind: &'static str,
+    namespace: Arc<str>,
+    defaults: LockOptions,
+    clock: Clock,
+    keeper: Keeper,
+    lines: Lines,
+    is_closing: AtomicBool,
+    closing: Notify,
+    /// How many acquisitions and releases are under way in tasks of the user's.
+    under_way: Tally,
+}
+
+impl ServiceInner {
+    pub(crate) fn backend(&self) -> &Arc<dyn LockBackend> {
+        &self.backend
+    }
+
+    pub(crate) const fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    pub(crate) const fn defaults(&self) -> &LockOptions {
+        &self.defaults
+    }
+
+    pub(crate) const fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    pub(crate) const fn keeper(&self) -> &Keeper {
+        &self.keeper
+    }
+
+    pub(crate) const fn lines(&self) -> &Lines {
+        &self.lines
+    }
+
+    /// How long a task that asks the store may be silent, if all is well with it.
+    pub(crate) fn patience(&self) -> Duration {
+        // Twice: what bounds the request's lateness also covers the way of its answer.
+        self.backend.capabilities().late_after * 2 + SLACK
+    }
+
+    /// Lets an operation in: the service is open, the plan is allowed, and the keeper runs.
+    pub(crate) fn admit(&self, plan: &Plan) -> Result<LockKey> {
+        let key = plan.check(self)?;
+        self.ensure_open()?;
+        Ok(key)
+    }
+
+    fn ensure_open(&self) -> Result<()> {
+        if self.is_closing() {
+            return Err(LockError::shut_down());
+        }
+        self.keeper.ensure_running(&self.backend)
+    }
+
+    pub(crate) const fn under_way(&self) -> &Tally {
+        &self.under_way
+    }
+
+    /// Counts something as under way for as long as the result lives.
+    pub(crate) fn count(self: &Arc<Self>) -> Counted {
+        self.under_way.add();
+        Counted(Arc::clone(self))
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn close(&self) {
+        self.is_closing.store(true, Ordering::SeqCst);
+        self.closing.notify_waiters();
+    }
+
+    /// Whether the backend is to be closed: no other service uses it, and nobody closes it yet.
+    pub(crate) fn is_last_to_use_backend(&self) -> bool {
+        self.share.give_up()
+    }
+
+    /// Ends when the service is being shut down.
+    pub(crate) async fn closing(&self) {
+        let mut closing = pin!(self.closing.notified());
+        closing.as_mut().enable();
+        if !self.is_closing() {
+            closing.await;
+        }
+    }
+
+    /// Polls a backend's future in a runtime, the keeper's if the caller has none.
+    pub(crate) async fn within<T>(&self, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            let _entered = self.keeper.enter_unless_in_runtime();
+            future.as_mut().poll(cx)
+        })
+        .await
+    }
+}
+
+/// Something under way that a shutdown waits for.
+pub(crate) struct Counted(Arc<ServiceInner>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.under_way.remove();
+    }
+}
+
+impl fmt::Debug for ServiceInner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LockService")
+            .field("backend", &self.kind)
+            .field("namespace", &self.namespace)
+            .field("defaults", &self.defaults)
+            .finish_non_exhaustive()
+    }
+}

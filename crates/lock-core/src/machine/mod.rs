@@ -1,0 +1,5 @@
+//! Pure state machines: events in, decisions out. No clock, no network, no runtime.
+
+pub mod attempt;
+pub mod local_queue;
+pub mod waiter;

@@ -1,0 +1,7 @@
+//! Plain values: names, options, outcomes and errors. They know neither a clock nor a store.
+
+pub(crate) mod error;
+pub(crate) mod loss;
+pub(crate) mod name;
+pub(crate) mod options;
+pub(crate) mod status;

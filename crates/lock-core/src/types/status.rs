@@ -1,0 +1,73 @@
+//! What can be seen of a lock from outside, and what a release reports.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::token::FencingToken;
+
+/// What the store says of a lock that somebody holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LockStatus {
+    /// How long the lease still runs; `None` if it has no end (a foreign holder's).
+    pub remaining: Option<Duration>,
+    /// How many stand in line, where the backend knows.
+    pub waiters: Option<u64>,
+    /// The holder's fencing token, where the backend keeps it.
+    pub fencing_token: Option<FencingToken>,
+    /// The holder's metadata, where the backend keeps it.
+    pub metadata: Option<Arc<str>>,
+}
+
+impl LockStatus {
+    /// A status of which only the remaining time is known.
+    #[must_use]
+    pub const fn new(remaining: Option<Duration>) -> Self {
+        Self { remaining, waiters: None, fencing_token: None, metadata: None }
+    }
+
+    /// Adds the number of waiters.
+    #[must_use]
+    pub const fn with_waiters(mut self, waiters: u64) -> Self {
+        self.waiters = Some(waiters);
+        self
+    }
+
+    /// Adds the holder's fencing token.
+    #[must_use]
+    pub const fn with_fencing_token(mut self, token: Option<FencingToken>) -> Self {
+        self.fencing_token = token;
+        self
+    }
+
+    /// Adds the holder's metadata.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: Option<Arc<str>>) -> Self {
+        self.metadata = metadata;
+        self
+    }
+}
+
+/// What came of a release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ReleaseOutcome {
+    /// The lock was ours, and is free now, or after the rest of `min_hold`; or it was passed on,
+    /// before its deadline, to the next in line of the same service.
+    Released,
+    /// The lease had ended before, and nobody holds the lock.
+    AlreadyExpired,
+    /// The lease had ended before, and somebody else holds the lock.
+    HeldByOther,
+    /// The store did not answer, or not clearly; the keeper goes on until the lease is over.
+    /// Also where the backend cannot keep the rest of `min_hold`: the keeper releases after it.
+    Unknown,
+}
+
+impl ReleaseOutcome {
+    /// Whether the lock was held until this release for certain.
+    #[must_use]
+    pub const fn is_released(self) -> bool {
+        matches!(self, Self::Released)
+    }
+}
