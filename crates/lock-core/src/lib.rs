@@ -19,14 +19,13 @@ pub use api::guard::LockGuard;
 pub use api::lease::Lease;
 pub use api::lock::Lock;
 pub use api::service::{LockService, LockServiceBuilder};
-pub use backend::token::FencingToken;
-pub use engine::shutdown::ShutdownReport;
-pub use machine::local_queue::Handover;
-pub use time::clock::Instant;
+pub use time::instant::Instant;
 pub use types::error::{LockError, LockErrorKind, Result};
+pub use types::fencing::FencingToken;
+pub use types::handover::Handover;
 pub use types::loss::LossReason;
 pub use types::name::{LockName, MAX_KEY_BYTES};
 pub use types::options::{
     DEFAULT_ACQUIRE_WAIT, DEFAULT_TTL, LockOptions, MIN_KEEP_ALIVE_TTL, OnLost,
 };
-pub use types::status::{LockStatus, ReleaseOutcome};
+pub use types::status::{LockStatus, ReleaseOutcome, ShutdownReport};

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::backend::token::FencingToken;
 use crate::backend::{
     Attempt, AttemptRequest, Capabilities, Clock, Grant, LockBackend, LockKey, OwnerToken,
     ReleaseReply, ReleaseRequest, RenewReply, RenewRequest, Ticket, Waiting, Wake, async_trait,
 };
 use crate::sync::panics;
-use crate::time::clock::Instant;
+use crate::time::instant::Instant;
 use crate::types::error::{LockError, LockErrorKind, Result};
+use crate::types::fencing::FencingToken;
 use crate::types::status::LockStatus;
 
 /// A store of locks in this process's memory, with fencing, renewal, inspection, and waiters that

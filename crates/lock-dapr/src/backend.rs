@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lock_core::backend::{
-    Attempt, AttemptRequest, Capabilities, Clock, Grant, Lane, LockBackend, LockKey, OwnerToken,
-    ReleaseReply, ReleaseRequest, async_trait,
+    Attempt, AttemptRequest, Backoff, Capabilities, Clock, Grant, Lane, LockBackend, LockKey,
+    OwnerToken, ReleaseReply, ReleaseRequest, async_trait,
 };
 use lock_core::{Instant, LockError, LockErrorKind, Result};
 
@@ -24,7 +24,7 @@ const TTL_MAX: Duration = Duration::from_secs(i32::MAX as u64);
 /// reset of the stream, and waits up to half a second between its own attempts.
 const LATE_MARGIN: Duration = Duration::from_secs(2);
 /// Asking costs the sidecar and its store a round trip each.
-const POLL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
+const POLL: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(500));
 /// What Dapr joins the parts of its keys with.
 const SEPARATOR: &str = "||";
 /// Never taken; only ever unlocked, by owners that own nothing.

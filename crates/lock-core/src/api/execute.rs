@@ -25,7 +25,7 @@ where
         }
         Err(reason) => {
             let error = LockError::lost(reason).with_operation("execute").with_name(guard.name());
-            // The undo is sent now, and the keeper awaits its answer.
+            // The undo is sent now, and the background awaits its answer.
             drop(guard);
             Err(error)
         }

@@ -1,22 +1,21 @@
 //! The guard: holds a lock until it is dropped or released.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::lease::Lease;
-use crate::backend::token::FencingToken;
-use crate::engine::held::End;
-use crate::engine::telemetry;
+use crate::engine::held::Held;
 use crate::types::error::Result;
+use crate::types::fencing::FencingToken;
 use crate::types::loss::LossReason;
 use crate::types::name::LockName;
 use crate::types::status::ReleaseOutcome;
 
 /// Holds a lock until it is dropped, or released with [`release`](Self::release).
 ///
-/// Dropping it sends the release and never blocks; the keeper sees to the answer.
+/// Dropping it sends the release and never blocks; the background thread sees to the answer.
 /// There is no `Deref` to [`Lease`] and no `Clone`: a copy of a guard would not hold anything.
 ///
 /// **The guard must be bound to a variable.** Each of these releases at once:
@@ -49,46 +48,26 @@ use crate::types::status::ReleaseOutcome;
 /// ```
 #[must_use = "dropping a `LockGuard` releases its lock: bind it to a variable for as long as the work runs"]
 pub struct LockGuard {
+    held: Held,
     lease: Lease,
 }
 
 impl LockGuard {
-    pub(crate) const fn new(lease: Lease) -> Self {
-        Self { lease }
+    pub(crate) fn new(held: Held) -> Self {
+        let lease = Lease(Arc::clone(held.lease()));
+        Self { held, lease }
     }
 
     /// Releases the lock and says what the store said.
     ///
-    /// It cannot fail: what is not known is [`Unknown`](ReleaseOutcome::Unknown), and the keeper
+    /// It cannot fail: what is not known is [`Unknown`](ReleaseOutcome::Unknown), and the library
     /// goes on trying until the lease is over. With `min_hold` the name stays taken for the rest.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, the release goes on; only its outcome is not reported.
     pub async fn release(self) -> ReleaseOutcome {
-        let lease = self.lease.clone();
-        // Before the lease leaves the ledger, so that a shutdown waits for the one or the other.
-        let _counted = lease.0.service.count();
-        // The guard's own drop finds nothing left to do.
-        let End { release, mut next, outcome } = lease.0.end();
-        drop(self);
-        let outcome = match release {
-            None => outcome,
-            Some(dealing) => {
-                let mut release = pin!(dealing.release());
-                poll_fn(|cx| {
-                    let polled = release.as_mut().poll(cx);
-                    // The release is on its way: whoever asks now comes after it.
-                    if let Some(next) = next.take() {
-                        next.call();
-                    }
-                    polled
-                })
-                .await
-            }
-        };
-        telemetry::released(&lease, outcome);
-        outcome
+        self.held.release().await
     }
 
     /// The lock's name.
@@ -141,18 +120,6 @@ impl LockGuard {
         ttl: Duration,
     ) -> impl Future<Output = Result<()>> + Send + 'static + use<> {
         self.lease.extend(ttl)
-    }
-}
-
-impl Drop for LockGuard {
-    fn drop(&mut self) {
-        let _counted = self.lease.0.service.count();
-        let End { release, next, .. } = self.lease.0.end();
-        // Dropping the dealing sends the release.
-        drop(release);
-        if let Some(next) = next {
-            next.call();
-        }
     }
 }
 

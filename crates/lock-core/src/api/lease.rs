@@ -1,13 +1,14 @@
-//! A lease: the local view of a lock that is held, shared by its guard, its body and the keeper.
+//! A lease: the local view of a lock that is held, shared by its guard and its body.
 
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::token::FencingToken;
-use crate::engine::held::Holding;
+use crate::engine::extend::extend;
+use crate::engine::held::SharedLease;
 use crate::types::error::{LockError, Result};
+use crate::types::fencing::FencingToken;
 use crate::types::loss::LossReason;
 use crate::types::name::LockName;
 
@@ -17,7 +18,7 @@ use crate::types::name::LockName;
 /// It is cheap to clone, and a clone does not keep the lock: when the guard or the body ends, every
 /// clone says that the lease is over.
 #[derive(Clone)]
-pub struct Lease(pub(crate) Arc<Holding>);
+pub struct Lease(pub(crate) Arc<SharedLease>);
 
 impl Lease {
     /// The lock's name.
@@ -26,7 +27,7 @@ impl Lease {
         self.0.name()
     }
 
-    /// Whether the lock is still held, as far as the local clock and the keeper know.
+    /// Whether the lock is still held, as far as this process knows.
     ///
     /// It errs on the safe side: it says "no" a little before the store's lease ends.
     #[must_use]
@@ -52,7 +53,7 @@ impl Lease {
     #[must_use]
     pub fn remaining(&self) -> Duration {
         match self.0.ended() {
-            None => self.0.deadline().saturating_duration_since(self.0.service.clock().now()),
+            None => self.0.deadline().saturating_duration_since(self.0.store().now()),
             Some(_) => Duration::ZERO,
         }
     }
@@ -96,8 +97,7 @@ impl Lease {
     ) -> impl Future<Output = Result<()>> + Send + 'static + use<> {
         let lease = Arc::clone(&self.0);
         async move {
-            lease
-                .extend(ttl)
+            extend(&lease, ttl)
                 .await
                 .map_err(|error| error.with_operation("extend").with_name(lease.name()))
         }

@@ -1,5 +1,6 @@
 //! A lock as a plan: a name and options, finished by `try_acquire`, `acquire` or `execute`.
 
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,11 +8,12 @@ use std::time::Duration;
 use crate::api::execute;
 use crate::api::guard::LockGuard;
 use crate::api::lease::Lease;
-use crate::api::service::ServiceInner;
 use crate::engine::acquire::acquire;
+use crate::engine::held::ServiceContext;
+use crate::engine::plan::Plan;
 use crate::sync::panics;
 use crate::types::error::{LockError, LockErrorKind, Result};
-use crate::types::name::{LockKey, LockName};
+use crate::types::name::LockName;
 use crate::types::options::{DEFAULT_ACQUIRE_WAIT, LockOptions, option_setters};
 use crate::types::status::LockStatus;
 
@@ -40,47 +42,18 @@ use crate::types::status::LockStatus;
 /// guard.release().await;
 /// # });
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a `Lock` holds nothing until `try_acquire`, `acquire` or `execute` is awaited"]
 pub struct Lock {
-    service: Arc<ServiceInner>,
+    context: Arc<ServiceContext>,
     plan: Arc<Plan>,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    pub(crate) name: LockName,
-    /// `None` if the name is not allowed.
-    key: Option<LockKey>,
-    pub(crate) options: LockOptions,
-}
-
-impl Plan {
-    /// Checks name, options and capabilities, and gives the key.
-    pub(crate) fn check(&self, service: &ServiceInner) -> Result<LockKey> {
-        let key = match &self.key {
-            Some(key) => key.clone(),
-            None => LockKey::new(service.namespace(), &self.name)?,
-        };
-        let backend = service.backend();
-        backend.check_key(&key)?;
-        self.options.check(service.kind(), &backend.capabilities())?;
-        Ok(key)
-    }
-
-    /// The key of a plan that was checked.
-    pub(crate) fn known_key(&self) -> LockKey {
-        self.key.clone().unwrap_or_else(LockKey::empty)
-    }
 }
 
 option_setters!(Lock, |this| Arc::make_mut(&mut this.plan).options);
 
 impl Lock {
-    pub(crate) fn new(service: Arc<ServiceInner>, name: LockName) -> Self {
-        let key = LockKey::new(service.namespace(), &name).ok();
-        let options = service.defaults().clone();
-        Self { service, plan: Arc::new(Plan { name, key, options }) }
+    pub(crate) const fn new(context: Arc<ServiceContext>, plan: Arc<Plan>) -> Self {
+        Self { context, plan }
     }
 
     /// Replaces all options at once.
@@ -105,9 +78,14 @@ impl Lock {
     /// accepted.
     pub fn check(&self) -> Result<()> {
         self.plan
-            .check(&self.service)
+            .check(self.context.store())
             .map(drop)
             .map_err(|error| error.with_operation("check").with_name(&self.plan.name))
+    }
+
+    /// Whether the name is allowed, whatever the options are.
+    pub(crate) fn check_name(&self) -> Result<()> {
+        self.plan.check_key(self.context.store()).map(drop)
     }
 
     /// Takes the lock if it is free, or becomes free within [`wait`](Self::wait) (default: no
@@ -122,16 +100,19 @@ impl Lock {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up: the keeper finishes an exchange that is under way, and
-    /// releases what it granted.
+    /// Dropping the future gives up: the background finishes an exchange that is under way,
+    /// and releases what it granted.
     ///
     /// Waits and tasks that end it from outside, such as a cancellation token's
     /// `run_until_cancelled(lock.try_acquire())`, thus leave nothing behind.
     pub fn try_acquire(
         &self,
     ) -> impl Future<Output = Result<Option<LockGuard>>> + Send + 'static + use<> {
-        let (service, plan) = (Arc::clone(&self.service), Arc::clone(&self.plan));
-        acquire(service, plan, Duration::ZERO, "try_acquire")
+        let (context, plan) = (Arc::clone(&self.context), Arc::clone(&self.plan));
+        async move {
+            let held = acquire(context, plan, Duration::ZERO, "try_acquire").await?;
+            Ok(held.map(LockGuard::new))
+        }
     }
 
     /// Takes the lock, waiting for it up to [`wait`](Self::wait) (default: 60 s).
@@ -147,13 +128,13 @@ impl Lock {
     ///
     /// As [`try_acquire`](Self::try_acquire); the place in line is given up.
     pub fn acquire(&self) -> impl Future<Output = Result<LockGuard>> + Send + 'static + use<> {
-        let (service, plan) = (Arc::clone(&self.service), Arc::clone(&self.plan));
+        let (context, plan) = (Arc::clone(&self.context), Arc::clone(&self.plan));
         async move {
             let name = plan.name.clone();
-            let began = service.clock().now();
-            let clock = service.clock();
-            match acquire(service, plan, DEFAULT_ACQUIRE_WAIT, "acquire").await? {
-                Some(guard) => Ok(guard),
+            let clock = context.store().clock();
+            let began = clock.now();
+            match acquire(context, plan, DEFAULT_ACQUIRE_WAIT, "acquire").await? {
+                Some(held) => Ok(LockGuard::new(held)),
                 None => Err(timed_out(clock.now().saturating_duration_since(began))
                     .with_operation("acquire")
                     .with_name(&name)),
@@ -213,13 +194,13 @@ impl Lock {
         F: FnOnce(Lease) -> Fut,
         Fut: Future<Output = T>,
     {
-        let (service, plan) = (Arc::clone(&self.service), Arc::clone(&self.plan));
+        let (context, plan) = (Arc::clone(&self.context), Arc::clone(&self.plan));
         let on_lost = plan.options.on_lost;
-        let acquiring = acquire(service, plan, Duration::ZERO, "execute");
+        let acquiring = acquire(context, plan, Duration::ZERO, "execute");
         async move {
             match acquiring.await? {
                 None => Ok(None),
-                Some(guard) => execute::run(guard, f, on_lost).await.map(Some),
+                Some(held) => execute::run(LockGuard::new(held), f, on_lost).await.map(Some),
             }
         }
     }
@@ -233,15 +214,32 @@ impl Lock {
     pub fn status(
         &self,
     ) -> impl Future<Output = Result<Option<LockStatus>>> + Send + 'static + use<> {
-        let (service, plan) = (Arc::clone(&self.service), Arc::clone(&self.plan));
+        let (context, plan) = (Arc::clone(&self.context), Arc::clone(&self.plan));
         async move {
             let asked = async {
-                let key = service.admit(&plan)?;
-                let backend = Arc::clone(service.backend());
-                service.within(panics::caught(async { backend.status(key).await })).await
+                let key = context.admit(&plan)?;
+                let backend = Arc::clone(context.store().backend());
+                let status = panics::caught(async { backend.status(key.clone()).await });
+                let mut status = context.background().in_runtime(status).await?;
+                if let Some(LockStatus { waiters: Some(waiters), .. }) = &mut status {
+                    // One of this service's tasks stands in the store's queue for the others.
+                    *waiters += context.queues().waiting(&key) as u64;
+                }
+                Ok(status)
             };
-            asked.await.map_err(|error| error.with_operation("status").with_name(&plan.name))
+            let asked: Result<_> = asked.await;
+            asked.map_err(|error| error.with_operation("status").with_name(&plan.name))
         }
+    }
+}
+
+impl fmt::Debug for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lock")
+            .field("backend", &self.context.store().kind())
+            .field("name", &self.plan.name)
+            .field("options", &self.plan.options)
+            .finish_non_exhaustive()
     }
 }
 

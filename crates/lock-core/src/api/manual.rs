@@ -5,9 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::api::guard::LockGuard;
 use crate::api::lock::Lock;
-use crate::api::service::ServiceInner;
 use crate::types::error::{LockError, LockErrorKind, Result};
-use crate::types::name::{LockKey, LockName};
+use crate::types::name::LockName;
 use crate::types::status::ReleaseOutcome;
 
 /// The guards behind `try_acquire_lock`, by name.
@@ -39,15 +38,15 @@ impl ManualLocks {
         Ok(true)
     }
 
-    pub(crate) async fn release(&self, service: &ServiceInner, name: LockName) -> Result<bool> {
-        let guard = self.lock().guards.remove(&name);
+    pub(crate) async fn release(&self, lock: &Lock) -> Result<bool> {
+        let name = lock.name();
+        let guard = self.lock().guards.remove(name);
         let Some(guard) = guard else {
             // What could not be taken is a mistake, and not merely not held.
-            let is_allowed = LockKey::new(service.namespace(), &name)
-                .and_then(|key| service.backend().check_key(&key));
-            return is_allowed
+            return lock
+                .check_name()
                 .map(|()| false)
-                .map_err(|error| error.with_operation("release_lock").with_name(&name));
+                .map_err(|error| error.with_operation("release_lock").with_name(name));
         };
         match guard.release().await {
             ReleaseOutcome::Released => Ok(true),
@@ -57,7 +56,7 @@ impl ManualLocks {
                                lease is over";
                 Err(LockError::new(LockErrorKind::Unknown, message)
                     .with_operation("release_lock")
-                    .with_name(&name))
+                    .with_name(name))
             }
         }
     }

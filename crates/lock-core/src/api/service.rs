@@ -1,33 +1,25 @@
-//! The lock service: a backend, a namespace, defaults, and the keeper.
+//! The lock service: a backend, a namespace and defaults.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Notify;
-
 use crate::api::lease::Lease;
-use crate::api::lock::{Lock, Plan};
+use crate::api::lock::Lock;
 use crate::api::manual::ManualLocks;
 use crate::backend::{Capabilities, Clock, IntoBackend, LockBackend};
-use crate::engine::backend_users::Share;
-use crate::engine::background::Keeper;
-use crate::engine::local_queues::Lines;
-use crate::engine::shutdown::{self, ShutdownReport};
-use crate::machine::local_queue::Handover;
+use crate::engine::held::ServiceContext;
+use crate::engine::plan::Plan;
+use crate::engine::store::Store;
+use crate::engine::{renew, shutdown};
 use crate::memory::MemoryBackend;
 use crate::sync::panics;
-use crate::sync::wait_group::Tally;
-use crate::types::error::{LockError, Result};
-use crate::types::name::{LockKey, LockName};
+use crate::types::error::Result;
+use crate::types::handover::Handover;
+use crate::types::name::LockName;
 use crate::types::options::LockOptions;
-use crate::types::status::LockStatus;
-
-/// A task that is to act does so within this time, beyond what its store needs for an answer.
-const SLACK: Duration = Duration::from_secs(1);
+use crate::types::status::{LockStatus, ShutdownReport};
 
 /// Distributed locks over one backend.
 ///
@@ -58,9 +50,14 @@ const SLACK: Duration = Duration::from_secs(1);
 /// # });
 /// ```
 #[derive(Clone)]
-pub struct LockService {
-    inner: Arc<ServiceInner>,
-    manual: Arc<ManualLocks>,
+pub struct LockService(Arc<Shared>);
+
+/// What all clones of a service share.
+struct Shared {
+    context: Arc<ServiceContext>,
+    namespace: Arc<str>,
+    defaults: LockOptions,
+    manual: ManualLocks,
 }
 
 impl LockService {
@@ -100,7 +97,9 @@ impl LockService {
     /// # }
     /// ```
     pub fn lock(&self, name: impl Into<LockName>) -> Lock {
-        Lock::new(Arc::clone(&self.inner), name.into())
+        let Shared { context, namespace, defaults, .. } = &*self.0;
+        let plan = Plan::new(namespace, name.into(), defaults.clone());
+        Lock::new(Arc::clone(context), Arc::new(plan))
     }
 
     /// Takes a lock if it is free, to be given back with [`release_lock`](Self::release_lock).
@@ -124,7 +123,7 @@ impl LockService {
         ttl: Duration,
     ) -> Result<bool> {
         let lock = self.lock(resource_id).ttl(ttl);
-        self.manual.acquire(&lock).await
+        self.0.manual.acquire(&lock).await
     }
 
     /// Gives a lock back that [`try_acquire_lock`](Self::try_acquire_lock) took.
@@ -142,7 +141,7 @@ impl LockService {
     ///
     /// If the future is dropped, the release goes on.
     pub async fn release_lock(&self, resource_id: impl Into<LockName>) -> Result<bool> {
-        self.manual.release(&self.inner, resource_id.into()).await
+        self.0.manual.release(&self.lock(resource_id)).await
     }
 
     /// Runs `f` under a lock with this lease: [`Lock::execute`] in one call.
@@ -179,7 +178,7 @@ impl LockService {
     /// What the backend can do.
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {
-        self.inner.backend.capabilities()
+        self.0.context.store().capabilities()
     }
 
     /// Asks the backend whether it answers; for a readiness probe.
@@ -188,10 +187,11 @@ impl LockService {
     ///
     /// [`Unavailable`](crate::LockErrorKind::Unavailable) if it does not.
     pub async fn ping(&self) -> Result<()> {
+        let context = &self.0.context;
         let asked = async {
-            self.inner.ensure_open()?;
-            let backend = Arc::clone(&self.inner.backend);
-            self.inner.within(panics::caught(async { backend.ping().await })).await
+            context.ensure_open()?;
+            let backend = Arc::clone(context.store().backend());
+            context.background().in_runtime(panics::caught(async { backend.ping().await })).await
         };
         asked.await.map_err(|error| error.with_operation("ping"))
     }
@@ -214,13 +214,18 @@ impl LockService {
     /// If the future is dropped, the service stays closed for new work; call it again to end the
     /// rest.
     pub async fn shutdown(&self, grace: Duration) -> ShutdownReport {
-        shutdown::run(&self.inner, &self.manual, grace).await
+        let manual = &self.0.manual;
+        shutdown::run(&self.0.context, grace, || drop(manual.take_all())).await
     }
 }
 
 impl fmt::Debug for LockService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.inner, f)
+        f.debug_struct("LockService")
+            .field("backend", &self.0.context.store().kind())
+            .field("namespace", &self.0.namespace)
+            .field("defaults", &self.0.defaults)
+            .finish_non_exhaustive()
     }
 }
 
@@ -283,20 +288,15 @@ impl LockServiceBuilder {
     /// The service. Does no I/O.
     #[must_use]
     pub fn build(self) -> LockService {
-        let inner = ServiceInner {
-            share: Share::new(&self.backend),
-            kind: self.backend.kind(),
-            backend: self.backend,
-            namespace: self.namespace,
-            defaults: self.defaults,
-            clock: self.clock,
-            keeper: Keeper::new(self.clock),
-            lines: Lines::new(self.handover),
-            is_closing: AtomicBool::new(false),
-            closing: Notify::new(),
-            under_way: Tally::default(),
-        };
-        LockService { inner: Arc::new(inner), manual: Arc::default() }
+        let Self { backend, namespace, defaults, clock, handover } = self;
+        let store = Store::new(backend, clock);
+        let context = Arc::new(ServiceContext::new(store, handover, renew::run));
+        LockService(Arc::new(Shared {
+            context,
+            namespace,
+            defaults,
+            manual: ManualLocks::default(),
+        }))
     }
 }
 
@@ -304,135 +304,6 @@ impl fmt::Debug for LockServiceBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LockServiceBuilder")
             .field("backend", &self.backend.kind())
-            .field("namespace", &self.namespace)
-            .field("defaults", &self.defaults)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What all clones of a service, its locks and its guards share.
-pub(crate) struct ServiceInner {
-    /// Dropped before the backend is.
-    share: Share,
-    backend: Arc<dyn LockBackend>,
-    kind: &'static str,
-    namespace: Arc<str>,
-    defaults: LockOptions,
-    clock: Clock,
-    keeper: Keeper,
-    lines: Lines,
-    is_closing: AtomicBool,
-    closing: Notify,
-    /// How many acquisitions and releases are under way in tasks of the user's.
-    under_way: Tally,
-}
-
-impl ServiceInner {
-    pub(crate) fn backend(&self) -> &Arc<dyn LockBackend> {
-        &self.backend
-    }
-
-    pub(crate) const fn kind(&self) -> &'static str {
-        self.kind
-    }
-
-    pub(crate) fn namespace(&self) -> &str {
-        &self.namespace
-    }
-
-    pub(crate) const fn defaults(&self) -> &LockOptions {
-        &self.defaults
-    }
-
-    pub(crate) const fn clock(&self) -> Clock {
-        self.clock
-    }
-
-    pub(crate) const fn keeper(&self) -> &Keeper {
-        &self.keeper
-    }
-
-    pub(crate) const fn lines(&self) -> &Lines {
-        &self.lines
-    }
-
-    /// How long a task that asks the store may be silent, if all is well with it.
-    pub(crate) fn patience(&self) -> Duration {
-        // Twice: what bounds the request's lateness also covers the way of its answer.
-        self.backend.capabilities().late_after * 2 + SLACK
-    }
-
-    /// Lets an operation in: the service is open, the plan is allowed, and the keeper runs.
-    pub(crate) fn admit(&self, plan: &Plan) -> Result<LockKey> {
-        let key = plan.check(self)?;
-        self.ensure_open()?;
-        Ok(key)
-    }
-
-    fn ensure_open(&self) -> Result<()> {
-        if self.is_closing() {
-            return Err(LockError::shut_down());
-        }
-        self.keeper.ensure_running(&self.backend)
-    }
-
-    pub(crate) const fn under_way(&self) -> &Tally {
-        &self.under_way
-    }
-
-    /// Counts something as under way for as long as the result lives.
-    pub(crate) fn count(self: &Arc<Self>) -> Counted {
-        self.under_way.add();
-        Counted(Arc::clone(self))
-    }
-
-    pub(crate) fn is_closing(&self) -> bool {
-        self.is_closing.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn close(&self) {
-        self.is_closing.store(true, Ordering::SeqCst);
-        self.closing.notify_waiters();
-    }
-
-    /// Whether the backend is to be closed: no other service uses it, and nobody closes it yet.
-    pub(crate) fn is_last_to_use_backend(&self) -> bool {
-        self.share.give_up()
-    }
-
-    /// Ends when the service is being shut down.
-    pub(crate) async fn closing(&self) {
-        let mut closing = pin!(self.closing.notified());
-        closing.as_mut().enable();
-        if !self.is_closing() {
-            closing.await;
-        }
-    }
-
-    /// Polls a backend's future in a runtime, the keeper's if the caller has none.
-    pub(crate) async fn within<T>(&self, future: impl Future<Output = T>) -> T {
-        let mut future = pin!(future);
-        poll_fn(|cx| {
-            let _entered = self.keeper.enter_unless_in_runtime();
-            future.as_mut().poll(cx)
-        })
-        .await
-    }
-}
-
-/// Something under way that a shutdown waits for.
-pub(crate) struct Counted(Arc<ServiceInner>);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.under_way.remove();
-    }
-}
-
-impl fmt::Debug for ServiceInner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LockService")
-            .field("backend", &self.kind)
             .field("namespace", &self.namespace)
             .field("defaults", &self.defaults)
             .finish_non_exhaustive()

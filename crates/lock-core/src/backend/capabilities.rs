@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::time::backoff::Backoff;
+
 /// What a backend can do, and the limits of its leases.
 ///
 /// New fields default to "no", so a backend starts from [`Capabilities::none`] and says what it
@@ -40,9 +42,9 @@ pub struct Capabilities {
     pub ttl_max: Duration,
     /// How long after it was sent an attempt can still take effect.
     pub late_after: Duration,
-    /// A lock that is held is asked for again after pauses that grow from the first to the second,
-    /// each shortened at random by up to a half; a waiter in line asks when its place says.
-    pub poll: (Duration, Duration),
+    /// The pauses, each shortened at random by up to a half, after which a lock that another holds
+    /// is asked for again; a waiter that stands in the store's queue asks when its place says.
+    pub poll: Backoff,
 }
 
 impl Capabilities {
@@ -62,8 +64,18 @@ impl Capabilities {
             ttl_min: Duration::from_millis(1),
             ttl_max: Duration::from_secs(24 * 24 * 60 * 60),
             late_after: Duration::ZERO,
-            poll: (Duration::from_millis(10), Duration::from_millis(250)),
+            poll: Backoff::new(Duration::from_millis(10), Duration::from_millis(250)),
         }
+    }
+}
+
+impl Capabilities {
+    /// How long after it was sent a request has been answered, or never will be, with a margin for
+    /// a busy machine: twice [`late_after`](Self::late_after), since what bounds a request's
+    /// lateness also covers the way of its answer, and a second.
+    #[must_use]
+    pub const fn settled_after(&self) -> Duration {
+        Duration::from_secs(1).saturating_add(self.late_after.saturating_mul(2))
     }
 }
 
@@ -106,7 +118,7 @@ setters! {
     /// Sets [`late_after`](Self::late_after).
     with_late_after late_after: Duration,
     /// Sets [`poll`](Self::poll).
-    with_poll poll: (Duration, Duration),
+    with_poll poll: Backoff,
 }
 
 impl Default for Capabilities {

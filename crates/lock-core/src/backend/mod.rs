@@ -67,10 +67,11 @@ pub use async_trait::async_trait;
 
 pub use self::capabilities::Capabilities;
 pub use self::token::{OwnerToken, Ticket};
-use crate::backend::token::FencingToken;
-use crate::time::clock::Instant;
+pub use crate::time::backoff::Backoff;
 pub use crate::time::clock::{Clock, Sleep};
+use crate::time::instant::Instant;
 use crate::types::error::{LockError, LockErrorKind, Result};
+use crate::types::fencing::FencingToken;
 pub use crate::types::name::LockKey;
 use crate::types::status::LockStatus;
 

@@ -1,9 +1,10 @@
-//! Owner tokens, fencing tokens and tickets: three numbers that must not be mixed up.
+//! Owner tokens, which say whose lock it is, and tickets, which say whose turn it is.
 
 use std::cell::RefCell;
 use std::fmt;
 
-use crate::time::clock::{Clock, Instant};
+use crate::time::instant::Instant;
+use crate::time::system;
 use crate::types::error::{LockError, LockErrorKind, Result};
 
 /// Who owns a lock in the store: 128 random bits, fresh for every store attempt, never reused.
@@ -36,7 +37,7 @@ impl OwnerToken {
     ///
     /// [`Unavailable`](LockErrorKind::Unavailable) if that source fails.
     pub fn random() -> Result<Self> {
-        Self::random_at(Clock::SYSTEM.now())
+        Self::random_at(system::now())
     }
 
     /// As [`random`](Self::random), for those who have just read a clock.
@@ -112,99 +113,6 @@ impl fmt::Debug for OwnerToken {
     }
 }
 
-/// A number that rises with every grant of a name.
-///
-/// Hand it to the resource that the lock protects and let the resource refuse a token that is
-/// smaller than one it has seen: then a holder that was paused past its lease can do no harm
-/// (Kleppmann, "How to do distributed locking", 2016).
-/// It is at most `i64::MAX`, so it fits a SQL `bigint`; it may exceed the 2^53 up to which a
-/// JavaScript number is exact.
-///
-/// ```
-/// use lock_core::FencingToken;
-///
-/// let token = FencingToken::new(7).unwrap();
-/// assert_eq!(token.get(), 7);
-/// assert_eq!(token.as_i64(), 7);
-/// assert!(FencingToken::new(u64::MAX).is_none());
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(into = "u64", try_from = "u64"))]
-pub struct FencingToken(i64);
-
-impl FencingToken {
-    /// How many low bits of a token count the grants inside a process.
-    pub const LOCAL_BITS: u32 = 10;
-
-    /// A token with this value; `None` above `i64::MAX`.
-    #[must_use]
-    pub const fn new(value: u64) -> Option<Self> {
-        if value > i64::MAX as u64 { None } else { Some(Self(value.cast_signed())) }
-    }
-
-    /// The first of the 1,024 tokens that belong to a store's grant number; `None` if the number
-    /// needs more than 53 bits.
-    ///
-    /// A backend makes its tokens with this, so that the core has room for grants of its own.
-    #[must_use]
-    pub const fn from_grant_number(number: u64) -> Option<Self> {
-        if number > (i64::MAX as u64) >> Self::LOCAL_BITS {
-            return None;
-        }
-        Self::new(number << Self::LOCAL_BITS)
-    }
-
-    /// The token of the next grant inside the process; a line passes a grant on less often than
-    /// there is room for.
-    pub(crate) const fn next_local(self) -> Self {
-        Self(self.0.saturating_add(1))
-    }
-
-    /// The token as an unsigned number.
-    #[must_use]
-    pub const fn get(self) -> u64 {
-        self.0.cast_unsigned()
-    }
-
-    /// The token as a signed number, never negative.
-    #[must_use]
-    pub const fn as_i64(self) -> i64 {
-        self.0
-    }
-}
-
-impl fmt::Display for FencingToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl From<FencingToken> for u64 {
-    fn from(token: FencingToken) -> Self {
-        token.get()
-    }
-}
-
-impl From<FencingToken> for i64 {
-    fn from(token: FencingToken) -> Self {
-        token.as_i64()
-    }
-}
-
-impl TryFrom<u64> for FencingToken {
-    type Error = LockError;
-
-    fn try_from(value: u64) -> Result<Self> {
-        Self::new(value).ok_or_else(|| {
-            LockError::new(
-                LockErrorKind::InvalidConfig,
-                format!("fencing token {value} is above {}", i64::MAX),
-            )
-        })
-    }
-}
-
 /// A waiter's place in a store's line: a number that the store issued, smaller is earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(u64);
@@ -242,13 +150,5 @@ mod tests {
         let token = OwnerToken::from_bytes([0xAB; 16]);
         assert_eq!(token.to_string(), "ab".repeat(16));
         assert_eq!(format!("{token:?}"), "OwnerToken(ababab…)");
-    }
-
-    #[test]
-    fn a_grant_number_leaves_room_for_local_grants_and_fits_i64() {
-        let token = FencingToken::from_grant_number(3).unwrap();
-        assert_eq!(token.get(), 3 << 10);
-        assert!(FencingToken::from_grant_number((1 << 53) - 1).is_some());
-        assert!(FencingToken::from_grant_number(1 << 53).is_none());
     }
 }

@@ -1,41 +1,40 @@
-//! Acquiring a lock: takes a place in the line of its name, waits for the turn, and then asks the
-//! store, or holds what the one before has passed on.
+//! Acquiring a lock: takes a place in the local queue of its name, waits for the turn, and then asks
+//! the store, or holds what the task before has handed over.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::Instrument;
 
-use crate::api::guard::LockGuard;
-use crate::api::lock::Plan;
-use crate::api::service::ServiceInner;
-use crate::engine::acquisition::Pursuit;
+use crate::engine::acquisition::Acquisition;
+use crate::engine::held::{Held, ServiceContext};
 use crate::engine::local_queues::{Entered, Turn};
+use crate::engine::plan::Plan;
 use crate::engine::telemetry;
-use crate::time::clock::Instant;
+use crate::time::instant::Instant;
 use crate::types::error::{LockError, Result};
 use crate::types::name::LockKey;
 
 /// Acquires the lock of `plan`, waiting for it as the plan says, or else for `unset_wait`.
 /// `None`: somebody else held it for the whole wait.
 pub(crate) async fn acquire(
-    service: Arc<ServiceInner>,
+    context: Arc<ServiceContext>,
     plan: Arc<Plan>,
     unset_wait: Duration,
     operation: &'static str,
-) -> Result<Option<LockGuard>> {
-    let span = telemetry::acquire_span(&service, &plan);
+) -> Result<Option<Held>> {
+    let span = telemetry::acquire_span(&plan.name, context.store().kind());
     let name = plan.name.clone();
     let obtaining = async {
         // Before it is let in, so that a shutdown which begins just then waits for its end.
-        let _counted = service.count();
-        let key = service.admit(&plan)?;
-        let began = service.clock().now();
-        let deadline = plan.options.wait.deadline(began, unset_wait);
+        let _counted = context.count();
+        let key = context.admit(&plan)?;
+        let began = context.store().now();
+        let deadline = plan.deadline(began, unset_wait);
         tokio::select! {
             biased;
-            obtained = obtain(&service, plan, key, began, deadline) => obtained,
-            () = service.closing() => Err(LockError::shut_down()),
+            obtained = obtain(&context, plan, key, began, deadline) => obtained,
+            () = context.closing() => Err(LockError::shut_down()),
         }
     };
     let told = async { obtaining.await.inspect_err(telemetry::failed) };
@@ -43,50 +42,51 @@ pub(crate) async fn acquire(
 }
 
 async fn obtain(
-    service: &Arc<ServiceInner>,
+    context: &Arc<ServiceContext>,
     plan: Arc<Plan>,
     key: LockKey,
     began: Instant,
     deadline: Instant,
-) -> Result<Option<LockGuard>> {
+) -> Result<Option<Held>> {
     let mut now = began;
     let obtained = loop {
-        let seat = match service.lines().enter(service, &key, &plan, now, deadline) {
-            Entered::Lead(seat) => seat,
+        let leadership = match context.queues().enter(&key, &plan, now, deadline) {
+            Entered::Lead(leadership) => leadership,
             Entered::Refused => break None,
-            Entered::Wait(place) => match place.turn(deadline).await? {
+            Entered::Wait(waiter) => match waiter.turn(deadline).await? {
                 None => break None,
-                Some(Turn::Lead(seat)) => {
-                    now = service.clock().now();
-                    seat.begin(now);
-                    seat
+                Some(Turn::Lead(leadership)) => {
+                    now = context.store().now();
+                    leadership.begin(now);
+                    leadership
                 }
-                Some(Turn::Hold(guard)) => match take_up(service, guard, began)? {
-                    Some(guard) => return Ok(Some(guard)),
+                Some(Turn::Hold(held)) => match accept(context, held, began)? {
+                    Some(held) => return Ok(Some(held)),
                     None => {
-                        now = service.clock().now();
+                        now = context.store().now();
                         continue;
                     }
                 },
             },
         };
-        break Pursuit::new(seat, plan, (began, now, deadline))?.run().await?;
+        let times = (began, now, deadline);
+        break Acquisition::new(context, leadership, plan, times)?.run().await?;
     };
     if obtained.is_none() {
-        telemetry::contended(service.clock().now().saturating_duration_since(began));
+        telemetry::contended(context.store().now().saturating_duration_since(began));
     }
     Ok(obtained)
 }
 
-/// Takes what another task has passed on. `None`: too late, it went back to the store.
-fn take_up(service: &ServiceInner, guard: LockGuard, began: Instant) -> Result<Option<LockGuard>> {
-    if !guard.lease().0.take_up() {
+/// Accepts what another task has handed over. `None`: too late, it went back to the store.
+fn accept(context: &ServiceContext, held: Held, began: Instant) -> Result<Option<Held>> {
+    if !held.accept() {
         return Ok(None);
     }
-    if service.is_closing() {
+    if context.is_closing() {
         return Err(LockError::shut_down());
     }
-    let waited = service.clock().now().saturating_duration_since(began);
-    telemetry::acquired(waited, guard.fencing_token());
-    Ok(Some(guard))
+    let waited = context.store().now().saturating_duration_since(began);
+    telemetry::acquired(waited, held.lease().fencing());
+    Ok(Some(held))
 }

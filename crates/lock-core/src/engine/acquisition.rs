@@ -6,41 +6,39 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use crate::api::guard::LockGuard;
-use crate::api::lease::Lease;
-use crate::api::lock::Plan;
-use crate::api::service::ServiceInner;
 use crate::backend::{AttemptRequest, Grant, Ticket, Waiting, Wake};
-use crate::engine::attempt_driver::{Asked, Dealing};
-use crate::engine::held::{Granted, Holding};
-use crate::engine::local_queues::{Inheritance, Seat};
+use crate::engine::attempt_driver::{Asked, AttemptDriver};
+use crate::engine::held::{Held, NewLease, ServiceContext, SharedLease};
+use crate::engine::local_queues::{LeaderState, Leadership};
+use crate::engine::plan::Plan;
 use crate::engine::telemetry;
+use crate::machine::lease::Lease;
+use crate::machine::margins::AFTER_EXPIRY;
 use crate::sync::panics;
-use crate::time::clock::Instant;
+use crate::time::backoff::Backoff;
+use crate::time::instant::Instant;
 use crate::types::error::{LockError, LockErrorKind, Result};
 
-/// A store that could not be asked is asked again after pauses that grow from the first to the
-/// second.
-const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// A store that could not be asked is asked again after these pauses.
+const RETRY: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
 
-/// A holder's lease has surely ended this long after the time that the store told.
-const AFTER_EXPIRY: Duration = Duration::from_millis(1);
-
-/// One caller's pursuit of a lock, for its whole line if it leads one.
-pub(crate) struct Pursuit {
-    service: Arc<ServiceInner>,
+/// One task's acquisition of a lock, for its whole queue if it leads one.
+pub(crate) struct Acquisition {
+    context: Arc<ServiceContext>,
     plan: Arc<Plan>,
-    dealing: Dealing,
+    driver: AttemptDriver,
     ticket: Option<Ticket>,
     began: Instant,
     /// The newest reading of the clock: after each answer, and after each wait.
     now: Instant,
     deadline: Instant,
-    poll_pause: Pause,
-    retry_pause: Pause,
+    /// How often the store has said since the beginning that another holds the lock.
+    polls: u32,
+    /// How often it could not be asked since its last answer.
+    failures: u32,
     /// Why the last try got no answer; the reason given when the wait is over.
     last_failure: Option<LockError>,
-    seat: Seat,
+    leadership: Leadership<SharedLease, Held>,
 }
 
 /// What to wait for before asking again.
@@ -49,56 +47,58 @@ enum Until {
     News(Waiting),
 }
 
-impl Pursuit {
+impl Acquisition {
     /// Somebody has wanted the lock since `began`, and asks for it from `now` until `deadline`.
     pub(crate) fn new(
-        mut seat: Seat,
+        context: &Arc<ServiceContext>,
+        mut leadership: Leadership<SharedLease, Held>,
         plan: Arc<Plan>,
         (began, now, deadline): (Instant, Instant, Instant),
     ) -> Result<Self> {
-        let service = Arc::clone(seat.service());
-        let poll = service.backend().capabilities().poll;
-        let inheritance = seat.inherit();
-        let ticket = inheritance.as_ref().and_then(|inheritance| inheritance.ticket);
-        let dealing = match inheritance {
-            Some(Inheritance { dealing, ttl, .. }) if ttl == plan.options.ttl => dealing,
+        let (ticket, driver) = match leadership.take_state() {
+            Some(LeaderState { driver, ticket, ttl }) if ttl == plan.options.ttl => {
+                (ticket, driver)
+            }
             // Another lease was asked for, and will be granted: only the place in line is kept.
-            _ => Dealing::new(Arc::clone(&service), seat.key().clone(), now)?,
+            state => {
+                let ticket = state.and_then(|state| state.ticket);
+                (ticket, fresh(context, &leadership, now)?)
+            }
         };
         Ok(Self {
-            dealing,
-            deadline,
-            service,
+            context: Arc::clone(context),
             plan,
+            driver,
             ticket,
             began,
             now,
-            poll_pause: Pause::new(poll),
-            retry_pause: Pause::new(RETRY),
+            deadline,
+            polls: 0,
+            failures: 0,
             last_failure: None,
-            seat,
+            leadership,
         })
     }
 
     /// `None`: somebody else held the lock until the deadline.
-    pub(crate) async fn run(mut self) -> Result<Option<LockGuard>> {
+    pub(crate) async fn run(mut self) -> Result<Option<Held>> {
         loop {
             let asked = self.ask().await;
-            let until = match self.heed(asked)? {
-                Heeded::Granted(grant, valid_until) => {
+            let until = match self.on_reply(asked)? {
+                Reaction::Granted(grant, valid_until) => {
                     return self.hold(grant, valid_until).map(Some);
                 }
-                Heeded::Wait(until) => until,
+                Reaction::Wait(until) => until,
             };
             if self.now >= self.deadline {
                 return self.give_up();
             }
-            self.promise(&until);
+            self.will_act(&until);
             let pushed = self.wait(until).await;
-            self.now = self.service.clock().now();
+            self.now = self.context.store().now();
             if let Some(grant) = pushed {
-                let asked = self.dealing.pushed(grant, self.plan.options.ttl);
-                if let Heeded::Granted(grant, valid_until) = self.heed(asked)? {
+                let asked = self.driver.pushed(grant, self.plan.options.ttl);
+                if let Reaction::Granted(grant, valid_until) = self.on_reply(asked)? {
                     return self.hold(grant, valid_until).map(Some);
                 }
             }
@@ -106,31 +106,31 @@ impl Pursuit {
     }
 
     async fn ask(&mut self) -> Asked {
-        if self.dealing.is_asking() {
-            // Whoever led before has asked, and its future is gone; the answer is still to come.
-            return self.dealing.asked().await;
+        if self.driver.is_asking() {
+            // The leader before has asked, and its future is gone; the answer is still to come.
+            return self.driver.asked().await;
         }
         let options = &self.plan.options;
         let request = AttemptRequest {
-            key: self.dealing.key().clone(),
-            token: self.dealing.token(),
+            key: self.driver.key().clone(),
+            token: self.driver.token(),
             ttl: options.ttl,
-            queue: self.deadline > self.now && self.service.backend().capabilities().queueing,
+            queue: self.deadline > self.now && self.context.store().capabilities().queueing,
             ticket: self.ticket,
             metadata: options.metadata.clone(),
-            clock: self.service.clock(),
+            clock: self.context.store().clock(),
             asked_at: self.now,
         };
-        self.dealing.ask(request).await
+        self.driver.ask(request).await
     }
 
-    /// Draws the conclusion of an answer; an error ends the pursuit.
-    fn heed(&mut self, asked: Asked) -> Result<Heeded> {
-        let now = self.dealing.heard_at();
+    /// Decides what an answer means; an error ends the acquisition.
+    fn on_reply(&mut self, asked: Asked) -> Result<Reaction> {
+        let now = self.driver.answered_at();
         self.now = now;
         let until = match asked {
             Asked::Granted { grant, valid_until } => {
-                return Ok(Heeded::Granted(grant, valid_until));
+                return Ok(Reaction::Granted(grant, valid_until));
             }
             Asked::TooLate => {
                 self.start_afresh()?;
@@ -139,11 +139,11 @@ impl Pursuit {
             }
             Asked::Held { retry_after } => {
                 self.last_failure = None;
-                self.retry_pause = Pause::new(RETRY);
-                if !self.service.backend().capabilities().repeatable {
+                self.failures = 0;
+                if !self.context.store().capabilities().repeatable {
                     self.start_afresh()?;
                 }
-                let pause = self.poll_pause.next();
+                let pause = self.poll_pause();
                 // Some(0) says that it should be free and is not: no reason to ask in a hurry.
                 let free = retry_after.filter(|left| !left.is_zero());
                 let soonest = free.map_or(pause, |left| left + AFTER_EXPIRY);
@@ -151,32 +151,40 @@ impl Pursuit {
             }
             Asked::Queued(waiting) => {
                 self.last_failure = None;
-                self.retry_pause = Pause::new(RETRY);
+                self.failures = 0;
                 self.ticket = Some(waiting.ticket);
                 Until::News(waiting)
             }
             Asked::Failed(error) if error.is_retryable() && now < self.deadline => {
-                if !self.service.backend().capabilities().repeatable {
+                if !self.context.store().capabilities().repeatable {
                     self.start_afresh()?;
                 }
                 self.last_failure = Some(error);
-                Until::Time(now + self.retry_pause.next())
+                let pause = RETRY.jittered(self.failures);
+                self.failures = self.failures.saturating_add(1);
+                Until::Time(now + pause)
             }
             Asked::Failed(error) => return Err(holds_nothing(error)),
         };
-        Ok(Heeded::Wait(until))
+        Ok(Reaction::Wait(until))
+    }
+
+    /// The pause before a lock that another holds is asked for again.
+    fn poll_pause(&mut self) -> Duration {
+        let pause = self.context.store().capabilities().poll.jittered(self.polls);
+        self.polls = self.polls.saturating_add(1);
+        pause
     }
 
     /// Goes on with a fresh token; what the old one may own is undone.
     fn start_afresh(&mut self) -> Result<()> {
-        let key = self.dealing.key().clone();
-        self.dealing = Dealing::new(Arc::clone(&self.service), key, self.now)?;
+        self.driver = fresh(&self.context, &self.leadership, self.now)?;
         Ok(())
     }
 
     /// Waits for news, the time to ask again, or the end of the wait; a grant may be pushed.
     async fn wait(&mut self, until: Until) -> Option<Grant> {
-        let clock = self.service.clock();
+        let clock = self.context.store().clock();
         match until {
             Until::Time(at) => {
                 clock.sleep_until(at.min(self.deadline)).await;
@@ -187,7 +195,7 @@ impl Pursuit {
                 let wake = panics::caught(waiting.wake.map(Ok));
                 tokio::select! {
                     biased;
-                    wake = self.service.within(wake) => match wake {
+                    wake = self.context.background().in_runtime(wake) => match wake {
                         Ok(Wake::Granted(grant)) => Some(grant),
                         Ok(Wake::AskAgain) => None,
                         // No news then, but no hurry either.
@@ -202,37 +210,31 @@ impl Pursuit {
         }
     }
 
-    fn hold(mut self, grant: Grant, valid_until: Instant) -> Result<LockGuard> {
+    fn hold(mut self, grant: Grant, valid_until: Instant) -> Result<Held> {
         telemetry::acquired(self.waited(), grant.fencing);
-        let granted = Granted {
-            at: self.now,
-            token: self.dealing.token(),
-            fencing: grant.fencing,
-            valid_until,
-            is_window: grant.granted_ttl.is_some_and(|ttl| ttl < self.plan.options.ttl)
-                && self.service.backend().capabilities().renew,
-            machine: self.dealing.take_machine(),
-            term: self.seat.rise(),
-            is_offer: false,
-        };
-        let service = Arc::clone(&self.service);
-        let holding = Holding::grant(Arc::clone(&service), &self.plan, &granted);
-        service.lines().granted(self.seat.key(), &holding, self.now);
-        let guard = LockGuard::new(Lease(holding));
-        // Only now: a shutdown that begins later finds the lease in the ledger.
-        if service.is_closing() {
+        let asked = self.plan.options.ttl;
+        let is_window = grant.granted_ttl.is_some_and(|ttl| ttl < asked)
+            && self.context.store().capabilities().renew;
+        let (token, attempt) = (self.driver.token(), self.driver.take_machine());
+        let lease = Lease::granted(&self.plan.terms(), self.now, valid_until, is_window, attempt);
+        let (key, term) = (self.leadership.key().clone(), self.leadership.into_holder());
+        let new = NewLease { key, token, fencing: grant.fencing, term };
+        let held = Held::new(Arc::clone(&self.context), &self.plan, new, lease, self.now);
+        self.context.queues().granted(self.leadership.key(), term, held.lease(), self.now);
+        // Only now: a shutdown that begins later finds the lease in the schedule.
+        if self.context.is_closing() {
             return Err(LockError::shut_down());
         }
-        Ok(guard)
+        Ok(held)
     }
 
-    /// The line is told when this one acts again.
-    fn promise(&self, until: &Until) {
+    /// Tells the queue when its leader acts again.
+    fn will_act(&self, until: &Until) {
         let at = match until {
             Until::Time(at) => *at,
             Until::News(waiting) => self.now + waiting.retry_after,
         };
-        self.seat.promise(at, self.last_failure.as_ref());
+        self.leadership.will_act(at, self.last_failure.as_ref());
     }
 
     fn waited(&self) -> Duration {
@@ -241,23 +243,30 @@ impl Pursuit {
 
     /// The wait is over. What the last answer was decides whether the lock was refused, or could
     /// not be asked for.
-    fn give_up(mut self) -> Result<Option<LockGuard>> {
+    fn give_up(mut self) -> Result<Option<Held>> {
         self.last_failure.take().map_or(Ok(None), |error| Err(holds_nothing(error)))
     }
 }
 
-impl Drop for Pursuit {
+impl Drop for Acquisition {
     fn drop(&mut self) {
-        let Self { seat, dealing, ticket, plan, .. } = self;
-        seat.bequeath(|| Inheritance {
-            dealing: dealing.take(),
-            ticket: *ticket,
-            ttl: plan.options.ttl,
-        });
+        let Self { leadership, driver, ticket, plan, .. } = self;
+        let (ticket, ttl) = (*ticket, plan.options.ttl);
+        leadership.hand_off(|| LeaderState { driver: driver.take(), ticket, ttl });
     }
 }
 
-enum Heeded {
+/// A driver with a fresh token.
+fn fresh(
+    context: &ServiceContext,
+    leadership: &Leadership<SharedLease, Held>,
+    now: Instant,
+) -> Result<AttemptDriver> {
+    let (store, background) = (context.store().clone(), Arc::clone(context.background()));
+    AttemptDriver::new(store, background, leadership.key().clone(), now)
+}
+
+enum Reaction {
     Granted(Grant, Instant),
     Wait(Until),
 }
@@ -278,37 +287,4 @@ fn too_late(took: Duration) -> LockError {
          ttl gives it more time"
     );
     LockError::new(LockErrorKind::Unavailable, message)
-}
-
-/// Pauses that double up to a bound, each shortened at random by up to a half, so that many
-/// callers do not ask in step.
-struct Pause {
-    next: Duration,
-    longest: Duration,
-}
-
-impl Pause {
-    const fn new((first, longest): (Duration, Duration)) -> Self {
-        Self { next: first, longest }
-    }
-
-    fn next(&mut self) -> Duration {
-        let full = self.next;
-        self.next = (full * 2).min(self.longest);
-        full.mul_f64(1.0 - fastrand::f64() / 2.0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_to_their_bound_and_are_never_below_half() {
-        let mut pause = Pause::new((Duration::from_millis(10), Duration::from_millis(80)));
-        for full in [10, 20, 40, 80, 80, 80].map(Duration::from_millis) {
-            let next = pause.next();
-            assert!(next <= full && next >= full / 2, "{next:?} of {full:?}");
-        }
-    }
 }

@@ -1,5 +1,5 @@
-//! Carries out what the state machine of a store attempt says: sends its steps and releases, and
-//! sees to it that a started exchange is always finished by somebody.
+//! Drives the state machine of a store attempt: sends its requests and releases, and sees to it that
+//! an exchange that was started is always finished by somebody.
 
 use std::future::{Future, poll_fn};
 use std::mem;
@@ -9,15 +9,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use crate::api::service::ServiceInner;
 use crate::backend::capabilities::Capabilities;
 use crate::backend::{
-    Attempt, AttemptRequest, Clock, Grant, Lane, LockBackend, OwnerToken, ReleaseReply,
-    ReleaseRequest, Sleep, Waiting,
+    Attempt, AttemptRequest, Grant, Lane, OwnerToken, ReleaseReply, ReleaseRequest, Sleep, Waiting,
 };
+use crate::engine::background::Background;
+use crate::engine::store::Store;
+use crate::engine::telemetry;
 use crate::machine::attempt::{Next, StepAnswer, StoreAttempt, Verdict};
 use crate::sync::panics;
-use crate::time::clock::Instant;
+use crate::time::instant::Instant;
 use crate::types::error::{LockError, LockErrorKind, Result};
 use crate::types::name::LockKey;
 use crate::types::status::ReleaseOutcome;
@@ -25,30 +26,30 @@ use crate::types::status::ReleaseOutcome;
 type StepFuture = Pin<Box<dyn Future<Output = Result<Attempt>> + Send>>;
 type ReleaseFuture = Pin<Box<dyn Future<Output = Result<ReleaseReply>> + Send>>;
 
-/// One token's dealings with the store.
+/// Everything that one token does with the store, driven by the task that asks or by the background.
 ///
 /// Dropping it undoes whatever the token may own: at once if the store answers without a pause,
-/// else by handing everything over to the keeper.
-pub(crate) struct Dealing {
-    home: Home,
+/// else by handing everything over to the background.
+pub(crate) struct AttemptDriver {
+    store: Store,
+    driven_by: DrivenBy,
     key: LockKey,
     token: OwnerToken,
     machine: StoreAttempt,
     /// The end of `min_hold`: a release leaves the lock standing until then.
-    rest_until: Instant,
+    min_hold_end: Instant,
     in_flight: InFlight,
-    /// When the newest answer was heard.
-    heard_at: Instant,
+    /// When the newest answer came.
+    answered_at: Instant,
     /// The clock as it was read just before, for the first thing to do.
     just_now: Option<Instant>,
 }
 
-/// Who drives it.
-enum Home {
+enum DrivenBy {
     /// A task of the user's.
-    Caller(Arc<ServiceInner>),
-    /// The keeper. It must not keep its own service alive.
-    Keeper { backend: Arc<dyn LockBackend>, clock: Clock },
+    Caller(Arc<Background>),
+    /// A job of the background, which must not keep its own service alive.
+    Background,
 }
 
 enum InFlight {
@@ -74,25 +75,58 @@ pub(crate) enum Asked {
     Failed(LockError),
 }
 
-impl Dealing {
-    pub(crate) fn new(service: Arc<ServiceInner>, key: LockKey, now: Instant) -> Result<Self> {
-        let machine = StoreAttempt::new(&service.backend().capabilities());
+impl AttemptDriver {
+    /// A fresh token, driven by the caller.
+    pub(crate) fn new(
+        store: Store,
+        background: Arc<Background>,
+        key: LockKey,
+        now: Instant,
+    ) -> Result<Self> {
+        let machine = StoreAttempt::new(&store.capabilities());
         let token = OwnerToken::random_at(now)?;
-        Ok(Self::resume(service, key, token, machine, Instant::from_nanos(0), None))
+        Ok(Self {
+            store,
+            driven_by: DrivenBy::Caller(background),
+            key,
+            token,
+            machine,
+            min_hold_end: Instant::ORIGIN,
+            in_flight: InFlight::Nothing,
+            answered_at: Instant::ORIGIN,
+            just_now: None,
+        })
     }
 
-    /// Takes up the dealings of a lease again.
-    pub(crate) fn resume(
-        service: Arc<ServiceInner>,
-        key: LockKey,
-        token: OwnerToken,
-        machine: StoreAttempt,
-        rest_until: Instant,
-        just_now: Option<Instant>,
+    /// The release of a lease that a token has, driven by the caller. The name stays taken until
+    /// `min_hold_end`.
+    pub(crate) fn releasing(
+        store: Store,
+        background: Arc<Background>,
+        (key, token): (LockKey, OwnerToken),
+        mut machine: StoreAttempt,
+        min_hold_end: Instant,
+        now: Instant,
     ) -> Self {
-        let home = Home::Caller(service);
-        let (in_flight, heard_at) = (InFlight::Nothing, Instant::default());
-        Self { home, key, token, machine, rest_until, in_flight, heard_at, just_now }
+        // A store that cannot leave a lock standing is asked when it is over.
+        let store_keeps = store.capabilities().rest;
+        let (not_before, min_hold_end) = if store_keeps {
+            (Instant::ORIGIN, min_hold_end)
+        } else {
+            (min_hold_end, Instant::ORIGIN)
+        };
+        machine.leave(not_before);
+        Self {
+            store,
+            driven_by: DrivenBy::Caller(background),
+            key,
+            token,
+            machine,
+            min_hold_end,
+            in_flight: InFlight::Nothing,
+            answered_at: Instant::ORIGIN,
+            just_now: Some(now),
+        }
     }
 
     pub(crate) const fn token(&self) -> OwnerToken {
@@ -103,15 +137,8 @@ impl Dealing {
         &self.key
     }
 
-    pub(crate) const fn heard_at(&self) -> Instant {
-        self.heard_at
-    }
-
-    pub(crate) fn clock(&self) -> Clock {
-        match &self.home {
-            Home::Caller(service) => service.clock(),
-            Home::Keeper { clock, .. } => *clock,
-        }
+    pub(crate) const fn answered_at(&self) -> Instant {
+        self.answered_at
     }
 
     /// Whether a step is under way, from before a change of hands.
@@ -128,19 +155,19 @@ impl Dealing {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future and then the dealing hands the exchange over to the keeper.
+    /// Dropping the future and then the driver hands the exchange over to the background.
     pub(crate) async fn ask(&mut self, request: AttemptRequest) -> Asked {
         let ttl = request.ttl;
         self.machine.step_sent(request.asked_at, ttl);
-        let future = panics::begun(|| Arc::clone(self.backend()).attempt(request));
+        let future = panics::begun(|| Arc::clone(self.store.backend()).attempt(request));
         self.in_flight = InFlight::Step { future, ttl };
         self.asked().await
     }
 
     /// A grant was pushed while the token stood in line.
     pub(crate) fn pushed(&mut self, grant: Grant, ttl: Duration) -> Asked {
-        let now = self.clock().now();
-        self.heard_at = now;
+        let now = self.store.now();
+        self.answered_at = now;
         let lease = grant.granted_ttl.unwrap_or(ttl);
         let since = grant.since.unwrap_or(now);
         let verdict = self.machine.pushed(now, lease, since);
@@ -152,27 +179,32 @@ impl Dealing {
         mem::replace(&mut self.machine, StoreAttempt::new(&Capabilities::none()))
     }
 
-    /// The same dealings, for another task; nothing is left here.
+    /// The same attempt, for another task to drive; nothing is left here.
     pub(crate) fn take(&mut self) -> Self {
-        let home = match &self.home {
-            Home::Caller(service) => Home::Caller(Arc::clone(service)),
-            Home::Keeper { backend, clock } => {
-                Home::Keeper { backend: Arc::clone(backend), clock: *clock }
-            }
+        let driven_by = match &self.driven_by {
+            DrivenBy::Caller(background) => DrivenBy::Caller(Arc::clone(background)),
+            DrivenBy::Background => DrivenBy::Background,
         };
-        self.move_to(home)
+        self.move_to(driven_by)
     }
 
-    /// Releases, and returns when the outcome is known; the keeper does the rest, if any.
+    /// Undoes everything, as a job of the background.
+    pub(crate) fn undo_in_background(mut self) {
+        if let DrivenBy::Caller(background) = &self.driven_by {
+            let background = Arc::clone(background);
+            background.spawn(self.move_to(DrivenBy::Background).undo());
+        }
+    }
+
+    /// Releases, and returns when the outcome is known; the background does the rest, if any.
     ///
-    /// A store that cannot leave a lock standing is asked by the keeper, when `min_hold` is over;
+    /// A store that cannot leave a lock standing is asked by the background, when `min_hold` is over;
     /// what it will say is not known before.
     pub(crate) async fn release(mut self) -> ReleaseOutcome {
-        // Nothing was sent yet, so what is waited for is `min_hold`, on a backend without rest: the
-        // keeper does that.
-        let begin = Instant::from_nanos(0);
-        if let Next::WaitUntil(at) = self.machine.next(begin)
-            && self.clock().now() < at
+        // Nothing was sent yet, so what is waited for is `min_hold`, on a store that cannot keep it:
+        // the background does that.
+        if let Next::WaitUntil(at) = self.machine.next(Instant::ORIGIN)
+            && self.store.now() < at
         {
             return ReleaseOutcome::Unknown;
         }
@@ -180,33 +212,25 @@ impl Dealing {
         self.machine.outcome().unwrap_or(ReleaseOutcome::AlreadyExpired)
     }
 
-    /// Undoes everything; for the keeper.
-    pub(crate) async fn undo(mut self) {
+    async fn undo(mut self) {
         poll_fn(|cx| self.poll_until(cx, |_| false)).await;
     }
 
-    /// The same dealings, driven by the keeper.
-    pub(crate) fn into_keeper(mut self) -> Self {
-        self.hand_over()
-    }
-
-    fn hand_over(&mut self) -> Self {
-        let home = Home::Keeper { backend: Arc::clone(self.backend()), clock: self.clock() };
-        self.move_to(home)
-    }
-
-    fn move_to(&mut self, home: Home) -> Self {
+    fn move_to(&mut self, driven_by: DrivenBy) -> Self {
         let in_flight = mem::replace(&mut self.in_flight, InFlight::Nothing);
         let machine = self.take_machine();
-        let Self { token, rest_until, heard_at, .. } = *self;
-        let (key, just_now) = (self.key.clone(), None);
-        Self { home, key, token, machine, rest_until, in_flight, heard_at, just_now }
-    }
-
-    fn backend(&self) -> &Arc<dyn LockBackend> {
-        match &self.home {
-            Home::Caller(service) => service.backend(),
-            Home::Keeper { backend, .. } => backend,
+        let Self { token, min_hold_end, answered_at, .. } = *self;
+        let (store, key, just_now) = (self.store.clone(), self.key.clone(), None);
+        Self {
+            store,
+            driven_by,
+            key,
+            token,
+            machine,
+            min_hold_end,
+            in_flight,
+            answered_at,
+            just_now,
         }
     }
 
@@ -220,10 +244,10 @@ impl Dealing {
             )));
         };
         let ttl = *ttl;
-        let result = ready!(self.home.poll(future, cx));
+        let result = ready!(self.driven_by.poll(future, cx));
         self.in_flight.clear();
-        let now = self.clock().now();
-        self.heard_at = now;
+        let now = self.store.now();
+        self.answered_at = now;
         Poll::Ready(match result {
             Ok(Attempt::Granted(grant)) => {
                 let lease = grant.granted_ttl.unwrap_or(ttl);
@@ -252,7 +276,7 @@ impl Dealing {
             if enough(&self.machine) {
                 return Poll::Ready(());
             }
-            let now = *time.get_or_insert_with(|| self.clock().now());
+            let now = *time.get_or_insert_with(|| self.store.now());
             match self.machine.next(now) {
                 Next::Done | Next::Caller => return Poll::Ready(()),
                 Next::AwaitStep => {
@@ -265,7 +289,7 @@ impl Dealing {
                 }
                 Next::SendRelease => self.send_release(now),
                 Next::WaitUntil(at) => {
-                    let sleep = self.clock().sleep_until(at);
+                    let sleep = self.store.clock().sleep_until(at);
                     let pause = match &mut self.in_flight {
                         InFlight::Pause(pause) if pause.deadline() == at => pause,
                         other => {
@@ -282,60 +306,57 @@ impl Dealing {
 
     fn send_release(&mut self, now: Instant) {
         self.machine.release_sent(now);
-        let rest = self.rest_until.saturating_duration_since(now);
-        let lane = match self.home {
-            Home::Caller(_) => Lane::Caller,
-            Home::Keeper { .. } => Lane::Keeper,
+        let rest = self.min_hold_end.saturating_duration_since(now);
+        let lane = match self.driven_by {
+            DrivenBy::Caller(_) => Lane::Caller,
+            DrivenBy::Background => Lane::Keeper,
         };
-        let request = ReleaseRequest::new(self.key.clone(), self.token, self.clock())
+        let request = ReleaseRequest::new(self.key.clone(), self.token, self.store.clock())
             .with_rest(rest)
             .with_lane(lane);
-        let future = panics::begun(|| Arc::clone(self.backend()).release(request));
+        let future = panics::begun(|| Arc::clone(self.store.backend()).release(request));
         self.in_flight = InFlight::Release(future);
     }
 
     fn poll_release(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let result = match &mut self.in_flight {
-            InFlight::Release(future) => ready!(self.home.poll(future, cx)),
+            InFlight::Release(future) => ready!(self.driven_by.poll(future, cx)),
             _ => Err(LockError::new(LockErrorKind::Backend, "the release was not under way")),
         };
         self.in_flight.clear();
         match result {
             Ok(reply) => self.machine.release_answered(reply),
             Err(error) => {
-                self.machine.release_failed(self.clock().now());
-                let key = &self.key;
-                panics::contained(|| {
-                    tracing::debug!(target: "distlock", %key, %error, "release failed");
-                });
+                self.machine.release_failed(self.store.now());
+                panics::contained(|| telemetry::release_failed(&self.key, &error));
             }
         }
         Poll::Ready(())
     }
 }
 
-impl Drop for Dealing {
+impl Drop for AttemptDriver {
     fn drop(&mut self) {
-        let Home::Caller(service) = &self.home else { return };
+        let DrivenBy::Caller(background) = &self.driven_by else { return };
         if self.machine.owes_nothing() {
             return;
         }
-        let service = Arc::clone(service);
+        let background = Arc::clone(background);
         // Only what was not left already: a release keeps its own not-before.
-        self.machine.leave(Instant::from_nanos(0));
+        self.machine.leave(Instant::ORIGIN);
         // The caller's own next call must find its lock free: so the release is on its way before
         // this returns. It never blocks, and a panic of the backend's must not abort an unwinding.
         let polled = catch_unwind(AssertUnwindSafe(|| {
             self.poll_until(&mut Context::from_waker(Waker::noop()), |_| false)
         }));
         if !matches!(polled, Ok(Poll::Ready(()))) {
-            service.keeper().adopt(self.hand_over());
+            background.spawn(self.move_to(DrivenBy::Background).undo());
         }
     }
 }
 
-impl Home {
-    /// Polls a backend's future: in the caller's runtime if there is one, else in the keeper's,
+impl DrivenBy {
+    /// Polls a backend's future: in the caller's runtime if there is one, else in the background's,
     /// and with a panic turned into an error that says "perhaps applied".
     fn poll<T>(
         &self,
@@ -344,8 +365,8 @@ impl Home {
     ) -> Poll<Result<T>> {
         let polled = catch_unwind(AssertUnwindSafe(|| {
             let _entered = match self {
-                Self::Caller(service) => service.keeper().enter_unless_in_runtime(),
-                Self::Keeper { .. } => None,
+                Self::Caller(background) => background.enter_unless_in_runtime(),
+                Self::Background => None,
             };
             future.as_mut().poll(cx)
         }));

@@ -6,21 +6,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::backend::LockBackend;
 
-/// One service's share in a backend, until it is given up or dropped.
-pub(crate) struct Share {
+/// One service's use of a backend, until it is given up or dropped.
+pub(crate) struct BackendUse {
     /// The backend's address, which is its own for as long as a service holds it.
     backend: usize,
     is_over: AtomicBool,
 }
 
-/// How many shares there are in each backend of the process. A backend is an `Arc` of the user's,
-/// which has no other place to count them.
-static SHARES: Mutex<BTreeMap<usize, usize>> = Mutex::new(BTreeMap::new());
+/// How many services use each backend of the process. A backend is an `Arc` of the user's, which
+/// has no other place to count them.
+static USERS: Mutex<BTreeMap<usize, usize>> = Mutex::new(BTreeMap::new());
 
-impl Share {
+impl BackendUse {
     pub(crate) fn new(backend: &Arc<dyn LockBackend>) -> Self {
         let backend = Arc::as_ptr(backend).addr();
-        *SHARES.lock().unwrap_or_else(PoisonError::into_inner).entry(backend).or_default() += 1;
+        *USERS.lock().unwrap_or_else(PoisonError::into_inner).entry(backend).or_default() += 1;
         Self { backend, is_over: AtomicBool::new(false) }
     }
 
@@ -29,18 +29,18 @@ impl Share {
         if self.is_over.swap(true, Ordering::SeqCst) {
             return false;
         }
-        let mut shares = SHARES.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = shares.get(&self.backend).map_or(0, |count| count.saturating_sub(1));
+        let mut users = USERS.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = users.get(&self.backend).map_or(0, |count| count.saturating_sub(1));
         if left == 0 {
-            shares.remove(&self.backend);
+            users.remove(&self.backend);
         } else {
-            shares.insert(self.backend, left);
+            users.insert(self.backend, left);
         }
         left == 0
     }
 }
 
-impl Drop for Share {
+impl Drop for BackendUse {
     fn drop(&mut self) {
         self.give_up();
     }

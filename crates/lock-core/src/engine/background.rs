@@ -1,83 +1,99 @@
-//! The keeper: one background component a service that does everything which must survive its
-//! caller: it finishes abandoned exchanges, releases what was dropped, and renews leases.
+//! The background: where everything runs that must survive its caller.
 //!
-//! It runs on a thread of its own, where code of the user's cannot stop it; with
-//! [`tokio_time`](crate::LockServiceBuilder::tokio_time) it is a task of the current runtime.
+//! All services of the process share one thread of the library's own, where code of the user's
+//! cannot stop it; with [`tokio_time`](crate::LockServiceBuilder::tokio_time) the current runtime
+//! takes its place.
 
-use std::future::Future;
+use std::future::{Future, pending, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
 use tokio::runtime::{Builder, EnterGuard, Handle};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::JoinSet;
+use tokio::task::AbortHandle;
 
-use crate::backend::{Clock, LockBackend};
-use crate::engine::attempt_driver::Dealing;
-use crate::engine::renew;
-use crate::engine::schedule::Ledger;
-use crate::sync::wait_group::Tally;
+use crate::backend::Clock;
+use crate::sync::wait_group::WaitGroup;
+use crate::time::timer;
 use crate::types::error::{LockError, LockErrorKind, Result};
 
-/// How long the keeper goes on after the last handle is gone, beyond what its backend needs.
-const DRAIN: Duration = Duration::from_secs(1);
+type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-pub(crate) struct Keeper {
+/// One service's part of the background. It knows nothing of what its jobs do.
+pub(crate) struct Background {
     clock: Clock,
-    ledger: Arc<Ledger>,
-    outstanding: Arc<Tally>,
     running: OnceLock<Running>,
-    starting: Mutex<()>,
+    /// What runs for as long as the service lives, until it is started.
+    service_job: Mutex<Option<Job>>,
+    outstanding: Arc<WaitGroup>,
 }
 
 struct Running {
-    undos: UnboundedSender<Undo>,
     runtime: Handle,
+    service_job: AbortHandle,
 }
 
-impl Keeper {
-    pub(crate) fn new(clock: Clock) -> Self {
-        let (ledger, outstanding) = (Arc::default(), Arc::default());
-        Self { clock, ledger, outstanding, running: OnceLock::new(), starting: Mutex::default() }
-    }
-
-    pub(crate) fn ledger(&self) -> &Arc<Ledger> {
-        &self.ledger
+impl Background {
+    /// A background that is not running yet; `service_job` runs from the start until it is dropped.
+    pub(crate) fn new(
+        clock: Clock,
+        service_job: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
+        Self {
+            clock,
+            running: OnceLock::new(),
+            service_job: Mutex::new(Some(Box::pin(service_job))),
+            outstanding: Arc::default(),
+        }
     }
 
     /// Starts it, if it does not run yet. What fails now, for want of a thread or a runtime, can
     /// succeed later.
-    pub(crate) fn ensure_running(&self, backend: &Arc<dyn LockBackend>) -> Result<()> {
+    pub(crate) fn ensure_running(&self) -> Result<()> {
         if self.running.get().is_some() {
             return Ok(());
         }
-        let _alone = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut job = self.service_job.lock().unwrap_or_else(PoisonError::into_inner);
         if self.running.get().is_some() {
             return Ok(());
         }
-        let running = self.start(backend).map_err(|cause| {
-            let message = format!("the keeper could not be started: {cause}");
+        let runtime = self.runtime().map_err(|cause| {
+            let message = format!("the background thread could not be started: {cause}");
             LockError::new(LockErrorKind::Unavailable, message).not_applied()
         })?;
-        self.running.set(running).ok();
+        let job = job.take().unwrap_or_else(|| Box::pin(pending()));
+        let service_job = runtime.spawn(job).abort_handle();
+        self.running.set(Running { runtime, service_job }).ok();
         Ok(())
     }
 
-    /// Takes over dealings that their caller has left.
-    pub(crate) fn adopt(&self, dealing: Dealing) {
+    /// Runs a job to its end, whatever becomes of the service. One that panics takes no other along.
+    pub(crate) fn spawn(&self, job: impl Future<Output = ()> + Send + 'static) {
         if let Some(running) = self.running.get() {
-            // It fails when the runtime that the keeper was a task of is gone (`tokio_time` only);
-            // then the leases have to expire.
-            running.undos.send(Undo::new(dealing, &self.outstanding)).ok();
+            let counted = Outstanding::new(&self.outstanding);
+            // It is dropped at once if the runtime is gone (with `tokio_time` only).
+            drop(running.runtime.spawn(async move {
+                let _counted = counted;
+                job.await;
+            }));
         }
     }
 
-    /// Ends when nothing that was adopted is left to do.
+    /// Ends when no job is left.
     pub(crate) async fn settled(&self) {
         self.outstanding.emptied().await;
     }
 
-    /// Gives library futures a runtime where the caller has none.
+    /// Polls a future of a backend in a runtime: the background's if the caller has none.
+    pub(crate) async fn in_runtime<T>(&self, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            let _entered = self.enter_unless_in_runtime();
+            future.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    /// Gives futures of a backend a runtime where the caller has none.
     pub(crate) fn enter_unless_in_runtime(&self) -> Option<EnterGuard<'_>> {
         if Handle::try_current().is_ok() {
             return None;
@@ -85,89 +101,53 @@ impl Keeper {
         self.running.get().map(|running| running.runtime.enter())
     }
 
-    fn start(&self, backend: &Arc<dyn LockBackend>) -> Result<Running, String> {
-        crate::time::timer::ensure_started().map_err(|error| error.to_string())?;
-        let (undos, work) = unbounded_channel();
-        let keeper = run(work, Arc::clone(&self.ledger), Arc::clone(backend), self.clock);
+    fn runtime(&self) -> Result<Handle, String> {
+        timer::ensure_started().map_err(|error| error.to_string())?;
         if self.clock == Clock::TOKIO {
-            let runtime = Handle::try_current().map_err(|error| error.to_string())?;
-            drop(runtime.spawn(keeper));
-            return Ok(Running { undos, runtime });
+            return Handle::try_current().map_err(|error| error.to_string());
         }
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .thread_name("distlock-keeper")
-            .build()
-            .map_err(|error| error.to_string())?;
-        let handle = runtime.handle().clone();
-        std::thread::Builder::new()
-            .name("distlock-keeper".into())
-            .spawn(move || {
-                runtime.block_on(keeper);
-                runtime.shutdown_background();
-            })
-            .map_err(|error| error.to_string())?;
-        Ok(Running { undos, runtime: handle })
+        process_runtime()
     }
 }
 
-/// An adopted dealing, counted until it is done or dropped.
-struct Undo {
-    dealing: Option<Dealing>,
-    outstanding: Arc<Tally>,
-}
-
-impl Undo {
-    fn new(dealing: Dealing, outstanding: &Arc<Tally>) -> Self {
-        outstanding.add();
-        Self { dealing: Some(dealing), outstanding: Arc::clone(outstanding) }
-    }
-
-    async fn run(mut self) {
-        if let Some(dealing) = self.dealing.take() {
-            dealing.undo().await;
-        }
-    }
-}
-
-impl Drop for Undo {
+impl Drop for Background {
     fn drop(&mut self) {
-        self.outstanding.remove();
-    }
-}
-
-async fn run(
-    mut undos: UnboundedReceiver<Undo>,
-    ledger: Arc<Ledger>,
-    backend: Arc<dyn LockBackend>,
-    clock: Clock,
-) {
-    // Each runs as a task of its own, so that one that panics takes no other with it.
-    let mut tasks = JoinSet::new();
-    loop {
-        tokio::select! {
-            undo = undos.recv() => match undo {
-                Some(undo) => spawn(&mut tasks, undo.run()),
-                None => break,
-            },
-            due = ledger.due(clock) => {
-                for batch in renew::batches(due, &backend, clock) {
-                    spawn(&mut tasks, batch);
-                }
-            }
-            Some(_) = tasks.join_next(), if !tasks.is_empty() => {}
-        }
-    }
-    let bound = backend.capabilities().late_after * 2 + DRAIN;
-    let mut end = clock.sleep(bound);
-    loop {
-        tokio::select! {
-            ended = tasks.join_next() => if ended.is_none() { break },
-            () = &mut end => break,
+        if let Some(running) = self.running.get() {
+            running.service_job.abort();
         }
     }
 }
 
-fn spawn(tasks: &mut JoinSet<()>, task: impl Future<Output = ()> + Send + 'static) {
-    drop(tasks.spawn(task));
+/// The runtime of the process's background thread, which is started when it is first needed and
+/// runs until the process ends.
+fn process_runtime() -> Result<Handle, String> {
+    static RUNTIME: Mutex<Option<Handle>> = Mutex::new(None);
+    let mut started = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*started {
+        return Ok(handle.clone());
+    }
+    let runtime =
+        Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let handle = runtime.handle().clone();
+    std::thread::Builder::new()
+        .name("distlock".into())
+        .spawn(move || runtime.block_on(pending::<()>()))
+        .map_err(|error| error.to_string())?;
+    Ok(started.insert(handle).clone())
+}
+
+/// A job, counted until it has ended or is dropped.
+struct Outstanding(Arc<WaitGroup>);
+
+impl Outstanding {
+    fn new(outstanding: &Arc<WaitGroup>) -> Self {
+        outstanding.add();
+        Self(Arc::clone(outstanding))
+    }
+}
+
+impl Drop for Outstanding {
+    fn drop(&mut self) {
+        self.0.remove();
+    }
 }

@@ -1,7 +1,8 @@
-//! The lines of a service: which of its tasks wait for which name, who leads, and who is next.
+//! The queues of a service: for each name that more than one of its tasks wants, which task asks the
+//! store, and which wait.
 //!
-//! [`Line`] decides; this carries its decisions from task to task. Whatever is on its way to a task
-//! that is gone by then is a guard or a seat, and dropping either goes on to the next in line.
+//! [`LocalQueue`] decides; this carries its decisions from task to task. What is on its way to a task
+//! that is gone by then is a lock or a leadership, and dropping either goes on to the next task.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
@@ -11,340 +12,343 @@ use std::time::Duration;
 
 use tokio::sync::oneshot::{self, Receiver, Sender};
 
-use crate::api::guard::LockGuard;
-use crate::api::lease::Lease;
-use crate::api::lock::Plan;
-use crate::api::service::ServiceInner;
 use crate::backend::Ticket;
-use crate::engine::attempt_driver::Dealing;
-use crate::engine::held::{Granted, Holding};
-use crate::machine::attempt::StoreAttempt;
-use crate::machine::local_queue::{Handover, Line, Look, Next};
+use crate::engine::attempt_driver::AttemptDriver;
+use crate::engine::plan::Plan;
+use crate::engine::store::Store;
+use crate::machine::local_queue::{LocalQueue, Look, Next, Term};
 use crate::sync::panics;
-use crate::time::clock::Instant;
+use crate::time::instant::Instant;
 use crate::types::error::{LockError, LockErrorKind};
+use crate::types::handover::Handover;
 use crate::types::name::LockKey;
 
-/// The number of a leader or a holder in its line; [`OUTSIDE`] for those that have none.
-pub(crate) type Term = u64;
+/// A lease that a queue watches while one of its tasks holds it.
+pub(crate) trait Watched {
+    /// Until when it is held, as far as is known: the past, if it is over.
+    fn held_until(&self) -> Instant;
+}
 
-/// Of a task that deals with the store for itself alone.
-pub(crate) const OUTSIDE: Term = 0;
-
-pub(crate) struct Lines {
+/// `L` is a lease that is held, and `G` is what owns one.
+pub(crate) struct LocalQueues<L, G> {
+    store: Store,
     handover: Handover,
-    state: Mutex<State>,
+    state: Mutex<State<L, G>>,
 }
 
-#[derive(Default)]
-struct State {
-    lines: HashMap<LockKey, Entry>,
-    terms: Term,
+struct State<L, G> {
+    queues: HashMap<LockKey, Entry<L, G>>,
+    /// The number of the newest term.
+    terms: u64,
 }
 
-struct Entry {
-    line: Line<Waiter>,
-    /// Who holds the lease, if a guard of this line does.
-    holder: Weak<Holding>,
+struct Entry<L, G> {
+    queue: LocalQueue<Waiting<L, G>>,
+    /// The lease, if a guard of this queue holds the lock.
+    holder: Weak<L>,
     /// Why the store could not be asked, if that is so.
-    trouble: Option<Arc<str>>,
+    failure: Option<LockError>,
 }
 
-/// A waiting task.
-struct Waiter {
+struct Waiting<L, G> {
     plan: Arc<Plan>,
-    turn: Sender<Turn>,
+    turn: Sender<Turn<L, G>>,
 }
 
 /// What a waiting task is told.
-pub(crate) enum Turn {
-    /// It holds the lock, if it takes the guard up in time.
-    Hold(LockGuard),
-    /// It deals with the store.
-    Lead(Seat),
+pub(crate) enum Turn<L, G> {
+    /// It holds the lock, if it accepts it in time.
+    Hold(G),
+    /// It asks the store.
+    Lead(Leadership<L, G>),
 }
 
 /// What becomes of a task that wants a lock.
-pub(crate) enum Entered {
-    Lead(Seat),
-    Wait(Place),
+pub(crate) enum Entered<L, G> {
+    Lead(Leadership<L, G>),
+    Wait(LocalWaiter<L, G>),
     /// It does not want to wait, and the lock is not free.
     Refused,
 }
 
 /// What becomes of a lease whose guard was released.
-pub(crate) enum Released {
-    /// It was passed on.
-    PassedOn,
+pub(crate) enum Released<L, G> {
+    HandedOver,
     /// It goes back to the store; somebody else may ask next.
-    GivenBack(StoreAttempt, Option<Successor>),
+    ToStore(Option<NextLeader<L, G>>),
 }
 
-impl Lines {
-    pub(crate) fn new(handover: Handover) -> Self {
-        Self { handover, state: Mutex::default() }
+impl<L, G> LocalQueues<L, G> {
+    pub(crate) fn new(store: Store, handover: Handover) -> Self {
+        let state = State { queues: HashMap::new(), terms: 0 };
+        Self { store, handover, state: Mutex::new(state) }
     }
 
-    /// A task wants the lock: it leads the line, or goes to its end, or does neither.
-    pub(crate) fn enter(
-        &self,
-        service: &Arc<ServiceInner>,
-        key: &LockKey,
-        plan: &Arc<Plan>,
-        now: Instant,
-        deadline: Instant,
-    ) -> Entered {
-        if self.handover.is_off() || !service.backend().capabilities().renew {
-            return Entered::Lead(Seat::new(service, key, OUTSIDE));
-        }
-        let mut state = self.lock();
-        let next_term = state.next_term();
-        match state.lines.entry(key.clone()) {
-            Slot::Vacant(slot) => {
-                slot.insert(Entry {
-                    line: Line::new(next_term, now + service.patience()),
-                    holder: Weak::new(),
-                    trouble: None,
-                });
-                Entered::Lead(Seat::new(service, key, next_term))
-            }
-            Slot::Occupied(slot) if deadline <= now => {
-                if slot.get().is_taken(now) {
-                    Entered::Refused
-                } else {
-                    // Whoever leads has no answer yet, and this one does not wait for it.
-                    Entered::Lead(Seat::new(service, key, OUTSIDE))
-                }
-            }
-            Slot::Occupied(mut slot) => {
-                let (turn, told) = oneshot::channel();
-                let number = slot.get_mut().line.join(Waiter { plan: Arc::clone(plan), turn });
-                let (service, key) = (Arc::clone(service), key.clone());
-                Entered::Wait(Place { service, key, number, told })
-            }
-        }
-    }
-
-    /// The store granted the lock to whoever leads.
-    pub(crate) fn granted(&self, key: &LockKey, holding: &Arc<Holding>, now: Instant) {
-        if holding.term() == OUTSIDE {
+    /// The store granted the lock to the leader.
+    pub(crate) fn granted(&self, key: &LockKey, term: Term, lease: &Arc<L>, now: Instant) {
+        if term == Term::Outside {
             return;
         }
-        if let Some(entry) = self.lock().lines.get_mut(key)
-            && entry.line.granted(holding.term(), now)
+        if let Some(entry) = self.lock().queues.get_mut(key)
+            && entry.queue.granted(term, now)
         {
-            entry.holder = Arc::downgrade(holding);
-            entry.trouble = None;
+            entry.holder = Arc::downgrade(lease);
+            entry.failure = None;
         }
     }
 
-    /// A guard was released while it was held, with `left` of the store's lease.
+    /// A guard was released while it was held, with `left` of the store's lease. `hand_over` makes
+    /// what the next task holds.
     pub(crate) fn released(
-        &self,
-        from: &Arc<Holding>,
-        machine: StoreAttempt,
+        self: &Arc<Self>,
+        key: &LockKey,
+        term: Term,
         now: Instant,
         left: Duration,
-    ) -> Released {
-        if from.term() == OUTSIDE {
-            return Released::GivenBack(machine, None);
+        hand_over: impl FnOnce(&Plan, Term) -> (G, Weak<L>),
+    ) -> Released<L, G> {
+        if term == Term::Outside {
+            return Released::ToStore(None);
         }
-        let key = from.key();
         let mut state = self.lock();
         let next_term = state.next_term();
-        let Some(entry) = state.lines.get_mut(key) else {
-            return Released::GivenBack(machine, None);
-        };
-        let ttl = |next: &Waiter| next.plan.options.ttl;
-        match entry.line.released(from.term(), now, left, self.handover, next_term, ttl) {
-            Next::Stale => Released::GivenBack(machine, None),
+        let Some(entry) = state.queues.get_mut(key) else { return Released::ToStore(None) };
+        let ttl = |next: &Waiting<L, G>| next.plan.options.ttl;
+        match entry.queue.released(term, now, left, self.handover, next_term, ttl) {
+            Next::Stale => Released::ToStore(None),
             Next::Nobody => {
-                state.lines.remove(key);
-                Released::GivenBack(machine, None)
+                state.queues.remove(key);
+                Released::ToStore(None)
             }
             Next::Lead(next) => {
                 drop(state);
-                let seat = Seat::new(&from.service, key, next_term);
-                Released::GivenBack(machine, Some(Successor { turn: next.turn, seat }))
+                let leadership = Leadership::new(self, key, next_term);
+                Released::ToStore(Some(NextLeader { turn: next.turn, leadership }))
             }
             Next::Hold(next, _index) => {
-                let granted = Granted::passed_on(from, machine, &next.plan, now, next_term);
-                let holding = Holding::grant(Arc::clone(&from.service), &next.plan, &granted);
-                entry.holder = Arc::downgrade(&holding);
+                // While the state is locked: a waiting task that looks at a holder which is not
+                // entered yet would take the lock for overdue, and depose it.
+                let (held, holder) = hand_over(&next.plan, next_term);
+                entry.holder = holder;
                 drop(state);
-                let guard = LockGuard::new(Lease(holding));
-                // A task that is gone meanwhile drops the guard, which passes it on.
-                tell(next.turn, Turn::Hold(guard));
-                Released::PassedOn
+                // A task that is gone meanwhile drops it, which hands it on.
+                tell(next.turn, Turn::Hold(held));
+                Released::HandedOver
             }
         }
     }
 
-    /// A lease of a line ended before its guard did.
-    pub(crate) fn lost(&self, holding: &Holding) {
-        if holding.term() != OUTSIDE {
-            let seat = Seat::new(&holding.service, holding.key(), holding.term());
-            drop(seat);
+    /// A lease ended before its guard did.
+    pub(crate) fn lost(self: &Arc<Self>, key: &LockKey, term: Term) {
+        if term != Term::Outside {
+            drop(Leadership::new(self, key, term));
         }
     }
 
-    /// Whoever leads will act again at `at`; `trouble` says why the store could not be asked.
-    fn promise(&self, seat: &Seat, at: Instant, trouble: Option<&LockError>) {
-        if let Some(entry) = self.lock().lines.get_mut(&seat.key)
-            && entry.line.promise(seat.term, at + seat.service.patience(), trouble.is_none())
-        {
-            entry.trouble = trouble.map(|error| error.to_string().into());
-        }
+    /// How many tasks wait for this name behind the one that asks the store or holds the lock.
+    pub(crate) fn waiting(&self, key: &LockKey) -> usize {
+        self.lock().queues.get(key).map_or(0, |entry| entry.queue.waiting())
     }
 
-    /// Whoever led has given up, or the lease is over: the next task leads.
-    fn next_leader(&self, key: &LockKey, term: Term, now: Instant) -> Option<(Sender<Turn>, Term)> {
+    /// The leader has given up, or the lease is over: the next task leads.
+    fn next_leader(
+        &self,
+        key: &LockKey,
+        term: Term,
+        now: Instant,
+    ) -> Option<(Sender<Turn<L, G>>, Term)> {
         let mut state = self.lock();
         let next_term = state.next_term();
-        let entry = state.lines.get_mut(key)?;
-        match entry.line.ended(term, now, next_term) {
+        let entry = state.queues.get_mut(key)?;
+        match entry.queue.ended(term, now, next_term) {
             Next::Lead(next) | Next::Hold(next, _) => Some((next.turn, next_term)),
             Next::Nobody => {
-                state.lines.remove(key);
+                state.queues.remove(key);
                 None
             }
             Next::Stale => None,
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    /// Until when a leader that acts at `at` may be silent, if all is well with it.
+    fn acts_by(&self, at: Instant) -> Instant {
+        at + self.store.capabilities().settled_after()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<L, G>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    fn next_term(&mut self) -> Term {
-        self.terms += 1;
-        self.terms
+impl<L: Watched, G> LocalQueues<L, G> {
+    /// A task wants the lock: it leads the queue, or goes to its end, or does neither.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        key: &LockKey,
+        plan: &Arc<Plan>,
+        now: Instant,
+        deadline: Instant,
+    ) -> Entered<L, G> {
+        let capabilities = self.store.capabilities();
+        if self.handover.is_off() || !capabilities.renew {
+            return Entered::Lead(Leadership::new(self, key, Term::Outside));
+        }
+        let mut state = self.lock();
+        let next_term = state.next_term();
+        match state.queues.entry(key.clone()) {
+            Slot::Vacant(slot) => {
+                slot.insert(Entry {
+                    queue: LocalQueue::new(next_term, now + capabilities.settled_after()),
+                    holder: Weak::new(),
+                    failure: None,
+                });
+                Entered::Lead(Leadership::new(self, key, next_term))
+            }
+            Slot::Occupied(slot) if deadline <= now => {
+                if slot.get().is_taken(now) {
+                    Entered::Refused
+                } else {
+                    // The leader has no answer yet, and this task does not wait for it.
+                    Entered::Lead(Leadership::new(self, key, Term::Outside))
+                }
+            }
+            Slot::Occupied(mut slot) => {
+                let (turn, told) = oneshot::channel();
+                let number = slot.get_mut().queue.join(Waiting { plan: Arc::clone(plan), turn });
+                let (queues, key) = (Arc::clone(self), key.clone());
+                Entered::Wait(LocalWaiter { queues, key, number, told })
+            }
+        }
     }
 }
 
-impl Entry {
+impl<L, G> State<L, G> {
+    fn next_term(&mut self) -> Term {
+        self.terms += 1;
+        Term::Numbered(self.terms)
+    }
+}
+
+impl<L: Watched, G> Entry<L, G> {
     fn held_until(&self) -> Instant {
-        self.holder.upgrade().map_or(Instant::default(), |holding| holding.held_until())
+        self.holder.upgrade().map_or(Instant::ORIGIN, |lease| lease.held_until())
     }
 
     /// Whether another holds the lock, as far as is known; what is overdue is not known any more.
     fn is_taken(&self, now: Instant) -> bool {
-        self.line.is_taken() && !self.line.is_overdue(now, self.held_until())
+        self.queue.is_taken() && !self.queue.is_overdue(now, self.held_until())
     }
 }
 
-/// The right to deal with the store on a line's behalf.
+/// The right to ask the store on behalf of a queue.
 ///
-/// Dropping it makes the next in line lead, with whatever the line has in the store; where there is
-/// none, that is undone.
-pub(crate) struct Seat {
-    service: Arc<ServiceInner>,
+/// Dropping it makes the next task the leader, which takes over whatever the queue has in the store;
+/// where there is no next task, that is undone.
+pub(crate) struct Leadership<L, G> {
+    queues: Arc<LocalQueues<L, G>>,
     key: LockKey,
     term: Term,
-    inheritance: Option<Box<Inheritance>>,
+    state: Option<Box<LeaderState>>,
 }
 
-/// What a line has in the store.
-pub(crate) struct Inheritance {
-    pub(crate) dealing: Dealing,
+/// What a queue has in the store: it goes from leader to leader.
+pub(crate) struct LeaderState {
+    pub(crate) driver: AttemptDriver,
     pub(crate) ticket: Option<Ticket>,
-    /// What the dealing asks for.
+    /// What the attempt asks for.
     pub(crate) ttl: Duration,
 }
 
-impl Seat {
-    fn new(service: &Arc<ServiceInner>, key: &LockKey, term: Term) -> Self {
-        Self { service: Arc::clone(service), key: key.clone(), term, inheritance: None }
-    }
-
-    pub(crate) const fn service(&self) -> &Arc<ServiceInner> {
-        &self.service
+impl<L, G> Leadership<L, G> {
+    fn new(queues: &Arc<LocalQueues<L, G>>, key: &LockKey, term: Term) -> Self {
+        Self { queues: Arc::clone(queues), key: key.clone(), term, state: None }
     }
 
     pub(crate) const fn key(&self) -> &LockKey {
         &self.key
     }
 
-    /// Takes over what whoever led before has in the store.
-    pub(crate) fn inherit(&mut self) -> Option<Inheritance> {
-        self.inheritance.take().map(|inheritance| *inheritance)
+    /// Takes over what the leader before has in the store.
+    pub(crate) fn take_state(&mut self) -> Option<LeaderState> {
+        self.state.take().map(|state| *state)
     }
 
-    /// Leaves it to whoever leads next. For one who leads no line there is nobody.
-    pub(crate) fn bequeath(&mut self, inheritance: impl FnOnce() -> Inheritance) {
-        if self.term != OUTSIDE {
-            self.inheritance = Some(Box::new(inheritance()));
+    /// Leaves it to the next leader. A task outside of a queue has none.
+    pub(crate) fn hand_off(&mut self, state: impl FnOnce() -> LeaderState) {
+        if self.term != Term::Outside {
+            self.state = Some(Box::new(state()));
         }
     }
 
-    /// Tells the line that it has begun, and what it was told is not overdue any more.
+    /// Tells the queue that the task it called has begun, and is not overdue any more.
     pub(crate) fn begin(&self, now: Instant) {
-        if self.term != OUTSIDE
-            && let Some(entry) = self.service.lines().lock().lines.get_mut(&self.key)
+        if self.term != Term::Outside
+            && let Some(entry) = self.queues.lock().queues.get_mut(&self.key)
         {
-            entry.line.promise(self.term, now + self.service.patience(), false);
+            entry.queue.will_act(self.term, self.queues.acts_by(now), false);
         }
     }
 
-    /// Tells the line when it will act again.
-    pub(crate) fn promise(&self, at: Instant, trouble: Option<&LockError>) {
-        if self.term != OUTSIDE {
-            self.service.lines().promise(self, at, trouble);
+    /// Tells the queue when the leader acts again; `failure` says why the store could not be asked.
+    pub(crate) fn will_act(&self, at: Instant, failure: Option<&LockError>) {
+        if self.term != Term::Outside
+            && let Some(entry) = self.queues.lock().queues.get_mut(&self.key)
+            && entry.queue.will_act(self.term, self.queues.acts_by(at), failure.is_none())
+        {
+            entry.failure = failure.cloned();
         }
     }
 
-    /// The lock is held: from now on the holder is responsible for the line.
-    pub(crate) fn rise(&mut self) -> Term {
-        mem::replace(&mut self.term, OUTSIDE)
+    /// The lock is held: from now on the queue depends on its holder.
+    pub(crate) fn into_holder(&mut self) -> Term {
+        mem::replace(&mut self.term, Term::Outside)
     }
 }
 
-impl Drop for Seat {
+impl<L, G> Drop for Leadership<L, G> {
     fn drop(&mut self) {
-        if self.term == OUTSIDE {
+        if self.term == Term::Outside {
             return;
         }
-        let now = self.service.clock().now();
-        if let Some((turn, term)) = self.service.lines().next_leader(&self.key, self.term, now) {
-            let mut seat = Self::new(&self.service, &self.key, term);
-            seat.inheritance = self.inheritance.take();
-            tell(turn, Turn::Lead(seat));
+        let now = self.queues.store.now();
+        if let Some((turn, term)) = self.queues.next_leader(&self.key, self.term, now) {
+            let mut leadership = Self::new(&self.queues, &self.key, term);
+            leadership.state = self.state.take();
+            tell(turn, Turn::Lead(leadership));
         }
     }
 }
 
-/// Who leads as soon as a release is on its way.
-pub(crate) struct Successor {
-    turn: Sender<Turn>,
-    seat: Seat,
+/// The task that leads as soon as a release is on its way.
+pub(crate) struct NextLeader<L, G> {
+    turn: Sender<Turn<L, G>>,
+    leadership: Leadership<L, G>,
 }
 
-impl Successor {
+impl<L, G> NextLeader<L, G> {
     pub(crate) fn call(self) {
-        tell(self.turn, Turn::Lead(self.seat));
+        tell(self.turn, Turn::Lead(self.leadership));
     }
 }
 
 /// Tells a task its turn. A waker of the user's that panics must not stop whoever releases.
-fn tell(task: Sender<Turn>, turn: Turn) {
+fn tell<L, G>(task: Sender<Turn<L, G>>, turn: Turn<L, G>) {
     panics::contained(|| drop(task.send(turn)));
 }
 
-/// A task's place in a line.
-pub(crate) struct Place {
-    service: Arc<ServiceInner>,
+/// A task's place in a queue.
+pub(crate) struct LocalWaiter<L, G> {
+    queues: Arc<LocalQueues<L, G>>,
     key: LockKey,
     number: u64,
-    told: Receiver<Turn>,
+    told: Receiver<Turn<L, G>>,
 }
 
-impl Place {
+impl<L: Watched, G> LocalWaiter<L, G> {
     /// Waits for the turn, until `deadline`: an error if the store cannot be asked, `None` if the
     /// lock is held by another. Where neither is known by then, the turn is to ask once.
-    pub(crate) async fn turn(mut self, deadline: Instant) -> Result<Option<Turn>, LockError> {
-        let clock = self.service.clock();
+    pub(crate) async fn turn(mut self, deadline: Instant) -> Result<Option<Turn<L, G>>, LockError> {
+        let clock = self.queues.store.clock();
         loop {
             let now = clock.now();
             if now >= deadline {
@@ -352,58 +356,63 @@ impl Place {
             }
             let look_at = match self.look(now) {
                 Ok(at) => at,
-                Err(seat) => return Ok(Some(Turn::Lead(seat))),
+                Err(leadership) => return Ok(Some(Turn::Lead(leadership))),
             };
             tokio::select! {
                 biased;
                 told = &mut self.told => {
                     // Forgotten on the way, by a panic: then it asks for itself.
-                    let alone = |_| Turn::Lead(Seat::new(&self.service, &self.key, OUTSIDE));
-                    return Ok(Some(told.unwrap_or_else(alone)));
+                    return Ok(Some(told.unwrap_or_else(|_| self.alone())));
                 }
                 () = clock.sleep_until(look_at.min(deadline)) => {}
             }
         }
     }
 
-    /// Looks after those before: takes over from whoever is overdue, or says when to look again.
-    fn look(&self, now: Instant) -> Result<Instant, Seat> {
-        let mut state = self.service.lines().lock();
+    /// Takes over from a leader or a holder that is overdue, or says when to look again.
+    fn look(&self, now: Instant) -> Result<Instant, Leadership<L, G>> {
+        let mut state = self.queues.lock();
         let next_term = state.next_term();
-        let Some(entry) = state.lines.get_mut(&self.key) else { return Ok(Instant::FAR_FUTURE) };
+        let Some(entry) = state.queues.get_mut(&self.key) else { return Ok(Instant::FAR_FUTURE) };
         let held_until = entry.held_until();
-        match entry.line.look(self.number, now, held_until, next_term) {
+        match entry.queue.look(self.number, now, held_until, next_term) {
             Look::Again(at) => Ok(at),
             Look::Called => Ok(Instant::FAR_FUTURE),
             Look::Lead => {
                 drop(state);
-                Err(Seat::new(&self.service, &self.key, next_term))
+                Err(Leadership::new(&self.queues, &self.key, next_term))
             }
         }
     }
 
-    fn too_late(&mut self, now: Instant) -> Result<Option<Turn>, LockError> {
+    fn too_late(&mut self, now: Instant) -> Result<Option<Turn<L, G>>, LockError> {
         self.told.close();
         if let Ok(turn) = self.told.try_recv() {
             return Ok(Some(turn));
         }
-        let state = self.service.lines().lock();
-        let entry = state.lines.get(&self.key);
+        let state = self.queues.lock();
+        let entry = state.queues.get(&self.key);
         if entry.is_some_and(|entry| entry.is_taken(now)) {
             return Ok(None);
         }
-        if let Some(trouble) = entry.and_then(|entry| entry.trouble.as_ref()) {
-            return Err(LockError::new(LockErrorKind::Unavailable, trouble.to_string()));
+        if let Some(failure) = entry.and_then(|entry| entry.failure.as_ref()) {
+            let message = failure.to_string();
+            return Err(LockError::new(LockErrorKind::Unavailable, message));
         }
         drop(state);
-        Ok(Some(Turn::Lead(Seat::new(&self.service, &self.key, OUTSIDE))))
+        Ok(Some(self.alone()))
+    }
+
+    /// The turn of a task that asks for itself alone.
+    fn alone(&self) -> Turn<L, G> {
+        Turn::Lead(Leadership::new(&self.queues, &self.key, Term::Outside))
     }
 }
 
-impl Drop for Place {
+impl<L, G> Drop for LocalWaiter<L, G> {
     fn drop(&mut self) {
-        let mut state = self.service.lines().lock();
-        let left = state.lines.get_mut(&self.key).and_then(|entry| entry.line.leave(self.number));
+        let mut state = self.queues.lock();
+        let left = state.queues.get_mut(&self.key).and_then(|entry| entry.queue.leave(self.number));
         drop(state);
         // This wakes the task itself.
         panics::contained(|| drop(left));

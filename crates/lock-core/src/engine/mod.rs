@@ -1,13 +1,17 @@
-//! Drives the state machines: talks to the backend, keeps the deadlines, renews and releases.
+//! Drives the state machines: asks the backend, keeps the deadlines, renews and releases.
 
 pub(crate) mod acquire;
 mod acquisition;
 mod attempt_driver;
-pub(crate) mod backend_users;
-pub(crate) mod background;
+mod backend_users;
+mod background;
+mod context;
+pub(crate) mod extend;
 pub(crate) mod held;
-pub(crate) mod local_queues;
-mod renew;
+mod local_queues;
+pub(crate) mod plan;
+pub(crate) mod renew;
 mod schedule;
 pub(crate) mod shutdown;
-pub(crate) mod telemetry;
+pub(crate) mod store;
+mod telemetry;

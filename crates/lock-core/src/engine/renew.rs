@@ -1,73 +1,74 @@
-//! What the keeper does with leases that are due: it renews them in batches, and sees to those
-//! that are lost.
+//! The background's job for the leases of a service: it renews those that are due, in batches, and
+//! sees to those that are lost. When a lease is due is the lease's own decision.
 
-use std::future::Future;
+use std::mem;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
-use crate::backend::{Clock, LockBackend, RenewReply, RenewRequest};
-use crate::engine::held::{Duty, Holding};
+use crate::backend::{RenewReply, RenewRequest};
+use crate::engine::held::SharedLease;
+use crate::engine::schedule::Schedule;
+use crate::engine::store::Store;
+use crate::engine::telemetry;
+use crate::machine::lease::{Duty, Lease, Renewal};
 use crate::sync::panics;
-use crate::time::clock::Instant;
-use crate::types::error::{LockError, LockErrorKind, Result};
+use crate::time::instant::Instant;
 use crate::types::loss::LossReason;
 
 /// So many leases are renewed by one call of the backend.
 const BATCH: usize = 5_000;
 
-/// A renewal that failed is tried again after a quarter of what is left of the lease, at most
-/// this late: a store that comes back must not be noticed much later.
-const RETRY_MAX: Duration = Duration::from_secs(1);
-const RETRY_MIN: Duration = Duration::from_millis(10);
-
-/// A holder that was told of its loss gets this long to stop and release by itself, before the
-/// keeper frees what may still stand in the store.
-pub(crate) const GRACE: Duration = Duration::from_millis(100);
-
-struct Renewal {
-    lease: Weak<Holding>,
+struct Sent {
+    lease: Weak<SharedLease>,
     request: RenewRequest,
-    /// How often the lease's deadline had been lowered when this was sent.
-    lowered: u32,
+    renewal: Renewal,
 }
 
-/// Sorts out what is due; the returned tasks do the exchanges.
-pub(crate) fn batches(
-    due: Vec<Weak<Holding>>,
-    backend: &Arc<dyn LockBackend>,
-    clock: Clock,
-) -> Vec<impl Future<Output = ()> + Send + 'static> {
-    let now = clock.now();
-    let mut renewals = Vec::with_capacity(due.len());
-    for weak in due {
-        let Some(lease) = weak.upgrade() else { continue };
-        match panics::contained(|| lease.duty(now)) {
-            Some(Duty::Nothing) => {}
-            Some(Duty::LookAgain(at)) => lease.schedule(at),
-            None => lease.schedule(now + GRACE),
-            Some(Duty::Undo(dealing)) => lease.adopt_undo(*dealing),
-            Some(Duty::Renew(request, lowered)) => {
-                renewals.push(Renewal { lease: weak, request, lowered });
-            }
+/// Looks after the leases of a schedule, for ever.
+pub(crate) async fn run(schedule: Arc<Schedule<SharedLease>>, store: Store) {
+    loop {
+        let due = schedule.due(store.clock()).await;
+        let mut renewals = sort_out(due, &store);
+        while !renewals.is_empty() {
+            let rest = renewals.split_off(renewals.len().min(BATCH));
+            let batch = mem::replace(&mut renewals, rest);
+            // Each as a task of its own, so that a slow one holds up no other.
+            drop(tokio::spawn(renew(batch, store.clone())));
         }
     }
-    let mut tasks = Vec::new();
-    while !renewals.is_empty() {
-        let rest = renewals.split_off(renewals.len().min(BATCH));
-        tasks.push(renew(std::mem::replace(&mut renewals, rest), Arc::clone(backend), clock));
-    }
-    tasks
 }
 
-async fn renew(batch: Vec<Renewal>, backend: Arc<dyn LockBackend>, clock: Clock) {
-    let sent = clock.now();
+/// Does what is due at once, and returns the renewals to send.
+fn sort_out(due: Vec<Weak<SharedLease>>, store: &Store) -> Vec<Sent> {
+    let now = store.now();
+    let mut renewals = Vec::with_capacity(due.len());
+    for weak in due {
+        let Some(shared) = weak.upgrade() else { continue };
+        match panics::contained(|| shared.update(|lease| lease.duty(now))) {
+            Some(Duty::Nothing) => {}
+            Some(Duty::LookAgain(at)) => shared.schedule(at),
+            Some(Duty::Undo(attempt)) => shared.undo(attempt, now),
+            Some(Duty::Renew { renewal, within }) => {
+                let key = shared.key().clone();
+                let request = RenewRequest::new(key, shared.token(), renewal.ttl, store.clock())
+                    .with_within(within);
+                renewals.push(Sent { lease: weak, request, renewal });
+            }
+            None => shared.schedule(Lease::look_after_loss(now)),
+        }
+    }
+    renewals
+}
+
+async fn renew(batch: Vec<Sent>, store: Store) {
+    let sent = store.now();
     let requests: Vec<_> = batch.iter().map(|renewal| renewal.request.clone()).collect();
+    let backend = Arc::clone(store.backend());
     let replies = panics::caught(async { backend.renew(requests).await }).await;
-    let now = clock.now();
+    let now = store.now();
     match replies {
         Ok(replies) if replies.len() == batch.len() => {
             for (renewal, reply) in batch.iter().zip(replies) {
-                // The others of the batch must hear their answers too.
+                // The others of the batch must get their answers too.
                 if panics::contained(|| renewal.settle(sent, now, reply)).is_none() {
                     renewal.retry(now);
                 }
@@ -77,51 +78,33 @@ async fn renew(batch: Vec<Renewal>, backend: Arc<dyn LockBackend>, clock: Clock)
         Ok(_) => batch.iter().for_each(|renewal| renewal.retry(now)),
         Err(error) => {
             batch.iter().for_each(|renewal| renewal.retry(now));
-            tracing::warn!(target: "distlock", %error, leases = batch.len(), "renewal failed");
+            telemetry::renewals_failed(batch.len(), &error);
         }
     }
 }
 
-impl Renewal {
+impl Sent {
     fn settle(&self, sent: Instant, now: Instant, reply: RenewReply) {
-        let Some(lease) = self.lease.upgrade() else { return };
-        match reply {
-            RenewReply::Renewed => match lease.renewed(sent, now, self.request.ttl, self.lowered) {
-                Ok(()) => lease.schedule(lease.next_look(sent)),
-                Err(_) => lease.schedule(now + GRACE),
-            },
-            RenewReply::NotHeld => self.lost(&lease, now, LossReason::Removed),
-            RenewReply::HeldByOther => self.lost(&lease, now, LossReason::HeldByOther),
-            RenewReply::Failed(error) => {
-                tracing::warn!(target: "distlock", lock = %lease.name(), %error, "renewal failed");
-                self.retry(now);
+        let Some(shared) = self.lease.upgrade() else { return };
+        let lost = match reply {
+            RenewReply::Renewed => {
+                let renewed = shared.update(|lease| lease.renewed(self.renewal, sent, now));
+                return shared.schedule(renewed.unwrap_or(Lease::look_after_loss(now)));
             }
-        }
-    }
-
-    fn lost(&self, lease: &Holding, now: Instant, reason: LossReason) {
-        lease.lose(reason);
-        lease.schedule(now + GRACE);
+            RenewReply::NotHeld => LossReason::Removed,
+            RenewReply::HeldByOther => LossReason::HeldByOther,
+            RenewReply::Failed(error) => {
+                telemetry::renewal_failed(shared.name(), &error);
+                return self.retry(now);
+            }
+        };
+        shared.lose(lost);
+        shared.schedule(Lease::look_after_loss(now));
     }
 
     fn retry(&self, now: Instant) {
-        let Some(lease) = self.lease.upgrade() else { return };
-        let left = lease.deadline().saturating_duration_since(now);
-        lease.schedule(now + (left / 4).clamp(RETRY_MIN, RETRY_MAX));
-    }
-}
-
-/// Renews one lease now, for `extend`; `Ok` if the store set it.
-pub(crate) async fn renew_one(
-    backend: Arc<dyn LockBackend>,
-    request: RenewRequest,
-) -> Result<RenewReply> {
-    let mut replies = panics::caught(async { backend.renew(vec![request]).await }).await?;
-    match (replies.len(), replies.pop()) {
-        (1, Some(reply)) => Ok(reply),
-        (count, _) => {
-            let message = format!("the backend gave {count} answers to one renewal");
-            Err(LockError::new(LockErrorKind::Backend, message))
-        }
+        let Some(shared) = self.lease.upgrade() else { return };
+        let at = shared.update(|lease| lease.renewal_failed(now));
+        shared.schedule(at);
     }
 }

@@ -1,51 +1,73 @@
-//! The ledger of live leases: who holds what, and which lease is due for the keeper's attention.
+//! The schedule of live leases: which of them the background looks at, and when.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::Notify;
 
 use crate::backend::Clock;
-use crate::engine::held::Holding;
-use crate::sync::lazy_notify::Bell;
-use crate::time::clock::Instant;
+use crate::sync::lazy_notify::LazyNotify;
+use crate::time::instant::Instant;
 
-/// A place in the ledger.
-pub(crate) type Slot = u32;
-
-#[derive(Default)]
-pub(crate) struct Ledger {
-    state: Mutex<State>,
-    /// An entry is due earlier than the one that the keeper sleeps for.
-    earlier: Notify,
-    /// The last lease has ended.
-    empty: Bell,
+/// What can be scheduled knows its slot.
+pub(crate) trait Scheduled {
+    fn slot(&self) -> &Slot;
 }
 
-#[derive(Default)]
-struct State {
-    entries: Vec<Entry>,
-    free: Vec<Slot>,
-    due: BTreeSet<(Instant, Slot)>,
-    /// The keeper looks again by then at the latest; it need not be woken for what is due later.
+/// A place in a schedule; none before it was entered.
+#[derive(Debug)]
+pub(crate) struct Slot(AtomicU32);
+
+impl Slot {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicU32::new(u32::MAX))
+    }
+
+    fn get(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// All live leases, and those among them that are due.
+pub(crate) struct Schedule<L> {
+    state: Mutex<State<L>>,
+    /// An entry is due earlier than the one that the background sleeps for.
+    earlier: Notify,
+    /// The last lease has ended.
+    empty: LazyNotify,
+}
+
+struct State<L> {
+    entries: Vec<Entry<L>>,
+    free: Vec<u32>,
+    due: BTreeSet<(Instant, u32)>,
+    /// The background looks again by then at the latest; it need not be woken for what is due later.
     asleep_until: Instant,
 }
 
-struct Entry {
-    lease: Weak<Holding>,
+struct Entry<L> {
+    lease: Weak<L>,
     due: Option<Instant>,
 }
 
-impl Ledger {
-    /// Enters a lease; the keeper looks at it when it is due.
-    pub(crate) fn enter(&self, lease: &Arc<Holding>, due: Option<Instant>) {
+impl<L: Scheduled> Schedule<L> {
+    pub(crate) fn new() -> Self {
+        let (entries, free, due) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let state = State { entries, free, due, asleep_until: Instant::ORIGIN };
+        Self { state: Mutex::new(state), earlier: Notify::new(), empty: LazyNotify::default() }
+    }
+
+    /// Enters a lease; the background looks at it when it is due.
+    pub(crate) fn enter(&self, lease: &Arc<L>, due: Option<Instant>) {
         let mut state = self.lock();
         let slot = state.free.pop().unwrap_or_else(|| {
             state.entries.push(Entry { lease: Weak::new(), due: None });
             // More leases than a `u32` counts would need 100 GiB.
-            Slot::try_from(state.entries.len() - 1).unwrap_or(Slot::MAX)
+            u32::try_from(state.entries.len() - 1).unwrap_or(u32::MAX)
         });
-        lease.set_slot(slot);
+        // While the state is locked: who schedules it next must find the slot.
+        lease.slot().0.store(slot, Ordering::Relaxed);
         if let Some(entry) = state.entries.get_mut(slot as usize) {
             entry.lease = Arc::downgrade(lease);
         }
@@ -56,25 +78,26 @@ impl Ledger {
         }
     }
 
-    /// Strikes a lease out.
-    pub(crate) fn leave(&self, slot: Slot) {
+    /// Takes a lease out.
+    pub(crate) fn leave(&self, lease: &L) {
         let mut state = self.lock();
+        let slot = lease.slot().get();
         state.unschedule(slot);
         if let Some(entry) = state.entries.get_mut(slot as usize) {
             entry.lease = Weak::new();
             state.free.push(slot);
         }
-        let is_empty = state.free.len() == state.entries.len();
+        let is_empty = state.is_empty();
         drop(state);
         if is_empty {
-            self.empty.ring();
+            self.empty.notify();
         }
     }
 
-    /// The keeper is to look at the lease at `due`.
-    pub(crate) fn schedule(&self, lease: &Holding, due: Instant) {
+    /// The background is to look at the lease at `due`.
+    pub(crate) fn schedule(&self, lease: &L, due: Instant) {
         let mut state = self.lock();
-        let slot = lease.slot();
+        let slot = lease.slot().get();
         let is_entered = state
             .entries
             .get(slot as usize)
@@ -87,7 +110,7 @@ impl Ledger {
     }
 
     /// Waits until leases are due and takes them; they are due no more until scheduled again.
-    pub(crate) async fn due(&self, clock: Clock) -> Vec<Weak<Holding>> {
+    pub(crate) async fn due(&self, clock: Clock) -> Vec<Weak<L>> {
         loop {
             let first = {
                 let mut state = self.lock();
@@ -107,21 +130,16 @@ impl Ledger {
     }
 
     /// All live leases.
-    pub(crate) fn all(&self) -> Vec<Arc<Holding>> {
+    pub(crate) fn all(&self) -> Vec<Arc<L>> {
         self.lock().entries.iter().filter_map(|entry| entry.lease.upgrade()).collect()
     }
 
     /// Ends when no lease is left.
     pub(crate) async fn emptied(&self) {
-        self.empty.until(|| self.is_empty().then_some(())).await;
+        self.empty.until(|| self.lock().is_empty().then_some(())).await;
     }
 
-    fn is_empty(&self) -> bool {
-        let state = self.lock();
-        state.free.len() == state.entries.len()
-    }
-
-    fn take_due(&self, now: Instant) -> Vec<Weak<Holding>> {
+    fn take_due(&self, now: Instant) -> Vec<Weak<L>> {
         let mut state = self.lock();
         let mut taken = Vec::new();
         while let Some(&(at, slot)) = state.due.first() {
@@ -137,15 +155,15 @@ impl Ledger {
         taken
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<L>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    /// Whether the keeper sleeps for too long, and has to be woken.
+impl<L> State<L> {
+    /// Whether the background sleeps for too long, and has to be woken.
     #[must_use]
-    fn schedule(&mut self, slot: Slot, due: Instant) -> bool {
+    fn schedule(&mut self, slot: u32, due: Instant) -> bool {
         self.unschedule(slot);
         let Some(entry) = self.entries.get_mut(slot as usize) else { return false };
         entry.due = Some(due);
@@ -157,10 +175,14 @@ impl State {
         is_earlier
     }
 
-    fn unschedule(&mut self, slot: Slot) {
+    fn unschedule(&mut self, slot: u32) {
         let due = self.entries.get_mut(slot as usize).and_then(|entry| entry.due.take());
         if let Some(at) = due {
             self.due.remove(&(at, slot));
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.free.len() == self.entries.len()
     }
 }

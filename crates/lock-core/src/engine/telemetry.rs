@@ -8,19 +8,15 @@ use std::time::Duration;
 
 use tracing::{Level, Span, debug, span, warn};
 
-use crate::api::lease::Lease;
-use crate::api::lock::Plan;
-use crate::api::service::ServiceInner;
-use crate::backend::token::FencingToken;
 use crate::types::error::LockError;
+use crate::types::fencing::FencingToken;
 use crate::types::loss::LossReason;
-use crate::types::name::LockName;
+use crate::types::name::{LockKey, LockName};
 use crate::types::status::ReleaseOutcome;
 
 /// The span around one acquisition, with its wait.
-pub(crate) fn acquire_span(service: &ServiceInner, plan: &Plan) -> Span {
-    let (lock, backend) = (plan.name.as_str(), service.kind());
-    span!(target: "distlock", Level::DEBUG, "distlock.acquire", lock, backend)
+pub(crate) fn acquire_span(lock: &LockName, backend: &str) -> Span {
+    span!(target: "distlock", Level::DEBUG, "distlock.acquire", lock = lock.as_str(), backend)
 }
 
 /// The lock was granted.
@@ -40,17 +36,31 @@ pub(crate) fn failed(error: &LockError) {
 }
 
 /// The lease ended before its guard did.
-pub(crate) fn lost(service: &ServiceInner, name: &LockName, reason: LossReason) {
-    let (lock, backend) = (name.as_str(), service.kind());
-    warn!(target: "distlock", event = "lost", lock, backend, %reason);
+pub(crate) fn lost(lock: &LockName, backend: &str, reason: LossReason) {
+    warn!(target: "distlock", event = "lost", lock = lock.as_str(), backend, %reason);
 }
 
 /// The guard released.
-pub(crate) fn released(lease: &Lease, outcome: ReleaseOutcome) {
-    let (lock, backend) = (lease.name().as_str(), lease.0.service.kind());
+pub(crate) fn released(lock: &LockName, backend: &str, outcome: ReleaseOutcome) {
+    let lock = lock.as_str();
     if outcome.is_released() {
         debug!(target: "distlock", event = "released", lock, backend, ?outcome);
     } else {
         warn!(target: "distlock", event = "released", lock, backend, ?outcome);
     }
+}
+
+/// A release got no answer; it is tried again.
+pub(crate) fn release_failed(key: &LockKey, error: &LockError) {
+    debug!(target: "distlock", %key, %error, "release failed");
+}
+
+/// One renewal got no answer; it is tried again.
+pub(crate) fn renewal_failed(lock: &LockName, error: &LockError) {
+    warn!(target: "distlock", %lock, %error, "renewal failed");
+}
+
+/// A whole batch of renewals got no answer; they are tried again.
+pub(crate) fn renewals_failed(leases: usize, error: &LockError) {
+    warn!(target: "distlock", %error, leases, "renewal failed");
 }

@@ -19,17 +19,13 @@ use std::time::Duration;
 
 use crate::backend::ReleaseReply;
 use crate::backend::capabilities::Capabilities;
-use crate::time::clock::Instant;
+use crate::machine::margins::drift;
+use crate::time::backoff::Backoff;
+use crate::time::instant::Instant;
 use crate::types::status::ReleaseOutcome;
 
-/// What is subtracted from a lease because two clocks never run alike: 1 % and 2 ms.
-#[must_use]
-pub fn drift(lease: Duration) -> Duration {
-    lease / 100 + Duration::from_millis(2)
-}
-
-/// The pauses between releases that failed grow from the first to the second.
-const RELEASE_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// The pauses between releases that failed.
+const RELEASE_PAUSE: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
 
 /// How long a store keeps a line after the last who asked, if nobody else comes. Others may keep it
 /// alive for longer; then the turn of a token that is gone costs them a window, which is better
@@ -132,7 +128,7 @@ impl StoreAttempt {
     /// A token that nothing was sent for yet, on a backend with these capabilities.
     #[must_use]
     pub const fn new(capabilities: &Capabilities) -> Self {
-        let origin = Instant::from_nanos(0);
+        let origin = Instant::ORIGIN;
         Self {
             late_after: capabilities.late_after,
             local_clock: capabilities.local_clock,
@@ -251,9 +247,8 @@ impl StoreAttempt {
     pub fn release_failed(&mut self, now: Instant) {
         self.release_in_flight = None;
         self.outcome.get_or_insert(ReleaseOutcome::Unknown);
-        let pause = RELEASE_PAUSE.0 * (1 << self.release_failures.min(10));
+        self.not_before = now + RELEASE_PAUSE.pause(self.release_failures.into());
         self.release_failures = self.release_failures.saturating_add(1);
-        self.not_before = now + pause.min(RELEASE_PAUSE.1);
     }
 
     /// What to do at `now`.

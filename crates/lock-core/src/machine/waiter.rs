@@ -15,14 +15,11 @@
 
 use std::time::Duration;
 
-use crate::machine::attempt::drift;
-use crate::time::clock::Instant;
+use crate::machine::margins::{AFTER_EXPIRY, drift};
+use crate::time::instant::Instant;
 
 /// So many at the front of the line look at the holder's expiry; the others ask slowly.
 const WATCHING_RANKS: u64 = 3;
-
-/// The holder's lease has surely ended so long after what the store told.
-const AFTER_EXPIRY: Duration = Duration::from_millis(1);
 
 /// Those who watch do not all ask in the same millisecond.
 const RANK_STEP: Duration = Duration::from_millis(5);

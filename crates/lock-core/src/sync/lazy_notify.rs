@@ -10,17 +10,17 @@ use crate::sync::panics;
 /// What somebody may wait for changes far more often than somebody waits, and telling nobody with
 /// a [`Notify`] takes its mutex all the same.
 #[derive(Debug, Default)]
-pub(crate) struct Bell {
+pub(crate) struct LazyNotify {
     listening: AtomicUsize,
     changed: Notify,
 }
 
-impl Bell {
+impl LazyNotify {
     /// Tells all who wait to look again.
     ///
     /// What they look at was changed before, by a sequentially consistent write or under a mutex
     /// under which they look: so whoever is not counted here yet will see the change.
-    pub(crate) fn ring(&self) {
+    pub(crate) fn notify(&self) {
         if self.listening.load(Ordering::SeqCst) > 0 {
             // A waker of the user's that panics must not stop whoever has changed something.
             panics::contained(|| self.changed.notify_waiters());
@@ -42,15 +42,15 @@ impl Bell {
 }
 
 /// One who waits, until it is dropped.
-struct Listener<'a>(&'a Bell);
+struct Listener<'a>(&'a LazyNotify);
 
 impl<'a> Listener<'a> {
-    fn new(bell: &'a Bell) -> Self {
-        bell.listening.fetch_add(1, Ordering::SeqCst);
+    fn new(notify: &'a LazyNotify) -> Self {
+        notify.listening.fetch_add(1, Ordering::SeqCst);
         // The looks that follow need no ordering of their own: whoever has counted this listener
         // out has made the change before, for all to see.
         fence(Ordering::SeqCst);
-        Self(bell)
+        Self(notify)
     }
 }
 
@@ -69,26 +69,26 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn nobody_who_waits_misses_the_last_change() {
         for _ in 0..2_000 {
-            let shared = Arc::new((AtomicUsize::new(0), Bell::default()));
+            let shared = Arc::new((AtomicUsize::new(0), LazyNotify::default()));
             let other = Arc::clone(&shared);
             let waiting = tokio::spawn(async move {
-                let (count, bell) = &*other;
-                bell.until(|| (count.load(Ordering::SeqCst) == 1).then_some(())).await;
+                let (count, notify) = &*other;
+                notify.until(|| (count.load(Ordering::SeqCst) == 1).then_some(())).await;
             });
             tokio::task::yield_now().await;
             shared.0.store(1, Ordering::SeqCst);
-            shared.1.ring();
+            shared.1.notify();
             waiting.await.unwrap();
         }
     }
 
     #[tokio::test]
     async fn whoever_stops_waiting_is_not_counted_any_more() {
-        let bell = Bell::default();
-        let mut waiting = Box::pin(bell.until(|| None::<()>));
+        let notify = LazyNotify::default();
+        let mut waiting = Box::pin(notify.until(|| None::<()>));
         assert!(futures_util::poll!(&mut waiting).is_pending());
-        assert_eq!(bell.listening.load(Ordering::SeqCst), 1);
+        assert_eq!(notify.listening.load(Ordering::SeqCst), 1);
         drop(waiting);
-        assert_eq!(bell.listening.load(Ordering::SeqCst), 0);
+        assert_eq!(notify.listening.load(Ordering::SeqCst), 0);
     }
 }

@@ -2,23 +2,23 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::sync::lazy_notify::Bell;
+use crate::sync::lazy_notify::LazyNotify;
 
 /// A count that can be waited for to become zero.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct WaitGroup {
     count: AtomicUsize,
-    none: Bell,
+    none: LazyNotify,
 }
 
-impl Tally {
+impl WaitGroup {
     pub(crate) fn add(&self) {
         self.count.fetch_add(1, Ordering::SeqCst);
     }
 
     pub(crate) fn remove(&self) {
         if self.count.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.none.ring();
+            self.none.notify();
         }
     }
 

@@ -6,6 +6,7 @@ pub(crate) use platform::Alarm;
 #[cfg(target_os = "linux")]
 mod platform {
     use std::os::fd::OwnedFd;
+    use std::time::Duration;
 
     use rustix::time::{
         Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
@@ -13,7 +14,13 @@ mod platform {
     };
 
     use super::ticking;
-    use crate::time::clock::Instant;
+    use crate::time::instant::Instant;
+    use crate::time::system;
+
+    /// The alarm looks no further ahead, and rings early instead; whoever waits for it sets it anew.
+    /// A time near the kernel's largest would be in the past after the kernel has added the offset
+    /// of a time namespace, and ring at once, again and again.
+    const FURTHEST: Duration = Duration::from_secs(24 * 60 * 60);
 
     pub(crate) enum Alarm {
         Kernel(OwnedFd),
@@ -30,8 +37,9 @@ mod platform {
         pub(crate) fn set(&self, at: Instant) {
             match self {
                 Self::Kernel(timer) => {
-                    // Zero would disarm it, and what is negative for the kernel would ring at once.
-                    let nanos = at.as_nanos().clamp(1, i64::MAX as u64).cast_signed();
+                    // Zero would disarm it.
+                    let nanos = system::since_boot(at.min(system::now() + FURTHEST)).max(1);
+                    let nanos = i64::try_from(nanos).unwrap_or(i64::MAX);
                     let once = Timespec { tv_sec: 0, tv_nsec: 0 };
                     let value =
                         Timespec { tv_sec: nanos / 1_000_000_000, tv_nsec: nanos % 1_000_000_000 };
@@ -43,7 +51,7 @@ mod platform {
             }
         }
 
-        /// Returns when the alarm rings, and perhaps without cause.
+        /// Returns when the alarm rings, and perhaps earlier.
         pub(crate) fn wait(&self) {
             match self {
                 Self::Kernel(timer) => {
@@ -66,7 +74,7 @@ mod platform {
             Self(super::ticking::Alarm::default())
         }
 
-        pub(crate) fn set(&self, at: crate::time::clock::Instant) {
+        pub(crate) fn set(&self, at: crate::time::instant::Instant) {
             self.0.set(at);
         }
 
@@ -80,7 +88,8 @@ mod ticking {
     use std::sync::{Condvar, Mutex, PoisonError};
     use std::time::Duration;
 
-    use crate::time::clock::{Clock, Instant};
+    use crate::time::instant::Instant;
+    use crate::time::system;
 
     /// A condition variable's timeout may stand still while the machine sleeps; looking at the
     /// clock this often bounds how late the alarm rings after that.
@@ -101,7 +110,7 @@ mod ticking {
         pub(crate) fn wait(&self) {
             let mut at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
             loop {
-                let left = at.map(|at| at.saturating_duration_since(Clock::SYSTEM.now()));
+                let left = at.map(|at| at.saturating_duration_since(system::now()));
                 if left.is_some_and(|left| left.is_zero()) {
                     *at = None;
                     return;
@@ -121,10 +130,10 @@ mod ticking {
         fn an_alarm_that_is_set_from_another_thread_rings() {
             let alarm = std::sync::Arc::new(Alarm::default());
             let setter = std::sync::Arc::clone(&alarm);
-            let at = Clock::SYSTEM.now() + Duration::from_millis(5);
+            let at = system::now() + Duration::from_millis(5);
             std::thread::spawn(move || setter.set(at));
             alarm.wait();
-            assert!(Clock::SYSTEM.now() >= at);
+            assert!(system::now() >= at);
         }
     }
 }

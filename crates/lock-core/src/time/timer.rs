@@ -10,7 +10,8 @@ use std::task::{Context, Poll, Waker};
 
 use crate::sync::panics;
 use crate::time::alarm::Alarm;
-use crate::time::clock::{Clock, Instant};
+use crate::time::instant::Instant;
+use crate::time::system;
 use crate::types::error::{LockError, LockErrorKind, Result};
 
 /// One timer; it is registered when it is first polled and forgotten when it is dropped.
@@ -131,7 +132,7 @@ impl Timers {
     }
 
     fn take_due(&self, due: &mut Vec<Waker>) {
-        let now = Clock::SYSTEM.now();
+        let now = system::now();
         let mut state = self.lock();
         while let Some(first) = state.queue.first_entry() {
             if first.key().0 > now {
@@ -172,6 +173,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::time::clock::Clock;
 
     struct Panics;
 

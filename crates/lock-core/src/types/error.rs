@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::types::loss::LossReason;
-use crate::types::name::LockName;
 
 /// A result whose error is [`LockError`] unless another is named.
 ///
@@ -59,16 +59,18 @@ impl LockErrorKind {
 /// assert!(!error.is_retryable());
 /// # });
 /// ```
+#[derive(Clone)]
 pub struct LockError(Box<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: LockErrorKind,
     operation: &'static str,
-    name: Option<LockName>,
+    name: Option<Arc<str>>,
     loss_reason: Option<LossReason>,
     not_applied: bool,
     message: Cow<'static, str>,
-    source: Option<Box<dyn Error + Send + Sync>>,
+    source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl LockError {
@@ -120,7 +122,7 @@ impl LockError {
     /// Adds the error that caused this one.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        self.0.source = Some(source.into());
+        self.0.source = Some(source.into().into());
         self
     }
 
@@ -135,8 +137,8 @@ impl LockError {
 
     /// Says which lock it is about, unless that is known already.
     #[must_use]
-    pub fn with_name(mut self, name: &LockName) -> Self {
-        self.0.name.get_or_insert_with(|| name.clone());
+    pub fn with_name(mut self, name: impl AsRef<str>) -> Self {
+        self.0.name.get_or_insert_with(|| name.as_ref().into());
         self
     }
 
@@ -166,8 +168,8 @@ impl LockError {
 
     /// The lock that the operation was about.
     #[must_use]
-    pub fn name(&self) -> Option<&LockName> {
-        self.0.name.as_ref()
+    pub fn name(&self) -> Option<&str> {
+        self.0.name.as_deref()
     }
 
     /// Why the lease ended, if the kind is [`Lost`](LockErrorKind::Lost).
@@ -182,9 +184,9 @@ impl fmt::Display for LockError {
         let inner = &*self.0;
         match (inner.operation, &inner.name) {
             ("", None) => {}
-            ("", Some(name)) => write!(f, "lock {:?}: ", name.as_str())?,
+            ("", Some(name)) => write!(f, "lock {name:?}: ")?,
             (operation, None) => write!(f, "{operation}: ")?,
-            (operation, Some(name)) => write!(f, "{operation} {:?}: ", name.as_str())?,
+            (operation, Some(name)) => write!(f, "{operation} {name:?}: ")?,
         }
         f.write_str(&inner.message)
     }
@@ -226,7 +228,7 @@ mod tests {
         let error = LockError::new(LockErrorKind::Timeout, "not got within 5s")
             .with_operation("acquire")
             .with_operation("later wrapping changes nothing")
-            .with_name(&LockName::from("order:1"));
+            .with_name("order:1");
         assert_eq!(error.to_string(), "acquire \"order:1\": not got within 5s");
         assert!(error.is_retryable());
     }

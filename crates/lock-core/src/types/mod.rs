@@ -1,6 +1,8 @@
 //! Plain values: names, options, outcomes and errors. They know neither a clock nor a store.
 
 pub(crate) mod error;
+pub(crate) mod fencing;
+pub(crate) mod handover;
 pub(crate) mod loss;
 pub(crate) mod name;
 pub(crate) mod options;

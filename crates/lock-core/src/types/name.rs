@@ -74,10 +74,6 @@ impl LockKey {
         Ok(Self(key.into()))
     }
 
-    pub(crate) fn empty() -> Self {
-        Self("".into())
-    }
-
     /// The key as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -1,11 +1,7 @@
-//! How a lock is to be taken and held, with the checks across fields in one place.
+//! How a lock is to be taken and held.
 
 use std::sync::Arc;
 use std::time::Duration;
-
-use crate::backend::capabilities::Capabilities;
-use crate::time::clock::Instant;
-use crate::types::error::{LockError, LockErrorKind, Result};
 
 /// The lease if none is set.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(60);
@@ -21,7 +17,7 @@ pub const MIN_KEEP_ALIVE_TTL: Duration = Duration::from_millis(300);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnLost {
-    /// Drop the body's future and return [`Lost`](LockErrorKind::Lost): two bodies that run at
+    /// Drop the body's future and return [`Lost`](crate::LockErrorKind::Lost): two bodies that run at
     /// once are what the lock is there to prevent.
     #[default]
     Cancel,
@@ -37,17 +33,6 @@ pub(crate) enum Wait {
     Unset,
     For(Duration),
     Forever,
-}
-
-impl Wait {
-    /// The instant to give up at; `unset` is the operation's own wait.
-    pub(crate) fn deadline(self, now: Instant, unset: Duration) -> Instant {
-        match self {
-            Self::Unset => now + unset,
-            Self::For(wait) => now + wait,
-            Self::Forever => Instant::FAR_FUTURE,
-        }
-    }
 }
 
 /// The options of a lock, to be shared by many: the setters of [`Lock`](crate::Lock) without its
@@ -94,56 +79,6 @@ impl LockOptions {
             metadata: None,
         }
     }
-
-    /// Checks the options against each other and against what the backend can do.
-    pub(crate) fn check(&self, kind: &str, capabilities: &Capabilities) -> Result<()> {
-        self.check_times(kind, capabilities)?;
-        let needs = [
-            (self.keep_alive, capabilities.renew, "keep_alive", "renew leases"),
-            (self.max_hold.is_some(), capabilities.renew, "max_hold", "renew leases"),
-            (self.require_fencing, capabilities.fencing, "require_fencing", "issue fencing tokens"),
-            (self.metadata.is_some(), capabilities.metadata, "metadata", "keep metadata"),
-        ];
-        for (asked, can, option, what) in needs {
-            if asked && !can {
-                let message = format!("{option} is set, but the {kind} backend cannot {what}");
-                return Err(LockError::new(LockErrorKind::Unsupported, message).not_applied());
-            }
-        }
-        Ok(())
-    }
-
-    fn check_times(&self, kind: &str, capabilities: &Capabilities) -> Result<()> {
-        let Self { ttl, min_hold, max_hold, .. } = *self;
-        let Capabilities { ttl_min, ttl_max, .. } = *capabilities;
-        if ttl < ttl_min || ttl > ttl_max {
-            return Err(invalid(format!(
-                "ttl is {ttl:?}; the {kind} backend accepts {ttl_min:?} to {ttl_max:?}"
-            )));
-        }
-        if self.keep_alive && ttl < MIN_KEEP_ALIVE_TTL {
-            return Err(invalid(format!(
-                "ttl is {ttl:?}, too short to be renewed in time; with keep_alive it must be at \
-                 least {MIN_KEEP_ALIVE_TTL:?}"
-            )));
-        }
-        if min_hold > ttl {
-            return Err(invalid(format!("min_hold is {min_hold:?}, above the ttl of {ttl:?}")));
-        }
-        match max_hold {
-            Some(max) if min_hold > max => {
-                Err(invalid(format!("min_hold is {min_hold:?}, above the max_hold of {max:?}")))
-            }
-            Some(max) if max < ttl => Err(invalid(format!(
-                "max_hold is {max:?}, below the ttl of {ttl:?}; lower the ttl or raise max_hold"
-            ))),
-            _ => Ok(()),
-        }
-    }
-}
-
-fn invalid(message: String) -> LockError {
-    LockError::new(LockErrorKind::InvalidConfig, message).not_applied()
 }
 
 /// The setters, once for `LockOptions` and once for `Lock`, which passes them on.
@@ -233,52 +168,3 @@ macro_rules! option_setters {
 pub(crate) use option_setters;
 
 option_setters!(LockOptions, |this| this);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MS: fn(u64) -> Duration = Duration::from_millis;
-
-    fn full() -> Capabilities {
-        Capabilities::none().with_renew(true).with_fencing(true).with_metadata(true)
-    }
-
-    #[test]
-    fn contradicting_times_are_refused_by_name_and_value() {
-        let options = LockOptions::new;
-        let cases = [
-            (options().ttl(Duration::ZERO), "ttl is 0ns"),
-            (options().ttl(Duration::MAX), "accepts 1ms to"),
-            (options().ttl(MS(299)).keep_alive(), "ttl is 299ms, too short"),
-            (options().ttl(MS(10)).min_hold(MS(11)), "min_hold is 11ms, above the ttl of 10ms"),
-            (options().ttl(MS(10)).max_hold(MS(9)), "max_hold is 9ms, below the ttl"),
-            (
-                options().ttl(MS(10)).min_hold(MS(8)).max_hold(MS(7)),
-                "min_hold is 8ms, above the max_hold of 7ms",
-            ),
-        ];
-        for (options, cause) in cases {
-            let error = options.check("test", &full()).unwrap_err();
-            assert_eq!(error.kind(), LockErrorKind::InvalidConfig);
-            assert!(error.to_string().contains(cause), "{error}");
-        }
-        options().ttl(MS(300)).keep_alive().check("test", &full()).unwrap();
-    }
-
-    #[test]
-    fn what_the_backend_cannot_do_is_unsupported_and_named() {
-        let cases = [
-            (LockOptions::new().keep_alive(), "keep_alive"),
-            (LockOptions::new().max_hold(DEFAULT_TTL), "max_hold"),
-            (LockOptions::new().require_fencing(), "require_fencing"),
-            (LockOptions::new().metadata("host"), "metadata"),
-        ];
-        for (options, option) in cases {
-            options.check("test", &full()).unwrap();
-            let error = options.check("test", &Capabilities::none()).unwrap_err();
-            assert_eq!(error.kind(), LockErrorKind::Unsupported);
-            assert!(error.to_string().contains(option), "{error}");
-        }
-    }
-}

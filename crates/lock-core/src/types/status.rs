@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::token::FencingToken;
+use crate::types::fencing::FencingToken;
 
 /// What the store says of a lock that somebody holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,7 +11,8 @@ use crate::backend::token::FencingToken;
 pub struct LockStatus {
     /// How long the lease still runs; `None` if it has no end (a foreign holder's).
     pub remaining: Option<Duration>,
-    /// How many stand in line, where the backend knows.
+    /// How many wait, where the backend knows: all tasks of the service that asks, and of each
+    /// other service at least the one that stands in the store's queue.
     pub waiters: Option<u64>,
     /// The holder's fencing token, where the backend keeps it.
     pub fencing_token: Option<FencingToken>,
@@ -70,4 +71,20 @@ impl ReleaseOutcome {
     pub const fn is_released(self) -> bool {
         matches!(self, Self::Released)
     }
+}
+
+/// How many locks were held when a service was shut down, and how they ended.
+///
+/// If several tasks shut the service down at once, each lock is counted by one of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Released by their holders during the grace period.
+    pub released: usize,
+    /// Lost: still held at the end of the grace period, when the service released them and the
+    /// store confirmed it; or lost before that, for another reason.
+    pub lost: usize,
+    /// Still held at the end of the grace period; the service released them, but the store did not
+    /// confirm it, so they may stay locked until their leases expire.
+    pub unknown: usize,
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lock_core::LockService;
+use lock_core::backend::Backoff;
 
 use crate::faulty::Faulty;
 
@@ -13,7 +14,8 @@ const WAIT: Duration = Duration::from_secs(10);
 #[tokio::test(start_paused = true)]
 async fn a_held_lock_is_asked_for_at_the_pace_of_its_backend() {
     let pause = Duration::from_secs(1);
-    let backend = Faulty::with(|all| all.with_queueing(false).with_poll((pause, pause)));
+    let backend =
+        Faulty::with(|all| all.with_queueing(false).with_poll(Backoff::new(pause, pause)));
     let service = || LockService::builder(Arc::clone(&backend)).tokio_time().build();
     let (holder, locks) = (service(), service());
     let _guard = holder.lock("x").ttl(WAIT * 2).acquire().await.unwrap();

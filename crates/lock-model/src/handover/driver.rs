@@ -9,7 +9,9 @@ use lock_core::waiter::Push;
 use crate::client::Told;
 use crate::exchange::RESPONSE_TIMEOUT;
 use crate::handover::plants::Plant;
-use crate::handover::process::{Does, Holding, OUTSIDE, Phase, Process, Seat, Standing, Term};
+use crate::handover::process::{
+    Does, Holding, OUTSIDE, Phase, Process, Seat, Standing, Term, numbered,
+};
 use crate::handover::rows::{HandoverRow, Wish};
 use crate::queue::client::{Dealing, Exchange, Pushed};
 use crate::queue::server::{Answer, News, Number, Request};
@@ -67,7 +69,7 @@ impl Driver<'_> {
         let is_asking = standing.phase == Phase::Asking;
         self.process.tasks[task].does = Does::Asks { term: seat.term, waits, standing };
         let until = self.at() + ticks(self.row.patience);
-        self.change_line(seat.term, |line| line.promise(seat.term, until, false));
+        self.change_line(seat.term, |line| line.will_act(numbered(seat.term), until, false));
         if !is_asking {
             self.ask(task);
         }
@@ -357,7 +359,7 @@ impl Driver<'_> {
         };
         let (term, is_refused): (Term, _) = (*term, standing.phase != Phase::Retrying);
         let until = at + ticks(self.row.patience);
-        self.change_line(term, |line| line.promise(term, until, is_refused));
+        self.change_line(term, |line| line.will_act(numbered(term), until, is_refused));
     }
 }
 

@@ -5,11 +5,13 @@ use std::mem;
 use std::time::Duration;
 
 use lock_core::Instant;
-use lock_core::line::{Line, Look, Next};
+use lock_core::line::{LocalQueue as Line, Look, Next};
 
 use crate::handover::driver::Driver;
 use crate::handover::plants::Plant;
-use crate::handover::process::{Does, Holding, OUTSIDE, Place, Seat, Standing, Task, Term, Turn};
+use crate::handover::process::{
+    Does, Holding, OUTSIDE, Place, Seat, Standing, Task, Term, Turn, numbered,
+};
 use crate::queue::server::Request;
 use crate::time::ticks;
 
@@ -25,7 +27,7 @@ impl Driver<'_> {
         match &mut self.process.line {
             None => {
                 let term = self.new_term();
-                self.process.line = Some(Line::new(term, now + ticks(self.row.patience)));
+                self.process.line = Some(Line::new(numbered(term), now + ticks(self.row.patience)));
                 self.begin(task, Seat { term, inheritance: None }, waits);
             }
             Some(line) if !waits => {
@@ -51,7 +53,7 @@ impl Driver<'_> {
             .process
             .line
             .as_mut()
-            .map(|line| line.look(place.number, now, held_until, next_term));
+            .map(|line| line.look(place.number, now, held_until, numbered(next_term)));
         match look {
             Some(Look::Again(at)) if at <= now => {
                 self.broken = Some("S7: a task that waits looks again and again".to_owned());
@@ -130,7 +132,7 @@ impl Driver<'_> {
     pub(super) fn granted(&mut self, holding: &Holding) {
         let (now, term) = (self.at(), holding.term);
         // Whoever leads no more holds for itself.
-        let _is_leading = self.change_line(term, |line| line.granted(term, now));
+        let _is_leading = self.change_line(term, |line| line.granted(numbered(term), now));
     }
 
     /// The guard of a task is dropped.
@@ -191,7 +193,7 @@ impl Driver<'_> {
         let wishes = self.row.tasks[self.index];
         let next = self.change_line(holding.term, |line| {
             let ttl = |task: &u8| ticks(wishes[usize::from(*task)].ttl);
-            line.released(holding.term, now, left, handover, next_term, ttl)
+            line.released(numbered(holding.term), now, left, handover, numbered(next_term), ttl)
         });
         match next.unwrap_or(Next::Stale) {
             Next::Hold(next, index) => {
@@ -257,7 +259,9 @@ impl Driver<'_> {
         let (now, next_term) = (self.at(), self.process.terms + 1);
         let next = match term {
             OUTSIDE => None,
-            _ => self.change_line(term, |line| line.ended(term, now, next_term)),
+            _ => {
+                self.change_line(term, |line| line.ended(numbered(term), now, numbered(next_term)))
+            }
         };
         match next.unwrap_or(Next::Stale) {
             Next::Lead(next) | Next::Hold(next, _) => {

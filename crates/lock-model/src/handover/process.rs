@@ -1,7 +1,7 @@
 //! The state of one process: its tasks, its line, and everything of it that is on its way.
 
 use lock_core::Instant;
-use lock_core::line::Line;
+use lock_core::line::{self, LocalQueue as Line};
 use lock_core::waiter::Waiter;
 
 use crate::exchange;
@@ -15,6 +15,11 @@ pub type Term = u64;
 
 /// Of a task that deals with the store for itself alone.
 pub const OUTSIDE: Term = 0;
+
+/// The same number as the product's own code knows it.
+pub const fn numbered(term: Term) -> line::Term {
+    if term == OUTSIDE { line::Term::Outside } else { line::Term::Numbered(term) }
+}
 
 /// What whoever asks waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -210,7 +215,7 @@ impl Process {
     #[must_use]
     pub fn held_until(&self) -> Instant {
         let mut held = self.holdings().filter(|(_, h)| h.term == self.current && !h.is_over());
-        held.next().map_or(Instant::default(), |(_, holding)| holding.deadline)
+        held.next().map_or(Instant::ORIGIN, |(_, holding)| holding.deadline)
     }
 
     /// Whether somebody takes the answer to this exchange.

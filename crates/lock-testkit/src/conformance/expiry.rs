@@ -52,7 +52,7 @@ pub(super) async fn the_local_deadline_is_within_the_lease(scene: &Scene<'_>) ->
     guard.lost().await;
     let lasted = scene.now().saturating_duration_since(sent);
     // 1 % and 2 ms are allowed for clocks that differ.
-    let least = scene.lease() - lock_core::attempt::drift(scene.lease());
+    let least = scene.lease() - lock_core::machine::margins::drift(scene.lease());
     ensure!(lasted >= least, "a lease of {:?} was over after {lasted:?}", scene.lease());
     Ok(())
 }
@@ -64,7 +64,7 @@ pub(super) async fn a_status_tells_the_time_that_is_left(scene: &Scene<'_>) -> P
     let Some(status) = alice.status().await? else { fail!("a lock that is held has no status") };
     let Some(remaining) = status.remaining else { fail!("a lease is said to have no end") };
     let since = |start: Instant| scene.now().saturating_duration_since(start);
-    let drift = lock_core::attempt::drift(ttl);
+    let drift = lock_core::machine::margins::drift(ttl);
     let most = ttl + scene.capabilities().ttl_granularity + drift;
     let least = ttl.saturating_sub(since(held.sent) + drift);
     ensure!(

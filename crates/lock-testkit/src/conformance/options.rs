@@ -113,7 +113,11 @@ pub(super) async fn an_error_names_what_it_is_about(scene: &Scene<'_>) -> Proof 
     let lock = scene.service().await?.lock(scene.name()).wait(Duration::ZERO);
     let Err(error) = lock.acquire().await else { fail!("a lock that is held was acquired") };
     ensure!(error.operation() == "acquire", "acquire's error names {:?}", error.operation());
-    ensure!(error.name() == Some(lock.name()), "the error names the lock {:?}", error.name());
+    ensure!(
+        error.name() == Some(lock.name().as_str()),
+        "the error names the lock {:?}",
+        error.name()
+    );
     ensure!(error.is_retryable(), "{error} is said to be final");
     Ok(())
 }

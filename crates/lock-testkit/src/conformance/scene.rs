@@ -4,11 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use lock_core::attempt::drift;
 use lock_core::backend::{
     Attempt, AttemptRequest, Capabilities, Clock, Grant, LockBackend, LockKey, OwnerToken,
     ReleaseReply, ReleaseRequest, RenewReply, RenewRequest, Sleep, Ticket, Waiting, Wake,
 };
+use lock_core::machine::margins::drift;
 use lock_core::{Handover, Instant, LockName, LockService, LockServiceBuilder, LockStatus};
 
 use super::claim::{Failure, ensure, fail};

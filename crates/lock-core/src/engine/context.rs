@@ -1,0 +1,130 @@
+//! What all clones of a service, its locks and its guards share.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::Notify;
+
+use crate::engine::backend_users::BackendUse;
+use crate::engine::background::Background;
+use crate::engine::local_queues::{LocalQueues, Watched};
+use crate::engine::plan::Plan;
+use crate::engine::schedule::{Schedule, Scheduled};
+use crate::engine::store::Store;
+use crate::sync::wait_group::WaitGroup;
+use crate::types::error::{LockError, Result};
+use crate::types::handover::Handover;
+use crate::types::name::LockKey;
+
+/// `L` is a lease that is held, and `G` is what owns one.
+pub(crate) struct Context<L, G> {
+    /// Dropped before the backend is.
+    backend_use: BackendUse,
+    store: Store,
+    background: Arc<Background>,
+    schedule: Arc<Schedule<L>>,
+    queues: Arc<LocalQueues<L, G>>,
+    is_closing: AtomicBool,
+    closing: Notify,
+    /// Acquisitions and releases that tasks of the user's have begun.
+    under_way: WaitGroup,
+}
+
+impl<L: Watched + Scheduled, G> Context<L, G> {
+    /// A context whose background runs `renewals` as soon as something is asked for.
+    pub(crate) fn new<R>(
+        store: Store,
+        handover: Handover,
+        renewals: impl FnOnce(Arc<Schedule<L>>, Store) -> R,
+    ) -> Self
+    where
+        R: Future<Output = ()> + Send + 'static,
+    {
+        let schedule = Arc::new(Schedule::new());
+        let background =
+            Background::new(store.clock(), renewals(Arc::clone(&schedule), store.clone()));
+        Self {
+            backend_use: BackendUse::new(store.backend()),
+            background: Arc::new(background),
+            schedule,
+            queues: Arc::new(LocalQueues::new(store.clone(), handover)),
+            store,
+            is_closing: AtomicBool::new(false),
+            closing: Notify::new(),
+            under_way: WaitGroup::default(),
+        }
+    }
+
+    pub(crate) const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(crate) const fn background(&self) -> &Arc<Background> {
+        &self.background
+    }
+
+    pub(crate) const fn schedule(&self) -> &Arc<Schedule<L>> {
+        &self.schedule
+    }
+
+    pub(crate) const fn queues(&self) -> &Arc<LocalQueues<L, G>> {
+        &self.queues
+    }
+
+    /// Lets an operation in: the plan is allowed, the service is open, and the background runs.
+    pub(crate) fn admit(&self, plan: &Plan) -> Result<LockKey> {
+        let key = plan.check(&self.store)?;
+        self.ensure_open()?;
+        Ok(key)
+    }
+
+    pub(crate) fn ensure_open(&self) -> Result<()> {
+        if self.is_closing() {
+            return Err(LockError::shut_down());
+        }
+        self.background.ensure_running()
+    }
+
+    pub(crate) const fn under_way(&self) -> &WaitGroup {
+        &self.under_way
+    }
+
+    /// Counts something as under way for as long as the result lives.
+    pub(crate) fn count(self: &Arc<Self>) -> Counted<L, G> {
+        self.under_way.add();
+        Counted(Arc::clone(self))
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn close(&self) {
+        self.is_closing.store(true, Ordering::SeqCst);
+        self.closing.notify_waiters();
+    }
+
+    /// Ends when the service is being shut down.
+    pub(crate) async fn closing(&self) {
+        let mut closing = pin!(self.closing.notified());
+        closing.as_mut().enable();
+        if !self.is_closing() {
+            closing.await;
+        }
+    }
+
+    /// Whether the backend is to be closed: no other service uses it, and nobody closes it yet.
+    pub(crate) fn is_last_to_use_backend(&self) -> bool {
+        self.backend_use.give_up()
+    }
+}
+
+/// Something under way that a shutdown waits for.
+pub(crate) struct Counted<L, G>(Arc<Context<L, G>>);
+
+impl<L, G> Drop for Counted<L, G> {
+    fn drop(&mut self) {
+        self.0.under_way.remove();
+    }
+}

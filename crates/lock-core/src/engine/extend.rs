@@ -1,0 +1,67 @@
+//! Setting a lease anew, for its holder.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::{LockBackend, RenewReply, RenewRequest};
+use crate::engine::held::SharedLease;
+use crate::machine::lease::Lease;
+use crate::sync::panics;
+use crate::types::error::{LockError, LockErrorKind, Result};
+use crate::types::loss::LossReason;
+
+/// Sets the lease to `ttl` from now.
+pub(crate) async fn extend(shared: &SharedLease, ttl: Duration) -> Result<()> {
+    let store = shared.store();
+    let capabilities = store.capabilities();
+    if !capabilities.renew {
+        let message = format!("the {} backend cannot renew leases", store.kind());
+        return Err(LockError::new(LockErrorKind::Unsupported, message).not_applied());
+    }
+    let (min, max) = (capabilities.ttl_min, capabilities.ttl_max);
+    if ttl < min || ttl > max {
+        let message = format!("ttl is {ttl:?}; the backend accepts {min:?} to {max:?}");
+        return Err(LockError::new(LockErrorKind::InvalidConfig, message).not_applied());
+    }
+    let sent = store.now();
+    let extension = shared.update(|lease| lease.extend(sent, ttl)).map_err(LockError::lost)?;
+    if let Some(at) = extension.look_at {
+        shared.schedule(at);
+    }
+    let request = RenewRequest::new(shared.key().clone(), shared.token(), ttl, store.clock());
+    let renewing = renew_one(Arc::clone(store.backend()), request);
+    let reply = shared.context().background().in_runtime(renewing).await;
+    let now = store.now();
+    let reason = match reply {
+        Ok(RenewReply::Renewed) => {
+            let extended = shared.update(|lease| lease.extended(extension, sent, now, ttl));
+            return extended.map_err(LockError::lost);
+        }
+        Ok(RenewReply::NotHeld) => LossReason::Removed,
+        Ok(RenewReply::HeldByOther) => LossReason::HeldByOther,
+        Ok(RenewReply::Failed(error)) | Err(error) => return Err(not_known(error)),
+    };
+    let reason = shared.lose(reason);
+    shared.schedule(Lease::look_after_loss(now));
+    Err(LockError::lost(reason))
+}
+
+async fn renew_one(backend: Arc<dyn LockBackend>, request: RenewRequest) -> Result<RenewReply> {
+    let mut replies = panics::caught(async { backend.renew(vec![request]).await }).await?;
+    match (replies.len(), replies.pop()) {
+        (1, Some(reply)) => Ok(reply),
+        (count, _) => {
+            let message = format!("the backend gave {count} answers to one renewal");
+            Err(LockError::new(LockErrorKind::Backend, message))
+        }
+    }
+}
+
+/// An `extend` that got no answer: the store's lease may be longer than the guard believes.
+fn not_known(error: LockError) -> LockError {
+    if !error.is_retryable() {
+        return error;
+    }
+    let message = format!("the store did not confirm the new lease; the old one stays: {error}");
+    LockError::new(LockErrorKind::Unknown, message).with_source(error)
+}
