@@ -1,11 +1,11 @@
 //! Exhaustive exploration of the lock protocol's state machines.
 //!
 //! [`StoreAttempt`](lock_core::attempt::StoreAttempt) is the product's own code: the core drives
-//! it in production, and [`client::Driver`] drives it here, through every order in which requests
-//! and answers can arrive, be slow, or be lost.
-//! A [`rows::Row`] says how many clients there are and how much trouble they get; a search in
-//! breadth visits every state, checks the properties in each, and prints a shortest way to the
-//! first that breaks one.
+//! it in production, and [`attempt::driver::Driver`] drives it here, through every order in which
+//! requests and answers can arrive, be slow, or be lost.
+//! A [`attempt::scenarios::Row`] says how many clients there are and how much trouble they get; a
+//! search in breadth visits every state, checks the properties in each, and prints a shortest way
+//! to the first that breaks one.
 //!
 //! Waiting in line, with direct grants and pushes, has a model of its own: [`queue`].
 //! The lines inside processes have one on top of that: [`handover`].
@@ -16,56 +16,6 @@
 //! cargo run --release -p lock-model -- --row no-not-after
 //! ```
 //!
-//! # What is modelled
-//!
-//! - **Server** ([`store`]): one key with its owner and expiry, and the fencing counter.
-//!   An acquire that runs after its `not_after` is refused, the same token is granted again with
-//!   its expiry raised, a release compares the owner, a renewal never shortens.
-//! - **Network** ([`exchange::Exchange`]): every request and every answer is a message of its own,
-//!   and all are under way in any order.
-//!   A message takes up to [`rows::Row::latency`] ticks, a slow one up to [`rows::Row::slow`], and
-//!   a lost one never arrives.
-//!   An answer that comes after the response timeout is dropped by its client; the request may
-//!   still run.
-//! - **Clients** ([`client`]): one to three, each with one to three attempts in a row, each attempt
-//!   with a token of its own.
-//!   A caller may drop its acquire, ask again with the same token, release its guard at any
-//!   moment, send two renewals with different leases at once, or vanish.
-//!   A guard is given up at its deadline, and when a renewal finds the lock gone.
-//! - **Time**: ticks of one second; leases are 1 to 6 ticks, the response timeout is 2, drift and the
-//!   pauses between releases are shorter than a tick.
-//!   A tick passes only when nobody has something overdue, so nobody is late for no reason; a
-//!   client that is late is one whose messages are.
-//!
-//! # What must hold
-//!
-//! - S1: two clients never both hold the lock.
-//! - S2: whoever believes to hold the lock owns it in the store, for at least as long.
-//!   No guard is handed out past its deadline.
-//!   After a wipe this and S1 are not asked of the attempts that it hit.
-//! - S4: a release or a renewal never changes the lease of another token.
-//! - S6: when nothing is under way and nobody wants anything, no token of a live client owns the
-//!   lock.
-//! - S7: nothing waits for ever: no state is a dead end with somebody not done, and as every event
-//!   uses something up, every path ends.
-//! - S8: each grant's fencing number is above every number before.
-//! - R6: no answer shortens what a guard believes to have left.
-//! - R8: a release is reported as `Released` only if it freed the lock, and as `AlreadyExpired`
-//!   or `HeldByOther` only if no earlier release of the token did.
-//!
-//! [`plants::PLANTS`] breaks the modelled server or driver on purpose, once for each way in which
-//! these properties are known to break, so that a property which notices nothing is noticed.
-//!
-//! # What is not modelled
-//!
-//! - Clocks run exactly alike: drift, steps and suspension are left to the 1 % that the machine
-//!   subtracts.
-//! - One server that keeps its data, a wipe excepted: no failover, no partial replication.
-//! - No `min_hold`, no quorum; the line is in [`queue`], hand-overs inside a process in
-//!   [`handover`].
-//! - Which of two connections carries a message: any order is possible anyway.
-//! - A client that is frozen and comes back, except in [`queue`] and [`handover`].
-//!
 //! # How the states stay few
 //!
 //! Clients are alike, so states that differ by who is who are one.
@@ -73,14 +23,11 @@
 //! A client does what the machine wants at once.
 //! When everybody is done, time starts again from zero.
 
-pub mod client;
+pub mod attempt;
 pub mod exchange;
-pub mod explore;
 pub mod handover;
-pub mod plants;
+pub mod product;
 pub mod properties;
 pub mod queue;
-pub mod rows;
-pub mod store;
+pub mod search;
 pub mod time;
-pub mod world;

@@ -9,11 +9,10 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use lock_model::explore::{End, Report, explore};
-use lock_model::handover::{self, rows::HandoverRow};
-use lock_model::plants::PLANTS;
-use lock_model::queue::{self, rows::QueueRow};
-use lock_model::rows::{ROWS, Row};
+use lock_model::attempt::{self, scenarios::Row};
+use lock_model::handover::{self, scenarios::HandoverRow};
+use lock_model::queue::{self, scenarios::QueueRow};
+use lock_model::search::{End, Report, explore};
 
 const USAGE: &str = "\
 usage: lock-model [OPTION]
@@ -75,13 +74,15 @@ impl AnyRow {
 }
 
 fn all_cases() -> Vec<Case> {
-    let rows = ROWS.iter().map(|row| AnyRow::Attempt(*row));
-    let rows = rows.chain(queue::rows::ROWS.iter().map(|row| AnyRow::Line(*row)));
-    let rows = rows.chain(handover::rows::ROWS.iter().map(|row| AnyRow::HandOver(*row)));
-    let bugs = PLANTS.iter().map(|(row, property)| (AnyRow::Attempt(*row), *property));
-    let line_bugs = queue::plants::PLANTS.iter();
+    let rows = attempt::scenarios::ROWS.iter().map(|row| AnyRow::Attempt(*row));
+    let rows = rows.chain(queue::scenarios::ROWS.iter().map(|row| AnyRow::Line(*row)));
+    let rows = rows.chain(handover::scenarios::ROWS.iter().map(|row| AnyRow::HandOver(*row)));
+    let bugs = attempt::seeded_bugs::PLANTS
+        .iter()
+        .map(|(row, property)| (AnyRow::Attempt(*row), *property));
+    let line_bugs = queue::seeded_bugs::PLANTS.iter();
     let bugs = bugs.chain(line_bugs.map(|(row, property)| (AnyRow::Line(*row), *property)));
-    let hand_over_bugs = handover::plants::PLANTS.iter();
+    let hand_over_bugs = handover::seeded_bugs::PLANTS.iter();
     let bugs =
         bugs.chain(hand_over_bugs.map(|(row, property)| (AnyRow::HandOver(*row), *property)));
     rows.map(|row| (row, None)).chain(bugs.map(|(row, property)| (row, Some(property)))).collect()

@@ -1,7 +1,6 @@
 //! What must hold in every state of both models.
 
-use lock_core::Instant;
-
+use crate::product::Instant;
 use crate::time::{Tick, instant};
 
 /// What a client that holds the lock believes, and what the server says of it.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lock_core::Instant;
+use crate::product::Instant;
 
 /// Whole seconds; what is shorter, such as drift, rounds into the tick that it falls into.
 pub type Tick = u8;

@@ -1,16 +1,12 @@
 //! What tasks and the keeper do with the store: the product's state machines, driven as the
 //! product drives them.
 
-use lock_core::Instant;
-use lock_core::attempt::{Next, StepAnswer, Verdict};
-use lock_core::backend::ReleaseReply;
-use lock_core::waiter::Push;
-
-use crate::client::Told;
+use crate::attempt::client::Told;
 use crate::exchange::RESPONSE_TIMEOUT;
-use crate::handover::plants::Plant;
 use crate::handover::process::{Does, Holding, OUTSIDE, Phase, Process, Seat, Standing, Term};
-use crate::handover::rows::{HandoverRow, Wish};
+use crate::handover::scenarios::{HandoverRow, Wish};
+use crate::handover::seeded_bugs::Plant;
+use crate::product::{Instant, NextRequest, Push, ReleaseReply, StepAnswer, Verdict};
 use crate::queue::client::{Dealing, Exchange, Pushed};
 use crate::queue::server::{Answer, News, Number, Request};
 use crate::time::{Tick, instant, tick_of, ticks};
@@ -293,8 +289,8 @@ impl Driver<'_> {
         for nth in (0..self.process.undos.len()).rev() {
             let Dealing { attempt, machine, .. } = self.process.undos[nth];
             match machine.next(now) {
-                Next::Done => drop(self.process.undos.remove(nth)),
-                Next::SendRelease => {
+                NextRequest::Done => drop(self.process.undos.remove(nth)),
+                NextRequest::SendRelease => {
                     self.process.undos[nth].machine.release_sent(now);
                     let channel = self.process.ears.channel;
                     self.send(attempt, Request::Release { channel });

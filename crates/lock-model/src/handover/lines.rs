@@ -4,12 +4,10 @@
 use std::mem;
 use std::time::Duration;
 
-use lock_core::Instant;
-use lock_core::line::{Line, Look, Next};
-
 use crate::handover::driver::Driver;
-use crate::handover::plants::Plant;
 use crate::handover::process::{Does, Holding, OUTSIDE, Place, Seat, Standing, Task, Term, Turn};
+use crate::handover::seeded_bugs::Plant;
+use crate::product::{Instant, LocalQueue, Look, NextInQueue};
 use crate::queue::server::Request;
 use crate::time::ticks;
 
@@ -25,7 +23,7 @@ impl Driver<'_> {
         match &mut self.process.line {
             None => {
                 let term = self.new_term();
-                self.process.line = Some(Line::new(term, now + ticks(self.row.patience)));
+                self.process.line = Some(LocalQueue::new(term, now + ticks(self.row.patience)));
                 self.begin(task, Seat { term, inheritance: None }, waits);
             }
             Some(line) if !waits => {
@@ -193,8 +191,8 @@ impl Driver<'_> {
             let ttl = |task: &u8| ticks(wishes[usize::from(*task)].ttl);
             line.released(holding.term, now, left, handover, next_term, ttl)
         });
-        match next.unwrap_or(Next::Stale) {
-            Next::Hold(next, index) => {
+        match next.unwrap_or(NextInQueue::Stale) {
+            NextInQueue::Hold(next, index) => {
                 if self.has(Plant::StaleGuardReleases) {
                     self.undo(dealing);
                 }
@@ -202,16 +200,16 @@ impl Driver<'_> {
                 let passed = Holding { dealing: Some(dealing), index, ..holding };
                 self.pass_on(usize::from(next), &passed);
             }
-            Next::Lead(next) => {
+            NextInQueue::Lead(next) => {
                 self.undo(dealing);
                 let term = self.new_term();
                 self.tell(usize::from(next), Turn::Lead(Seat { term, inheritance: None }));
             }
-            Next::Nobody => {
+            NextInQueue::Nobody => {
                 self.process.line = None;
                 self.undo(dealing);
             }
-            Next::Stale => self.undo(dealing),
+            NextInQueue::Stale => self.undo(dealing),
         }
     }
 
@@ -259,14 +257,14 @@ impl Driver<'_> {
             OUTSIDE => None,
             _ => self.change_line(term, |line| line.ended(term, now, next_term)),
         };
-        match next.unwrap_or(Next::Stale) {
-            Next::Lead(next) | Next::Hold(next, _) => {
+        match next.unwrap_or(NextInQueue::Stale) {
+            NextInQueue::Lead(next) | NextInQueue::Hold(next, _) => {
                 let term = self.new_term();
                 self.tell(usize::from(next), Turn::Lead(Seat { term, inheritance }));
                 return;
             }
-            Next::Nobody => self.process.line = None,
-            Next::Stale => {}
+            NextInQueue::Nobody => self.process.line = None,
+            NextInQueue::Stale => {}
         }
         if let Some(standing) = inheritance {
             self.undo(standing.dealing);
@@ -289,7 +287,7 @@ impl Driver<'_> {
     pub(super) fn change_line<T>(
         &mut self,
         term: Term,
-        change: impl FnOnce(&mut Line<u8>) -> T,
+        change: impl FnOnce(&mut LocalQueue<u8>) -> T,
     ) -> Option<T> {
         if term == OUTSIDE {
             return None;

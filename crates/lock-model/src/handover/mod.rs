@@ -53,9 +53,9 @@
 mod display;
 pub mod driver;
 pub mod lines;
-pub mod plants;
 pub mod process;
 mod properties;
-pub mod rows;
+pub mod scenarios;
+pub mod seeded_bugs;
 mod steps;
 pub mod world;

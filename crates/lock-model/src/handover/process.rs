@@ -1,11 +1,8 @@
 //! The state of one process: its tasks, its line, and everything of it that is on its way.
 
-use lock_core::Instant;
-use lock_core::line::Line;
-use lock_core::waiter::Waiter;
-
 use crate::exchange;
-use crate::handover::rows::HandoverRow;
+use crate::handover::scenarios::HandoverRow;
+use crate::product::{Instant, LocalQueue, Waiter};
 use crate::queue::client::{Dealing, Exchange, Pushed};
 use crate::queue::server::{Ears, Number};
 use crate::time::{Tick, instant};
@@ -147,7 +144,7 @@ pub struct Process {
     /// Its tasks.
     pub tasks: Vec<Task>,
     /// The product's own code.
-    pub line: Option<Line<u8>>,
+    pub line: Option<LocalQueue<u8>>,
     /// The newest term.
     pub terms: Term,
     /// Of whoever leads or holds for the line; only the properties know it.

@@ -1,12 +1,12 @@
 //! What must hold in every state.
 
+use crate::attempt::server::Token;
 use crate::handover::lines::OFFER;
 use crate::handover::process::{Does, Holding, Place, Process, Task};
-use crate::handover::rows::HandoverRow;
+use crate::handover::scenarios::HandoverRow;
 use crate::handover::world::World;
 use crate::properties::{Belief, breach_of_exclusion};
 use crate::queue::server::Owner;
-use crate::store::Token;
 use crate::time::{instant, ticks};
 
 impl World {

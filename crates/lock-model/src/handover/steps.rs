@@ -1,13 +1,13 @@
 //! What an event does to the world.
 
+use crate::attempt::server::Token;
 use crate::exchange::replace;
 use crate::handover::driver::Driver;
 use crate::handover::process::{Process, Standing};
-use crate::handover::rows::HandoverRow;
+use crate::handover::scenarios::HandoverRow;
 use crate::handover::world::{Act, Event, Step, World};
 use crate::queue::client::{Exchange, Pushed};
 use crate::queue::server::{Answer, Effects, News, Number, Owner, Script};
-use crate::store::Token;
 
 impl World {
     /// The world after an event.

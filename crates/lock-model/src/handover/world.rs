@@ -1,12 +1,12 @@
 //! Processes, messages, pushes, one server and time: what can happen.
 
 use crate::exchange::{Place as At, RESPONSE_TIMEOUT};
-use crate::explore::{Model, fingerprint};
 use crate::handover::process::{Does, Phase, Place, Process, Task, Turn};
-use crate::handover::rows::HandoverRow;
+use crate::handover::scenarios::HandoverRow;
 use crate::queue::client::{Exchange, Pushed};
-use crate::queue::rows::Budget;
+use crate::queue::scenarios::Budget;
 use crate::queue::server::{Answer, Owner, Server};
+use crate::search::{Model, fingerprint};
 use crate::time::{Tick, instant};
 
 /// One state of everything.

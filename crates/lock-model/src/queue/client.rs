@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use lock_core::attempt::StoreAttempt;
-use lock_core::backend::Capabilities;
-use lock_core::waiter::Waiter;
-
 use crate::exchange::{self, Place, RESPONSE_TIMEOUT};
-use crate::queue::plants::Plant;
-use crate::queue::rows::QueueRow;
+use crate::product::{Capabilities, StoreAttempt, Waiter};
+use crate::queue::scenarios::QueueRow;
+use crate::queue::seeded_bugs::Plant;
 use crate::queue::server::{Answer, Ears, News, Number, Request};
 use crate::time::{Tick, instant, ticks};
 

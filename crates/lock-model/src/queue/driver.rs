@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use lock_core::Instant;
-use lock_core::attempt::{Next, StepAnswer, Verdict};
-use lock_core::backend::ReleaseReply;
-use lock_core::waiter::{Push, Waiter};
-
-use crate::client::Told;
+use crate::attempt::client::Told;
 use crate::exchange::RESPONSE_TIMEOUT;
+use crate::product::{
+    Instant, NextRequest, Push, ReleaseOutcome, ReleaseReply, StepAnswer, Verdict, Waiter,
+};
 use crate::queue::client::{Client, Dealing, Exchange, Pushed, Stage};
-use crate::queue::plants::Plant;
-use crate::queue::rows::QueueRow;
+use crate::queue::scenarios::QueueRow;
+use crate::queue::seeded_bugs::Plant;
 use crate::queue::server::{Answer, News, Number, Request};
 use crate::time::{Tick, instant, tick_of, ticks};
 
@@ -254,8 +252,8 @@ impl Driver<'_> {
         dealing.machine.release_answered(reply);
         let told = dealing.machine.outcome().filter(|_| before.is_none())?;
         let is_true = match told {
-            lock_core::ReleaseOutcome::Released => dealing.freed,
-            lock_core::ReleaseOutcome::Unknown => true,
+            ReleaseOutcome::Released => dealing.freed,
+            ReleaseOutcome::Unknown => true,
             _ => !dealing.freed,
         };
         if is_final {
@@ -280,9 +278,9 @@ impl Driver<'_> {
         for nth in (0..self.client.undos.len()).rev() {
             let Dealing { attempt, machine, .. } = self.client.undos[nth];
             match machine.next(now) {
-                Next::Done => drop(self.client.undos.remove(nth)),
-                Next::SendRelease => self.send_release(nth, attempt),
-                Next::AwaitStep if self.has(Plant::ReleaseOvertakesStep) => {
+                NextRequest::Done => drop(self.client.undos.remove(nth)),
+                NextRequest::SendRelease => self.send_release(nth, attempt),
+                NextRequest::AwaitStep if self.has(Plant::ReleaseOvertakesStep) => {
                     self.send_release(nth, attempt);
                 }
                 _ => {}

@@ -20,7 +20,7 @@
 //!   answers, late, or never.
 //! - **Connections**: the server may stop counting one before its client learns of it, and may go
 //!   on counting one whose client has left it or has vanished.
-//!   A new connection has a new channel, or with [`rows::QueueRow::one_channel`] the same.
+//!   A new connection has a new channel, or with [`scenarios::QueueRow::one_channel`] the same.
 //! - **Clients** ([`client`]): each may give up, vanish, or stand still for longer than its lease
 //!   and then go on with whatever has come meanwhile.
 //!   While a step is under way a pushed grant is kept until its answer, and judged after it.
@@ -33,11 +33,11 @@
 //!
 //! - S3: a window is claimed before it ends, if no message is late or lost.
 //! - S6: no token of a live client is left in line either.
-//! - S7: the lock is not free for longer than [`rows::QueueRow::line_free`] while somebody stands in
-//!   line, nor for longer than [`rows::QueueRow::free`] while somebody waits whom the server has
+//! - S7: the lock is not free for longer than [`scenarios::QueueRow::line_free`] while somebody stands in
+//!   line, nor for longer than [`scenarios::QueueRow::free`] while somebody waits whom the server has
 //!   lost sight of; and a grant that nobody takes lasts no longer than its window.
 //! - S11: nobody who got a place in line is passed by more than
-//!   [`rows::QueueRow::overtaking`] who came later.
+//!   [`scenarios::QueueRow::overtaking`] who came later.
 //!
 //! A fault-free row allows none of these ticks.
 //! An answer that is late puts the timer off by its lateness.
@@ -53,9 +53,9 @@
 pub mod client;
 mod display;
 pub mod driver;
-pub mod plants;
 mod properties;
-pub mod rows;
+pub mod scenarios;
+pub mod seeded_bugs;
 pub mod server;
 mod steps;
 pub mod world;

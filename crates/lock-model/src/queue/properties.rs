@@ -1,11 +1,11 @@
 //! What must hold in every state.
 
+use crate::attempt::server::Token;
 use crate::properties::{Belief, breach_of_exclusion};
 use crate::queue::client::{Client, Stage};
-use crate::queue::rows::QueueRow;
+use crate::queue::scenarios::QueueRow;
 use crate::queue::server::Owner;
 use crate::queue::world::World;
-use crate::store::Token;
 
 impl World {
     /// The property that this state breaks.

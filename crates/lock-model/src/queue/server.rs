@@ -1,8 +1,8 @@
 //! The server: the lock, the line, the counter, and the scripts that change them.
 
-use crate::queue::plants::Plant;
-use crate::queue::rows::QueueRow;
-use crate::store::Token;
+use crate::attempt::server::Token;
+use crate::queue::scenarios::QueueRow;
+use crate::queue::seeded_bugs::Plant;
 use crate::time::Tick;
 
 /// What the counter issues: fencing numbers and tickets. Only their order matters.

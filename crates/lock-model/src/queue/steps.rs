@@ -1,12 +1,12 @@
 //! What an event does to the world.
 
+use crate::attempt::server::Token;
 use crate::exchange::replace;
 use crate::queue::client::{Client, Exchange, Pushed, Stage};
 use crate::queue::driver::Driver;
-use crate::queue::rows::QueueRow;
+use crate::queue::scenarios::QueueRow;
 use crate::queue::server::{Answer, Effects, Number, Owner, Script};
 use crate::queue::world::{Event, Step, World};
-use crate::store::Token;
 
 impl World {
     /// The world after an event.

@@ -1,10 +1,10 @@
 //! Clients, messages, pushes, one server and time: what can happen.
 
 use crate::exchange::{Place, RESPONSE_TIMEOUT};
-use crate::explore::{Model, fingerprint};
 use crate::queue::client::{Client, Exchange, Pushed, Stage};
-use crate::queue::rows::{Budget, QueueRow};
+use crate::queue::scenarios::{Budget, QueueRow};
 use crate::queue::server::{Answer, Number, Owner, Server};
+use crate::search::{Model, fingerprint};
 use crate::time::Tick;
 
 /// One state of everything.

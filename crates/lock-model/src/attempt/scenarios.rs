@@ -1,6 +1,6 @@
 //! What is explored: the rows that must hold.
 
-use crate::plants::Plant;
+use crate::attempt::seeded_bugs::Plant;
 use crate::time::Tick;
 
 /// How often each kind of trouble may happen, and what clients may do of their own accord.
@@ -283,7 +283,7 @@ pub const ROWS: &[Row] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::explore::{End, explore};
+    use crate::search::{End, explore};
 
     #[test]
     fn the_small_rows_hold() {

@@ -1,7 +1,7 @@
 //! Bugs that are put into the modelled server or driver, each in a row that is just troubled
 //! enough to show it, and the property that must notice it.
 
-use crate::rows::{Budget, NONE, ROW, Row};
+use crate::attempt::scenarios::{Budget, NONE, ROW, Row};
 
 /// A bug that is put into the modelled server or driver, to see that the properties notice it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -163,7 +163,7 @@ pub const PLANTS: &[(Row, &str)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::explore::{End, explore};
+    use crate::search::{End, explore};
 
     #[test]
     fn every_planted_bug_is_found_by_the_property_that_it_breaks() {

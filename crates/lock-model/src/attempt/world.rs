@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use crate::client::{Client, Driver, Exchange, Stage};
+use crate::attempt::client::{Client, Exchange, Stage};
+use crate::attempt::driver::Driver;
+use crate::attempt::scenarios::{Budget, Row};
+use crate::attempt::server::{Answer, Store, Token};
 use crate::exchange::{Place, RESPONSE_TIMEOUT, replace};
-use crate::explore::{Model, fingerprint};
 use crate::properties::{Belief, breach_of_exclusion};
-use crate::rows::{Budget, Row};
-use crate::store::{Answer, Store, Token};
+use crate::search::{Model, fingerprint};
 use crate::time::Tick;
 
 /// One state of everything.

@@ -1,8 +1,8 @@
 //! Bugs that are put into the modelled driver of the line, each in a row that is just troubled
 //! enough to show it, and the property that must notice it.
 
-use crate::handover::rows::{DROPPED, HandoverRow, ROW, WAITS, WAITS_LONG};
-use crate::queue::rows::{Budget, NONE, QueueRow};
+use crate::handover::scenarios::{DROPPED, HandoverRow, ROW, WAITS, WAITS_LONG};
+use crate::queue::scenarios::{Budget, NONE, QueueRow};
 
 /// A bug that is put into the modelled driver, to see that the properties notice it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -85,8 +85,8 @@ pub const PLANTS: &[(HandoverRow, &str)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::explore::{End, explore};
-    use crate::handover::rows::ROWS;
+    use crate::handover::scenarios::ROWS;
+    use crate::search::{End, explore};
 
     #[test]
     fn every_planted_bug_is_found_by_the_property_that_it_breaks() {

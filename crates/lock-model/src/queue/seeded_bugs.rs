@@ -1,7 +1,7 @@
 //! Bugs that are put into the modelled server or driver, each in a row that is just troubled
 //! enough to show it, and the property that must notice it.
 
-use crate::queue::rows::{Budget, LONG, NONE, QueueRow, ROW};
+use crate::queue::scenarios::{Budget, LONG, NONE, QueueRow, ROW};
 
 /// A bug that is put into the modelled server or driver, to see that the properties notice it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -182,8 +182,8 @@ pub const PLANTS: &[(QueueRow, &str)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::explore::{End, explore};
-    use crate::queue::rows::ROWS;
+    use crate::queue::scenarios::ROWS;
+    use crate::search::{End, explore};
 
     /// The two that only four clients show take seconds each.
     fn small() -> impl Iterator<Item = &'static (QueueRow, &'static str)> {

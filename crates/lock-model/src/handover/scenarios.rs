@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use lock_core::Handover;
-
-use crate::handover::plants::Plant;
-use crate::queue::rows::{self, Budget, NONE, QueueRow};
+use crate::handover::seeded_bugs::Plant;
+use crate::product::Handover;
+use crate::queue::scenarios::{self, Budget, NONE, QueueRow};
 use crate::time::{Tick, ticks};
 
 /// What a task wants.
@@ -73,7 +72,7 @@ pub const DROPPED: Budget = Budget { dropped: 1, ..NONE };
 
 /// What the rows have in common.
 pub const ROW: HandoverRow = HandoverRow {
-    store: QueueRow { ttls: [9; 4], window: 3, freeze: 8, ..rows::ROW },
+    store: QueueRow { ttls: [9; 4], window: 3, freeze: 8, ..scenarios::ROW },
     tasks: &[&[WAITS, WAITS], &[WAITS]],
     grants: 2,
     time: 2,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::plants::Plant;
+use crate::attempt::seeded_bugs::Plant;
 use crate::time::Tick;
 
 /// One attempt of one client.

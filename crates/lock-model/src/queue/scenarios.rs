@@ -1,6 +1,6 @@
 //! What is explored of the line.
 
-use crate::queue::plants::Plant;
+use crate::queue::seeded_bugs::Plant;
 use crate::time::Tick;
 
 /// How often each kind of trouble may happen, and what clients may do of their own accord.
