@@ -3,7 +3,7 @@
 //! [`StoreAttempt`](lock_core::attempt::StoreAttempt) is the product's own code: the core drives
 //! it in production, and [`attempt::driver::Driver`] drives it here, through every order in which
 //! requests and answers can arrive, be slow, or be lost.
-//! A [`attempt::scenarios::Row`] says how many clients there are and how much trouble they get; a
+//! A [`attempt::settings::Scenario`] says how many clients there are and how much trouble they get; a
 //! search in breadth visits every state, checks the properties in each, and prints a shortest way
 //! to the first that breaks one.
 //!
@@ -12,8 +12,8 @@
 //!
 //! ```text
 //! cargo xtask model           # what every change runs
-//! cargo xtask model --full    # every row
-//! cargo run --release -p lock-model -- --row no-not-after
+//! cargo xtask model --full    # every scenario
+//! cargo run --release -p lock-model -- --scenario no-not-after
 //! ```
 //!
 //! # How the states stay few
@@ -24,6 +24,8 @@
 //! When everybody is done, time starts again from zero.
 
 pub mod attempt;
+pub mod budget;
+pub mod case;
 pub mod exchange;
 pub mod handover;
 pub mod product;

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use crate::attempt::scenarios::Row;
-use crate::attempt::seeded_bugs::Plant;
 use crate::attempt::server::{Answer, Request};
+use crate::attempt::settings::{Scenario, SeededBug};
 use crate::exchange::{self, RESPONSE_TIMEOUT};
 use crate::product::{Capabilities, StoreAttempt};
 use crate::time::{Tick, instant, ticks};
@@ -55,11 +54,11 @@ pub type Told = Option<String>;
 impl Client {
     /// A client that has made no attempt.
     #[must_use]
-    pub fn new(row: &Row) -> Self {
+    pub fn new(scenario: &Scenario) -> Self {
         Self {
             stage: Stage::Idle,
             attempt: 0,
-            machine: machine(row),
+            machine: machine(scenario),
             exchanges: Vec::new(),
             freed: false,
             excused: false,
@@ -96,14 +95,14 @@ impl Client {
     }
 
     /// Vanishes; what was sent stays on its way.
-    pub fn crash(&mut self, row: &Row) {
-        self.finish(row);
+    pub fn crash(&mut self, scenario: &Scenario) {
+        self.finish(scenario);
         self.stage = Stage::Crashed;
     }
 
-    pub(super) fn finish(&mut self, row: &Row) {
+    pub(super) fn finish(&mut self, scenario: &Scenario) {
         self.stage = Stage::Idle;
-        self.machine = machine(row);
+        self.machine = machine(scenario);
         (self.freed, self.excused) = (false, false);
         for exchange in &mut self.exchanges {
             exchange.awaited = false;
@@ -113,8 +112,8 @@ impl Client {
 }
 
 /// A fresh machine; the product allows 50 ms above the response timeout.
-fn machine(row: &Row) -> StoreAttempt {
-    let margin = if row.plant == Some(Plant::LateAfterTooShort) { 0 } else { 50 };
+fn machine(scenario: &Scenario) -> StoreAttempt {
+    let margin = if scenario.bug == Some(SeededBug::LateAfterTooShort) { 0 } else { 50 };
     let late_after = ticks(RESPONSE_TIMEOUT) + Duration::from_millis(margin);
     StoreAttempt::new(&Capabilities::none().with_late_after(late_after))
 }

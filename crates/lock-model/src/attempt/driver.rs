@@ -1,9 +1,8 @@
 //! What a client does: the product's state machine, driven as the product drives it.
 
 use crate::attempt::client::{Client, Exchange, Stage, Told};
-use crate::attempt::scenarios::Row;
-use crate::attempt::seeded_bugs::Plant;
 use crate::attempt::server::{Answer, Request};
+use crate::attempt::settings::{Scenario, SeededBug};
 use crate::exchange::{self, RESPONSE_TIMEOUT};
 use crate::product::{Instant, NextRequest, ReleaseOutcome, ReleaseReply, StepAnswer, Verdict};
 use crate::time::{Tick, instant, ticks};
@@ -12,7 +11,7 @@ use crate::time::{Tick, instant, ticks};
 #[derive(Debug)]
 pub struct Driver<'a> {
     /// What is explored.
-    pub row: &'a Row,
+    pub scenario: &'a Scenario,
     /// The present.
     pub now: Tick,
     /// Whom it drives.
@@ -20,8 +19,8 @@ pub struct Driver<'a> {
 }
 
 impl Driver<'_> {
-    fn has(&self, plant: Plant) -> bool {
-        self.row.plant == Some(plant)
+    fn has(&self, bug: SeededBug) -> bool {
+        self.scenario.bug == Some(bug)
     }
 
     fn at(&self) -> Instant {
@@ -41,7 +40,7 @@ impl Driver<'_> {
 
     /// Sends a step, the first or one more.
     pub fn ask(&mut self) {
-        let ttl = self.row.ttl;
+        let ttl = self.scenario.ttl;
         self.client.stage = Stage::Asking;
         self.client.machine.step_sent(self.at(), ticks(ttl));
         self.send(Request::Acquire { ttl, not_after: self.now + RESPONSE_TIMEOUT });
@@ -66,7 +65,7 @@ impl Driver<'_> {
     /// Gives up waiting for an answer.
     pub fn time_out(&mut self, exchange: Exchange) {
         match exchange.request {
-            Request::Acquire { .. } => self.step_failed(self.has(Plant::DoubtForgotten)),
+            Request::Acquire { .. } => self.step_failed(self.has(SeededBug::DoubtForgotten)),
             Request::Release => self.client.machine.release_failed(self.at()),
             Request::Renew { .. } => {}
         }
@@ -104,7 +103,7 @@ impl Driver<'_> {
         };
         match verdict {
             Verdict::Hold { .. } => {
-                if self.row.plant == Some(Plant::DeadlineFromReply) {
+                if self.scenario.bug == Some(SeededBug::DeadlineFromReply) {
                     machine.pushed(now, ticks(ttl), now);
                 }
                 self.client.stage = Stage::Holding;
@@ -117,8 +116,8 @@ impl Driver<'_> {
             Verdict::Refused | Verdict::Queued => {
                 self.client.stage = Stage::Deciding { by: self.now + 1 };
             }
-            Verdict::Abandoned if self.has(Plant::AbandonedIsIgnored) => {
-                self.client.finish(self.row);
+            Verdict::Abandoned if self.has(SeededBug::AbandonedIsIgnored) => {
+                self.client.finish(self.scenario);
             }
             Verdict::Abandoned => {}
         }
@@ -128,7 +127,7 @@ impl Driver<'_> {
     fn renewal_answered(&mut self, asked: Tick, answer: Answer, ttl: Tick) {
         match answer {
             Answer::Renewed => {
-                let since = if self.has(Plant::RenewalFromReply) { self.now } else { asked };
+                let since = if self.has(SeededBug::RenewalFromReply) { self.now } else { asked };
                 self.client.machine.renewed(instant(since), ticks(ttl));
             }
             Answer::NotApplied => {}
@@ -149,7 +148,7 @@ impl Driver<'_> {
         let before = self.client.machine.outcome();
         self.client.machine.release_answered(reply);
         let mut told = self.client.machine.outcome().filter(|_| before.is_none());
-        if self.has(Plant::RetryIsBelieved) && before == Some(ReleaseOutcome::Unknown) {
+        if self.has(SeededBug::RetryIsBelieved) && before == Some(ReleaseOutcome::Unknown) {
             told = Some(match reply {
                 ReleaseReply::Released => ReleaseOutcome::Released,
                 ReleaseReply::NotHeld => ReleaseOutcome::AlreadyExpired,
@@ -163,8 +162,8 @@ impl Driver<'_> {
             }
             _ => true,
         };
-        if self.has(Plant::FirstAnswerIsFinal) || self.has(Plant::ReleaseOvertakesStep) {
-            self.client.finish(self.row);
+        if self.has(SeededBug::FirstAnswerIsFinal) || self.has(SeededBug::ReleaseOvertakesStep) {
+            self.client.finish(self.scenario);
         }
         let lie = |told| format!("R8: the caller is told {told:?}, which is not what happened");
         told.filter(|_| !truth).map(lie)
@@ -175,8 +174,8 @@ impl Driver<'_> {
         if self.client.stage == Stage::Leaving {
             match self.client.machine.next(self.at()) {
                 NextRequest::SendRelease => self.send_release(),
-                NextRequest::Done => self.client.finish(self.row),
-                NextRequest::AwaitStep if self.has(Plant::ReleaseOvertakesStep) => {
+                NextRequest::Done => self.client.finish(self.scenario),
+                NextRequest::AwaitStep if self.has(SeededBug::ReleaseOvertakesStep) => {
                     self.send_release();
                 }
                 _ => {}

@@ -10,11 +10,11 @@
 //!   its expiry raised, a release compares the owner, a renewal never shortens.
 //! - **Network** ([`Exchange`](crate::exchange::Exchange)): every request and every answer is a message of its own,
 //!   and all are under way in any order.
-//!   A message takes up to [`scenarios::Row::latency`] ticks, a slow one up to [`scenarios::Row::slow`], and
+//!   A message takes up to [`settings::Scenario::latency`] ticks, a slow one up to [`settings::Scenario::slow`], and
 //!   a lost one never arrives.
 //!   An answer that comes after the response timeout is dropped by its client; the request may
 //!   still run.
-//! - **Clients** ([`client`]): one to three, each with one to three attempts in a row, each attempt
+//! - **Clients** ([`client`]): one to three, each with one to three attempts in a scenario, each attempt
 //!   with a token of its own.
 //!   A caller may drop its acquire, ask again with the same token, release its guard at any
 //!   moment, send two renewals with different leases at once, or vanish.
@@ -40,7 +40,7 @@
 //! - R8: a release is reported as `Released` only if it freed the lock, and as `AlreadyExpired`
 //!   or `HeldByOther` only if no earlier release of the token did.
 //!
-//! [`seeded_bugs::PLANTS`] breaks the modelled server or driver on purpose, once for each way in which
+//! [`seeded_bugs::SEEDED_BUGS`] breaks the modelled server or driver on purpose, once for each way in which
 //! these properties are known to break, so that a property which notices nothing is noticed.
 //!
 //! # What is not modelled
@@ -55,7 +55,9 @@
 
 pub mod client;
 pub mod driver;
+mod model;
 pub mod scenarios;
 pub mod seeded_bugs;
 pub mod server;
+pub mod settings;
 pub mod world;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::attempt::seeded_bugs::Plant;
+use crate::attempt::settings::SeededBug;
 use crate::time::Tick;
 
 /// One attempt of one client.
@@ -80,17 +80,17 @@ impl Store {
         now: Tick,
         token: Token,
         request: Request,
-        plant: Option<Plant>,
+        bug: Option<SeededBug>,
     ) -> Option<Answer> {
         match request {
             Request::Acquire { not_after, .. }
-                if now > not_after && plant != Some(Plant::NoNotAfter) =>
+                if now > not_after && bug != Some(SeededBug::NoNotAfter) =>
             {
                 None
             }
-            Request::Acquire { ttl, .. } => Some(self.acquire(now + ttl, token, plant)),
-            Request::Release => Some(self.release(token, plant)),
-            Request::Renew { ttl } => Some(self.renew(now + ttl, token, plant)),
+            Request::Acquire { ttl, .. } => Some(self.acquire(now + ttl, token, bug)),
+            Request::Release => Some(self.release(token, bug)),
+            Request::Renew { ttl } => Some(self.renew(now + ttl, token, bug)),
         }
     }
 
@@ -100,9 +100,9 @@ impl Store {
     }
 
     /// Hands out the next fencing number; `false` if it does not rise.
-    pub fn issue(&mut self, plant: Option<Plant>) -> bool {
+    pub fn issue(&mut self, bug: Option<SeededBug>) -> bool {
         let number = self.counter + 1;
-        if plant != Some(Plant::FenceRepeats) {
+        if bug != Some(SeededBug::FenceRepeats) {
             self.counter = number;
         }
         let rises = number > self.highest;
@@ -114,20 +114,20 @@ impl Store {
         rises
     }
 
-    fn acquire(&mut self, expires: Tick, token: Token, plant: Option<Plant>) -> Answer {
+    fn acquire(&mut self, expires: Tick, token: Token, bug: Option<SeededBug>) -> Answer {
         match &mut self.lease {
             Some((owner, _)) if *owner != token => return Answer::HeldByOther,
-            Some(_) if plant == Some(Plant::RegrantKeepsExpiry) => {}
+            Some(_) if bug == Some(SeededBug::RegrantKeepsExpiry) => {}
             Some((_, stored)) => *stored = expires.max(*stored),
             None => self.lease = Some((token, expires)),
         }
         Answer::Granted
     }
 
-    fn release(&mut self, token: Token, plant: Option<Plant>) -> Answer {
+    fn release(&mut self, token: Token, bug: Option<SeededBug>) -> Answer {
         match self.lease {
             None => Answer::NotHeld,
-            Some((owner, _)) if owner != token && plant != Some(Plant::NoOwnerCheck) => {
+            Some((owner, _)) if owner != token && bug != Some(SeededBug::NoOwnerCheck) => {
                 Answer::HeldByOther
             }
             Some(_) => {
@@ -137,16 +137,16 @@ impl Store {
         }
     }
 
-    fn renew(&mut self, expires: Tick, token: Token, plant: Option<Plant>) -> Answer {
+    fn renew(&mut self, expires: Tick, token: Token, bug: Option<SeededBug>) -> Answer {
         match &mut self.lease {
-            None if plant == Some(Plant::RenewalRevives) => {
+            None if bug == Some(SeededBug::RenewalRevives) => {
                 self.lease = Some((token, expires));
                 Answer::Renewed
             }
             None => Answer::NotHeld,
             Some((owner, _)) if *owner != token => Answer::HeldByOther,
             Some((_, stored)) => {
-                let shortens = plant == Some(Plant::RenewalShortens);
+                let shortens = bug == Some(SeededBug::RenewalShortens);
                 *stored = if shortens { expires } else { expires.max(*stored) };
                 Answer::Renewed
             }

@@ -4,22 +4,22 @@ use std::fmt;
 
 use crate::attempt::client::{Client, Exchange, Stage};
 use crate::attempt::driver::Driver;
-use crate::attempt::scenarios::{Budget, Row};
 use crate::attempt::server::{Answer, Store, Token};
+use crate::attempt::settings::Scenario;
+use crate::budget::Budget;
 use crate::exchange::{Place, RESPONSE_TIMEOUT, replace};
 use crate::properties::{Belief, breach_of_exclusion};
-use crate::search::{Model, fingerprint};
 use crate::time::Tick;
 
 /// One state of everything.
 #[derive(Clone, Debug)]
 pub struct World {
-    now: Tick,
-    store: Store,
-    clients: Vec<Client>,
-    budget: Budget,
+    pub(super) now: Tick,
+    pub(super) store: Store,
+    pub(super) clients: Vec<Client>,
+    pub(super) budget: Budget,
     /// A property of an event that the last event broke.
-    broken: Option<String>,
+    pub(super) broken: Option<String>,
 }
 
 /// What can happen.
@@ -94,69 +94,30 @@ impl fmt::Display for Step {
     }
 }
 
-impl Model for Row {
-    type State = World;
-    type Event = Event;
-
-    fn start(&self) -> World {
-        World {
-            now: 0,
-            store: Store::default(),
-            clients: vec![Client::new(self); self.clients],
-            budget: self.budget,
-            broken: None,
-        }
-    }
-
-    fn successors(&self, world: &World) -> Vec<(Event, World)> {
-        world.events(self).into_iter().map(|event| (event, world.after(event, self))).collect()
-    }
-
-    /// Clients are alike: a state in which two have changed places is the same state.
-    fn fingerprint(&self, world: &World) -> u128 {
-        let mut clients: Vec<u128> = (0..)
-            .zip(&world.clients)
-            .map(|(index, client)| {
-                let lease = world.store.lease.filter(|(owner, _)| owner.client == index);
-                fingerprint(&(client, lease.map(|(owner, expires)| (owner.attempt, expires))))
-            })
-            .collect();
-        clients.sort_unstable();
-        let store = (world.store.counter, world.store.highest);
-        fingerprint(&(world.now, store, world.budget, clients, &world.broken))
-    }
-
-    fn breach(&self, world: &World) -> Option<String> {
-        world.broken.clone().or_else(|| world.breach())
-    }
-
-    fn breach_at_the_end(&self, world: &World) -> Option<String> {
-        (!world.is_over()).then(|| "S7: nothing can happen, and not everybody is done".to_owned())
-    }
-}
-
 impl World {
-    fn events(&self, row: &Row) -> Vec<Event> {
+    /// Everything that can happen, always in the same order.
+    #[must_use]
+    pub fn events(&self, scenario: &Scenario) -> Vec<Event> {
         let mut events = Vec::new();
         for (index, client) in self.clients.iter().enumerate() {
             let mut add = |step| events.push(Event::Of(index, step));
-            self.steps_of_caller(client, row, &mut add);
+            self.steps_of_caller(client, scenario, &mut add);
             for &exchange in &client.exchanges {
-                self.steps_of_message(exchange, row, &mut add);
+                self.steps_of_message(exchange, scenario, &mut add);
             }
         }
         if self.budget.wiped > 0 && self.store.lease.is_some() {
             events.push(Event::Wipe);
         }
-        if self.time_can_pass(row) {
+        if self.time_can_pass(scenario) {
             events.push(Event::Tick(self.now + 1));
         }
         events
     }
 
-    fn steps_of_caller(&self, client: &Client, row: &Row, add: &mut impl FnMut(Step)) {
+    fn steps_of_caller(&self, client: &Client, scenario: &Scenario, add: &mut impl FnMut(Step)) {
         match client.stage {
-            Stage::Idle if client.attempt < row.attempts => add(Step::Start),
+            Stage::Idle if client.attempt < scenario.attempts => add(Step::Start),
             Stage::Asking if self.budget.dropped > 0 => add(Step::GiveUp),
             Stage::Deciding { .. } => {
                 add(Step::GiveUp);
@@ -167,7 +128,7 @@ impl World {
             Stage::Holding if !client.holds(self.now) => add(Step::Lose),
             Stage::Holding => {
                 add(Step::Release);
-                for ttl in row.renewals {
+                for ttl in scenario.renewals {
                     if self.budget.renewed > 0 && !client.is_renewing(ttl) {
                         add(Step::Renew(ttl));
                     }
@@ -180,7 +141,12 @@ impl World {
         }
     }
 
-    fn steps_of_message(&self, exchange: Exchange, row: &Row, add: &mut impl FnMut(Step)) {
+    fn steps_of_message(
+        &self,
+        exchange: Exchange,
+        scenario: &Scenario,
+        add: &mut impl FnMut(Step),
+    ) {
         match exchange.place {
             Place::Asked => {
                 add(Step::Run(exchange));
@@ -192,7 +158,7 @@ impl World {
             Place::Lost => {}
         }
         // Losing or delaying it any earlier would make no difference to anybody.
-        if self.is_due(&exchange, row) && !exchange.slow {
+        if self.is_due(&exchange, scenario) && !exchange.slow {
             if self.budget.lost > 0 {
                 add(Step::LoseMessage(exchange));
             }
@@ -206,25 +172,25 @@ impl World {
     }
 
     /// Whether a message has been on its way for as long as it may.
-    fn is_due(&self, exchange: &Exchange, row: &Row) -> bool {
-        let takes = if exchange.slow { row.slow } else { row.latency };
+    fn is_due(&self, exchange: &Exchange, scenario: &Scenario) -> bool {
+        let takes = if exchange.slow { scenario.slow } else { scenario.latency };
         exchange.place != Place::Lost && self.now >= exchange.sent + takes
     }
 
     /// Whether there is anything to wait for, and nothing that has to happen first.
-    fn time_can_pass(&self, row: &Row) -> bool {
+    fn time_can_pass(&self, scenario: &Scenario) -> bool {
         !self.is_over()
             && self.clients.iter().all(|client| {
                 client.can_wait(self.now)
-                    && !client.exchanges.iter().any(|exchange| self.is_due(exchange, row))
+                    && !client.exchanges.iter().any(|exchange| self.is_due(exchange, scenario))
             })
     }
 
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.store.lease.is_none() && self.clients.iter().all(Client::is_quiet)
     }
 
-    fn after(&self, event: Event, row: &Row) -> Self {
+    pub(super) fn after(&self, event: Event, scenario: &Scenario) -> Self {
         let mut next = self.clone();
         match event {
             Event::Tick(now) => {
@@ -232,9 +198,9 @@ impl World {
                 next.store.expire(now);
             }
             Event::Wipe => next.wipe(),
-            Event::Of(index, step) => next.step(index, step, row),
+            Event::Of(index, step) => next.step(index, step, scenario),
         }
-        next.settle(row);
+        next.settle(scenario);
         next
     }
 
@@ -247,10 +213,10 @@ impl World {
         }
     }
 
-    fn settle(&mut self, row: &Row) {
+    fn settle(&mut self, scenario: &Scenario) {
         let now = self.now;
         for client in &mut self.clients {
-            Driver { row, now, client }.settle();
+            Driver { scenario, now, client }.settle();
         }
         if self.is_over() {
             // Nothing remembers the time, so that it need not be told apart.
@@ -258,10 +224,10 @@ impl World {
         }
     }
 
-    fn step(&mut self, index: usize, step: Step, row: &Row) {
+    fn step(&mut self, index: usize, step: Step, scenario: &Scenario) {
         let now = self.now;
         match step {
-            Step::Run(exchange) => self.run(index, exchange, row),
+            Step::Run(exchange) => self.run(index, exchange, scenario),
             Step::Refuse(exchange) => {
                 self.budget.refused -= 1;
                 self.answer(index, exchange, Some(Answer::NotApplied));
@@ -278,7 +244,7 @@ impl World {
                 self.replace(index, exchange, None);
                 let client = &mut self.clients[index];
                 let (held, before) = (client.holds(now), client.machine.valid_until());
-                self.broken = Driver { row, now, client }.take(exchange, answer);
+                self.broken = Driver { scenario, now, client }.take(exchange, answer);
                 if held && client.stage == Stage::Holding && client.machine.valid_until() < before {
                     self.broken = Some("R6: an answer shortened what a guard believes".to_owned());
                 }
@@ -286,15 +252,15 @@ impl World {
             Step::TimeOut(exchange) => {
                 self.replace(index, exchange, Some(Exchange { awaited: false, ..exchange }));
                 let client = &mut self.clients[index];
-                Driver { row, now, client }.time_out(exchange);
+                Driver { scenario, now, client }.time_out(exchange);
             }
-            _ => self.step_of_caller(index, step, row),
+            _ => self.step_of_caller(index, step, scenario),
         }
     }
 
-    fn step_of_caller(&mut self, index: usize, step: Step, row: &Row) {
+    fn step_of_caller(&mut self, index: usize, step: Step, scenario: &Scenario) {
         let client = &mut self.clients[index];
-        let mut driver = Driver { row, now: self.now, client };
+        let mut driver = Driver { scenario, now: self.now, client };
         match step {
             Step::Start => driver.start(),
             Step::AskAgain => {
@@ -311,21 +277,21 @@ impl World {
             }
             Step::Crash => {
                 self.budget.crashed -= 1;
-                driver.client.crash(row);
+                driver.client.crash(scenario);
             }
             _ => driver.leave(),
         }
     }
 
-    fn run(&mut self, index: usize, exchange: Exchange, row: &Row) {
+    fn run(&mut self, index: usize, exchange: Exchange, scenario: &Scenario) {
         let token = Token { client: index, attempt: exchange.attempt };
         let before = self.store.lease;
-        let answer = self.store.run(self.now, token, exchange.request, row.plant);
+        let answer = self.store.run(self.now, token, exchange.request, scenario.bug);
         let of_another = before.is_some_and(|(owner, _)| owner != token);
         if of_another && before != self.store.lease {
             self.broken = Some("S4: a request changed the lease of another token".to_owned());
         }
-        if answer == Some(Answer::Granted) && !self.store.issue(row.plant) {
+        if answer == Some(Answer::Granted) && !self.store.issue(scenario.bug) {
             self.broken = Some("S8: a fencing number does not rise".to_owned());
         }
         let client = &mut self.clients[index];
@@ -344,7 +310,7 @@ impl World {
         replace(&mut self.clients[index].exchanges, &old, new);
     }
 
-    fn breach(&self) -> Option<String> {
+    pub(super) fn breach(&self) -> Option<String> {
         self.breach_of_exclusion().or_else(|| self.breach_of_cleanliness())
     }
 

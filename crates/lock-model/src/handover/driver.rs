@@ -4,8 +4,7 @@
 use crate::attempt::client::Told;
 use crate::exchange::RESPONSE_TIMEOUT;
 use crate::handover::process::{Does, Holding, OUTSIDE, Phase, Process, Seat, Standing, Term};
-use crate::handover::scenarios::{HandoverRow, Wish};
-use crate::handover::seeded_bugs::Plant;
+use crate::handover::settings::{Scenario, SeededBug, Wish};
 use crate::product::{Instant, NextRequest, Push, ReleaseReply, StepAnswer, Verdict};
 use crate::queue::client::{Dealing, Exchange, Pushed};
 use crate::queue::server::{Answer, News, Number, Request};
@@ -15,7 +14,7 @@ use crate::time::{Tick, instant, tick_of, ticks};
 #[derive(Debug)]
 pub struct Driver<'a> {
     /// What is explored.
-    pub row: &'a HandoverRow,
+    pub scenario: &'a Scenario,
     /// The present.
     pub now: Tick,
     /// Which process.
@@ -27,8 +26,8 @@ pub struct Driver<'a> {
 }
 
 impl Driver<'_> {
-    pub(super) fn has(&self, plant: Plant) -> bool {
-        self.row.plant == Some(plant)
+    pub(super) fn has(&self, bug: SeededBug) -> bool {
+        self.scenario.bug == Some(bug)
     }
 
     pub(super) fn at(&self) -> Instant {
@@ -36,7 +35,7 @@ impl Driver<'_> {
     }
 
     pub(super) fn wish(&self, task: usize) -> Wish {
-        self.row.tasks[self.index][task]
+        self.scenario.tasks[self.index][task]
     }
 
     fn send(&mut self, attempt: u8, request: Request) {
@@ -45,7 +44,7 @@ impl Driver<'_> {
 
     fn fresh(&mut self, ttl: Tick) -> Standing {
         self.process.tokens += 1;
-        Standing::new(self.row, self.process.tokens, ttl, self.now)
+        Standing::new(self.scenario, self.process.tokens, ttl, self.now)
     }
 
     /// A task begins to deal with the store; what it inherits goes on, if that asks for the same.
@@ -62,7 +61,7 @@ impl Driver<'_> {
         };
         let is_asking = standing.phase == Phase::Asking;
         self.process.tasks[task].does = Does::Asks { term: seat.term, waits, standing };
-        let until = self.at() + ticks(self.row.patience);
+        let until = self.at() + ticks(self.scenario.patience);
         self.change_line(seat.term, |line| line.promise(seat.term, until, false));
         if !is_asking {
             self.ask(task);
@@ -205,7 +204,7 @@ impl Driver<'_> {
     }
 
     fn look_at_pushed(&mut self, task: usize) {
-        let (now, window) = (self.at(), ticks(self.row.store.window_of(self.index)));
+        let (now, window) = (self.at(), ticks(self.scenario.store.window_of(self.index)));
         let Does::Asks { standing, .. } = &mut self.process.tasks[task].does else { return };
         let Some(number) = standing.kept.take() else { return };
         let Push::Granted { since } = standing.waiter.pushed(now, u64::from(number), window) else {
@@ -221,7 +220,7 @@ impl Driver<'_> {
     fn hold(&mut self, task: usize, number: Number, deadline: Instant, is_window: bool) {
         let does = std::mem::replace(&mut self.process.tasks[task].does, Does::Nothing);
         let Does::Asks { term, standing: Standing { dealing, .. }, .. } = does else { return };
-        let forgets = self.has(Plant::TermIsForgotten) && term != OUTSIDE;
+        let forgets = self.has(SeededBug::TermIsForgotten) && term != OUTSIDE;
         let term = if forgets { self.process.current } else { term };
         let keeps = self.wish(task).keeps;
         let holding = Holding {
@@ -309,7 +308,7 @@ impl Driver<'_> {
             Does::Asks { standing: Standing { phase: Phase::Waiting, .. }, .. } => {
                 self.look_at_pushed(task);
             }
-            Does::Waits(place) if place.told.is_some() && self.row.is_polled_at_once() => {
+            Does::Waits(place) if place.told.is_some() && self.scenario.is_polled_at_once() => {
                 self.take_turn(task);
             }
             _ => {}
@@ -352,7 +351,7 @@ impl Driver<'_> {
             _ => instant(soonest),
         };
         let (term, is_refused): (Term, _) = (*term, standing.phase != Phase::Retrying);
-        let until = at + ticks(self.row.patience);
+        let until = at + ticks(self.scenario.patience);
         self.change_line(term, |line| line.promise(term, until, is_refused));
     }
 }

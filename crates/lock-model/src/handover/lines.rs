@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::handover::driver::Driver;
 use crate::handover::process::{Does, Holding, OUTSIDE, Place, Seat, Standing, Task, Term, Turn};
-use crate::handover::seeded_bugs::Plant;
+use crate::handover::settings::SeededBug;
 use crate::product::{Instant, LocalQueue, Look, NextInQueue};
 use crate::queue::server::Request;
 use crate::time::ticks;
@@ -23,7 +23,8 @@ impl Driver<'_> {
         match &mut self.process.line {
             None => {
                 let term = self.new_term();
-                self.process.line = Some(LocalQueue::new(term, now + ticks(self.row.patience)));
+                self.process.line =
+                    Some(LocalQueue::new(term, now + ticks(self.scenario.patience)));
                 self.begin(task, Seat { term, inheritance: None }, waits);
             }
             Some(line) if !waits => {
@@ -59,7 +60,7 @@ impl Driver<'_> {
             Some(Look::Lead) => {
                 let before = |task: &&Task| {
                     let leads = matches!(task.does, Does::Asks { term, .. } if term == current);
-                    leads && self.row.store.budget.frozen == 0
+                    leads && self.scenario.store.budget.frozen == 0
                 };
                 if self.process.tasks.iter().any(|task| before(&task)) {
                     self.broken = Some("S7: a leader is deposed that acts in time".to_owned());
@@ -115,9 +116,9 @@ impl Driver<'_> {
         }
         let does = mem::replace(&mut self.process.tasks[task].does, Does::Nothing);
         let Does::Asks { term, standing, .. } = does else { return };
-        if self.has(Plant::SeatIsLost) {
+        if self.has(SeededBug::SeatIsLost) {
             self.undo(standing.dealing);
-        } else if self.has(Plant::NothingInherited) && term != OUTSIDE {
+        } else if self.has(SeededBug::NothingInherited) && term != OUTSIDE {
             self.next_leader(term, None);
         } else {
             self.next_leader(term, Some(standing));
@@ -153,7 +154,7 @@ impl Driver<'_> {
         let Some(holding) = self.process.tasks[task].does.holding_mut() else { return };
         let mut lost = holding.clone();
         holding.dealing = None;
-        if lost.is_unclaimed() && !lost.holds(self.now) && self.row.store.latency == 0 {
+        if lost.is_unclaimed() && !lost.holds(self.now) && self.scenario.store.latency == 0 {
             self.broken = Some("S3: a window ended that nobody had claimed".to_owned());
         }
         if !is_frozen && matches!(self.process.tasks[task].does, Does::Holds(_)) {
@@ -162,7 +163,7 @@ impl Driver<'_> {
         self.forget_renewals(lost.attempt);
         if let Some(dealing) = lost.dealing.take() {
             self.undo(dealing);
-            if !self.has(Plant::LossUntold) {
+            if !self.has(SeededBug::LossUntold) {
                 self.next_leader(lost.term, None);
             }
         }
@@ -172,31 +173,32 @@ impl Driver<'_> {
     fn end(&mut self, mut holding: Holding) {
         let now = self.at();
         self.forget_renewals(holding.attempt);
-        let is_lost = !holding.holds(self.now) && !self.has(Plant::PassedOnPastDeadline);
+        let is_lost = !holding.holds(self.now) && !self.has(SeededBug::PassedOnPastDeadline);
         let Some(dealing) = holding.dealing.take() else { return };
         if is_lost {
             self.undo(dealing);
-            if !self.has(Plant::LossUntold) {
+            if !self.has(SeededBug::LossUntold) {
                 self.next_leader(holding.term, None);
             }
             return;
         }
-        let may_pass = !holding.is_unconfirmed || self.has(Plant::UnconfirmedPassedOn);
+        let may_pass = !holding.is_unconfirmed || self.has(SeededBug::UnconfirmedPassedOn);
         let left = dealing.machine.valid_until().saturating_duration_since(now);
-        let left = if self.has(Plant::PassedOnPastDeadline) { ticks(9) } else { left };
+        let left = if self.has(SeededBug::PassedOnPastDeadline) { ticks(9) } else { left };
         let left = if may_pass { left } else { Duration::ZERO };
-        let (handover, next_term) = (self.row.handover(), self.process.terms + 1);
-        let wishes = self.row.tasks[self.index];
+        let (handover, next_term) = (self.scenario.handover(), self.process.terms + 1);
+        let wishes = self.scenario.tasks[self.index];
         let next = self.change_line(holding.term, |line| {
             let ttl = |task: &u8| ticks(wishes[usize::from(*task)].ttl);
             line.released(holding.term, now, left, handover, next_term, ttl)
         });
         match next.unwrap_or(NextInQueue::Stale) {
             NextInQueue::Hold(next, index) => {
-                if self.has(Plant::StaleGuardReleases) {
+                if self.has(SeededBug::StaleGuardReleases) {
                     self.undo(dealing);
                 }
-                let index = if self.has(Plant::LocalFenceRepeats) { holding.index } else { index };
+                let index =
+                    if self.has(SeededBug::LocalFenceRepeats) { holding.index } else { index };
                 let passed = Holding { dealing: Some(dealing), index, ..holding };
                 self.pass_on(usize::from(next), &passed);
             }
@@ -220,11 +222,11 @@ impl Driver<'_> {
         let asked = dealing.machine.bound(now, ticks(wish.ttl));
         let valid_until = dealing.machine.valid_until();
         let deadline = match () {
-            () if self.has(Plant::FullLeaseAtHandOver) => asked,
+            () if self.has(SeededBug::FullLeaseAtHandOver) => asked,
             () if wish.keeps => valid_until,
             () => valid_until.min(asked),
         };
-        let offer_ends = if self.has(Plant::OfferForEver) { deadline } else { now + OFFER };
+        let offer_ends = if self.has(SeededBug::OfferForEver) { deadline } else { now + OFFER };
         let holding = Holding {
             term: self.new_term(),
             granted: self.now,
@@ -246,7 +248,7 @@ impl Driver<'_> {
         if is_unconfirmed {
             return Some("R13: a lease is passed on while a renewal is unconfirmed".to_owned());
         }
-        let is_late = self.now >= holding.since + self.row.time;
+        let is_late = self.now >= holding.since + self.scenario.time;
         is_late.then(|| "R32: a lease is passed on long after the store granted it".to_owned())
     }
 

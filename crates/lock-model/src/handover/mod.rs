@@ -33,15 +33,15 @@
 //!   lost.
 //! - S7: a task that waits waits for somebody, who leads or holds or is told so; no line is left
 //!   without; whoever acts in time is not replaced; an offer that nobody takes ends after two ticks;
-//!   the lock is not free for longer than the row allows while a task that is polled waits.
+//!   the lock is not free for longer than the scenario allows while a task that is polled waits.
 //! - S8: a guard that was passed on has a larger number too.
 //! - S11: the tasks of a process are told of their turns in the order in which they came.
-//!   No process with a place in the store's line is passed by more than the row allows, nor by more
+//!   No process with a place in the store's line is passed by more than the scenario allows, nor by more
 //!   grants inside other processes than as many batches have.
 //! - R13: a fixed lease never outlasts what its task asked for; a lease is not passed on while a
 //!   renewal is unconfirmed; no two tasks have one term; whoever had a term that is over changes
 //!   nothing in the line.
-//! - R32: a lease is passed on only within the time that the row sets.
+//! - R32: a lease is passed on only within the time that the scenario sets.
 //!
 //! # What is not modelled
 //!
@@ -53,9 +53,11 @@
 mod display;
 pub mod driver;
 pub mod lines;
+mod model;
 pub mod process;
 mod properties;
 pub mod scenarios;
 pub mod seeded_bugs;
+pub mod settings;
 mod steps;
 pub mod world;

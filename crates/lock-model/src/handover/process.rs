@@ -1,7 +1,7 @@
 //! The state of one process: its tasks, its line, and everything of it that is on its way.
 
 use crate::exchange;
-use crate::handover::scenarios::HandoverRow;
+use crate::handover::settings::Scenario;
 use crate::product::{Instant, LocalQueue, Waiter};
 use crate::queue::client::{Dealing, Exchange, Pushed};
 use crate::queue::server::{Ears, Number};
@@ -316,9 +316,9 @@ impl Does {
 impl Standing {
     /// A token that nothing was sent for yet.
     #[must_use]
-    pub fn new(row: &HandoverRow, attempt: u8, ttl: Tick, now: Tick) -> Self {
+    pub fn new(scenario: &Scenario, attempt: u8, ttl: Tick, now: Tick) -> Self {
         Self {
-            dealing: Dealing::new(&row.store, attempt),
+            dealing: Dealing::new(&scenario.store, attempt),
             ttl,
             waiter: Waiter::new(instant(now)),
             ticket: 0,

@@ -3,7 +3,7 @@
 use crate::attempt::server::Token;
 use crate::handover::lines::OFFER;
 use crate::handover::process::{Does, Holding, Place, Process, Task};
-use crate::handover::scenarios::HandoverRow;
+use crate::handover::settings::Scenario;
 use crate::handover::world::World;
 use crate::properties::{Belief, breach_of_exclusion};
 use crate::queue::server::Owner;
@@ -12,12 +12,12 @@ use crate::time::{instant, ticks};
 impl World {
     /// The property that this state breaks.
     #[must_use]
-    pub fn breach(&self, row: &HandoverRow) -> Option<String> {
+    pub fn breach(&self, scenario: &Scenario) -> Option<String> {
         self.breach_of_exclusion()
-            .or_else(|| self.breach_of_bounds(row))
+            .or_else(|| self.breach_of_bounds(scenario))
             .or_else(|| self.breach_of_cleanliness())
             .or_else(|| self.processes.iter().find_map(breach_of_care))
-            .or_else(|| self.breach_of_order(row))
+            .or_else(|| self.breach_of_order(scenario))
     }
 
     /// Guards that are on their way to a task count like any other.
@@ -39,10 +39,10 @@ impl World {
     }
 
     /// A guard lasts no longer than its task asked for, and an offer no longer than an offer.
-    fn breach_of_bounds(&self, row: &HandoverRow) -> Option<String> {
+    fn breach_of_bounds(&self, scenario: &Scenario) -> Option<String> {
         for (index, process) in self.processes.iter().enumerate() {
             for (nth, holding) in process.holdings().filter(|(_, h)| h.holds(self.now)) {
-                let wish = row.tasks[index][nth];
+                let wish = scenario.tasks[index][nth];
                 let granted = instant(holding.granted);
                 if !wish.keeps && holding.deadline > granted + ticks(wish.ttl) {
                     return Some("R13: a guard lasts longer than its task asked for".to_owned());
@@ -73,19 +73,19 @@ impl World {
         ))
     }
 
-    fn breach_of_order(&self, row: &HandoverRow) -> Option<String> {
-        let batches = u16::from(row.store.overtaking) + 1;
+    fn breach_of_order(&self, scenario: &Scenario) -> Option<String> {
+        let batches = u16::from(scenario.store.overtaking) + 1;
         for standing in self.processes.iter().flat_map(Process::standings) {
-            if standing.overtaken > row.store.overtaking {
-                let most = row.store.overtaking;
+            if standing.overtaken > scenario.store.overtaking {
+                let most = scenario.store.overtaking;
                 return Some(format!("S11: a process is overtaken more than {most} times"));
             }
-            if u16::from(standing.passed) > row.grants * batches {
+            if u16::from(standing.passed) > scenario.grants * batches {
                 return Some("S11: a process waits for more than a batch".to_owned());
             }
         }
-        (self.free_for > row.store.free).then(|| {
-            format!("S7: the lock is free for more than {} ticks, and wanted", row.store.free)
+        (self.free_for > scenario.store.free).then(|| {
+            format!("S7: the lock is free for more than {} ticks, and wanted", scenario.store.free)
         })
     }
 }

@@ -1,82 +1,57 @@
-//! Bugs that are put into the modelled driver of the line, each in a row that is just troubled
+//! Bugs that are put into the modelled driver of the line, each in a scenario that is just troubled
 //! enough to show it, and the property that must notice it.
 
-use crate::handover::scenarios::{DROPPED, HandoverRow, ROW, WAITS, WAITS_LONG};
-use crate::queue::scenarios::{Budget, NONE, QueueRow};
+use crate::budget::{Budget, NONE};
+use crate::handover::settings::{COMMON, DROPPED, Scenario, SeededBug, WAITS, WAITS_LONG};
+use crate::queue::settings as queue;
 
-/// A bug that is put into the modelled driver, to see that the properties notice it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Plant {
-    /// A lease is passed on without a look at its deadline, nor at what is left of it.
-    PassedOnPastDeadline,
-    /// A guard that was passed on shows the number of the one before.
-    LocalFenceRepeats,
-    /// A lease that is passed on counts as long as if the store had just granted it.
-    FullLeaseAtHandOver,
-    /// A lease is passed on as long as anybody waits.
-    NoLimit,
-    /// A guard whose lease was passed on releases that in the store, too.
-    StaleGuardReleases,
-    /// Whoever leads leaves without a word.
-    SeatIsLost,
-    /// Whoever leads leaves its place, but not what it has in the store.
-    NothingInherited,
-    /// What was offered stands until the end of the lease.
-    OfferForEver,
-    /// The loss of a lease is not told to the line.
-    LossUntold,
-    /// Whoever was replaced goes on as if it led the line.
-    TermIsForgotten,
-    /// A lease is passed on although a renewal is not confirmed.
-    UnconfirmedPassedOn,
-}
-
-const fn plant(name: &'static str, plant: Plant, budget: Budget) -> HandoverRow {
-    let store = QueueRow { name, overtaking: 2, line_free: 9, free: 9, budget, ..ROW.store };
-    HandoverRow { store, plant: Some(plant), ..ROW }
+const fn bug(name: &'static str, bug: SeededBug, budget: Budget) -> Scenario {
+    let store =
+        queue::Scenario { name, overtaking: 2, line_free: 9, free: 9, budget, ..COMMON.store };
+    Scenario { store, bug: Some(bug), ..COMMON }
 }
 
 const FROZEN: Budget = Budget { frozen: 1, ..NONE };
 
 /// The bugs.
-pub const PLANTS: &[(HandoverRow, &str)] = &[
+pub const SEEDED_BUGS: &[(Scenario, &str)] = &[
     (
-        HandoverRow {
+        Scenario {
             time: 9,
-            ..plant("hand-over-past-deadline", Plant::PassedOnPastDeadline, NONE)
+            ..bug("hand-over-past-deadline", SeededBug::PassedOnPastDeadline, NONE)
         },
         "S2",
     ),
-    (plant("hand-over-fence-repeats", Plant::LocalFenceRepeats, NONE), "S8"),
-    (plant("hand-over-full-lease", Plant::FullLeaseAtHandOver, NONE), "S2"),
+    (bug("hand-over-fence-repeats", SeededBug::LocalFenceRepeats, NONE), "S8"),
+    (bug("hand-over-full-lease", SeededBug::FullLeaseAtHandOver, NONE), "S2"),
     (
-        HandoverRow {
-            store: QueueRow { name: "hand-over-without-limit", ..ROW.store },
+        Scenario {
+            store: queue::Scenario { name: "hand-over-without-limit", ..COMMON.store },
             tasks: &[&[WAITS, WAITS, WAITS], &[WAITS]],
             grants: 1,
             time: 9,
-            plant: Some(Plant::NoLimit),
-            ..ROW
+            bug: Some(SeededBug::NoLimit),
+            ..COMMON
         },
         "S11",
     ),
-    (HandoverRow { grants: 9, time: 1, ..plant("hand-over-late", Plant::NoLimit, NONE) }, "R32"),
-    (plant("hand-over-stale-release", Plant::StaleGuardReleases, NONE), "S2"),
-    (plant("hand-over-seat-is-lost", Plant::SeatIsLost, DROPPED), "S7"),
-    (plant("hand-over-nothing-inherited", Plant::NothingInherited, DROPPED), "S6"),
+    (Scenario { grants: 9, time: 1, ..bug("hand-over-late", SeededBug::NoLimit, NONE) }, "R32"),
+    (bug("hand-over-stale-release", SeededBug::StaleGuardReleases, NONE), "S2"),
+    (bug("hand-over-seat-is-lost", SeededBug::SeatIsLost, DROPPED), "S7"),
+    (bug("hand-over-nothing-inherited", SeededBug::NothingInherited, DROPPED), "S6"),
     (
-        HandoverRow {
+        Scenario {
             tasks: &[&[WAITS_LONG, WAITS_LONG]],
-            ..plant("hand-over-offer-for-ever", Plant::OfferForEver, FROZEN)
+            ..bug("hand-over-offer-for-ever", SeededBug::OfferForEver, FROZEN)
         },
         "S7",
     ),
-    (plant("hand-over-loss-untold", Plant::LossUntold, Budget { wiped: 1, ..NONE }), "S7"),
-    (plant("hand-over-term-is-forgotten", Plant::TermIsForgotten, FROZEN), "R13"),
+    (bug("hand-over-loss-untold", SeededBug::LossUntold, Budget { wiped: 1, ..NONE }), "S7"),
+    (bug("hand-over-term-is-forgotten", SeededBug::TermIsForgotten, FROZEN), "R13"),
     (
-        HandoverRow {
+        Scenario {
             tasks: &[&[WAITS_LONG, WAITS_LONG], &[WAITS]],
-            ..plant("hand-over-unconfirmed", Plant::UnconfirmedPassedOn, NONE)
+            ..bug("hand-over-unconfirmed", SeededBug::UnconfirmedPassedOn, NONE)
         },
         "R13",
     ),
@@ -85,35 +60,16 @@ pub const PLANTS: &[(HandoverRow, &str)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handover::scenarios::ROWS;
-    use crate::search::{End, explore};
+    use crate::case::claims;
 
     #[test]
-    fn every_planted_bug_is_found_by_the_property_that_it_breaks() {
-        for (row, expected) in PLANTS {
-            match explore(row, 100_000).end {
-                End::Broken { property, .. } => {
-                    assert!(property.starts_with(expected), "{}: {property}", row.store.name);
-                }
-                end => panic!("{}: {end:?}", row.store.name),
-            }
-        }
+    fn every_seeded_bug_is_found_by_the_property_that_it_breaks() {
+        claims::bugs_are_found(SEEDED_BUGS, 100_000);
     }
 
     #[test]
-    fn nothing_is_found_where_nothing_was_planted() {
-        for (row, _) in PLANTS {
-            let report = explore(&HandoverRow { plant: None, ..*row }, 30_000);
-            let name = row.store.name;
-            assert!(!matches!(report.end, End::Broken { .. }), "{name}: {:?}", report.end);
-        }
-    }
-
-    #[test]
-    fn the_small_rows_hold() {
-        for name in ["hand-over-1x3-calm", "hand-over-2+1-calm"] {
-            let row = ROWS.iter().find(|row| row.store.name == name).unwrap();
-            assert_eq!(explore(row, 200_000).end, End::Exhausted, "{name}");
-        }
+    fn nothing_is_found_where_nothing_was_seeded() {
+        let sound = SEEDED_BUGS.iter().map(|(scenario, _)| Scenario { bug: None, ..*scenario });
+        claims::nothing_is_found(sound, 30_000);
     }
 }

@@ -4,7 +4,7 @@ use crate::attempt::server::Token;
 use crate::exchange::replace;
 use crate::handover::driver::Driver;
 use crate::handover::process::{Process, Standing};
-use crate::handover::scenarios::HandoverRow;
+use crate::handover::settings::Scenario;
 use crate::handover::world::{Act, Event, Step, World};
 use crate::queue::client::{Exchange, Pushed};
 use crate::queue::server::{Answer, Effects, News, Number, Owner, Script};
@@ -12,7 +12,7 @@ use crate::queue::server::{Answer, Effects, News, Number, Owner, Script};
 impl World {
     /// The world after an event.
     #[must_use]
-    pub fn after(&self, event: Event, row: &HandoverRow) -> Self {
+    pub fn after(&self, event: Event, scenario: &Scenario) -> Self {
         let mut next = self.clone();
         match event {
             Event::Tick(now) => {
@@ -22,9 +22,9 @@ impl World {
                 next.server.tick(now);
             }
             Event::Wipe => next.wipe(),
-            Event::Of(index, step) => next.step(index, step, row),
+            Event::Of(index, step) => next.step(index, step, scenario),
         }
-        next.settle(row);
+        next.settle(scenario);
         next
     }
 
@@ -40,9 +40,9 @@ impl World {
         self.server.unclaimed_since = None;
     }
 
-    fn settle(&mut self, row: &HandoverRow) {
+    fn settle(&mut self, scenario: &Scenario) {
         for index in 0..self.processes.len() {
-            self.drive(index, row, |driver| driver.settle());
+            self.drive(index, scenario, |driver| driver.settle());
         }
         for index in 0..self.processes.len() {
             self.compare_fences(index);
@@ -66,11 +66,11 @@ impl World {
     fn drive<T>(
         &mut self,
         index: usize,
-        row: &HandoverRow,
+        scenario: &Scenario,
         act: impl FnOnce(&mut Driver<'_>) -> T,
     ) -> T {
         let process = &mut self.processes[index];
-        let mut driver = Driver { row, now: self.now, index, process, broken: None };
+        let mut driver = Driver { scenario, now: self.now, index, process, broken: None };
         let result = act(&mut driver);
         self.broken = self.broken.take().or(driver.broken);
         result
@@ -103,15 +103,15 @@ impl World {
         }
     }
 
-    fn step(&mut self, index: usize, step: Step, row: &HandoverRow) {
+    fn step(&mut self, index: usize, step: Step, scenario: &Scenario) {
         match step {
-            Step::Task(nth, act) => self.act(index, nth, act, row),
+            Step::Task(nth, act) => self.act(index, nth, act, scenario),
             Step::Crash => {
                 self.budget.crashed -= 1;
                 self.processes[index].crash();
             }
             Step::Notice => self.processes[index].ears.heard = false,
-            Step::Run(exchange) => self.run(index, exchange, row),
+            Step::Run(exchange) => self.run(index, exchange, scenario),
             Step::LoseMessage(exchange) => {
                 self.budget.lost -= 1;
                 self.answer(index, exchange, None);
@@ -123,15 +123,15 @@ impl World {
             }
             Step::Take(exchange, answer) => {
                 self.replace(index, exchange, None);
-                self.drive(index, row, |driver| driver.take(exchange, answer));
+                self.drive(index, scenario, |driver| driver.take(exchange, answer));
             }
             Step::TimeOut(exchange) => {
                 self.replace(index, exchange, Some(Exchange { awaited: false, ..exchange }));
-                self.drive(index, row, |driver| driver.time_out(exchange));
+                self.drive(index, scenario, |driver| driver.time_out(exchange));
             }
             Step::Hear(pushed) => {
                 replace(&mut self.processes[index].pushes, &pushed, None);
-                self.drive(index, row, |driver| driver.hear(pushed));
+                self.drive(index, scenario, |driver| driver.hear(pushed));
             }
             Step::LosePush(pushed) => {
                 self.budget.lost_push -= 1;
@@ -145,7 +145,7 @@ impl World {
         }
     }
 
-    fn act(&mut self, index: usize, nth: usize, act: Act, row: &HandoverRow) {
+    fn act(&mut self, index: usize, nth: usize, act: Act, scenario: &Scenario) {
         let now = self.now;
         let budget = &mut self.budget;
         let task = &mut self.processes[index].tasks[nth];
@@ -157,12 +157,12 @@ impl World {
             Act::Renew => budget.renewed -= 1,
             Act::Freeze => {
                 budget.frozen -= 1;
-                task.frozen_until = Some(now + row.store.freeze);
+                task.frozen_until = Some(now + scenario.store.freeze);
             }
             Act::Thaw => task.frozen_until = None,
             _ => {}
         }
-        self.drive(index, row, |driver| match act {
+        self.drive(index, scenario, |driver| match act {
             Act::Enter => driver.enter(nth),
             Act::AskAgain => driver.ask(nth),
             Act::GiveUp => driver.give_up(nth),
@@ -171,20 +171,20 @@ impl World {
             Act::Look => driver.look(nth),
             Act::Release => driver.release(nth),
             Act::Lose => driver.lose(nth),
-            Act::Renew => driver.renew(nth, row.tasks[index][nth].ttl),
+            Act::Renew => driver.renew(nth, scenario.tasks[index][nth].ttl),
             // A guard whose lease was lost meanwhile is dropped.
             Act::Thaw => driver.drop_what_is_over(nth),
             Act::Freeze => {}
         });
     }
 
-    fn run(&mut self, index: usize, exchange: Exchange, row: &HandoverRow) {
+    fn run(&mut self, index: usize, exchange: Exchange, scenario: &Scenario) {
         let token = Token { client: index, attempt: exchange.attempt };
         let before = self.server.lease;
         let ears: Vec<_> = self.processes.iter().map(|process| process.ears).collect();
-        let (server, row) = (&mut self.server, &row.store);
+        let (server, scenario) = (&mut self.server, &scenario.store);
         let effects = Effects::default();
-        let mut script = Script { row, now: self.now, server, ears: &ears, effects };
+        let mut script = Script { scenario, now: self.now, server, ears: &ears, effects };
         let answer = script.run(token, exchange.request);
         let effects = script.effects;
         let of_another = before.is_some_and(|(owner, _)| owner != Owner::Token(token));

@@ -1,12 +1,11 @@
 //! Processes, messages, pushes, one server and time: what can happen.
 
+use crate::budget::Budget;
 use crate::exchange::{Place as At, RESPONSE_TIMEOUT};
 use crate::handover::process::{Does, Phase, Place, Process, Task, Turn};
-use crate::handover::scenarios::HandoverRow;
+use crate::handover::settings::Scenario;
 use crate::queue::client::{Exchange, Pushed};
-use crate::queue::scenarios::Budget;
-use crate::queue::server::{Answer, Owner, Server};
-use crate::search::{Model, fingerprint};
+use crate::queue::server::{Answer, Server};
 use crate::time::{Tick, instant};
 
 /// One state of everything.
@@ -93,71 +92,15 @@ pub enum Act {
     Thaw,
 }
 
-impl Model for HandoverRow {
-    type State = World;
-    type Event = Event;
-
-    fn start(&self) -> World {
-        World {
-            now: 0,
-            server: Server::default(),
-            processes: self.tasks.iter().map(|tasks| Process::new(tasks.len())).collect(),
-            budget: self.store.budget,
-            newest: 0,
-            free_for: 0,
-            broken: None,
-        }
-    }
-
-    fn successors(&self, world: &World) -> Vec<(Event, World)> {
-        world.events(self).into_iter().map(|event| (event, world.after(event, self))).collect()
-    }
-
-    /// Processes with the same wishes are alike: a state in which two have changed places is the
-    /// same state.
-    fn fingerprint(&self, world: &World) -> u128 {
-        let mut processes: Vec<u128> = (0..)
-            .zip(&world.processes)
-            .map(|(index, process)| {
-                let mine = |(owner, expires)| match owner {
-                    Owner::Token(token) if token.client == index => Some((token.attempt, expires)),
-                    _ => None,
-                };
-                let line = world.server.line.iter().filter(|entry| entry.client == index);
-                let places: Vec<_> = line.map(|entry| (entry.ticket, entry.attempt)).collect();
-                let lease = world.server.lease.and_then(mine);
-                fingerprint(&(process, lease, places, self.tasks[index]))
-            })
-            .collect();
-        processes.sort_unstable();
-        let server = (world.server.lease.is_some(), world.server.counter);
-        let measures = (world.budget, world.newest, world.free_for);
-        fingerprint(&(world.now, server, processes, measures, &world.broken))
-    }
-
-    fn breach(&self, world: &World) -> Option<String> {
-        world.broken.clone().or_else(|| world.breach(self))
-    }
-
-    fn breach_at_the_end(&self, world: &World) -> Option<String> {
-        (!world.is_over()).then(|| "S7: nothing can happen, and not everybody is done".to_owned())
-    }
-
-    fn extent(&self, world: &World) -> [u8; 3] {
-        let standings = || world.processes.iter().flat_map(Process::standings);
-        let overtaken = standings().map(|standing| standing.overtaken).max();
-        let passed = standings().map(|standing| standing.passed).max();
-        [overtaken.unwrap_or(0), passed.unwrap_or(0), world.free_for]
-    }
-}
-
 impl World {
-    fn events(&self, row: &HandoverRow) -> Vec<Event> {
+    /// Everything that can happen, always in the same order.
+    #[must_use]
+    pub fn events(&self, scenario: &Scenario) -> Vec<Event> {
         let mut events = Vec::new();
         for (index, process) in self.processes.iter().enumerate() {
             let mut add = |step| events.push(Event::Of(index, step));
             for nth in 0..process.tasks.len() {
-                self.acts(index, nth, row, &mut |act| add(Step::Task(nth, act)));
+                self.acts(index, nth, scenario, &mut |act| add(Step::Task(nth, act)));
             }
             if self.budget.crashed > 0 && !(process.is_quiet() || process.crashed) {
                 add(Step::Crash);
@@ -166,11 +109,11 @@ impl World {
                 add(Step::Notice);
             }
             for &exchange in &process.exchanges {
-                self.steps_of_message(process, exchange, row, &mut add);
+                self.steps_of_message(process, exchange, scenario, &mut add);
             }
             for &pushed in &process.pushes {
                 add(Step::Hear(pushed));
-                if self.is_due(pushed.sent, pushed.slow, row) && !pushed.slow {
+                if self.is_due(pushed.sent, pushed.slow, scenario) && !pushed.slow {
                     if self.budget.lost_push > 0 {
                         add(Step::LosePush(pushed));
                     }
@@ -183,13 +126,13 @@ impl World {
         if self.budget.wiped > 0 && (self.server.lease.is_some() || !self.server.line.is_empty()) {
             events.push(Event::Wipe);
         }
-        if self.time_can_pass(row) {
+        if self.time_can_pass(scenario) {
             events.push(Event::Tick(self.now + 1));
         }
         events
     }
 
-    fn acts(&self, index: usize, nth: usize, row: &HandoverRow, add: &mut impl FnMut(Act)) {
+    fn acts(&self, index: usize, nth: usize, scenario: &Scenario, add: &mut impl FnMut(Act)) {
         let process = &self.processes[index];
         let task = &process.tasks[nth];
         if self.has_to(process, nth, Act::Lose) {
@@ -209,7 +152,7 @@ impl World {
         match &task.does {
             // Those who want the same come in one order.
             Does::Nothing if !task.begun => {
-                let wishes = row.tasks[index];
+                let wishes = scenario.tasks[index];
                 let is_next =
                     |before: usize| process.tasks[before].begun || wishes[before] != wishes[nth];
                 if (0..nth).all(is_next) {
@@ -219,7 +162,9 @@ impl World {
             // Past the deadline, it finds that the lease was lost.
             Does::Holds(holding) if !holding.is_over() => {
                 add(Act::Release);
-                if holding.holds(self.now) && self.budget.renewed > 0 && row.tasks[index][nth].keeps
+                if holding.holds(self.now)
+                    && self.budget.renewed > 0
+                    && scenario.tasks[index][nth].keeps
                 {
                     add(Act::Renew);
                 }
@@ -261,7 +206,7 @@ impl World {
         &self,
         process: &Process,
         exchange: Exchange,
-        row: &HandoverRow,
+        scenario: &Scenario,
         add: &mut impl FnMut(Step),
     ) {
         let is_attended = process.awaits(&exchange);
@@ -271,7 +216,8 @@ impl World {
             At::Answered(_) | At::Lost => {}
         }
         // Losing or delaying it any earlier would make no difference to anybody.
-        let is_due = exchange.place != At::Lost && self.is_due(exchange.sent, exchange.slow, row);
+        let is_due =
+            exchange.place != At::Lost && self.is_due(exchange.sent, exchange.slow, scenario);
         if is_due && !exchange.slow {
             if self.budget.lost > 0 {
                 add(Step::LoseMessage(exchange));
@@ -283,7 +229,7 @@ impl World {
         // Ordinary messages come and go within the timeout.
         let is_late = exchange.place == At::Lost
             || exchange.delayed
-            || self.now > exchange.asked + 2 * row.store.latency;
+            || self.now > exchange.asked + 2 * scenario.store.latency;
         let timeout = exchange.asked + RESPONSE_TIMEOUT;
         if is_late && exchange.awaited && is_attended && self.now >= timeout {
             add(Step::TimeOut(exchange));
@@ -291,12 +237,12 @@ impl World {
     }
 
     /// Whether a message has been on its way for as long as it may.
-    fn is_due(&self, sent: Tick, slow: bool, row: &HandoverRow) -> bool {
-        self.now >= sent + if slow { row.store.slow } else { row.store.latency }
+    fn is_due(&self, sent: Tick, slow: bool, scenario: &Scenario) -> bool {
+        self.now >= sent + if slow { scenario.store.slow } else { scenario.store.latency }
     }
 
     /// Whether there is anything to wait for, and nothing that has to happen first.
-    fn time_can_pass(&self, row: &HandoverRow) -> bool {
+    fn time_can_pass(&self, scenario: &Scenario) -> bool {
         let must = [Act::Thaw, Act::Lose, Act::AskAgain, Act::TakeTurn, Act::Look];
         !self.is_over()
             && self.processes.iter().all(|process| {
@@ -309,12 +255,12 @@ impl World {
                         At::Answered(_) => is_attended,
                         At::Lost => false,
                     };
-                    (moves && self.is_due(exchange.sent, exchange.slow, row))
+                    (moves && self.is_due(exchange.sent, exchange.slow, scenario))
                         || (is_attended && !exchange.is_in_time(self.now))
                 };
                 !(0..process.tasks.len()).any(has_to)
                     && !process.exchanges.iter().any(is_late)
-                    && !process.pushes.iter().any(|p| self.is_due(p.sent, p.slow, row))
+                    && !process.pushes.iter().any(|p| self.is_due(p.sent, p.slow, scenario))
             })
     }
 

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use crate::exchange::{self, Place, RESPONSE_TIMEOUT};
 use crate::product::{Capabilities, StoreAttempt, Waiter};
-use crate::queue::scenarios::QueueRow;
-use crate::queue::seeded_bugs::Plant;
 use crate::queue::server::{Answer, Ears, News, Number, Request};
+use crate::queue::settings::{Scenario, SeededBug};
 use crate::time::{Tick, instant, ticks};
 
 /// A request to the server and its answer.
@@ -101,12 +100,12 @@ pub struct Client {
 impl Client {
     /// A client that has done nothing.
     #[must_use]
-    pub fn new(row: &QueueRow) -> Self {
+    pub fn new(scenario: &Scenario) -> Self {
         Self {
             stage: Stage::Idle,
             waits: 0,
             tokens: 0,
-            dealing: Dealing::new(row, 0),
+            dealing: Dealing::new(scenario, 0),
             waiter: Waiter::new(instant(0)),
             ticket: 0,
             kept: None,
@@ -182,11 +181,11 @@ impl Client {
     }
 
     /// Vanishes; what was sent stays on its way, and the server may not notice for a while.
-    pub fn crash(&mut self, row: &QueueRow) {
+    pub fn crash(&mut self, scenario: &Scenario) {
         self.undos.clear();
-        self.forget(row);
+        self.forget(scenario);
         self.stage = Stage::Crashed;
-        self.change_channel(false, row);
+        self.change_channel(false, scenario);
         (self.frozen_until, self.deaf_until) = (None, None);
         for exchange in &mut self.exchanges {
             exchange.awaited = false;
@@ -195,18 +194,18 @@ impl Client {
     }
 
     /// Its connection for pushes is replaced by a new one.
-    pub(super) fn change_channel(&mut self, alive: bool, row: &QueueRow) {
+    pub(super) fn change_channel(&mut self, alive: bool, scenario: &Scenario) {
         let Ears { channel, heard, old_heard } = self.ears;
-        let channel = if row.one_channel { channel } else { channel + 1 };
+        let channel = if scenario.one_channel { channel } else { channel + 1 };
         self.ears = Ears { channel, heard: alive, old_heard: heard || old_heard };
         self.pushes.clear();
         self.deaf_until = None;
     }
 
     /// Ends a wait.
-    pub(super) fn forget(&mut self, row: &QueueRow) {
+    pub(super) fn forget(&mut self, scenario: &Scenario) {
         self.stage = Stage::Idle;
-        self.dealing = Dealing::new(row, self.tokens);
+        self.dealing = Dealing::new(scenario, self.tokens);
         self.waiter = Waiter::new(instant(0));
         (self.ticket, self.kept, self.claim_at) = (0, None, None);
         (self.place, self.overtaken, self.excused) = (None, 0, false);
@@ -236,9 +235,9 @@ impl Client {
 }
 
 impl Dealing {
-    pub(crate) fn new(row: &QueueRow, attempt: u8) -> Self {
+    pub(crate) fn new(scenario: &Scenario, attempt: u8) -> Self {
         // The product allows 50 ms above the response timeout.
-        let margin = if row.plant == Some(Plant::LateAfterTooShort) { 0 } else { 50 };
+        let margin = if scenario.bug == Some(SeededBug::LateAfterTooShort) { 0 } else { 50 };
         let late_after = ticks(RESPONSE_TIMEOUT) + Duration::from_millis(margin);
         let capabilities = Capabilities::none().with_queueing(true).with_late_after(late_after);
         Self { attempt, machine: StoreAttempt::new(&capabilities), freed: false }

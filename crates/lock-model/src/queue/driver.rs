@@ -8,16 +8,15 @@ use crate::product::{
     Instant, NextRequest, Push, ReleaseOutcome, ReleaseReply, StepAnswer, Verdict, Waiter,
 };
 use crate::queue::client::{Client, Dealing, Exchange, Pushed, Stage};
-use crate::queue::scenarios::QueueRow;
-use crate::queue::seeded_bugs::Plant;
 use crate::queue::server::{Answer, News, Number, Request};
+use crate::queue::settings::{Scenario, SeededBug};
 use crate::time::{Tick, instant, tick_of, ticks};
 
 /// The driver of one client at one tick.
 #[derive(Debug)]
 pub struct Driver<'a> {
     /// What is explored.
-    pub row: &'a QueueRow,
+    pub scenario: &'a Scenario,
     /// The present.
     pub now: Tick,
     /// Which client.
@@ -27,8 +26,8 @@ pub struct Driver<'a> {
 }
 
 impl Driver<'_> {
-    fn has(&self, plant: Plant) -> bool {
-        self.row.plant == Some(plant)
+    fn has(&self, bug: SeededBug) -> bool {
+        self.scenario.bug == Some(bug)
     }
 
     fn at(&self) -> Instant {
@@ -36,7 +35,7 @@ impl Driver<'_> {
     }
 
     fn ttl(&self) -> Tick {
-        self.row.ttls[self.index]
+        self.scenario.ttls[self.index]
     }
 
     fn send(&mut self, attempt: u8, request: Request) {
@@ -52,7 +51,7 @@ impl Driver<'_> {
     /// A fresh token, and its first step; the place in line stays.
     fn begin(&mut self) {
         self.client.tokens += 1;
-        self.client.dealing = Dealing::new(self.row, self.client.tokens);
+        self.client.dealing = Dealing::new(self.scenario, self.client.tokens);
         self.client.waiter = Waiter::new(self.at());
         self.client.kept = None;
         self.ask();
@@ -64,11 +63,11 @@ impl Driver<'_> {
         self.client.stage = Stage::Asking;
         self.client.dealing.machine.step_sent(self.at(), ticks(ttl));
         self.client.waiter.asked();
-        let forgets = self.has(Plant::TailAgain);
+        let forgets = self.has(SeededBug::TailAgain);
         let request = Request::Acquire {
             ttl,
             not_after: self.now + RESPONSE_TIMEOUT,
-            wait: !self.row.polls(self.index),
+            wait: !self.scenario.polls(self.index),
             ticket: if forgets { 0 } else { self.client.ticket },
             channel: self.client.ears.channel,
         };
@@ -78,7 +77,7 @@ impl Driver<'_> {
     /// The caller wants the lock no more, or has lost it: the keeper does the rest.
     pub fn leave(&mut self) {
         self.hand_over();
-        self.client.forget(self.row);
+        self.client.forget(self.scenario);
     }
 
     fn hand_over(&mut self) {
@@ -107,7 +106,7 @@ impl Driver<'_> {
 
     /// Its connection for pushes is replaced, and the subscription confirmed.
     pub fn reconnect(&mut self) {
-        self.client.change_channel(true, self.row);
+        self.client.change_channel(true, self.scenario);
         if self.client.wants() {
             self.client.waiter.deafened(self.at());
         }
@@ -115,7 +114,7 @@ impl Driver<'_> {
 
     /// Gives up waiting for an answer.
     pub fn time_out(&mut self, exchange: Exchange) {
-        let (now, forgotten) = (self.at(), self.has(Plant::DoubtForgotten));
+        let (now, forgotten) = (self.at(), self.has(SeededBug::DoubtForgotten));
         let is_current = exchange.attempt == self.client.dealing.attempt;
         let Some(dealing) = self.client.find(exchange.attempt) else { return };
         match exchange.request {
@@ -155,8 +154,8 @@ impl Driver<'_> {
                 client.ticket = ticket;
                 let sent = instant(exchange.asked);
                 let counter =
-                    if self.row.plant == Some(Plant::NoCounterRule) { 0 } else { counter };
-                if self.row.plant == Some(Plant::OldAnswerWins) {
+                    if self.scenario.bug == Some(SeededBug::NoCounterRule) { 0 } else { counter };
+                if self.scenario.bug == Some(SeededBug::OldAnswerWins) {
                     client.waiter = Waiter::new(sent);
                 }
                 let left = Some(ticks(left));
@@ -172,7 +171,7 @@ impl Driver<'_> {
 
     fn abandoned_step_answered(&mut self, attempt: u8, answer: Answer) {
         let lease = ticks(self.ttl());
-        let (now, ignored) = (self.at(), self.has(Plant::AbandonedIsIgnored));
+        let (now, ignored) = (self.at(), self.has(SeededBug::AbandonedIsIgnored));
         let Some(dealing) = self.client.find(attempt) else { return };
         dealing.machine.step_answered(now, meaning(answer, lease));
         if ignored {
@@ -190,8 +189,8 @@ impl Driver<'_> {
             News::Granted(number) if self.client.stage == Stage::Waiting => {
                 return self.granted_by_push(number);
             }
-            News::Granted(number) if self.has(Plant::PushAnswersStep) => {
-                let lease = ticks(self.row.window_of(self.index));
+            News::Granted(number) if self.has(SeededBug::PushAnswersStep) => {
+                let lease = ticks(self.scenario.window_of(self.index));
                 self.client.dealing.machine.step_answered(self.at(), StepAnswer::Granted { lease });
                 return self.hold(number, Some(self.now));
             }
@@ -202,9 +201,9 @@ impl Driver<'_> {
     }
 
     fn granted_by_push(&mut self, number: Number) -> Told {
-        let (now, window) = (self.at(), ticks(self.row.window_of(self.index)));
+        let (now, window) = (self.at(), ticks(self.scenario.window_of(self.index)));
         let since = match self.client.waiter.pushed(now, u64::from(number), window) {
-            _ if self.has(Plant::DeadlineFromPush) => now,
+            _ if self.has(SeededBug::DeadlineFromPush) => now,
             Push::Granted { since } => since,
             Push::AskAgain | Push::Ignored => return None,
         };
@@ -246,7 +245,8 @@ impl Driver<'_> {
             Answer::NotHeld => ReleaseReply::NotHeld,
             _ => ReleaseReply::HeldByOther,
         };
-        let is_final = self.has(Plant::FirstAnswerIsFinal) || self.has(Plant::ReleaseOvertakesStep);
+        let is_final =
+            self.has(SeededBug::FirstAnswerIsFinal) || self.has(SeededBug::ReleaseOvertakesStep);
         let dealing = self.client.undos.iter_mut().find(|dealing| dealing.attempt == attempt)?;
         let before = dealing.machine.outcome();
         dealing.machine.release_answered(reply);
@@ -280,7 +280,7 @@ impl Driver<'_> {
             match machine.next(now) {
                 NextRequest::Done => drop(self.client.undos.remove(nth)),
                 NextRequest::SendRelease => self.send_release(nth, attempt),
-                NextRequest::AwaitStep if self.has(Plant::ReleaseOvertakesStep) => {
+                NextRequest::AwaitStep if self.has(SeededBug::ReleaseOvertakesStep) => {
                     self.send_release(nth, attempt);
                 }
                 _ => {}
@@ -290,7 +290,9 @@ impl Driver<'_> {
     }
 
     fn claim(&mut self) {
-        if self.client.claim_at.is_some_and(|at| at <= self.now) && !self.has(Plant::ClaimMissing) {
+        if self.client.claim_at.is_some_and(|at| at <= self.now)
+            && !self.has(SeededBug::ClaimMissing)
+        {
             self.client.claim_at = Some(self.now + 1);
             self.renew(self.ttl());
         }

@@ -20,7 +20,7 @@
 //!   answers, late, or never.
 //! - **Connections**: the server may stop counting one before its client learns of it, and may go
 //!   on counting one whose client has left it or has vanished.
-//!   A new connection has a new channel, or with [`scenarios::QueueRow::one_channel`] the same.
+//!   A new connection has a new channel, or with [`settings::Scenario::one_channel`] the same.
 //! - **Clients** ([`client`]): each may give up, vanish, or stand still for longer than its lease
 //!   and then go on with whatever has come meanwhile.
 //!   While a step is under way a pushed grant is kept until its answer, and judged after it.
@@ -33,13 +33,13 @@
 //!
 //! - S3: a window is claimed before it ends, if no message is late or lost.
 //! - S6: no token of a live client is left in line either.
-//! - S7: the lock is not free for longer than [`scenarios::QueueRow::line_free`] while somebody stands in
-//!   line, nor for longer than [`scenarios::QueueRow::free`] while somebody waits whom the server has
+//! - S7: the lock is not free for longer than [`settings::Scenario::line_free`] while somebody stands in
+//!   line, nor for longer than [`settings::Scenario::free`] while somebody waits whom the server has
 //!   lost sight of; and a grant that nobody takes lasts no longer than its window.
 //! - S11: nobody who got a place in line is passed by more than
-//!   [`scenarios::QueueRow::overtaking`] who came later.
+//!   [`settings::Scenario::overtaking`] who came later.
 //!
-//! A fault-free row allows none of these ticks.
+//! A fault-free scenario allows none of these ticks.
 //! An answer that is late puts the timer off by its lateness.
 //! Only one in line is told of each grant: if that push is lost, or whoever got it dies too, the
 //! next asks at the end of the lease that it was told of itself, or after ten seconds.
@@ -53,9 +53,11 @@
 pub mod client;
 mod display;
 pub mod driver;
+mod model;
 mod properties;
 pub mod scenarios;
 pub mod seeded_bugs;
 pub mod server;
+pub mod settings;
 mod steps;
 pub mod world;

@@ -3,17 +3,17 @@
 use crate::attempt::server::Token;
 use crate::properties::{Belief, breach_of_exclusion};
 use crate::queue::client::{Client, Stage};
-use crate::queue::scenarios::QueueRow;
 use crate::queue::server::Owner;
+use crate::queue::settings::Scenario;
 use crate::queue::world::World;
 
 impl World {
     /// The property that this state breaks.
     #[must_use]
-    pub fn breach(&self, row: &QueueRow) -> Option<String> {
+    pub fn breach(&self, scenario: &Scenario) -> Option<String> {
         self.breach_of_exclusion()
             .or_else(|| self.breach_of_cleanliness())
-            .or_else(|| self.breach_of_progress(row))
+            .or_else(|| self.breach_of_progress(scenario))
     }
 
     fn breach_of_exclusion(&self) -> Option<String> {
@@ -49,26 +49,27 @@ impl World {
         ))
     }
 
-    fn breach_of_progress(&self, row: &QueueRow) -> Option<String> {
-        if self.clients.iter().any(|client| client.overtaken > row.overtaking) {
+    fn breach_of_progress(&self, scenario: &Scenario) -> Option<String> {
+        if self.clients.iter().any(|client| client.overtaken > scenario.overtaking) {
             return Some(format!(
                 "S11: a client in line is overtaken more than {} times",
-                row.overtaking
+                scenario.overtaking
             ));
         }
-        if self.line_free_for > row.line_free {
+        if self.line_free_for > scenario.line_free {
             return Some(format!(
                 "S7: the lock is free for more than {} ticks, and somebody stands in line",
-                row.line_free
+                scenario.line_free
             ));
         }
-        if self.free_for > row.free {
+        if self.free_for > scenario.free {
             return Some(format!(
                 "S7: the lock is free for more than {} ticks, and wanted",
-                row.free
+                scenario.free
             ));
         }
-        let unclaimed = self.server.unclaimed_since.filter(|since| self.now > since + row.window);
+        let unclaimed =
+            self.server.unclaimed_since.filter(|since| self.now > since + scenario.window);
         unclaimed.map(|_| "S7: a grant that nobody took stands longer than its window".to_owned())
     }
 }

@@ -1,61 +1,11 @@
-//! Bugs that are put into the modelled server or driver, each in a row that is just troubled
+//! Bugs that are put into the modelled server or driver, each in a scenario that is just troubled
 //! enough to show it, and the property that must notice it.
 
-use crate::queue::scenarios::{Budget, LONG, NONE, QueueRow, ROW};
+use crate::budget::{Budget, NONE};
+use crate::queue::settings::{COMMON, LONG, Scenario, SeededBug};
 
-/// A bug that is put into the modelled server or driver, to see that the properties notice it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Plant {
-    /// The server publishes a grant and takes a count of zero for "nobody got it".
-    PublishTells,
-    /// The server runs an acquire however late it arrives.
-    NoNotAfter,
-    /// The server grants again without raising the expiry.
-    RegrantKeepsExpiry,
-    /// The server sets the expiry to the renewal's, also if that is earlier.
-    RenewalShortens,
-    /// The server tells the next in line nothing.
-    NoHint,
-    /// The server tells the next in line nothing when the head leaves.
-    LeaveWithoutHint,
-    /// The server hands the lock over for the whole lease.
-    FullLeaseAtHandOver,
-    /// The server grants a free lock to whoever does not wait, past the line.
-    PollerOvertakes,
-    /// The server hands a lock over that is not free.
-    AdvanceOverHolder,
-    /// The server releases whoever owns the lock.
-    NoOwnerCheck,
-    /// The server forgets to store the counter.
-    FenceRepeats,
-    /// The server finds an entry of the line by its connection, and leaves older ones.
-    OldEntryStays,
-    /// The driver counts a pushed window from the arrival of the push.
-    DeadlineFromPush,
-    /// The driver tells the waiter no counter.
-    NoCounterRule,
-    /// The driver takes a push for the answer to the step that is under way.
-    PushAnswersStep,
-    /// The driver does not send the ticket.
-    TailAgain,
-    /// The driver forgets older news when an answer arrives.
-    OldAnswerWins,
-    /// The driver forgets what came for a token that nobody wants any more.
-    AbandonedIsIgnored,
-    /// The driver sends a release while a step is under way, and takes its answer for final.
-    ReleaseOvertakesStep,
-    /// The driver takes the first answer to a release for the final one.
-    FirstAnswerIsFinal,
-    /// The driver believes that an acquire can take effect no later than its timeout, to the tick.
-    LateAfterTooShort,
-    /// The driver takes a step without an answer for one that did nothing.
-    DoubtForgotten,
-    /// The driver does not claim windows.
-    ClaimMissing,
-}
-
-const fn plant(name: &'static str, plant: Plant, budget: Budget) -> QueueRow {
-    QueueRow { name, plant: Some(plant), overtaking: 2, line_free: 4, free: 4, budget, ..ROW }
+const fn bug(name: &'static str, bug: SeededBug, budget: Budget) -> Scenario {
+    Scenario { name, bug: Some(bug), overtaking: 2, line_free: 4, free: 4, budget, ..COMMON }
 }
 
 const SLOW: Budget = Budget { slow: 1, ..NONE };
@@ -63,158 +13,148 @@ const LOST: Budget = Budget { lost: 1, ..NONE };
 const DROPPED: Budget = Budget { dropped: 1, ..NONE };
 
 /// The bugs.
-pub const PLANTS: &[(QueueRow, &str)] = &[
-    (plant("line-publish-tells", Plant::PublishTells, Budget { cut: 1, ..NONE }), "S2"),
-    (plant("line-no-not-after", Plant::NoNotAfter, Budget { slow: 1, dropped: 1, ..NONE }), "S6"),
-    (plant("line-regrant-keeps-expiry", Plant::RegrantKeepsExpiry, LOST), "S2"),
+pub const SEEDED_BUGS: &[(Scenario, &str)] = &[
+    (bug("line-publish-tells", SeededBug::PublishTells, Budget { cut: 1, ..NONE }), "S2"),
+    (bug("line-no-not-after", SeededBug::NoNotAfter, Budget { slow: 1, dropped: 1, ..NONE }), "S6"),
+    (bug("line-regrant-keeps-expiry", SeededBug::RegrantKeepsExpiry, LOST), "S2"),
     (
-        plant(
+        bug(
             "line-renewal-shortens",
-            Plant::RenewalShortens,
+            SeededBug::RenewalShortens,
             Budget { renewed: 1, slow: 1, ..NONE },
         ),
         "S2",
     ),
     (
-        QueueRow {
+        Scenario {
             clients: 3,
             line_free: 0,
             ttls: [8, 4, 4, 4],
-            ..plant("line-no-hint", Plant::NoHint, Budget { crashed: 1, ..NONE })
+            ..bug("line-no-hint", SeededBug::NoHint, Budget { crashed: 1, ..NONE })
         },
         "S7",
     ),
     (
-        QueueRow {
+        Scenario {
             clients: 4,
             ttls: LONG.ttls,
             window: LONG.window,
             free: 8,
             line_free: 0,
-            ..plant(
+            ..bug(
                 "line-leave-without-hint",
-                Plant::LeaveWithoutHint,
+                SeededBug::LeaveWithoutHint,
                 Budget { dropped: 1, crashed: 1, ..NONE },
             )
         },
         "S7",
     ),
     (
-        QueueRow {
+        Scenario {
             ttls: [6; 4],
-            ..plant(
+            ..bug(
                 "line-full-lease-at-hand-over",
-                Plant::FullLeaseAtHandOver,
+                SeededBug::FullLeaseAtHandOver,
                 Budget { frozen: 1, ..NONE },
             )
         },
         "S7",
     ),
     (
-        QueueRow {
+        Scenario {
             clients: 3,
             pollers: 1,
             overtaking: 0,
-            ..plant("line-poller-overtakes", Plant::PollerOvertakes, Budget { crashed: 1, ..NONE })
+            ..bug(
+                "line-poller-overtakes",
+                SeededBug::PollerOvertakes,
+                Budget { crashed: 1, ..NONE },
+            )
         },
         "S11",
     ),
     (
-        QueueRow {
+        Scenario {
             clients: 3,
-            ..plant("line-advance-over-holder", Plant::AdvanceOverHolder, DROPPED)
+            ..bug("line-advance-over-holder", SeededBug::AdvanceOverHolder, DROPPED)
         },
         "S4",
     ),
-    (plant("line-fence-repeats", Plant::FenceRepeats, NONE), "S8"),
-    (plant("line-no-owner-check", Plant::NoOwnerCheck, DROPPED), "S4"),
+    (bug("line-fence-repeats", SeededBug::FenceRepeats, NONE), "S8"),
+    (bug("line-no-owner-check", SeededBug::NoOwnerCheck, DROPPED), "S4"),
     (
-        plant("line-old-entry-stays", Plant::OldEntryStays, Budget { cut: 1, dropped: 1, ..NONE }),
+        bug(
+            "line-old-entry-stays",
+            SeededBug::OldEntryStays,
+            Budget { cut: 1, dropped: 1, ..NONE },
+        ),
         "S6",
     ),
-    (plant("line-deadline-from-push", Plant::DeadlineFromPush, SLOW), "S2"),
-    (QueueRow { clients: 3, ..plant("line-no-counter-rule", Plant::NoCounterRule, SLOW) }, "S2"),
+    (bug("line-deadline-from-push", SeededBug::DeadlineFromPush, SLOW), "S2"),
+    (Scenario { clients: 3, ..bug("line-no-counter-rule", SeededBug::NoCounterRule, SLOW) }, "S2"),
     (
-        plant(
+        bug(
             "line-push-answers-step",
-            Plant::PushAnswersStep,
+            SeededBug::PushAnswersStep,
             Budget { slow: 1, lost: 1, ..NONE },
         ),
         "S2",
     ),
     (
-        QueueRow {
+        Scenario {
             clients: 4,
             overtaking: 1,
-            ..plant("line-no-ticket", Plant::TailAgain, Budget { lost_push: 1, ..NONE })
+            ..bug("line-no-ticket", SeededBug::TailAgain, Budget { lost_push: 1, ..NONE })
         },
         "S11",
     ),
     (
-        QueueRow {
+        Scenario {
             free: 1,
-            ..plant("line-old-answer-wins", Plant::OldAnswerWins, Budget { cut: 1, ..NONE })
+            ..bug("line-old-answer-wins", SeededBug::OldAnswerWins, Budget { cut: 1, ..NONE })
         },
         "S7",
     ),
-    (plant("line-abandoned-is-ignored", Plant::AbandonedIsIgnored, DROPPED), "S6"),
-    (plant("line-release-overtakes-step", Plant::ReleaseOvertakesStep, DROPPED), "S6"),
-    (plant("line-first-answer-is-final", Plant::FirstAnswerIsFinal, SLOW), "S6"),
+    (bug("line-abandoned-is-ignored", SeededBug::AbandonedIsIgnored, DROPPED), "S6"),
+    (bug("line-release-overtakes-step", SeededBug::ReleaseOvertakesStep, DROPPED), "S6"),
+    (bug("line-first-answer-is-final", SeededBug::FirstAnswerIsFinal, SLOW), "S6"),
     (
-        plant(
+        bug(
             "line-late-after-equals-not-after",
-            Plant::LateAfterTooShort,
+            SeededBug::LateAfterTooShort,
             Budget { slow: 1, dropped: 1, ..NONE },
         ),
         "S6",
     ),
     (
-        plant(
+        bug(
             "line-doubt-forgotten",
-            Plant::DoubtForgotten,
+            SeededBug::DoubtForgotten,
             Budget { lost: 1, dropped: 1, ..NONE },
         ),
         "S6",
     ),
-    (plant("line-claim-missing", Plant::ClaimMissing, NONE), "S3"),
+    (bug("line-claim-missing", SeededBug::ClaimMissing, NONE), "S3"),
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::queue::scenarios::ROWS;
-    use crate::search::{End, explore};
+    use crate::case::claims;
 
     /// The two that only four clients show take seconds each.
-    fn small() -> impl Iterator<Item = &'static (QueueRow, &'static str)> {
-        PLANTS.iter().filter(|(row, _)| row.clients < 4)
+    fn small() -> impl Iterator<Item = &'static (Scenario, &'static str)> {
+        SEEDED_BUGS.iter().filter(|(scenario, _)| scenario.clients < 4)
     }
 
     #[test]
-    fn every_planted_bug_is_found_by_the_property_that_it_breaks() {
-        for (row, expected) in small() {
-            match explore(row, 100_000).end {
-                End::Broken { property, .. } => {
-                    assert!(property.starts_with(expected), "{}: {property}", row.name);
-                }
-                end => panic!("{}: {end:?}", row.name),
-            }
-        }
+    fn every_seeded_bug_is_found_by_the_property_that_it_breaks() {
+        claims::bugs_are_found(small(), 100_000);
     }
 
     #[test]
-    fn nothing_is_found_where_nothing_was_planted() {
-        for (row, _) in small() {
-            let report = explore(&QueueRow { plant: None, ..*row }, 30_000);
-            assert!(!matches!(report.end, End::Broken { .. }), "{}: {:?}", row.name, report.end);
-        }
-    }
-
-    #[test]
-    fn the_small_rows_hold() {
-        for name in ["line-3x1-calm", "line-2x1-long-and-short-drop-slow"] {
-            let row = ROWS.iter().find(|row| row.name == name).unwrap();
-            assert_eq!(explore(row, 200_000).end, End::Exhausted, "{name}");
-        }
+    fn nothing_is_found_where_nothing_was_seeded() {
+        let sound = small().map(|(scenario, _)| Scenario { bug: None, ..*scenario });
+        claims::nothing_is_found(sound, 30_000);
     }
 }

@@ -1,8 +1,7 @@
 //! The server: the lock, the line, the counter, and the scripts that change them.
 
 use crate::attempt::server::Token;
-use crate::queue::scenarios::QueueRow;
-use crate::queue::seeded_bugs::Plant;
+use crate::queue::settings::{Scenario, SeededBug};
 use crate::time::Tick;
 
 /// What the counter issues: fencing numbers and tickets. Only their order matters.
@@ -110,8 +109,8 @@ pub struct Ears {
 }
 
 impl Ears {
-    const fn old_channel(self, row: &QueueRow) -> u8 {
-        if row.one_channel { self.channel } else { self.channel.wrapping_sub(1) }
+    const fn old_channel(self, scenario: &Scenario) -> u8 {
+        if scenario.one_channel { self.channel } else { self.channel.wrapping_sub(1) }
     }
 }
 
@@ -141,7 +140,7 @@ pub struct Effects {
 #[derive(Debug)]
 pub struct Script<'a> {
     /// What is explored.
-    pub row: &'a QueueRow,
+    pub scenario: &'a Scenario,
     /// The present.
     pub now: Tick,
     /// The server.
@@ -167,7 +166,7 @@ impl Script<'_> {
     pub fn run(&mut self, token: Token, request: Request) -> Option<Answer> {
         match request {
             Request::Acquire { not_after, .. }
-                if self.now > not_after && !self.has(Plant::NoNotAfter) =>
+                if self.now > not_after && !self.has(SeededBug::NoNotAfter) =>
             {
                 None
             }
@@ -180,13 +179,13 @@ impl Script<'_> {
         }
     }
 
-    fn has(&self, plant: Plant) -> bool {
-        self.row.plant == Some(plant)
+    fn has(&self, bug: SeededBug) -> bool {
+        self.scenario.bug == Some(bug)
     }
 
     fn next(&mut self) -> Number {
         let number = self.server.counter + 1;
-        if !self.has(Plant::FenceRepeats) {
+        if !self.has(SeededBug::FenceRepeats) {
             self.server.counter = number;
         }
         number
@@ -196,7 +195,7 @@ impl Script<'_> {
         let token = entry.token();
         match &mut self.server.lease {
             Some((Owner::Token(owner), expires)) if *owner == token => {
-                if self.row.plant != Some(Plant::RegrantKeepsExpiry) {
+                if self.scenario.bug != Some(SeededBug::RegrantKeepsExpiry) {
                     *expires = (*expires).max(self.now + ttl);
                 }
                 self.server.unclaimed_since = None;
@@ -204,7 +203,7 @@ impl Script<'_> {
                 return Answer::Granted(self.next());
             }
             None if self.server.line.is_empty()
-                || (!wait && self.row.plant == Some(Plant::PollerOvertakes)) =>
+                || (!wait && self.scenario.bug == Some(SeededBug::PollerOvertakes)) =>
             {
                 return self.grant_to_self(token, None, ttl);
             }
@@ -233,16 +232,18 @@ impl Script<'_> {
 
     fn release(&mut self, token: Token, channel: u8) -> Answer {
         let was_head = self.server.line.first().is_some_and(|entry| entry.token() == token);
-        if self.has(Plant::OldEntryStays) {
+        if self.has(SeededBug::OldEntryStays) {
             self.server.line.retain(|e| e.token() != token || e.channel != channel);
         } else {
             self.strike(token);
         }
         match self.server.lease {
-            Some((owner, _)) if owner != Owner::Token(token) && !self.has(Plant::NoOwnerCheck) => {
-                if self.has(Plant::AdvanceOverHolder) {
+            Some((owner, _))
+                if owner != Owner::Token(token) && !self.has(SeededBug::NoOwnerCheck) =>
+            {
+                if self.has(SeededBug::AdvanceOverHolder) {
                     self.advance(None);
-                } else if was_head && !self.has(Plant::LeaveWithoutHint) {
+                } else if was_head && !self.has(SeededBug::LeaveWithoutHint) {
                     self.hint(None);
                 }
                 Answer::HeldByOther
@@ -262,7 +263,7 @@ impl Script<'_> {
 
     fn renew(&mut self, token: Token, ttl: Tick) -> Answer {
         let renewed = self.now + ttl;
-        let shortens = self.has(Plant::RenewalShortens);
+        let shortens = self.has(SeededBug::RenewalShortens);
         match &mut self.server.lease {
             None => Answer::NotHeld,
             Some((Owner::Token(owner), expires)) if *owner == token => {
@@ -276,7 +277,7 @@ impl Script<'_> {
 
     /// The free lock goes to the first in line that lives. `Some`: to whoever asks, from this place.
     fn advance(&mut self, asking: Option<Token>) -> Option<Number> {
-        for _ in 0..self.row.skips {
+        for _ in 0..self.scenario.skips {
             if self.server.line.is_empty() {
                 return None;
             }
@@ -285,14 +286,17 @@ impl Script<'_> {
                 return Some(head.ticket);
             }
             let lives = self.lives(&head);
-            if !lives && self.has(Plant::PublishTells) {
+            if !lives && self.has(SeededBug::PublishTells) {
                 let number = self.next();
                 self.effects.pushes.push((head, News::Granted(number)));
             }
             if lives {
-                let full = self.has(Plant::FullLeaseAtHandOver);
-                let window =
-                    if full { self.row.ttls[head.client] } else { self.row.window_of(head.client) };
+                let full = self.has(SeededBug::FullLeaseAtHandOver);
+                let window = if full {
+                    self.scenario.ttls[head.client]
+                } else {
+                    self.scenario.window_of(head.client)
+                };
                 self.server.lease = Some((Owner::Token(head.token()), self.now + window));
                 self.server.unclaimed_since = Some(self.now);
                 self.effects.granted = Some((head.token(), Some(head.ticket)));
@@ -307,7 +311,7 @@ impl Script<'_> {
 
     /// Tells the first in line that lives whom it waits for; whoever asks is told by its answer.
     fn hint(&mut self, asking: Option<Token>) {
-        if self.has(Plant::NoHint) {
+        if self.has(SeededBug::NoHint) {
             return;
         }
         while let Some(&head) = self.server.line.first() {
@@ -333,7 +337,7 @@ impl Script<'_> {
     fn enqueue(&mut self, mut entry: Entry) {
         let token = entry.token();
         if let Some(old) = self.server.line.iter().find(|e| e.token() == token) {
-            if self.has(Plant::OldEntryStays) && old.channel != entry.channel {
+            if self.has(SeededBug::OldEntryStays) && old.channel != entry.channel {
                 self.server.line.push(Entry { ticket: old.ticket, ..entry });
                 self.server.line.sort_unstable();
                 return;
@@ -355,7 +359,8 @@ impl Script<'_> {
 
     fn lives(&self, entry: &Entry) -> bool {
         let ears = self.ears[entry.client];
-        let counts = [(ears.channel, ears.heard), (ears.old_channel(self.row), ears.old_heard)];
+        let counts =
+            [(ears.channel, ears.heard), (ears.old_channel(self.scenario), ears.old_heard)];
         counts.contains(&(entry.channel, true))
     }
 

@@ -4,14 +4,14 @@ use crate::attempt::server::Token;
 use crate::exchange::replace;
 use crate::queue::client::{Client, Exchange, Pushed, Stage};
 use crate::queue::driver::Driver;
-use crate::queue::scenarios::QueueRow;
 use crate::queue::server::{Answer, Effects, Number, Owner, Script};
+use crate::queue::settings::Scenario;
 use crate::queue::world::{Event, Step, World};
 
 impl World {
     /// The world after an event.
     #[must_use]
-    pub fn after(&self, event: Event, row: &QueueRow) -> Self {
+    pub fn after(&self, event: Event, scenario: &Scenario) -> Self {
         let mut next = self.clone();
         match event {
             Event::Tick(now) => {
@@ -32,11 +32,11 @@ impl World {
             }
             Event::Foreign => {
                 next.budget.foreign -= 1;
-                next.server.lease = Some((Owner::Foreign, next.now + row.foreign));
+                next.server.lease = Some((Owner::Foreign, next.now + scenario.foreign));
             }
-            Event::Of(index, step) => next.step(index, step, row),
+            Event::Of(index, step) => next.step(index, step, scenario),
         }
-        next.settle(row);
+        next.settle(scenario);
         next
     }
 
@@ -65,10 +65,10 @@ impl World {
         }
     }
 
-    fn settle(&mut self, row: &QueueRow) {
+    fn settle(&mut self, scenario: &Scenario) {
         let now = self.now;
         for (index, client) in self.clients.iter_mut().enumerate() {
-            Driver { row, now, index, client }.settle();
+            Driver { scenario, now, index, client }.settle();
         }
         self.compare_numbers();
         if !self.is_free_and_wanted() {
@@ -103,10 +103,10 @@ impl World {
         }
     }
 
-    fn step(&mut self, index: usize, step: Step, row: &QueueRow) {
+    fn step(&mut self, index: usize, step: Step, scenario: &Scenario) {
         let now = self.now;
         match step {
-            Step::Run(exchange) => self.run(index, exchange, row),
+            Step::Run(exchange) => self.run(index, exchange, scenario),
             Step::LoseMessage(exchange) => {
                 self.budget.lost -= 1;
                 self.answer(index, exchange, None);
@@ -120,7 +120,7 @@ impl World {
                 self.replace(index, exchange, None);
                 let client = &mut self.clients[index];
                 let (held, before) = (client.holds(now), client.dealing.machine.valid_until());
-                self.broken = Driver { row, now, index, client }.take(exchange, answer);
+                self.broken = Driver { scenario, now, index, client }.take(exchange, answer);
                 let client = &self.clients[index];
                 let lowered = client.dealing.machine.valid_until() < before;
                 if held && client.stage == Stage::Holding && lowered {
@@ -130,12 +130,12 @@ impl World {
             Step::TimeOut(exchange) => {
                 self.replace(index, exchange, Some(Exchange { awaited: false, ..exchange }));
                 let client = &mut self.clients[index];
-                Driver { row, now, index, client }.time_out(exchange);
+                Driver { scenario, now, index, client }.time_out(exchange);
             }
             Step::Hear(pushed) => {
                 self.replace_push(index, pushed, None);
                 let client = &mut self.clients[index];
-                self.broken = Driver { row, now, index, client }.hear(pushed);
+                self.broken = Driver { scenario, now, index, client }.hear(pushed);
             }
             Step::LosePush(pushed) => {
                 self.budget.lost_push -= 1;
@@ -146,18 +146,18 @@ impl World {
                 self.replace_push(index, pushed, Some(Pushed { slow: true, ..pushed }));
             }
             Step::Freeze | Step::Thaw | Step::Drop | Step::Notice => {
-                self.step_of_environment(index, step, row);
+                self.step_of_environment(index, step, scenario);
             }
-            _ => self.step_of_caller(index, step, row),
+            _ => self.step_of_caller(index, step, scenario),
         }
     }
 
-    fn step_of_environment(&mut self, index: usize, step: Step, row: &QueueRow) {
+    fn step_of_environment(&mut self, index: usize, step: Step, scenario: &Scenario) {
         let client = &mut self.clients[index];
         match step {
             Step::Freeze => {
                 self.budget.frozen -= 1;
-                client.frozen_until = Some(self.now + row.freeze);
+                client.frozen_until = Some(self.now + scenario.freeze);
             }
             Step::Thaw => client.frozen_until = None,
             Step::Drop => {
@@ -169,10 +169,10 @@ impl World {
         }
     }
 
-    fn step_of_caller(&mut self, index: usize, step: Step, row: &QueueRow) {
-        let is_untroubled = self.budget == row.budget;
+    fn step_of_caller(&mut self, index: usize, step: Step, scenario: &Scenario) {
+        let is_untroubled = self.budget == scenario.budget;
         let client = &mut self.clients[index];
-        let mut driver = Driver { row, now: self.now, index, client };
+        let mut driver = Driver { scenario, now: self.now, index, client };
         match step {
             Step::Start => driver.start(),
             Step::AskAgain => driver.ask(),
@@ -182,11 +182,11 @@ impl World {
             }
             Step::Renew => {
                 self.budget.renewed -= 1;
-                driver.renew(row.renewal);
+                driver.renew(scenario.renewal);
             }
             Step::Crash => {
                 self.budget.crashed -= 1;
-                driver.client.crash(row);
+                driver.client.crash(scenario);
             }
             Step::Reconnect => driver.reconnect(),
             Step::Replace => {
@@ -194,7 +194,7 @@ impl World {
                 driver.reconnect();
             }
             Step::Lose => {
-                let could_claim = row.latency == 0 && row.window_of(index) > 1;
+                let could_claim = scenario.latency == 0 && scenario.window_of(index) > 1;
                 if is_untroubled && could_claim && driver.client.claim_at.is_some() {
                     self.broken = Some("S3: a window ended that nobody had claimed".to_owned());
                 }
@@ -204,13 +204,13 @@ impl World {
         }
     }
 
-    fn run(&mut self, index: usize, exchange: Exchange, row: &QueueRow) {
+    fn run(&mut self, index: usize, exchange: Exchange, scenario: &Scenario) {
         let token = Token { client: index, attempt: exchange.attempt };
         let before = self.server.lease;
         let ears: Vec<_> = self.clients.iter().map(|client| client.ears).collect();
         let effects = Effects::default();
         let server = &mut self.server;
-        let mut script = Script { row, now: self.now, server, ears: &ears, effects };
+        let mut script = Script { scenario, now: self.now, server, ears: &ears, effects };
         let answer = script.run(token, exchange.request);
         let effects = script.effects;
         let of_another = before.is_some_and(|(owner, _)| owner != Owner::Token(token));

@@ -1,10 +1,10 @@
 //! Clients, messages, pushes, one server and time: what can happen.
 
+use crate::budget::Budget;
 use crate::exchange::{Place, RESPONSE_TIMEOUT};
 use crate::queue::client::{Client, Exchange, Pushed, Stage};
-use crate::queue::scenarios::{Budget, QueueRow};
-use crate::queue::server::{Answer, Number, Owner, Server};
-use crate::search::{Model, fingerprint};
+use crate::queue::server::{Answer, Number, Server};
+use crate::queue::settings::Scenario;
 use crate::time::Tick;
 
 /// One state of everything.
@@ -90,89 +90,31 @@ pub enum Step {
     SlowPush(Pushed),
 }
 
-impl Model for QueueRow {
-    type State = World;
-    type Event = Event;
-
-    fn start(&self) -> World {
-        World {
-            now: 0,
-            server: Server::default(),
-            clients: vec![Client::new(self); self.clients],
-            budget: self.budget,
-            newest: 0,
-            free_for: 0,
-            line_free_for: 0,
-            broken: None,
-        }
-    }
-
-    fn successors(&self, world: &World) -> Vec<(Event, World)> {
-        world.events(self).into_iter().map(|event| (event, world.after(event, self))).collect()
-    }
-
-    /// Clients of one kind are alike: a state in which two have changed places is the same state.
-    fn fingerprint(&self, world: &World) -> u128 {
-        let mut clients: Vec<u128> = (0..)
-            .zip(&world.clients)
-            .map(|(index, client)| {
-                let mine = |(owner, expires)| match owner {
-                    Owner::Token(token) if token.client == index => Some((token.attempt, expires)),
-                    _ => None,
-                };
-                let mut places = [None; 4];
-                let line = world.server.line.iter().filter(|entry| entry.client == index);
-                for (place, entry) in places.iter_mut().zip(line) {
-                    *place = Some((entry.ticket, entry.attempt, entry.channel));
-                }
-                let kind = (self.ttls[index], self.polls(index));
-                fingerprint(&(client, world.server.lease.and_then(mine), places, kind))
-            })
-            .collect();
-        clients.sort_unstable();
-        let lease = world.server.lease.map(|(owner, expires)| (owner == Owner::Foreign, expires));
-        let server = (lease, world.server.counter, world.server.unclaimed_since);
-        let measures = (world.budget, world.newest, world.free_for, world.line_free_for);
-        fingerprint(&(world.now, server, clients, measures, &world.broken))
-    }
-
-    fn breach(&self, world: &World) -> Option<String> {
-        world.broken.clone().or_else(|| world.breach(self))
-    }
-
-    fn breach_at_the_end(&self, world: &World) -> Option<String> {
-        (!world.is_over()).then(|| "S7: nothing can happen, and not everybody is done".to_owned())
-    }
-
-    fn extent(&self, world: &World) -> [u8; 3] {
-        let overtaken = world.clients.iter().map(|client| client.overtaken).max();
-        [overtaken.unwrap_or(0), world.line_free_for, world.free_for]
-    }
-}
-
 impl World {
-    fn events(&self, row: &QueueRow) -> Vec<Event> {
+    /// Everything that can happen, always in the same order.
+    #[must_use]
+    pub fn events(&self, scenario: &Scenario) -> Vec<Event> {
         let mut events = Vec::new();
         for (index, client) in self.clients.iter().enumerate() {
             let mut add = |step| events.push(Event::Of(index, step));
             if client.frozen_until.is_some() {
                 add(Step::Thaw);
             } else {
-                self.steps_of_caller(client, row, &mut add);
+                self.steps_of_caller(client, scenario, &mut add);
                 self.steps_of_connection(client, &mut add);
             }
             if client.ears.old_heard {
                 add(Step::Notice);
             }
             for &exchange in &client.exchanges {
-                self.steps_of_message(client, exchange, row, &mut add);
+                self.steps_of_message(client, exchange, scenario, &mut add);
             }
             for &pushed in &client.pushes {
-                self.steps_of_push(client, pushed, row, &mut add);
+                self.steps_of_push(client, pushed, scenario, &mut add);
             }
         }
         self.events_of_server(&mut events);
-        if self.time_can_pass(row) {
+        if self.time_can_pass(scenario) {
             events.push(Event::Tick(self.now + 1));
         }
         events
@@ -190,9 +132,9 @@ impl World {
         }
     }
 
-    fn steps_of_caller(&self, client: &Client, row: &QueueRow, add: &mut impl FnMut(Step)) {
+    fn steps_of_caller(&self, client: &Client, scenario: &Scenario, add: &mut impl FnMut(Step)) {
         match client.stage {
-            Stage::Idle if client.waits < row.waits => add(Step::Start),
+            Stage::Idle if client.waits < scenario.waits => add(Step::Start),
             Stage::Retrying => add(Step::AskAgain),
             Stage::Holding if !client.holds(self.now) => add(Step::Lose),
             Stage::Holding => {
@@ -230,7 +172,7 @@ impl World {
         &self,
         client: &Client,
         exchange: Exchange,
-        row: &QueueRow,
+        scenario: &Scenario,
         add: &mut impl FnMut(Step),
     ) {
         let stands_still = client.frozen_until.is_some();
@@ -240,7 +182,8 @@ impl World {
             Place::Answered(_) | Place::Lost => {}
         }
         // Losing or delaying it any earlier would make no difference to anybody.
-        let is_due = self.is_due(exchange.place != Place::Lost, exchange.sent, exchange.slow, row);
+        let is_due =
+            self.is_due(exchange.place != Place::Lost, exchange.sent, exchange.slow, scenario);
         if is_due && !exchange.slow {
             if self.budget.lost > 0 {
                 add(Step::LoseMessage(exchange));
@@ -252,7 +195,7 @@ impl World {
         // Ordinary messages come and go within the timeout.
         let is_late = exchange.place == Place::Lost
             || exchange.delayed
-            || self.now > exchange.asked + 2 * row.latency;
+            || self.now > exchange.asked + 2 * scenario.latency;
         let timeout = exchange.asked + RESPONSE_TIMEOUT;
         if is_late && exchange.awaited && !stands_still && self.now >= timeout {
             add(Step::TimeOut(exchange));
@@ -263,13 +206,13 @@ impl World {
         &self,
         client: &Client,
         pushed: Pushed,
-        row: &QueueRow,
+        scenario: &Scenario,
         add: &mut impl FnMut(Step),
     ) {
         if client.frozen_until.is_none() {
             add(Step::Hear(pushed));
         }
-        if self.is_due(true, pushed.sent, pushed.slow, row) && !pushed.slow {
+        if self.is_due(true, pushed.sent, pushed.slow, scenario) && !pushed.slow {
             if self.budget.lost_push > 0 {
                 add(Step::LosePush(pushed));
             }
@@ -280,24 +223,27 @@ impl World {
     }
 
     /// Whether a message has been on its way for as long as it may.
-    fn is_due(&self, exists: bool, sent: Tick, slow: bool, row: &QueueRow) -> bool {
-        exists && self.now >= sent + if slow { row.slow } else { row.latency }
+    fn is_due(&self, exists: bool, sent: Tick, slow: bool, scenario: &Scenario) -> bool {
+        exists && self.now >= sent + if slow { scenario.slow } else { scenario.latency }
     }
 
     /// Whether there is anything to wait for, and nothing that has to happen first.
-    fn time_can_pass(&self, row: &QueueRow) -> bool {
+    fn time_can_pass(&self, scenario: &Scenario) -> bool {
         !self.is_over()
             && self.clients.iter().all(|client| {
                 // What has come to somebody who stands still lies there.
                 let waits = client.frozen_until.is_some();
                 let is_late = |e: &Exchange| {
                     let lies = waits && matches!(e.place, Place::Answered(_));
-                    !lies && self.is_due(e.place != Place::Lost, e.sent, e.slow, row)
+                    !lies && self.is_due(e.place != Place::Lost, e.sent, e.slow, scenario)
                 };
                 client.can_wait(self.now)
                     && !client.exchanges.iter().any(is_late)
                     && (waits
-                        || !client.pushes.iter().any(|p| self.is_due(true, p.sent, p.slow, row)))
+                        || !client
+                            .pushes
+                            .iter()
+                            .any(|p| self.is_due(true, p.sent, p.slow, scenario)))
             })
     }
 

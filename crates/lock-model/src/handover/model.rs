@@ -1,0 +1,88 @@
+//! The model as the search sees it.
+
+use crate::case::Case;
+use crate::handover::process::Process;
+use crate::handover::settings::Scenario;
+use crate::handover::world::{Event, World};
+use crate::queue::server::{Owner, Server};
+use crate::search::{Model, Report, explore, fingerprint};
+
+impl Model for Scenario {
+    type State = World;
+    type Event = Event;
+
+    fn start(&self) -> World {
+        World {
+            now: 0,
+            server: Server::default(),
+            processes: self.tasks.iter().map(|tasks| Process::new(tasks.len())).collect(),
+            budget: self.store.budget,
+            newest: 0,
+            free_for: 0,
+            broken: None,
+        }
+    }
+
+    fn successors(&self, world: &World) -> Vec<(Event, World)> {
+        world.events(self).into_iter().map(|event| (event, world.after(event, self))).collect()
+    }
+
+    /// Processes with the same wishes are alike: a state in which two have changed places is the
+    /// same state.
+    fn fingerprint(&self, world: &World) -> u128 {
+        let mut processes: Vec<u128> = (0..)
+            .zip(&world.processes)
+            .map(|(index, process)| {
+                let mine = |(owner, expires)| match owner {
+                    Owner::Token(token) if token.client == index => Some((token.attempt, expires)),
+                    _ => None,
+                };
+                let line = world.server.line.iter().filter(|entry| entry.client == index);
+                let places: Vec<_> = line.map(|entry| (entry.ticket, entry.attempt)).collect();
+                let lease = world.server.lease.and_then(mine);
+                fingerprint(&(process, lease, places, self.tasks[index]))
+            })
+            .collect();
+        processes.sort_unstable();
+        let server = (world.server.lease.is_some(), world.server.counter);
+        let measures = (world.budget, world.newest, world.free_for);
+        fingerprint(&(world.now, server, processes, measures, &world.broken))
+    }
+
+    fn breach(&self, world: &World) -> Option<String> {
+        world.broken.clone().or_else(|| world.breach(self))
+    }
+
+    fn breach_at_the_end(&self, world: &World) -> Option<String> {
+        (!world.is_over()).then(|| "S7: nothing can happen, and not everybody is done".to_owned())
+    }
+
+    fn extent(&self, world: &World) -> [u8; 3] {
+        let standings = || world.processes.iter().flat_map(Process::standings);
+        let overtaken = standings().map(|standing| standing.overtaken).max();
+        let passed = standings().map(|standing| standing.passed).max();
+        [overtaken.unwrap_or(0), passed.unwrap_or(0), world.free_for]
+    }
+}
+
+impl Case for Scenario {
+    fn name(&self) -> &'static str {
+        self.store.name
+    }
+
+    fn is_quick(&self) -> bool {
+        self.store.quick
+    }
+
+    fn has_bug(&self) -> bool {
+        self.bug.is_some()
+    }
+
+    fn explore(&self, cap: usize) -> Report {
+        explore(self, cap)
+    }
+
+    fn describe(&self, [overtaken, passed, free]: [u8; 3]) -> String {
+        format!("overtaken by {overtaken} and {passed} inside, free for {free}")
+    }
+}
