@@ -24,10 +24,13 @@
 //! When everybody is done, time starts again from zero.
 
 pub mod attempt;
+pub mod attempt_driver;
 pub mod budget;
 pub mod case;
 pub mod exchange;
 pub mod handover;
+pub mod message;
+pub mod network;
 pub mod product;
 pub mod properties;
 pub mod queue;

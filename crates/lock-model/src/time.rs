@@ -24,3 +24,10 @@ pub fn tick_of(instant: Instant) -> Tick {
 pub fn ticks(ticks: Tick) -> Duration {
     Duration::from_secs(u64::from(ticks))
 }
+
+/// The first tick that does not begin before an instant.
+#[must_use]
+pub fn first_tick(at: Instant) -> Tick {
+    let tick = tick_of(at);
+    if instant(tick) < at { tick + 1 } else { tick }
+}

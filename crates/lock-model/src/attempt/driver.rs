@@ -1,10 +1,11 @@
 //! What a client does: the product's state machine, driven as the product drives it.
 
-use crate::attempt::client::{Client, Exchange, Stage, Told};
-use crate::attempt::server::{Answer, Request};
+use crate::attempt::client::{Client, Stage};
 use crate::attempt::settings::{Scenario, SeededBug};
-use crate::exchange::{self, RESPONSE_TIMEOUT};
-use crate::product::{Instant, NextRequest, ReleaseOutcome, ReleaseReply, StepAnswer, Verdict};
+use crate::exchange::{Exchange, RESPONSE_TIMEOUT};
+use crate::message::{Answer, Request};
+use crate::product::{Instant, NextRequest, ReleaseOutcome, Verdict};
+use crate::properties::Breach;
 use crate::time::{Tick, instant, ticks};
 
 /// The driver of one client at one tick.
@@ -28,13 +29,12 @@ impl Driver<'_> {
     }
 
     fn send(&mut self, request: Request) {
-        let attempt = self.client.attempt;
-        self.client.exchanges.push(Exchange::new(attempt, request, self.now));
+        self.client.messages.send(self.client.attempt.number, request, self.now);
     }
 
     /// Begins an attempt with a fresh token.
     pub fn start(&mut self) {
-        self.client.attempt += 1;
+        self.client.attempt.number += 1;
         self.ask();
     }
 
@@ -42,23 +42,21 @@ impl Driver<'_> {
     pub fn ask(&mut self) {
         let ttl = self.scenario.ttl;
         self.client.stage = Stage::Asking;
-        self.client.machine.step_sent(self.at(), ticks(ttl));
-        self.send(Request::Acquire { ttl, not_after: self.now + RESPONSE_TIMEOUT });
+        self.client.attempt.machine.step_sent(self.at(), ticks(ttl));
+        let not_after = self.now + RESPONSE_TIMEOUT;
+        self.send(Request::Acquire { ttl, not_after, wait: false, ticket: 0, channel: 0 });
     }
 
     /// The caller wants the lock no more, or has lost it.
     pub fn leave(&mut self) {
         self.client.stage = Stage::Leaving;
-        // Nobody renews for a guard that is gone.
-        for exchange in &mut self.client.exchanges {
-            exchange.awaited &= !matches!(exchange.request, Request::Renew { .. });
-        }
-        self.client.machine.leave(Instant::from_nanos(0));
+        self.client.messages.forget_renewals(self.client.attempt.number);
+        self.client.attempt.machine.leave(instant(0));
     }
 
     /// Sends a renewal.
     pub fn renew(&mut self, ttl: Tick) {
-        self.client.machine.renewal_sent(self.at(), ticks(ttl));
+        self.client.attempt.machine.renewal_sent(self.at(), ticks(ttl));
         self.send(Request::Renew { ttl });
     }
 
@@ -66,45 +64,38 @@ impl Driver<'_> {
     pub fn time_out(&mut self, exchange: Exchange) {
         match exchange.request {
             Request::Acquire { .. } => self.step_failed(self.has(SeededBug::DoubtForgotten)),
-            Request::Release => self.client.machine.release_failed(self.at()),
+            Request::Release { .. } => self.client.attempt.machine.release_failed(self.at()),
             Request::Renew { .. } => {}
         }
     }
 
     /// Takes an answer that it waited for.
-    pub fn take(&mut self, exchange: Exchange, answer: Answer) -> Told {
+    pub fn take(&mut self, exchange: Exchange, answer: Answer) -> Breach {
         match exchange.request {
             Request::Acquire { ttl, .. } => return self.step_answered(answer, ttl),
-            Request::Release => return self.release_answered(answer),
+            Request::Release { .. } => return self.release_answered(answer),
             Request::Renew { ttl } => self.renewal_answered(exchange.asked, answer, ttl),
         }
         None
     }
 
     fn step_failed(&mut self, not_applied: bool) {
-        self.client.machine.step_failed(not_applied);
+        self.client.attempt.machine.step_failed(not_applied);
         if self.client.stage == Stage::Asking {
             self.client.stage = Stage::Deciding { by: self.now };
         }
     }
 
-    fn step_answered(&mut self, answer: Answer, ttl: Tick) -> Told {
+    fn step_answered(&mut self, answer: Answer, ttl: Tick) -> Breach {
+        if answer == Answer::NotApplied {
+            self.step_failed(true);
+            return None;
+        }
         let now = self.at();
-        let machine = &mut self.client.machine;
-        let verdict = match answer {
-            Answer::NotApplied => {
-                self.step_failed(true);
-                return None;
-            }
-            Answer::Granted => {
-                machine.step_answered(now, StepAnswer::Granted { lease: ticks(ttl) })
-            }
-            _ => machine.step_answered(now, StepAnswer::Held),
-        };
-        match verdict {
+        match self.client.attempt.step_answered(now, answer, ttl) {
             Verdict::Hold { .. } => {
-                if self.scenario.bug == Some(SeededBug::DeadlineFromReply) {
-                    machine.pushed(now, ticks(ttl), now);
+                if self.has(SeededBug::DeadlineFromReply) {
+                    self.client.attempt.machine.pushed(now, ticks(ttl), now);
                 }
                 self.client.stage = Stage::Holding;
                 if !self.client.holds(self.now) {
@@ -128,51 +119,37 @@ impl Driver<'_> {
         match answer {
             Answer::Renewed => {
                 let since = if self.has(SeededBug::RenewalFromReply) { self.now } else { asked };
-                self.client.machine.renewed(instant(since), ticks(ttl));
+                self.client.attempt.machine.renewed(instant(since), ticks(ttl));
             }
             Answer::NotApplied => {}
             _ => self.leave(),
         }
     }
 
-    fn release_answered(&mut self, answer: Answer) -> Told {
-        let reply = match answer {
-            Answer::Released => ReleaseReply::Released,
-            Answer::NotHeld => ReleaseReply::NotHeld,
-            Answer::HeldByOther => ReleaseReply::HeldByOther,
-            _ => {
-                self.client.machine.release_failed(self.at());
-                return None;
-            }
-        };
-        let before = self.client.machine.outcome();
-        self.client.machine.release_answered(reply);
-        let mut told = self.client.machine.outcome().filter(|_| before.is_none());
+    fn release_answered(&mut self, answer: Answer) -> Breach {
+        let before = self.client.attempt.machine.outcome();
+        let mut told = self.client.attempt.release_answered(self.at(), answer);
+        if answer == Answer::NotApplied {
+            return None;
+        }
         if self.has(SeededBug::RetryIsBelieved) && before == Some(ReleaseOutcome::Unknown) {
-            told = Some(match reply {
-                ReleaseReply::Released => ReleaseOutcome::Released,
-                ReleaseReply::NotHeld => ReleaseOutcome::AlreadyExpired,
+            told = Some(match answer {
+                Answer::Released => ReleaseOutcome::Released,
+                Answer::NotHeld => ReleaseOutcome::AlreadyExpired,
                 _ => ReleaseOutcome::HeldByOther,
             });
         }
-        let truth = match told {
-            Some(ReleaseOutcome::Released) => self.client.freed,
-            Some(ReleaseOutcome::AlreadyExpired | ReleaseOutcome::HeldByOther) => {
-                !self.client.freed
-            }
-            _ => true,
-        };
+        let breach = self.client.attempt.breach_of_outcome(told);
         if self.has(SeededBug::FirstAnswerIsFinal) || self.has(SeededBug::ReleaseOvertakesStep) {
             self.client.finish(self.scenario);
         }
-        let lie = |told| format!("R8: the caller is told {told:?}, which is not what happened");
-        told.filter(|_| !truth).map(lie)
+        breach
     }
 
     /// Does what the machine wants at once.
     pub fn settle(&mut self) {
         if self.client.stage == Stage::Leaving {
-            match self.client.machine.next(self.at()) {
+            match self.client.attempt.machine.next(self.at()) {
                 NextRequest::SendRelease => self.send_release(),
                 NextRequest::Done => self.client.finish(self.scenario),
                 NextRequest::AwaitStep if self.has(SeededBug::ReleaseOvertakesStep) => {
@@ -181,11 +158,11 @@ impl Driver<'_> {
                 _ => {}
             }
         }
-        exchange::tidy(&mut self.client.exchanges);
+        self.client.tidy();
     }
 
     fn send_release(&mut self) {
-        self.client.machine.release_sent(self.at());
-        self.send(Request::Release);
+        self.client.attempt.machine.release_sent(self.at());
+        self.send(Request::Release { channel: 0 });
     }
 }

@@ -54,10 +54,13 @@
 //! - A client that is frozen and comes back, except in [`queue`](crate::queue) and [`handover`](crate::handover).
 
 pub mod client;
+mod display;
 pub mod driver;
 mod model;
+mod properties;
 pub mod scenarios;
 pub mod seeded_bugs;
 pub mod server;
 pub mod settings;
+mod steps;
 pub mod world;

@@ -1,7 +1,7 @@
 //! The model as the search sees it.
 
 use crate::attempt::client::Client;
-use crate::attempt::server::Store;
+use crate::attempt::server::Server;
 use crate::attempt::settings::Scenario;
 use crate::attempt::world::{Event, World};
 use crate::case::Case;
@@ -14,7 +14,7 @@ impl Model for Scenario {
     fn start(&self) -> World {
         World {
             now: 0,
-            store: Store::default(),
+            server: Server::default(),
             clients: vec![Client::new(self); self.clients],
             budget: self.budget,
             broken: None,
@@ -30,13 +30,13 @@ impl Model for Scenario {
         let mut clients: Vec<u128> = (0..)
             .zip(&world.clients)
             .map(|(index, client)| {
-                let lease = world.store.lease.filter(|(owner, _)| owner.client == index);
+                let lease = world.server.lease.filter(|(owner, _)| owner.client == index);
                 fingerprint(&(client, lease.map(|(owner, expires)| (owner.attempt, expires))))
             })
             .collect();
         clients.sort_unstable();
-        let store = (world.store.counter, world.store.highest);
-        fingerprint(&(world.now, store, world.budget, clients, &world.broken))
+        let server = (world.server.counter, world.server.highest);
+        fingerprint(&(world.now, server, world.budget, clients, &world.broken))
     }
 
     fn breach(&self, world: &World) -> Option<String> {

@@ -1,70 +1,12 @@
 //! The server: one key, its owner and its expiry, and the counter of fencing numbers.
 
-use std::fmt;
-
 use crate::attempt::settings::SeededBug;
+use crate::message::{Answer, Request, Token};
 use crate::time::Tick;
-
-/// One attempt of one client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Token {
-    /// Which client.
-    pub client: usize,
-    /// Its how many-th attempt.
-    pub attempt: u8,
-}
-
-/// What a client asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Request {
-    /// For the lock, and not after this tick.
-    Acquire {
-        /// The lease.
-        ttl: Tick,
-        /// A later run is refused.
-        not_after: Tick,
-    },
-    /// For the end of its lease.
-    Release,
-    /// For a longer lease.
-    Renew {
-        /// The lease from now on.
-        ttl: Tick,
-    },
-}
-
-impl fmt::Display for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Acquire { ttl, not_after } => {
-                write!(f, "acquire(ttl {ttl}, not after {not_after})")
-            }
-            Self::Release => write!(f, "release"),
-            Self::Renew { ttl } => write!(f, "renew(ttl {ttl})"),
-        }
-    }
-}
-
-/// What the server answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Answer {
-    /// To an acquire: the asked lease was set.
-    Granted,
-    /// To a release: it was the owner's.
-    Released,
-    /// To a renewal: the lease has at least the asked length.
-    Renewed,
-    /// Nobody owns the lock.
-    NotHeld,
-    /// Another token owns the lock.
-    HeldByOther,
-    /// The server refuses to work now; nothing ran.
-    NotApplied,
-}
 
 /// The state of the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Store {
+pub struct Server {
     /// Who owns the lock, and until when.
     pub lease: Option<(Token, Tick)>,
     /// The stored counter of fencing numbers.
@@ -73,7 +15,7 @@ pub struct Store {
     pub highest: u8,
 }
 
-impl Store {
+impl Server {
     /// Runs a request. `None` if it came too late, and nothing was done.
     pub fn run(
         &mut self,
@@ -89,7 +31,7 @@ impl Store {
                 None
             }
             Request::Acquire { ttl, .. } => Some(self.acquire(now + ttl, token, bug)),
-            Request::Release => Some(self.release(token, bug)),
+            Request::Release { .. } => Some(self.release(token, bug)),
             Request::Renew { ttl } => Some(self.renew(now + ttl, token, bug)),
         }
     }
@@ -121,7 +63,8 @@ impl Store {
             Some((_, stored)) => *stored = expires.max(*stored),
             None => self.lease = Some((token, expires)),
         }
-        Answer::Granted
+        // The properties compare the numbers here, and no client needs them.
+        Answer::Granted(0)
     }
 
     fn release(&mut self, token: Token, bug: Option<SeededBug>) -> Answer {

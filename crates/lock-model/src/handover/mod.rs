@@ -52,7 +52,9 @@
 
 mod display;
 pub mod driver;
-pub mod lines;
+pub mod held;
+pub mod leader;
+mod local_queue;
 mod model;
 pub mod process;
 mod properties;
@@ -60,4 +62,5 @@ pub mod scenarios;
 pub mod seeded_bugs;
 pub mod settings;
 mod steps;
+pub mod term;
 pub mod world;

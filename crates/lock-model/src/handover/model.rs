@@ -37,8 +37,8 @@ impl Model for Scenario {
                     Owner::Token(token) if token.client == index => Some((token.attempt, expires)),
                     _ => None,
                 };
-                let line = world.server.line.iter().filter(|entry| entry.client == index);
-                let places: Vec<_> = line.map(|entry| (entry.ticket, entry.attempt)).collect();
+                let entries = world.server.queue.iter().filter(|entry| entry.client == index);
+                let places: Vec<_> = entries.map(|entry| (entry.ticket, entry.attempt)).collect();
                 let lease = world.server.lease.and_then(mine);
                 fingerprint(&(process, lease, places, self.tasks[index]))
             })
@@ -58,9 +58,9 @@ impl Model for Scenario {
     }
 
     fn extent(&self, world: &World) -> [u8; 3] {
-        let standings = || world.processes.iter().flat_map(Process::standings);
-        let overtaken = standings().map(|standing| standing.overtaken).max();
-        let passed = standings().map(|standing| standing.passed).max();
+        let leaders = || world.processes.iter().flat_map(Process::leaders);
+        let overtaken = leaders().map(|leader| leader.overtaken).max();
+        let passed = leaders().map(|leader| leader.passed).max();
         [overtaken.unwrap_or(0), passed.unwrap_or(0), world.free_for]
     }
 }

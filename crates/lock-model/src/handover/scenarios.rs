@@ -2,14 +2,14 @@
 
 use crate::budget::{Budget, NONE};
 use crate::handover::settings::{
-    COMMON, KEEPS, Scenario, TRIES, WAITS, WAITS_LONG, WAITS_SHORT, Wish,
+    COMMON, KEEPS, Scenario, TRIES, TaskOptions, WAITS, WAITS_LONG, WAITS_SHORT,
 };
 use crate::queue::settings as queue;
 use crate::time::Tick;
 
 const fn scenario(
     name: &'static str,
-    tasks: &'static [&'static [Wish]],
+    tasks: &'static [&'static [TaskOptions]],
     budget: Budget,
 ) -> Scenario {
     Scenario { store: queue::Scenario { name, budget, ..COMMON.store }, tasks, ..COMMON }
@@ -32,9 +32,9 @@ impl Scenario {
     }
 }
 
-const ONE: &[Wish] = &[WAITS];
-const TWO: &[Wish] = &[WAITS; 2];
-const THREE: &[Wish] = &[WAITS; 3];
+const ONE: &[TaskOptions] = &[WAITS];
+const TWO: &[TaskOptions] = &[WAITS; 2];
+const THREE: &[TaskOptions] = &[WAITS; 3];
 
 /// The scenarios that must hold; what they allow is what happens in them, and no more.
 ///

@@ -7,7 +7,7 @@ use crate::queue::settings as queue;
 
 const fn bug(name: &'static str, bug: SeededBug, budget: Budget) -> Scenario {
     let store =
-        queue::Scenario { name, overtaking: 2, line_free: 9, free: 9, budget, ..COMMON.store };
+        queue::Scenario { name, overtaking: 2, queue_free: 9, free: 9, budget, ..COMMON.store };
     Scenario { store, bug: Some(bug), ..COMMON }
 }
 
@@ -37,8 +37,8 @@ pub const SEEDED_BUGS: &[(Scenario, &str)] = &[
     ),
     (Scenario { grants: 9, time: 1, ..bug("hand-over-late", SeededBug::NoLimit, NONE) }, "R32"),
     (bug("hand-over-stale-release", SeededBug::StaleGuardReleases, NONE), "S2"),
-    (bug("hand-over-seat-is-lost", SeededBug::SeatIsLost, DROPPED), "S7"),
-    (bug("hand-over-nothing-inherited", SeededBug::NothingInherited, DROPPED), "S6"),
+    (bug("hand-over-leadership-is-lost", SeededBug::LeadershipIsLost, DROPPED), "S7"),
+    (bug("hand-over-nothing-handed-off", SeededBug::NothingHandedOff, DROPPED), "S6"),
     (
         Scenario {
             tasks: &[&[WAITS_LONG, WAITS_LONG]],

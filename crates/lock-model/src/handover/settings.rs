@@ -9,11 +9,11 @@ use crate::time::{Tick, ticks};
 
 /// What a task wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Wish {
+pub struct TaskOptions {
     /// The lease that it asks for.
     pub ttl: Tick,
     /// Whether it keeps its lease alive, as often as [`Budget::renewed`] allows.
-    pub keeps: bool,
+    pub keeps_alive: bool,
     /// Whether it waits if the lock is not free.
     pub waits: bool,
 }
@@ -21,10 +21,10 @@ pub struct Wish {
 /// One exploration.
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
-    /// The store, the network and the trouble, as in the model of the store's line.
+    /// The store, the network and the trouble, as in the model of the store's queue.
     pub store: queue::Scenario,
     /// The tasks of each process; each wants the lock once.
-    pub tasks: &'static [&'static [Wish]],
+    pub tasks: &'static [&'static [TaskOptions]],
     /// A grant of the store is passed on so often at most.
     pub grants: u16,
     /// A grant of the store is passed on before so many ticks have passed.
@@ -53,19 +53,19 @@ impl Scenario {
 }
 
 /// A task that waits.
-pub const WAITS: Wish = Wish { ttl: 4, keeps: false, waits: true };
+pub const WAITS: TaskOptions = TaskOptions { ttl: 4, keeps_alive: false, waits: true };
 
 /// A task that waits, for a lease that is longer than a window.
-pub const WAITS_LONG: Wish = Wish { ttl: 7, ..WAITS };
+pub const WAITS_LONG: TaskOptions = TaskOptions { ttl: 7, ..WAITS };
 
 /// A task that waits, for a lease that is as short as a window.
-pub const WAITS_SHORT: Wish = Wish { ttl: 3, ..WAITS };
+pub const WAITS_SHORT: TaskOptions = TaskOptions { ttl: 3, ..WAITS };
 
 /// A task that keeps its lease alive.
-pub const KEEPS: Wish = Wish { keeps: true, ..WAITS_LONG };
+pub const KEEPS: TaskOptions = TaskOptions { keeps_alive: true, ..WAITS_LONG };
 
 /// A task that does not wait.
-pub const TRIES: Wish = Wish { waits: false, ..WAITS };
+pub const TRIES: TaskOptions = TaskOptions { waits: false, ..WAITS };
 
 /// Somebody gives up.
 pub const DROPPED: Budget = Budget { dropped: 1, ..NONE };
@@ -94,9 +94,9 @@ pub enum SeededBug {
     /// A guard whose lease was passed on releases that in the store, too.
     StaleGuardReleases,
     /// Whoever leads leaves without a word.
-    SeatIsLost,
+    LeadershipIsLost,
     /// Whoever leads leaves its place, but not what it has in the store.
-    NothingInherited,
+    NothingHandedOff,
     /// What was offered stands until the end of the lease.
     OfferForEver,
     /// The loss of a lease is not told to the line.

@@ -33,7 +33,7 @@
 //!
 //! - S3: a window is claimed before it ends, if no message is late or lost.
 //! - S6: no token of a live client is left in line either.
-//! - S7: the lock is not free for longer than [`settings::Scenario::line_free`] while somebody stands in
+//! - S7: the lock is not free for longer than [`settings::Scenario::queue_free`] while somebody stands in
 //!   line, nor for longer than [`settings::Scenario::free`] while somebody waits whom the server has
 //!   lost sight of; and a grant that nobody takes lasts no longer than its window.
 //! - S11: nobody who got a place in line is passed by more than

@@ -19,7 +19,7 @@ impl Model for Scenario {
             budget: self.budget,
             newest: 0,
             free_for: 0,
-            line_free_for: 0,
+            queue_free_for: 0,
             broken: None,
         }
     }
@@ -38,8 +38,8 @@ impl Model for Scenario {
                     _ => None,
                 };
                 let mut places = [None; 4];
-                let line = world.server.line.iter().filter(|entry| entry.client == index);
-                for (place, entry) in places.iter_mut().zip(line) {
+                let entries = world.server.queue.iter().filter(|entry| entry.client == index);
+                for (place, entry) in places.iter_mut().zip(entries) {
                     *place = Some((entry.ticket, entry.attempt, entry.channel));
                 }
                 let kind = (self.ttls[index], self.polls(index));
@@ -49,7 +49,7 @@ impl Model for Scenario {
         clients.sort_unstable();
         let lease = world.server.lease.map(|(owner, expires)| (owner == Owner::Foreign, expires));
         let server = (lease, world.server.counter, world.server.unclaimed_since);
-        let measures = (world.budget, world.newest, world.free_for, world.line_free_for);
+        let measures = (world.budget, world.newest, world.free_for, world.queue_free_for);
         fingerprint(&(world.now, server, clients, measures, &world.broken))
     }
 
@@ -63,7 +63,7 @@ impl Model for Scenario {
 
     fn extent(&self, world: &World) -> [u8; 3] {
         let overtaken = world.clients.iter().map(|client| client.overtaken).max();
-        [overtaken.unwrap_or(0), world.line_free_for, world.free_for]
+        [overtaken.unwrap_or(0), world.queue_free_for, world.free_for]
     }
 }
 

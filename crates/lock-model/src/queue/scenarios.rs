@@ -13,7 +13,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "line-2x1-slow-loss",
         budget: Budget { slow: 1, lost: 1, ..NONE },
-        line_free: 1,
+        queue_free: 1,
         free: 1,
         ..COMMON
     },
@@ -21,7 +21,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "line-2x1-slow-late",
         latency: 1,
         budget: Budget { slow: 1, ..NONE },
-        line_free: 1,
+        queue_free: 1,
         free: 1,
         ..COMMON
     },
@@ -37,7 +37,7 @@ pub const SCENARIOS: &[Scenario] = &[
         budget: Budget { slow: 1, lost: 1, ..NONE },
         quick: false,
         overtaking: 1,
-        line_free: 1,
+        queue_free: 1,
         free: 1,
         ..COMMON
     },
@@ -54,14 +54,14 @@ pub const SCENARIOS: &[Scenario] = &[
         budget: Budget { cut: 1, dropped: 1, slow: 1, ..NONE },
         quick: false,
         overtaking: 1,
-        line_free: 1,
+        queue_free: 1,
         free: 3,
         ..COMMON
     },
     Scenario {
         name: "line-2x1-2slow-drop",
         budget: Budget { slow: 2, dropped: 1, ..NONE },
-        line_free: 1,
+        queue_free: 1,
         free: 1,
         ..COMMON
     },
@@ -71,14 +71,14 @@ pub const SCENARIOS: &[Scenario] = &[
         budget: Budget { slow: 2, dropped: 1, ..NONE },
         quick: false,
         overtaking: 1,
-        line_free: 1,
+        queue_free: 1,
         free: 1,
         ..COMMON
     },
     Scenario {
         name: "line-2x1-freeze-crash-lost-push",
         budget: Budget { frozen: 1, crashed: 1, lost_push: 1, ..NONE },
-        line_free: 3,
+        queue_free: 3,
         free: 3,
         ..COMMON
     },
@@ -88,7 +88,7 @@ pub const SCENARIOS: &[Scenario] = &[
         budget: Budget { frozen: 1, crashed: 1, lost_push: 1, ..NONE },
         quick: false,
         overtaking: 1,
-        line_free: 3,
+        queue_free: 3,
         free: 3,
         ..COMMON
     },
@@ -96,7 +96,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "line-2x1-wipe-slow-loss",
         budget: Budget { wiped: 1, slow: 1, lost: 1, ..NONE },
         overtaking: 2,
-        line_free: 1,
+        queue_free: 1,
         free: 3,
         ..COMMON
     },
@@ -104,14 +104,14 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "line-2x1-foreign-delete-crash-slow",
         budget: Budget { foreign: 1, deleted: 1, crashed: 1, slow: 1, ..NONE },
         overtaking: 2,
-        line_free: 3,
+        queue_free: 3,
         free: 4,
         ..COMMON
     },
     Scenario {
         name: "line-2x1-renewal-slow-loss",
         budget: Budget { renewed: 1, slow: 1, lost: 1, ..NONE },
-        line_free: 1,
+        queue_free: 1,
         free: 1,
         ..COMMON
     },
@@ -119,7 +119,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "line-2x1-freeze-slow-drop",
         budget: Budget { frozen: 1, slow: 1, dropped: 1, ..NONE },
         overtaking: 1,
-        line_free: 3,
+        queue_free: 3,
         free: 3,
         ..COMMON
     },
@@ -209,7 +209,7 @@ pub const SCENARIOS: &[Scenario] = &[
         budget: Budget { frozen: 1, crashed: 1, ..NONE },
         quick: false,
         overtaking: 1,
-        line_free: 3,
+        queue_free: 3,
         free: 3,
         ..COMMON
     },
@@ -219,7 +219,7 @@ pub const SCENARIOS: &[Scenario] = &[
         budget: Budget { slow: 1, lost: 1, ..NONE },
         quick: false,
         overtaking: 1,
-        line_free: 1,
+        queue_free: 1,
         free: 1,
         ..COMMON
     },
@@ -255,7 +255,7 @@ pub const SCENARIOS: &[Scenario] = &[
         clients: 3,
         skips: 1,
         budget: Budget { crashed: 1, dropped: 1, ..NONE },
-        line_free: 3,
+        queue_free: 3,
         free: 3,
         ..COMMON
     },
@@ -288,7 +288,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "line-1+1-poller-slow-loss",
         pollers: 1,
         budget: Budget { slow: 1, lost: 1, ..NONE },
-        line_free: 1,
+        queue_free: 1,
         free: 1,
         ..COMMON
     },
@@ -304,7 +304,7 @@ pub const SCENARIOS: &[Scenario] = &[
         clients: 3,
         budget: Budget { lost_push: 1, crashed: 1, ..NONE },
         overtaking: 1,
-        line_free: 5,
+        queue_free: 5,
         free: 5,
         ..LONG
     },

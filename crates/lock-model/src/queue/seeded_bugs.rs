@@ -5,7 +5,7 @@ use crate::budget::{Budget, NONE};
 use crate::queue::settings::{COMMON, LONG, Scenario, SeededBug};
 
 const fn bug(name: &'static str, bug: SeededBug, budget: Budget) -> Scenario {
-    Scenario { name, bug: Some(bug), overtaking: 2, line_free: 4, free: 4, budget, ..COMMON }
+    Scenario { name, bug: Some(bug), overtaking: 2, queue_free: 4, free: 4, budget, ..COMMON }
 }
 
 const SLOW: Budget = Budget { slow: 1, ..NONE };
@@ -28,7 +28,7 @@ pub const SEEDED_BUGS: &[(Scenario, &str)] = &[
     (
         Scenario {
             clients: 3,
-            line_free: 0,
+            queue_free: 0,
             ttls: [8, 4, 4, 4],
             ..bug("line-no-hint", SeededBug::NoHint, Budget { crashed: 1, ..NONE })
         },
@@ -40,7 +40,7 @@ pub const SEEDED_BUGS: &[(Scenario, &str)] = &[
             ttls: LONG.ttls,
             window: LONG.window,
             free: 8,
-            line_free: 0,
+            queue_free: 0,
             ..bug(
                 "line-leave-without-hint",
                 SeededBug::LeaveWithoutHint,

@@ -1,11 +1,9 @@
 //! The server: the lock, the line, the counter, and the scripts that change them.
 
-use crate::attempt::server::Token;
+use crate::message::{Answer, News, Number, Pushed, Request, Token};
+use crate::properties::Breach;
 use crate::queue::settings::{Scenario, SeededBug};
 use crate::time::Tick;
-
-/// What the counter issues: fencing numbers and tickets. Only their order matters.
-pub type Number = u16;
 
 /// Numbers that may be issued within a tick; the server's clock lifts the counter above them.
 const NUMBERS_A_TICK: Number = 64;
@@ -32,83 +30,24 @@ pub struct Entry {
     pub channel: u8,
 }
 
-/// What is pushed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum News {
-    /// The lock is yours, for the window.
-    Granted(Number),
-    /// You are the next, and the holder's lease has this much left.
-    Head(Tick),
-}
-
-/// What a client asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Request {
-    /// For the lock.
-    Acquire {
-        /// The lease.
-        ttl: Tick,
-        /// A later run is refused.
-        not_after: Tick,
-        /// Whether to stand in line.
-        wait: bool,
-        /// The place in line; zero if there is none yet.
-        ticket: Number,
-        /// Where pushes go.
-        channel: u8,
-    },
-    /// For the end of its lease and of its wait.
-    Release {
-        /// Where pushes went last.
-        channel: u8,
-    },
-    /// For a longer lease.
-    Renew {
-        /// The lease from now on.
-        ttl: Tick,
-    },
-}
-
-/// What the server answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Answer {
-    /// To an acquire: the asked lease was set, under this number.
-    Granted(Number),
-    /// To an acquire: in line.
-    Queued {
-        /// The place.
-        ticket: Number,
-        /// How many stand in front.
-        rank: u8,
-        /// What is left of the holder's lease.
-        left: Tick,
-        /// The counter.
-        counter: Number,
-    },
-    /// To an acquire that does not wait.
-    Busy,
-    /// To a release: it was the owner's.
-    Released,
-    /// To a renewal: the lease has at least the asked length.
-    Renewed,
-    /// Nobody owns the lock.
-    NotHeld,
-    /// Another token owns the lock.
-    HeldByOther,
-}
-
-/// Which connections the server counts as subscribed.
+/// The connections of one client for pushes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Ears {
-    /// The client's present connection.
+pub struct Connections {
+    /// The present one.
     pub channel: u8,
-    /// Whether the server counts it.
-    pub heard: bool,
-    /// Whether the server still counts the connection before it, which leads nowhere.
-    pub old_heard: bool,
+    /// Whether the server counts it as subscribed.
+    pub is_counted: bool,
+    /// Whether the server still counts the one before it, which leads nowhere.
+    pub is_old_counted: bool,
 }
 
-impl Ears {
+impl Default for Connections {
+    fn default() -> Self {
+        Self { channel: 0, is_counted: true, is_old_counted: false }
+    }
+}
+
+impl Connections {
     const fn old_channel(self, scenario: &Scenario) -> u8 {
         if scenario.one_channel { self.channel } else { self.channel.wrapping_sub(1) }
     }
@@ -122,33 +61,31 @@ pub struct Server {
     /// Since when it stands granted by a push that nobody has confirmed.
     pub unclaimed_since: Option<Tick>,
     /// The line, by ticket.
-    pub line: Vec<Entry>,
+    pub queue: Vec<Entry>,
     /// The counter of fencing numbers and tickets.
     pub counter: Number,
 }
 
-/// What a script did besides answering.
+/// What a request did.
 #[derive(Debug, Default)]
 pub struct Effects {
-    /// To whom, over which connection, and what.
-    pub pushes: Vec<(Entry, News)>,
-    /// Who got the lock and did not own it before, and its place if it was taken from the line.
+    /// The answer; `None` if it came too late, and nothing was done.
+    pub answer: Option<Answer>,
+    /// Which clients are told what.
+    pub pushes: Vec<(usize, Pushed)>,
+    /// Who got the lock and did not own it before, and its place if it was taken from the queue.
     pub granted: Option<(Token, Option<Number>)>,
+    /// The property that it broke.
+    pub broken: Breach,
 }
 
 /// One run of a script.
-#[derive(Debug)]
-pub struct Script<'a> {
-    /// What is explored.
-    pub scenario: &'a Scenario,
-    /// The present.
-    pub now: Tick,
-    /// The server.
-    pub server: &'a mut Server,
-    /// The connections of each client.
-    pub ears: &'a [Ears],
-    /// What it does besides answering.
-    pub effects: Effects,
+struct Script<'a> {
+    scenario: &'a Scenario,
+    now: Tick,
+    server: &'a mut Server,
+    connections: &'a [Connections],
+    effects: Effects,
 }
 
 impl Server {
@@ -159,11 +96,45 @@ impl Server {
         }
         self.counter = self.counter.max(Number::from(now) * NUMBERS_A_TICK);
     }
+
+    /// Runs a request of a token, with the connections of each client.
+    pub fn run(
+        &mut self,
+        scenario: &Scenario,
+        now: Tick,
+        connections: &[Connections],
+        token: Token,
+        request: Request,
+    ) -> Effects {
+        let before = self.lease;
+        let effects = Effects::default();
+        let mut script = Script { scenario, now, server: self, connections, effects };
+        script.effects.answer = script.run(token, request);
+        let mut effects = script.effects;
+        let of_another = before.is_some_and(|(owner, _)| owner != Owner::Token(token));
+        if of_another && before != self.lease {
+            effects.broken = Some("S4: a request changed the lease of another token".to_owned());
+        }
+        effects
+    }
+
+    /// The token that owns the lock.
+    #[must_use]
+    pub fn owner(&self) -> Option<Token> {
+        match self.lease?.0 {
+            Owner::Token(token) => Some(token),
+            Owner::Foreign => None,
+        }
+    }
+
+    /// The tokens in the queue.
+    pub fn waiting(&self) -> impl Iterator<Item = Token> {
+        self.queue.iter().map(Entry::token)
+    }
 }
 
 impl Script<'_> {
-    /// Runs a request. `None` if it came too late, and nothing was done.
-    pub fn run(&mut self, token: Token, request: Request) -> Option<Answer> {
+    fn run(&mut self, token: Token, request: Request) -> Option<Answer> {
         match request {
             Request::Acquire { not_after, .. }
                 if self.now > not_after && !self.has(SeededBug::NoNotAfter) =>
@@ -177,6 +148,12 @@ impl Script<'_> {
             Request::Release { channel } => Some(self.release(token, channel)),
             Request::Renew { ttl } => Some(self.renew(token, ttl)),
         }
+    }
+
+    fn push(&mut self, to: Entry, news: News) {
+        let Entry { client, attempt, channel, .. } = to;
+        let pushed = Pushed { attempt, channel, news, sent: self.now, slow: false };
+        self.effects.pushes.push((client, pushed));
     }
 
     fn has(&self, bug: SeededBug) -> bool {
@@ -202,7 +179,7 @@ impl Script<'_> {
                 self.strike(token);
                 return Answer::Granted(self.next());
             }
-            None if self.server.line.is_empty()
+            None if self.server.queue.is_empty()
                 || (!wait && self.scenario.bug == Some(SeededBug::PollerOvertakes)) =>
             {
                 return self.grant_to_self(token, None, ttl);
@@ -216,14 +193,14 @@ impl Script<'_> {
             if let Some(ticket) = self.advance(Some(token)) {
                 return self.grant_to_self(token, Some(ticket), ttl);
             }
-            if self.server.lease.is_none() && self.server.line.is_empty() && !wait {
+            if self.server.lease.is_none() && self.server.queue.is_empty() && !wait {
                 return self.grant_to_self(token, None, ttl);
             }
         }
-        let place = self.server.line.iter().position(|entry| entry.token() == token);
+        let place = self.server.queue.iter().position(|entry| entry.token() == token);
         let Some(rank) = place.filter(|_| wait) else { return Answer::Busy };
         Answer::Queued {
-            ticket: self.server.line[rank].ticket,
+            ticket: self.server.queue[rank].ticket,
             rank: u8::try_from(rank).unwrap_or(u8::MAX),
             left: self.left(),
             counter: self.server.counter,
@@ -231,9 +208,9 @@ impl Script<'_> {
     }
 
     fn release(&mut self, token: Token, channel: u8) -> Answer {
-        let was_head = self.server.line.first().is_some_and(|entry| entry.token() == token);
+        let was_head = self.server.queue.first().is_some_and(|entry| entry.token() == token);
         if self.has(SeededBug::OldEntryStays) {
-            self.server.line.retain(|e| e.token() != token || e.channel != channel);
+            self.server.queue.retain(|e| e.token() != token || e.channel != channel);
         } else {
             self.strike(token);
         }
@@ -278,17 +255,17 @@ impl Script<'_> {
     /// The free lock goes to the first in line that lives. `Some`: to whoever asks, from this place.
     fn advance(&mut self, asking: Option<Token>) -> Option<Number> {
         for _ in 0..self.scenario.skips {
-            if self.server.line.is_empty() {
+            if self.server.queue.is_empty() {
                 return None;
             }
-            let head = self.server.line.remove(0);
+            let head = self.server.queue.remove(0);
             if asking == Some(head.token()) {
                 return Some(head.ticket);
             }
             let lives = self.lives(&head);
             if !lives && self.has(SeededBug::PublishTells) {
                 let number = self.next();
-                self.effects.pushes.push((head, News::Granted(number)));
+                self.push(head, News::Granted(number));
             }
             if lives {
                 let full = self.has(SeededBug::FullLeaseAtHandOver);
@@ -301,7 +278,7 @@ impl Script<'_> {
                 self.server.unclaimed_since = Some(self.now);
                 self.effects.granted = Some((head.token(), Some(head.ticket)));
                 let number = self.next();
-                self.effects.pushes.push((head, News::Granted(number)));
+                self.push(head, News::Granted(number));
                 self.hint(asking);
                 return None;
             }
@@ -314,16 +291,16 @@ impl Script<'_> {
         if self.has(SeededBug::NoHint) {
             return;
         }
-        while let Some(&head) = self.server.line.first() {
+        while let Some(&head) = self.server.queue.first() {
             if asking == Some(head.token()) {
                 return;
             }
             if self.lives(&head) {
                 let left = self.left();
-                self.effects.pushes.push((head, News::Head(left)));
+                self.push(head, News::Head(left));
                 return;
             }
-            self.server.line.remove(0);
+            self.server.queue.remove(0);
         }
     }
 
@@ -336,10 +313,10 @@ impl Script<'_> {
 
     fn enqueue(&mut self, mut entry: Entry) {
         let token = entry.token();
-        if let Some(old) = self.server.line.iter().find(|e| e.token() == token) {
+        if let Some(old) = self.server.queue.iter().find(|e| e.token() == token) {
             if self.has(SeededBug::OldEntryStays) && old.channel != entry.channel {
-                self.server.line.push(Entry { ticket: old.ticket, ..entry });
-                self.server.line.sort_unstable();
+                self.server.queue.push(Entry { ticket: old.ticket, ..entry });
+                self.server.queue.sort_unstable();
                 return;
             }
             // The same place, told by the newest connection.
@@ -349,19 +326,19 @@ impl Script<'_> {
         if entry.ticket == 0 {
             entry.ticket = self.next();
         }
-        self.server.line.push(entry);
-        self.server.line.sort_unstable();
+        self.server.queue.push(entry);
+        self.server.queue.sort_unstable();
     }
 
     fn strike(&mut self, token: Token) {
-        self.server.line.retain(|entry| entry.token() != token);
+        self.server.queue.retain(|entry| entry.token() != token);
     }
 
     fn lives(&self, entry: &Entry) -> bool {
-        let ears = self.ears[entry.client];
-        let counts =
-            [(ears.channel, ears.heard), (ears.old_channel(self.scenario), ears.old_heard)];
-        counts.contains(&(entry.channel, true))
+        let connections = self.connections[entry.client];
+        let Connections { channel, is_counted, is_old_counted } = connections;
+        let old_channel = connections.old_channel(self.scenario);
+        [(channel, is_counted), (old_channel, is_old_counted)].contains(&(entry.channel, true))
     }
 
     fn left(&self) -> Tick {

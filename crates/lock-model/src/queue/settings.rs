@@ -37,7 +37,7 @@ pub struct Scenario {
     /// So many may overtake a client.
     pub overtaking: u8,
     /// For so many ticks the lock may be free while somebody stands in line.
-    pub line_free: Tick,
+    pub queue_free: Tick,
     /// For so many ticks the lock may be free while somebody waits, perhaps unknown to the server:
     /// until the end of the lease that the client was told of.
     pub free: Tick,
@@ -78,7 +78,7 @@ pub const COMMON: Scenario = Scenario {
     one_channel: false,
     budget: NONE,
     overtaking: 0,
-    line_free: 0,
+    queue_free: 0,
     free: 0,
     bug: None,
     quick: true,

@@ -1,9 +1,11 @@
 //! Clients, messages, pushes, one server and time: what can happen.
 
 use crate::budget::Budget;
-use crate::exchange::{Place, RESPONSE_TIMEOUT};
-use crate::queue::client::{Client, Exchange, Pushed, Stage};
-use crate::queue::server::{Answer, Number, Server};
+use crate::message::Number;
+use crate::network::{MessageStep, Network};
+use crate::properties::Breach;
+use crate::queue::client::{Client, Stage};
+use crate::queue::server::Server;
 use crate::queue::settings::Scenario;
 use crate::time::Tick;
 
@@ -23,9 +25,9 @@ pub struct World {
     /// For how many ticks the lock has been free while a client waited.
     pub free_for: Tick,
     /// For how many ticks the lock has been free while a client waited that the server knew of.
-    pub line_free_for: Tick,
+    pub queue_free_for: Tick,
     /// A property of an event that the last event broke.
-    pub broken: Option<String>,
+    pub broken: Breach,
 }
 
 /// What can happen.
@@ -72,22 +74,8 @@ pub enum Step {
     Replace,
     /// The server learns that the connection before is gone.
     Notice,
-    /// The server runs a request.
-    Run(Exchange),
-    /// An answer arrives.
-    Take(Exchange, Answer),
-    /// It waits no longer for an answer.
-    TimeOut(Exchange),
-    /// The message is lost.
-    LoseMessage(Exchange),
-    /// The message takes long.
-    Slow(Exchange),
-    /// A push arrives.
-    Hear(Pushed),
-    /// A push is lost.
-    LosePush(Pushed),
-    /// A push takes long.
-    SlowPush(Pushed),
+    /// Something happens to a message.
+    Message(MessageStep),
 }
 
 impl World {
@@ -95,6 +83,7 @@ impl World {
     #[must_use]
     pub fn events(&self, scenario: &Scenario) -> Vec<Event> {
         let mut events = Vec::new();
+        let network = self.network(scenario);
         for (index, client) in self.clients.iter().enumerate() {
             let mut add = |step| events.push(Event::Of(index, step));
             if client.frozen_until.is_some() {
@@ -103,25 +92,57 @@ impl World {
                 self.steps_of_caller(client, scenario, &mut add);
                 self.steps_of_connection(client, &mut add);
             }
-            if client.ears.old_heard {
+            if client.connections.is_old_counted {
                 add(Step::Notice);
             }
-            for &exchange in &client.exchanges {
-                self.steps_of_message(client, exchange, scenario, &mut add);
+            let is_attended = client.frozen_until.is_none();
+            let mut add = |step| add(Step::Message(step));
+            for &exchange in &client.messages.exchanges {
+                network.steps_of_exchange(exchange, is_attended, &mut add);
             }
-            for &pushed in &client.pushes {
-                self.steps_of_push(client, pushed, scenario, &mut add);
+            for &pushed in &client.messages.pushes {
+                network.steps_of_push(pushed, is_attended, &mut add);
             }
         }
         self.events_of_server(&mut events);
-        if self.time_can_pass(scenario) {
+        if self.time_can_pass(&network) {
             events.push(Event::Tick(self.now + 1));
         }
         events
     }
 
+    /// Whether a client waits for a lock that is free.
+    #[must_use]
+    pub fn is_free_and_wanted(&self) -> bool {
+        self.server.lease.is_none() && self.clients.iter().any(Client::waits_in_queue)
+    }
+
+    /// The same of a client that the server knows of; whoever in the queue is asking will find it.
+    #[must_use]
+    pub fn is_free_with_a_queue(&self) -> bool {
+        let stands = |index: usize| self.server.queue.iter().any(|entry| entry.client == index);
+        let asks = |client: &Client| client.wants() && !client.waits_in_queue();
+        let standing = || (0..).zip(&self.clients).filter(|(index, _)| stands(*index));
+        self.is_free_and_wanted()
+            && standing().any(|(_, client)| client.waits_in_queue())
+            && !standing().any(|(_, client)| asks(client) && client.frozen_until.is_none())
+    }
+
+    /// Whether nobody does or owns anything.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.server.lease.is_none() && self.clients.iter().all(Client::is_quiet)
+    }
+
+    /// The network at this tick.
+    #[must_use]
+    pub const fn network(&self, scenario: &Scenario) -> Network {
+        let Scenario { latency, slow, .. } = *scenario;
+        Network { now: self.now, latency, slow, is_punctual: true, budget: self.budget }
+    }
+
     fn events_of_server(&self, events: &mut Vec<Event>) {
-        if self.budget.wiped > 0 && (self.server.lease.is_some() || !self.server.line.is_empty()) {
+        if self.budget.wiped > 0 && (self.server.lease.is_some() || !self.server.queue.is_empty()) {
             events.push(Event::Wipe);
         }
         if self.budget.deleted > 0 && self.server.lease.is_some() {
@@ -148,7 +169,7 @@ impl World {
         if client.wants() && self.budget.dropped > 0 {
             add(Step::GiveUp);
         }
-        let is_busy = !client.undos.is_empty() || client.stage != Stage::Idle;
+        let is_busy = !client.abandoned.is_empty() || client.stage != Stage::Idle;
         if is_busy && client.stage != Stage::Crashed {
             if self.budget.crashed > 0 {
                 add(Step::Crash);
@@ -160,7 +181,7 @@ impl World {
     }
 
     fn steps_of_connection(&self, client: &Client, add: &mut impl FnMut(Step)) {
-        if client.deaf_until.is_some() {
+        if client.loss_known_by.is_some() {
             add(Step::Reconnect);
         } else if self.budget.cut > 0 && client.wants() {
             add(Step::Drop);
@@ -168,88 +189,15 @@ impl World {
         }
     }
 
-    fn steps_of_message(
-        &self,
-        client: &Client,
-        exchange: Exchange,
-        scenario: &Scenario,
-        add: &mut impl FnMut(Step),
-    ) {
-        let stands_still = client.frozen_until.is_some();
-        match exchange.place {
-            Place::Asked => add(Step::Run(exchange)),
-            Place::Answered(answer) if !stands_still => add(Step::Take(exchange, answer)),
-            Place::Answered(_) | Place::Lost => {}
-        }
-        // Losing or delaying it any earlier would make no difference to anybody.
-        let is_due =
-            self.is_due(exchange.place != Place::Lost, exchange.sent, exchange.slow, scenario);
-        if is_due && !exchange.slow {
-            if self.budget.lost > 0 {
-                add(Step::LoseMessage(exchange));
-            }
-            if self.budget.slow > 0 {
-                add(Step::Slow(exchange));
-            }
-        }
-        // Ordinary messages come and go within the timeout.
-        let is_late = exchange.place == Place::Lost
-            || exchange.delayed
-            || self.now > exchange.asked + 2 * scenario.latency;
-        let timeout = exchange.asked + RESPONSE_TIMEOUT;
-        if is_late && exchange.awaited && !stands_still && self.now >= timeout {
-            add(Step::TimeOut(exchange));
-        }
-    }
-
-    fn steps_of_push(
-        &self,
-        client: &Client,
-        pushed: Pushed,
-        scenario: &Scenario,
-        add: &mut impl FnMut(Step),
-    ) {
-        if client.frozen_until.is_none() {
-            add(Step::Hear(pushed));
-        }
-        if self.is_due(true, pushed.sent, pushed.slow, scenario) && !pushed.slow {
-            if self.budget.lost_push > 0 {
-                add(Step::LosePush(pushed));
-            }
-            if self.budget.slow > 0 {
-                add(Step::SlowPush(pushed));
-            }
-        }
-    }
-
-    /// Whether a message has been on its way for as long as it may.
-    fn is_due(&self, exists: bool, sent: Tick, slow: bool, scenario: &Scenario) -> bool {
-        exists && self.now >= sent + if slow { scenario.slow } else { scenario.latency }
-    }
-
     /// Whether there is anything to wait for, and nothing that has to happen first.
-    fn time_can_pass(&self, scenario: &Scenario) -> bool {
-        !self.is_over()
-            && self.clients.iter().all(|client| {
-                // What has come to somebody who stands still lies there.
-                let waits = client.frozen_until.is_some();
-                let is_late = |e: &Exchange| {
-                    let lies = waits && matches!(e.place, Place::Answered(_));
-                    !lies && self.is_due(e.place != Place::Lost, e.sent, e.slow, scenario)
-                };
-                client.can_wait(self.now)
-                    && !client.exchanges.iter().any(is_late)
-                    && (waits
-                        || !client
-                            .pushes
-                            .iter()
-                            .any(|p| self.is_due(true, p.sent, p.slow, scenario)))
-            })
-    }
-
-    /// Whether nobody does or owns anything.
-    #[must_use]
-    pub fn is_over(&self) -> bool {
-        self.server.lease.is_none() && self.clients.iter().all(Client::is_quiet)
+    fn time_can_pass(&self, network: &Network) -> bool {
+        let lets_pass = |client: &Client| {
+            let is_attended = client.frozen_until.is_none();
+            let (exchanges, pushes) = (&client.messages.exchanges, &client.messages.pushes);
+            client.can_wait(self.now)
+                && exchanges.iter().all(|e| network.lets_pass(e, is_attended))
+                && (!is_attended || pushes.iter().all(|p| network.lets_push_pass(p)))
+        };
+        !self.is_over() && self.clients.iter().all(lets_pass)
     }
 }
