@@ -1,6 +1,6 @@
 //! The attempt: one token at a time, polled for.
 //!
-//! The client's side is the product's own code: [`StoreAttempt`](lock_core::attempt::StoreAttempt),
+//! The client's side is the product's own code: [`StoreAttempt`](crate::product::StoreAttempt),
 //! driven by [`driver::Driver`] as the core drives it.
 //!
 //! # What is modelled
@@ -8,14 +8,14 @@
 //! - **Server** ([`server`]): one key with its owner and expiry, and the fencing counter.
 //!   An acquire that runs after its `not_after` is refused, the same token is granted again with
 //!   its expiry raised, a release compares the owner, a renewal never shortens.
-//! - **Network** ([`Exchange`](crate::exchange::Exchange)): every request and every answer is a message of its own,
-//!   and all are under way in any order.
-//!   A message takes up to [`settings::Scenario::latency`] ticks, a slow one up to [`settings::Scenario::slow`], and
-//!   a lost one never arrives.
+//! - **Network** ([`network`](crate::network)): every request and every answer is a message of its
+//!   own, and all are under way in any order.
+//!   A message takes up to [`latency`](settings::Scenario::latency) ticks, a slow one up to
+//!   [`slow`](settings::Scenario::slow), and a lost one never arrives.
 //!   An answer that comes after the response timeout is dropped by its client; the request may
 //!   still run.
-//! - **Clients** ([`client`]): one to three, each with one to three attempts in a scenario, each attempt
-//!   with a token of its own.
+//! - **Clients** ([`client`]): one to three, each with one to three attempts, one after the other,
+//!   and each attempt with a token of its own.
 //!   A caller may drop its acquire, ask again with the same token, release its guard at any
 //!   moment, send two renewals with different leases at once, or vanish.
 //!   A guard is given up at its deadline, and when a renewal finds the lock gone.
@@ -40,18 +40,20 @@
 //! - R8: a release is reported as `Released` only if it freed the lock, and as `AlreadyExpired`
 //!   or `HeldByOther` only if no earlier release of the token did.
 //!
-//! [`seeded_bugs::SEEDED_BUGS`] breaks the modelled server or driver on purpose, once for each way in which
-//! these properties are known to break, so that a property which notices nothing is noticed.
+//! [`seeded_bugs::SEEDED_BUGS`] breaks the modelled server or driver on purpose, once for each way
+//! in which these properties are known to break, so that a property which notices nothing is
+//! noticed.
 //!
 //! # What is not modelled
 //!
 //! - Clocks run exactly alike: drift, steps and suspension are left to the 1 % that the machine
 //!   subtracts.
 //! - One server that keeps its data, a wipe excepted: no failover, no partial replication.
-//! - No `min_hold`, no quorum; the line is in [`queue`](crate::queue), hand-overs inside a process in
-//!   [`handover`](crate::handover).
+//! - No `min_hold`, no quorum; waiting in the store's queue is in [`queue`](crate::queue),
+//!   hand-overs inside a process in [`handover`](crate::handover).
 //! - Which of two connections carries a message: any order is possible anyway.
-//! - A client that is frozen and comes back, except in [`queue`](crate::queue) and [`handover`](crate::handover).
+//! - A client that is frozen and comes back, except in [`queue`](crate::queue) and
+//!   [`handover`](crate::handover).
 
 pub mod client;
 mod display;

@@ -53,10 +53,12 @@ impl Driver<'_> {
             Some(Look::Again(at)) => waiter.look_at = at,
             Some(Look::Called) | None => waiter.look_at = Instant::FAR_FUTURE,
             Some(Look::Lead) => {
-                let led_before = |task: &Task| matches!(task.state, TaskState::Asking { term, .. } if term == current);
-                if self.scenario.store.budget.frozen == 0
-                    && self.process.tasks.iter().any(led_before)
-                {
+                let is_leader = |task: &Task| match task.state {
+                    TaskState::Asking { term, .. } => term == current,
+                    _ => false,
+                };
+                let acts_in_time = self.scenario.store.budget.frozen == 0;
+                if acts_in_time && self.process.tasks.iter().any(is_leader) {
                     self.broken = Some("S7: a leader is replaced that acts in time".to_owned());
                 }
                 let term = self.process.new_term();

@@ -121,14 +121,14 @@ impl Process {
     /// Whether somebody takes the answer to this exchange.
     #[must_use]
     pub fn attends_to(&self, exchange: &Exchange) -> bool {
-        let is_deaf = |task: &Task| {
+        let is_away = |task: &Task| {
             task.frozen_until.is_some() || matches!(task.state, TaskState::Waiting(_))
         };
         let is_its = |task: &&Task| {
             task.state.leader().is_some_and(|l| l.attempt.number == exchange.attempt)
         };
         !matches!(exchange.request, Request::Acquire { .. })
-            || !self.tasks.iter().find(is_its).is_some_and(is_deaf)
+            || !self.tasks.iter().find(is_its).is_some_and(is_away)
     }
 
     /// The lowest number of a grant that is on its way to it, or may be passed on in it.

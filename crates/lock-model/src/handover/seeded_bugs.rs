@@ -1,5 +1,5 @@
-//! Bugs that are put into the modelled driver of the line, each in a scenario that is just troubled
-//! enough to show it, and the property that must notice it.
+//! Bugs that are put into the modelled driver, each in a scenario that is just troubled enough to
+//! show it, and the property that must notice it.
 
 use crate::budget::{Budget, NONE};
 use crate::handover::settings::{COMMON, DROPPED, Scenario, SeededBug, WAITS, WAITS_LONG};

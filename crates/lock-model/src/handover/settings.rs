@@ -95,13 +95,13 @@ pub enum SeededBug {
     StaleGuardReleases,
     /// Whoever leads leaves without a word.
     LeadershipIsLost,
-    /// Whoever leads leaves its place, but not what it has in the store.
+    /// Whoever leads hands off its place, but not what it has in the store.
     NothingHandedOff,
     /// What was offered stands until the end of the lease.
     OfferForEver,
-    /// The loss of a lease is not told to the line.
+    /// The loss of a lease is not told to the local queue.
     LossUntold,
-    /// Whoever was replaced goes on as if it led the line.
+    /// Whoever was replaced goes on as if it led the local queue.
     TermIsForgotten,
     /// A lease is passed on although a renewal is not confirmed.
     UnconfirmedPassedOn,

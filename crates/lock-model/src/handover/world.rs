@@ -122,7 +122,10 @@ impl World {
             _ => false,
         };
         // Whoever asks will find it.
-        let asks = |task: &Task| matches!(&task.state, TaskState::Asking { leader, .. } if leader.phase != Phase::Waiting);
+        let asks = |task: &Task| match &task.state {
+            TaskState::Asking { leader, .. } => leader.phase != Phase::Waiting,
+            _ => false,
+        };
         let wants = |process: &Process| {
             let mut polled = process.tasks.iter().filter(|task| task.frozen_until.is_none());
             polled.clone().any(waits) && !polled.any(asks)

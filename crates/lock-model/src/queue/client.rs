@@ -15,7 +15,7 @@ pub enum Stage {
     Idle,
     /// A step is under way, and somebody waits for it.
     Asking,
-    /// It stands in line.
+    /// It stands in the queue.
     Waiting,
     /// A step failed; it asks again in this tick.
     Retrying,
@@ -40,7 +40,7 @@ pub struct Client {
     pub attempt: AttemptDriver,
     /// The product's own code.
     pub waiter: Waiter,
-    /// The place in line, as far as it was told.
+    /// The place in the queue, as far as it was told.
     pub ticket: Number,
     /// A pushed grant that came while a step was under way.
     pub kept: Option<Number>,
@@ -58,7 +58,7 @@ pub struct Client {
     pub frozen_until: Option<Tick>,
     /// The number of a guard that was just handed out; only the properties know it.
     pub handed_out: Option<Number>,
-    /// The first place that it got in line; only the properties know it.
+    /// The first place that it got in the queue; only the properties know it.
     pub place: Option<Number>,
     /// How many were granted the lock that came later; only the properties know it.
     pub overtaken: u8,

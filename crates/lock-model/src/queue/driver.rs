@@ -44,7 +44,7 @@ impl Driver<'_> {
         self.begin();
     }
 
-    /// A fresh token, and its first step; the place in line stays.
+    /// A fresh token, and its first step; the place in the queue stays.
     fn begin(&mut self) {
         self.client.tokens += 1;
         self.client.attempt = client::attempt(self.client.tokens, self.scenario);
@@ -59,7 +59,7 @@ impl Driver<'_> {
         self.client.stage = Stage::Asking;
         self.client.attempt.machine.step_sent(self.at(), ticks(ttl));
         self.client.waiter.asked();
-        let forgets = self.has(SeededBug::TailAgain);
+        let forgets = self.has(SeededBug::NoTicket);
         let request = Request::Acquire {
             ttl,
             not_after: self.now + RESPONSE_TIMEOUT,

@@ -46,13 +46,13 @@ impl World {
     fn breach_of_progress(&self, scenario: &Scenario) -> Breach {
         if self.clients.iter().any(|client| client.overtaken > scenario.overtaking) {
             return Some(format!(
-                "S11: a client in line is overtaken more than {} times",
+                "S11: a client in the queue is overtaken more than {} times",
                 scenario.overtaking
             ));
         }
         if self.queue_free_for > scenario.queue_free {
             return Some(format!(
-                "S7: the lock is free for more than {} ticks, and somebody stands in line",
+                "S7: the lock is free for more than {} ticks, and somebody stands in the queue",
                 scenario.queue_free
             ));
         }

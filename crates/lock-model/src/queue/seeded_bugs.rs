@@ -14,12 +14,15 @@ const DROPPED: Budget = Budget { dropped: 1, ..NONE };
 
 /// The bugs.
 pub const SEEDED_BUGS: &[(Scenario, &str)] = &[
-    (bug("line-publish-tells", SeededBug::PublishTells, Budget { cut: 1, ..NONE }), "S2"),
-    (bug("line-no-not-after", SeededBug::NoNotAfter, Budget { slow: 1, dropped: 1, ..NONE }), "S6"),
-    (bug("line-regrant-keeps-expiry", SeededBug::RegrantKeepsExpiry, LOST), "S2"),
+    (bug("queue-publish-tells", SeededBug::PublishTells, Budget { cut: 1, ..NONE }), "S2"),
+    (
+        bug("queue-no-not-after", SeededBug::NoNotAfter, Budget { slow: 1, dropped: 1, ..NONE }),
+        "S6",
+    ),
+    (bug("queue-regrant-keeps-expiry", SeededBug::RegrantKeepsExpiry, LOST), "S2"),
     (
         bug(
-            "line-renewal-shortens",
+            "queue-renewal-shortens",
             SeededBug::RenewalShortens,
             Budget { renewed: 1, slow: 1, ..NONE },
         ),
@@ -30,7 +33,7 @@ pub const SEEDED_BUGS: &[(Scenario, &str)] = &[
             clients: 3,
             queue_free: 0,
             ttls: [8, 4, 4, 4],
-            ..bug("line-no-hint", SeededBug::NoHint, Budget { crashed: 1, ..NONE })
+            ..bug("queue-no-hint", SeededBug::NoHint, Budget { crashed: 1, ..NONE })
         },
         "S7",
     ),
@@ -42,7 +45,7 @@ pub const SEEDED_BUGS: &[(Scenario, &str)] = &[
             free: 8,
             queue_free: 0,
             ..bug(
-                "line-leave-without-hint",
+                "queue-leave-without-hint",
                 SeededBug::LeaveWithoutHint,
                 Budget { dropped: 1, crashed: 1, ..NONE },
             )
@@ -53,7 +56,7 @@ pub const SEEDED_BUGS: &[(Scenario, &str)] = &[
         Scenario {
             ttls: [6; 4],
             ..bug(
-                "line-full-lease-at-hand-over",
+                "queue-full-lease-at-hand-over",
                 SeededBug::FullLeaseAtHandOver,
                 Budget { frozen: 1, ..NONE },
             )
@@ -66,7 +69,7 @@ pub const SEEDED_BUGS: &[(Scenario, &str)] = &[
             pollers: 1,
             overtaking: 0,
             ..bug(
-                "line-poller-overtakes",
+                "queue-poller-overtakes",
                 SeededBug::PollerOvertakes,
                 Budget { crashed: 1, ..NONE },
             )
@@ -76,25 +79,25 @@ pub const SEEDED_BUGS: &[(Scenario, &str)] = &[
     (
         Scenario {
             clients: 3,
-            ..bug("line-advance-over-holder", SeededBug::AdvanceOverHolder, DROPPED)
+            ..bug("queue-advance-over-holder", SeededBug::AdvanceOverHolder, DROPPED)
         },
         "S4",
     ),
-    (bug("line-fence-repeats", SeededBug::FenceRepeats, NONE), "S8"),
-    (bug("line-no-owner-check", SeededBug::NoOwnerCheck, DROPPED), "S4"),
+    (bug("queue-fence-repeats", SeededBug::FenceRepeats, NONE), "S8"),
+    (bug("queue-no-owner-check", SeededBug::NoOwnerCheck, DROPPED), "S4"),
     (
         bug(
-            "line-old-entry-stays",
+            "queue-old-entry-stays",
             SeededBug::OldEntryStays,
             Budget { cut: 1, dropped: 1, ..NONE },
         ),
         "S6",
     ),
-    (bug("line-deadline-from-push", SeededBug::DeadlineFromPush, SLOW), "S2"),
-    (Scenario { clients: 3, ..bug("line-no-counter-rule", SeededBug::NoCounterRule, SLOW) }, "S2"),
+    (bug("queue-deadline-from-push", SeededBug::DeadlineFromPush, SLOW), "S2"),
+    (Scenario { clients: 3, ..bug("queue-no-counter-rule", SeededBug::NoCounterRule, SLOW) }, "S2"),
     (
         bug(
-            "line-push-answers-step",
+            "queue-push-answers-step",
             SeededBug::PushAnswersStep,
             Budget { slow: 1, lost: 1, ..NONE },
         ),
@@ -104,23 +107,23 @@ pub const SEEDED_BUGS: &[(Scenario, &str)] = &[
         Scenario {
             clients: 4,
             overtaking: 1,
-            ..bug("line-no-ticket", SeededBug::TailAgain, Budget { lost_push: 1, ..NONE })
+            ..bug("queue-no-ticket", SeededBug::NoTicket, Budget { lost_push: 1, ..NONE })
         },
         "S11",
     ),
     (
         Scenario {
             free: 1,
-            ..bug("line-old-answer-wins", SeededBug::OldAnswerWins, Budget { cut: 1, ..NONE })
+            ..bug("queue-old-answer-wins", SeededBug::OldAnswerWins, Budget { cut: 1, ..NONE })
         },
         "S7",
     ),
-    (bug("line-abandoned-is-ignored", SeededBug::AbandonedIsIgnored, DROPPED), "S6"),
-    (bug("line-release-overtakes-step", SeededBug::ReleaseOvertakesStep, DROPPED), "S6"),
-    (bug("line-first-answer-is-final", SeededBug::FirstAnswerIsFinal, SLOW), "S6"),
+    (bug("queue-abandoned-is-ignored", SeededBug::AbandonedIsIgnored, DROPPED), "S6"),
+    (bug("queue-release-overtakes-step", SeededBug::ReleaseOvertakesStep, DROPPED), "S6"),
+    (bug("queue-first-answer-is-final", SeededBug::FirstAnswerIsFinal, SLOW), "S6"),
     (
         bug(
-            "line-late-after-equals-not-after",
+            "queue-late-after-equals-not-after",
             SeededBug::LateAfterTooShort,
             Budget { slow: 1, dropped: 1, ..NONE },
         ),
@@ -128,13 +131,13 @@ pub const SEEDED_BUGS: &[(Scenario, &str)] = &[
     ),
     (
         bug(
-            "line-doubt-forgotten",
+            "queue-doubt-forgotten",
             SeededBug::DoubtForgotten,
             Budget { lost: 1, dropped: 1, ..NONE },
         ),
         "S6",
     ),
-    (bug("line-claim-missing", SeededBug::ClaimMissing, NONE), "S3"),
+    (bug("queue-claim-missing", SeededBug::ClaimMissing, NONE), "S3"),
 ];
 
 #[cfg(test)]

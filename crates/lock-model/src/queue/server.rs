@@ -1,4 +1,4 @@
-//! The server: the lock, the line, the counter, and the scripts that change them.
+//! The server: the lock, the queue, the counter, and the scripts that change them.
 
 use crate::message::{Answer, News, Number, Pushed, Request, Token};
 use crate::properties::Breach;
@@ -17,10 +17,10 @@ pub enum Owner {
     Foreign,
 }
 
-/// A place in line.
+/// A place in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Entry {
-    /// The order of the line.
+    /// The order of the queue.
     pub ticket: Number,
     /// Which client waits.
     pub client: usize,
@@ -60,7 +60,7 @@ pub struct Server {
     pub lease: Option<(Owner, Tick)>,
     /// Since when it stands granted by a push that nobody has confirmed.
     pub unclaimed_since: Option<Tick>,
-    /// The line, by ticket.
+    /// The queue, by ticket.
     pub queue: Vec<Entry>,
     /// The counter of fencing numbers and tickets.
     pub counter: Number,
@@ -176,7 +176,7 @@ impl Script<'_> {
                     *expires = (*expires).max(self.now + ttl);
                 }
                 self.server.unclaimed_since = None;
-                self.strike(token);
+                self.remove(token);
                 return Answer::Granted(self.next());
             }
             None if self.server.queue.is_empty()
@@ -212,7 +212,7 @@ impl Script<'_> {
         if self.has(SeededBug::OldEntryStays) {
             self.server.queue.retain(|e| e.token() != token || e.channel != channel);
         } else {
-            self.strike(token);
+            self.remove(token);
         }
         match self.server.lease {
             Some((owner, _))
@@ -252,7 +252,8 @@ impl Script<'_> {
         }
     }
 
-    /// The free lock goes to the first in line that lives. `Some`: to whoever asks, from this place.
+    /// The free lock goes to the first in the queue that lives. `Some`: to whoever asks, which had
+    /// this place.
     fn advance(&mut self, asking: Option<Token>) -> Option<Number> {
         for _ in 0..self.scenario.skips {
             if self.server.queue.is_empty() {
@@ -286,7 +287,8 @@ impl Script<'_> {
         None
     }
 
-    /// Tells the first in line that lives whom it waits for; whoever asks is told by its answer.
+    /// Tells the first in the queue that lives how long the holder's lease is; whoever asks is told
+    /// by its answer.
     fn hint(&mut self, asking: Option<Token>) {
         if self.has(SeededBug::NoHint) {
             return;
@@ -321,7 +323,7 @@ impl Script<'_> {
             }
             // The same place, told by the newest connection.
             entry.ticket = old.ticket;
-            self.strike(token);
+            self.remove(token);
         }
         if entry.ticket == 0 {
             entry.ticket = self.next();
@@ -330,7 +332,7 @@ impl Script<'_> {
         self.server.queue.sort_unstable();
     }
 
-    fn strike(&mut self, token: Token) {
+    fn remove(&mut self, token: Token) {
         self.server.queue.retain(|entry| entry.token() != token);
     }
 

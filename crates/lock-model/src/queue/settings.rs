@@ -10,7 +10,7 @@ pub struct Scenario {
     pub name: &'static str,
     /// How many clients.
     pub clients: usize,
-    /// How many of them, the last ones, ask again and again instead of standing in line.
+    /// How many of them, the last ones, ask again and again instead of standing in the queue.
     pub pollers: usize,
     /// How often each wants the lock, one time after the other.
     pub waits: u8,
@@ -28,7 +28,7 @@ pub struct Scenario {
     pub slow: Tick,
     /// How long a client stands still at most.
     pub freeze: Tick,
-    /// How many in line a script looks at before it gives up.
+    /// How many in the queue a script looks at before it gives up.
     pub skips: u8,
     /// Whether a client keeps its channel when it makes a new connection.
     pub one_channel: bool,
@@ -36,7 +36,7 @@ pub struct Scenario {
     pub budget: Budget,
     /// So many may overtake a client.
     pub overtaking: u8,
-    /// For so many ticks the lock may be free while somebody stands in line.
+    /// For so many ticks the lock may be free while somebody stands in the queue.
     pub queue_free: Tick,
     /// For so many ticks the lock may be free while somebody waits, perhaps unknown to the server:
     /// until the end of the lease that the client was told of.
@@ -48,7 +48,7 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// Whether this client does not stand in line.
+    /// Whether this client does not stand in the queue.
     #[must_use]
     pub const fn polls(&self, client: usize) -> bool {
         client + self.pollers >= self.clients
@@ -98,13 +98,13 @@ pub enum SeededBug {
     RegrantKeepsExpiry,
     /// The server sets the expiry to the renewal's, also if that is earlier.
     RenewalShortens,
-    /// The server tells the next in line nothing.
+    /// The server tells the next in the queue nothing.
     NoHint,
-    /// The server tells the next in line nothing when the head leaves.
+    /// The server tells the next in the queue nothing when the head leaves.
     LeaveWithoutHint,
     /// The server hands the lock over for the whole lease.
     FullLeaseAtHandOver,
-    /// The server grants a free lock to whoever does not wait, past the line.
+    /// The server grants a free lock to whoever does not wait, past the queue.
     PollerOvertakes,
     /// The server hands a lock over that is not free.
     AdvanceOverHolder,
@@ -112,7 +112,7 @@ pub enum SeededBug {
     NoOwnerCheck,
     /// The server forgets to store the counter.
     FenceRepeats,
-    /// The server finds an entry of the line by its connection, and leaves older ones.
+    /// The server finds an entry of the queue by its connection, and leaves older ones.
     OldEntryStays,
     /// The driver counts a pushed window from the arrival of the push.
     DeadlineFromPush,
@@ -121,7 +121,7 @@ pub enum SeededBug {
     /// The driver takes a push for the answer to the step that is under way.
     PushAnswersStep,
     /// The driver does not send the ticket.
-    TailAgain,
+    NoTicket,
     /// The driver forgets older news when an answer arrives.
     OldAnswerWins,
     /// The driver forgets what came for a token that nobody wants any more.
