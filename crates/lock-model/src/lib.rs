@@ -51,8 +51,8 @@
 pub mod attempt;
 pub mod attempt_driver;
 pub mod budget;
-pub mod case;
 pub mod exchange;
+pub mod fingerprint;
 pub mod handover;
 pub mod message;
 pub mod network;

@@ -9,8 +9,7 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use lock_model::case::Case;
-use lock_model::search::{End, Report};
+use lock_model::search::{Case, End, Outline, Report};
 use lock_model::{attempt, handover, queue};
 
 const USAGE: &str = "\
@@ -35,8 +34,8 @@ struct Entry {
 
 impl Entry {
     fn explore(&self) -> Report {
-        let is_small = self.case.is_quick() && !self.case.has_bug();
-        self.case.explore(if is_small { QUICK_CAP } else { CAP })
+        let Outline { quick, has_bug, .. } = self.case.outline();
+        self.case.explore(if quick && !has_bug { QUICK_CAP } else { CAP })
     }
 }
 
@@ -63,12 +62,14 @@ fn main() -> ExitCode {
     let of = all.len();
     match arguments[..] {
         [] | ["--ci"] => {
-            let quick: Vec<_> = all.into_iter().filter(|entry| entry.case.is_quick()).collect();
+            let quick: Vec<_> =
+                all.into_iter().filter(|entry| entry.case.outline().quick).collect();
             run(&quick, of, false)
         }
         ["--full"] => run(&all, of, false),
         ["--scenario", name] => {
-            let named: Vec<_> = all.into_iter().filter(|entry| entry.case.name() == name).collect();
+            let named: Vec<_> =
+                all.into_iter().filter(|entry| entry.case.outline().name == name).collect();
             if named.is_empty() {
                 eprintln!("no scenario is named {name:?}; --list shows the names");
                 return ExitCode::from(2);
@@ -79,10 +80,10 @@ fn main() -> ExitCode {
             for Entry { case, expected } in all {
                 let kind = match expected {
                     Some(property) => format!("bug, breaks {property}"),
-                    None if case.is_quick() => "scenario".to_owned(),
+                    None if case.outline().quick => "scenario".to_owned(),
                     None => "scenario, only with --full".to_owned(),
                 };
-                println!("{:<34} {kind}", case.name());
+                println!("{:<34} {kind}", case.outline().name);
             }
             ExitCode::SUCCESS
         }
@@ -136,7 +137,7 @@ fn judge(&Entry { case, expected }: &Entry, report: &Report, with_trace: bool) -
     println!(
         "{} {:<34} {:>9} states {:>3} deep {:>6.1} s  {said}",
         if good { "ok  " } else { "FAIL" },
-        case.name(),
+        case.outline().name,
         report.states,
         report.depth,
         report.took.as_secs_f64(),
@@ -161,7 +162,7 @@ mod tests {
     fn names_are_unique() {
         let mut names = HashSet::new();
         for Entry { case, .. } in every_entry() {
-            assert!(names.insert(case.name()), "{}", case.name());
+            assert!(names.insert(case.outline().name), "{}", case.outline().name);
         }
     }
 }

@@ -4,12 +4,16 @@ use crate::attempt::client::Client;
 use crate::attempt::server::Server;
 use crate::attempt::settings::Scenario;
 use crate::attempt::world::{Event, World};
-use crate::case::Case;
-use crate::search::{Model, Report, explore, fingerprint};
+use crate::fingerprint::fingerprint;
+use crate::search::{Model, Outline};
 
 impl Model for Scenario {
     type State = World;
     type Event = Event;
+
+    fn outline(&self) -> Outline {
+        Outline { name: self.name, quick: self.quick, has_bug: self.bug.is_some() }
+    }
 
     fn start(&self) -> World {
         World {
@@ -21,8 +25,12 @@ impl Model for Scenario {
         }
     }
 
-    fn successors(&self, world: &World) -> Vec<(Event, World)> {
-        world.events(self).into_iter().map(|event| (event, world.after(event, self))).collect()
+    fn events(&self, world: &World) -> Vec<Event> {
+        world.events(self)
+    }
+
+    fn after(&self, world: &World, event: Event) -> World {
+        world.after(event, self)
     }
 
     /// Clients are alike: a state in which two have changed places is the same state.
@@ -43,25 +51,7 @@ impl Model for Scenario {
         world.broken.clone().or_else(|| world.breach())
     }
 
-    fn breach_at_the_end(&self, world: &World) -> Option<String> {
-        (!world.is_over()).then(|| "S7: nothing can happen, and not everybody is done".to_owned())
-    }
-}
-
-impl Case for Scenario {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn is_quick(&self) -> bool {
-        self.quick
-    }
-
-    fn has_bug(&self) -> bool {
-        self.bug.is_some()
-    }
-
-    fn explore(&self, cap: usize) -> Report {
-        explore(self, cap)
+    fn is_over(&self, world: &World) -> bool {
+        world.is_over()
     }
 }

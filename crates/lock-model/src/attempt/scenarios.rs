@@ -220,7 +220,7 @@ pub const SCENARIOS: &[Scenario] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::case::claims;
+    use crate::search::claims;
 
     #[test]
     fn the_small_scenarios_hold() {

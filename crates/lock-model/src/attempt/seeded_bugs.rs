@@ -131,7 +131,7 @@ pub const SEEDED_BUGS: &[(Scenario, &str)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::case::claims;
+    use crate::search::claims;
 
     #[test]
     fn every_seeded_bug_is_found_by_the_property_that_it_breaks() {

@@ -1,15 +1,19 @@
 //! The model as the search sees it.
 
-use crate::case::Case;
+use crate::fingerprint::fingerprint;
 use crate::handover::process::Process;
 use crate::handover::settings::Scenario;
 use crate::handover::world::{Event, World};
 use crate::queue::server::{Owner, Server};
-use crate::search::{Model, Report, explore, fingerprint};
+use crate::search::{Model, Outline};
 
 impl Model for Scenario {
     type State = World;
     type Event = Event;
+
+    fn outline(&self) -> Outline {
+        Outline { name: self.store.name, quick: self.store.quick, has_bug: self.bug.is_some() }
+    }
 
     fn start(&self) -> World {
         World {
@@ -23,8 +27,12 @@ impl Model for Scenario {
         }
     }
 
-    fn successors(&self, world: &World) -> Vec<(Event, World)> {
-        world.events(self).into_iter().map(|event| (event, world.after(event, self))).collect()
+    fn events(&self, world: &World) -> Vec<Event> {
+        world.events(self)
+    }
+
+    fn after(&self, world: &World, event: Event) -> World {
+        world.after(event, self)
     }
 
     /// Processes with the same wishes are alike: a state in which two have changed places is the
@@ -53,8 +61,8 @@ impl Model for Scenario {
         world.broken.clone().or_else(|| world.breach(self))
     }
 
-    fn breach_at_the_end(&self, world: &World) -> Option<String> {
-        (!world.is_over()).then(|| "S7: nothing can happen, and not everybody is done".to_owned())
+    fn is_over(&self, world: &World) -> bool {
+        world.is_over()
     }
 
     fn extent(&self, world: &World) -> [u8; 3] {
@@ -62,24 +70,6 @@ impl Model for Scenario {
         let overtaken = leaders().map(|leader| leader.overtaken).max();
         let passed = leaders().map(|leader| leader.passed).max();
         [overtaken.unwrap_or(0), passed.unwrap_or(0), world.free_for]
-    }
-}
-
-impl Case for Scenario {
-    fn name(&self) -> &'static str {
-        self.store.name
-    }
-
-    fn is_quick(&self) -> bool {
-        self.store.quick
-    }
-
-    fn has_bug(&self) -> bool {
-        self.bug.is_some()
-    }
-
-    fn explore(&self, cap: usize) -> Report {
-        explore(self, cap)
     }
 
     fn describe(&self, [overtaken, passed, free]: [u8; 3]) -> String {

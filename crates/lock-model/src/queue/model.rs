@@ -1,15 +1,19 @@
 //! The model as the search sees it.
 
-use crate::case::Case;
+use crate::fingerprint::fingerprint;
 use crate::queue::client::Client;
 use crate::queue::server::{Owner, Server};
 use crate::queue::settings::Scenario;
 use crate::queue::world::{Event, World};
-use crate::search::{Model, Report, explore, fingerprint};
+use crate::search::{Model, Outline};
 
 impl Model for Scenario {
     type State = World;
     type Event = Event;
+
+    fn outline(&self) -> Outline {
+        Outline { name: self.name, quick: self.quick, has_bug: self.bug.is_some() }
+    }
 
     fn start(&self) -> World {
         World {
@@ -24,8 +28,12 @@ impl Model for Scenario {
         }
     }
 
-    fn successors(&self, world: &World) -> Vec<(Event, World)> {
-        world.events(self).into_iter().map(|event| (event, world.after(event, self))).collect()
+    fn events(&self, world: &World) -> Vec<Event> {
+        world.events(self)
+    }
+
+    fn after(&self, world: &World, event: Event) -> World {
+        world.after(event, self)
     }
 
     /// Clients of one kind are alike: a state in which two have changed places is the same state.
@@ -57,31 +65,13 @@ impl Model for Scenario {
         world.broken.clone().or_else(|| world.breach(self))
     }
 
-    fn breach_at_the_end(&self, world: &World) -> Option<String> {
-        (!world.is_over()).then(|| "S7: nothing can happen, and not everybody is done".to_owned())
+    fn is_over(&self, world: &World) -> bool {
+        world.is_over()
     }
 
     fn extent(&self, world: &World) -> [u8; 3] {
         let overtaken = world.clients.iter().map(|client| client.overtaken).max();
         [overtaken.unwrap_or(0), world.queue_free_for, world.free_for]
-    }
-}
-
-impl Case for Scenario {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn is_quick(&self) -> bool {
-        self.quick
-    }
-
-    fn has_bug(&self) -> bool {
-        self.bug.is_some()
-    }
-
-    fn explore(&self, cap: usize) -> Report {
-        explore(self, cap)
     }
 
     fn describe(&self, [overtaken, free_with_a_queue, free]: [u8; 3]) -> String {

@@ -143,7 +143,7 @@ pub const SEEDED_BUGS: &[(Scenario, &str)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::case::claims;
+    use crate::search::claims;
 
     /// The two that only four clients show take seconds each.
     fn small() -> impl Iterator<Item = &'static (Scenario, &'static str)> {
