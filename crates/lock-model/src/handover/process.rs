@@ -162,8 +162,11 @@ impl Process {
 
     /// Drops what nobody will notice, and brings the rest into one order.
     pub fn tidy(&mut self) {
-        let tokens: Vec<_> = self.leaders().map(|leader| leader.attempt.number).collect();
-        self.messages.tidy(|pushed| tokens.contains(&pushed.attempt));
+        let Self { tasks, messages, .. } = self;
+        messages.tidy(|pushed| {
+            let mut leaders = tasks.iter().filter_map(|task| task.state.leader());
+            leaders.any(|leader| leader.attempt.number == pushed.attempt)
+        });
         if self.is_quiet() && self.queue.is_none() {
             (self.terms, self.current) = (0, Term::Outside);
         }
