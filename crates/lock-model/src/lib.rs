@@ -1,70 +1,45 @@
 //! Exhaustive exploration of the lock protocol's state machines.
 //!
-//! [`StoreAttempt`](lock_core::attempt::StoreAttempt) is the product's own code: the core drives
-//! it in production, and [`client::Driver`] drives it here, through every order in which requests
-//! and answers can arrive, be slow, or be lost.
-//! A [`rows::Row`] says how many clients there are and how much trouble they get; a search in
-//! breadth visits every state, checks the properties in each, and prints a shortest way to the
-//! first that breaks one.
+//! The state machines are the product's own code ([`product`]): the core drives them in production,
+//! and the models drive them here, through every order in which messages can arrive, be slow, or be
+//! lost.
+//! There are three models, and each builds on the one before:
 //!
-//! Waiting in line, with direct grants and pushes, has a model of its own: [`queue`].
-//! The lines inside processes have one on top of that: [`handover`].
+//! | model | what is explored |
+//! |---|---|
+//! | [`attempt`] | one token at a time: clients that poll, renew and release |
+//! | [`queue`] | the store's queue: clients that wait in it, direct grants, and pushes |
+//! | [`handover`] | the local queues inside processes: leases that are passed on between tasks |
+//!
+//! A scenario says how many clients there are and how much trouble they get; a search in breadth
+//! visits every state, checks the properties in each, and prints a shortest way to the first that
+//! breaks one.
 //!
 //! ```text
 //! cargo xtask model           # what every change runs
-//! cargo xtask model --full    # every row
-//! cargo run --release -p lock-model -- --row no-not-after
+//! cargo xtask model --full    # every scenario
+//! cargo run --release -p lock-model -- --scenario no-not-after
 //! ```
 //!
-//! # What is modelled
+//! # How a model is laid out
 //!
-//! - **Server** ([`store`]): one key with its owner and expiry, and the fencing counter.
-//!   An acquire that runs after its `not_after` is refused, the same token is granted again with
-//!   its expiry raised, a release compares the owner, a renewal never shortens.
-//! - **Network** ([`exchange::Exchange`]): every request and every answer is a message of its own,
-//!   and all are under way in any order.
-//!   A message takes up to [`rows::Row::latency`] ticks, a slow one up to [`rows::Row::slow`], and
-//!   a lost one never arrives.
-//!   An answer that comes after the response timeout is dropped by its client; the request may
-//!   still run.
-//! - **Clients** ([`client`]): one to three, each with one to three attempts in a row, each attempt
-//!   with a token of its own.
-//!   A caller may drop its acquire, ask again with the same token, release its guard at any
-//!   moment, send two renewals with different leases at once, or vanish.
-//!   A guard is given up at its deadline, and when a renewal finds the lock gone.
-//! - **Time**: ticks of one second; leases are 1 to 6 ticks, the response timeout is 2, drift and the
-//!   pauses between releases are shorter than a tick.
-//!   A tick passes only when nobody has something overdue, so nobody is late for no reason; a
-//!   client that is late is one whose messages are.
+//! | file | subject |
+//! |---|---|
+//! | `settings` | what a scenario says, and the bugs that may be seeded in one |
+//! | `scenarios` | the scenarios that must hold |
+//! | `seeded_bugs` | the scenarios with a bug, and the property that must notice it |
+//! | `server` | the server; hand-overs have that of the queue |
+//! | `client`, in hand-overs `process` | the state of one client, and what of it is on its way |
+//! | `driver` | what a client does, by the product's state machines |
+//! | `world` | one state of everything, and what can happen in it |
+//! | `steps` | what an event does to the world |
+//! | `properties` | what must hold in every state |
+//! | `display` | how events read in a trace |
+//! | `model` | all of it as the search sees it |
 //!
-//! # What must hold
-//!
-//! - S1: two clients never both hold the lock.
-//! - S2: whoever believes to hold the lock owns it in the store, for at least as long.
-//!   No guard is handed out past its deadline.
-//!   After a wipe this and S1 are not asked of the attempts that it hit.
-//! - S4: a release or a renewal never changes the lease of another token.
-//! - S6: when nothing is under way and nobody wants anything, no token of a live client owns the
-//!   lock.
-//! - S7: nothing waits for ever: no state is a dead end with somebody not done, and as every event
-//!   uses something up, every path ends.
-//! - S8: each grant's fencing number is above every number before.
-//! - R6: no answer shortens what a guard believes to have left.
-//! - R8: a release is reported as `Released` only if it freed the lock, and as `AlreadyExpired`
-//!   or `HeldByOther` only if no earlier release of the token did.
-//!
-//! [`plants::PLANTS`] breaks the modelled server or driver on purpose, once for each way in which
-//! these properties are known to break, so that a property which notices nothing is noticed.
-//!
-//! # What is not modelled
-//!
-//! - Clocks run exactly alike: drift, steps and suspension are left to the 1 % that the machine
-//!   subtracts.
-//! - One server that keeps its data, a wipe excepted: no failover, no partial replication.
-//! - No `min_hold`, no quorum; the line is in [`queue`], hand-overs inside a process in
-//!   [`handover`].
-//! - Which of two connections carries a message: any order is possible anyway.
-//! - A client that is frozen and comes back, except in [`queue`] and [`handover`].
+//! What all of them have in common is next to this file: messages ([`message`], [`exchange`]), the
+//! [`network`] that carries them, [`attempt_driver`], [`budget`], [`time`], [`properties`], and the
+//! [`search`].
 //!
 //! # How the states stay few
 //!
@@ -73,14 +48,16 @@
 //! A client does what the machine wants at once.
 //! When everybody is done, time starts again from zero.
 
-pub mod client;
+pub mod attempt;
+pub mod attempt_driver;
+pub mod budget;
 pub mod exchange;
-pub mod explore;
+pub mod fingerprint;
 pub mod handover;
-pub mod plants;
+pub mod message;
+pub mod network;
+pub mod product;
 pub mod properties;
 pub mod queue;
-pub mod rows;
-pub mod store;
+pub mod search;
 pub mod time;
-pub mod world;

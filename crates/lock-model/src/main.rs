@@ -1,6 +1,6 @@
-//! `lock-model [--ci | --full | --list | --row NAME]`: explores rows and planted bugs.
+//! `lock-model [--ci | --full | --list | --scenario NAME]`: explores scenarios and seeded bugs.
 //!
-//! It exits with 0 if every row holds and every bug is found, with 1 if not, and with 2 if it
+//! It exits with 0 if every scenario holds and every bug is found, with 1 if not, and with 2 if it
 //! does not understand its arguments.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is a command line")]
@@ -9,110 +9,81 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use lock_model::explore::{End, Report, explore};
-use lock_model::handover::{self, rows::HandoverRow};
-use lock_model::plants::PLANTS;
-use lock_model::queue::{self, rows::QueueRow};
-use lock_model::rows::{ROWS, Row};
+use lock_model::search::{Case, End, Outline, Report};
+use lock_model::{attempt, handover, queue};
 
 const USAGE: &str = "\
 usage: lock-model [OPTION]
-  --ci         the quick rows and every planted bug (the default)
-  --full       every row and every planted bug
-  --list       the names
-  --row NAME   one row or planted bug, with its trace";
+  --ci              the quick scenarios and every seeded bug (the default)
+  --full            every scenario and every seeded bug
+  --list            the names
+  --scenario NAME   one scenario or seeded bug, with its trace";
 
-/// A row that grows beyond this is taken for a mistake.
+/// A scenario that grows beyond this is taken for a mistake.
 const CAP: usize = 30_000_000;
-/// The same of a quick row that must hold: more states take too long for every change. The search
-/// for a bug ends where it is found.
+/// The same of a quick scenario that must hold: more states take too long for every change. The
+/// search for a bug ends where it is found.
 const QUICK_CAP: usize = 1_000_000;
 
-/// A row, and the property that it must break if it has a bug.
-type Case = (AnyRow, Option<&'static str>);
-
-/// A row of one of the models.
+/// A scenario, and the property that it must break if a bug is seeded in it.
 #[derive(Clone, Copy)]
-enum AnyRow {
-    Attempt(Row),
-    Line(QueueRow),
-    HandOver(HandoverRow),
+struct Entry {
+    case: &'static dyn Case,
+    expected: Option<&'static str>,
 }
 
-impl AnyRow {
-    const fn name(&self) -> &'static str {
-        match self {
-            Self::Attempt(row) => row.name,
-            Self::Line(row) => row.name,
-            Self::HandOver(row) => row.store.name,
-        }
-    }
-
-    const fn has_bug(&self) -> bool {
-        match self {
-            Self::Attempt(row) => row.plant.is_some(),
-            Self::Line(row) => row.plant.is_some(),
-            Self::HandOver(row) => row.plant.is_some(),
-        }
-    }
-
-    const fn is_quick(&self) -> bool {
-        match self {
-            Self::Attempt(row) => row.quick,
-            Self::Line(row) => row.quick,
-            Self::HandOver(row) => row.store.quick,
-        }
-    }
-
+impl Entry {
     fn explore(&self) -> Report {
-        let cap = if self.is_quick() && !self.has_bug() { QUICK_CAP } else { CAP };
-        match self {
-            Self::Attempt(row) => explore(row, cap),
-            Self::Line(row) => explore(row, cap),
-            Self::HandOver(row) => explore(row, cap),
-        }
+        let Outline { quick, has_bug, .. } = self.case.outline();
+        self.case.explore(if quick && !has_bug { QUICK_CAP } else { CAP })
     }
 }
 
-fn all_cases() -> Vec<Case> {
-    let rows = ROWS.iter().map(|row| AnyRow::Attempt(*row));
-    let rows = rows.chain(queue::rows::ROWS.iter().map(|row| AnyRow::Line(*row)));
-    let rows = rows.chain(handover::rows::ROWS.iter().map(|row| AnyRow::HandOver(*row)));
-    let bugs = PLANTS.iter().map(|(row, property)| (AnyRow::Attempt(*row), *property));
-    let line_bugs = queue::plants::PLANTS.iter();
-    let bugs = bugs.chain(line_bugs.map(|(row, property)| (AnyRow::Line(*row), *property)));
-    let hand_over_bugs = handover::plants::PLANTS.iter();
-    let bugs =
-        bugs.chain(hand_over_bugs.map(|(row, property)| (AnyRow::HandOver(*row), *property)));
-    rows.map(|row| (row, None)).chain(bugs.map(|(row, property)| (row, Some(property)))).collect()
+fn every_entry() -> Vec<Entry> {
+    fn scenarios<C: Case>(cases: &'static [C]) -> impl Iterator<Item = Entry> {
+        cases.iter().map(|case| Entry { case, expected: None })
+    }
+    fn bugs<C: Case>(cases: &'static [(C, &'static str)]) -> impl Iterator<Item = Entry> {
+        cases.iter().map(|(case, property)| Entry { case, expected: Some(property) })
+    }
+    scenarios(attempt::scenarios::SCENARIOS)
+        .chain(scenarios(queue::scenarios::SCENARIOS))
+        .chain(scenarios(handover::scenarios::SCENARIOS))
+        .chain(bugs(attempt::seeded_bugs::SEEDED_BUGS))
+        .chain(bugs(queue::seeded_bugs::SEEDED_BUGS))
+        .chain(bugs(handover::seeded_bugs::SEEDED_BUGS))
+        .collect()
 }
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let all = all_cases();
+    let all = every_entry();
     let of = all.len();
-    let filtered =
-        |keep: &dyn Fn(&Case) -> bool| all.iter().copied().filter(keep).collect::<Vec<_>>();
     match arguments[..] {
-        [] | ["--ci"] => run(&filtered(&|(row, _)| row.is_quick()), of, false),
+        [] | ["--ci"] => {
+            let quick: Vec<_> =
+                all.into_iter().filter(|entry| entry.case.outline().quick).collect();
+            run(&quick, of, false)
+        }
         ["--full"] => run(&all, of, false),
-        ["--row", name] => {
-            let chosen = filtered(&|(row, _)| row.name() == name);
-            if chosen.is_empty() {
-                eprintln!("no row is named {name:?}; --list shows the names");
+        ["--scenario", name] => {
+            let named: Vec<_> =
+                all.into_iter().filter(|entry| entry.case.outline().name == name).collect();
+            if named.is_empty() {
+                eprintln!("no scenario is named {name:?}; --list shows the names");
                 return ExitCode::from(2);
             }
-            run(&chosen, chosen.len(), true)
+            run(&named, named.len(), true)
         }
         ["--list"] => {
-            for (row, property) in all {
-                let kind = match property {
+            for Entry { case, expected } in all {
+                let kind = match expected {
                     Some(property) => format!("bug, breaks {property}"),
-                    None if row.is_quick() => "row".to_owned(),
-                    None => "row, only with --full".to_owned(),
+                    None if case.outline().quick => "scenario".to_owned(),
+                    None => "scenario, only with --full".to_owned(),
                 };
-                println!("{:<34} {kind}", row.name());
+                println!("{:<34} {kind}", case.outline().name);
             }
             ExitCode::SUCCESS
         }
@@ -124,53 +95,49 @@ fn main() -> ExitCode {
 }
 
 /// Explores on as many threads as there are processors, and prints each result as it comes.
-fn run(cases: &[Case], of: usize, with_trace: bool) -> ExitCode {
+fn run(entries: &[Entry], of: usize, with_trace: bool) -> ExitCode {
     let next = AtomicUsize::new(0);
     let passed = Mutex::new(0);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(cases.len());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(entries.len());
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let report = case.0.explore();
+                while let Some(entry) = entries.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let report = entry.explore();
                     // Held while printing, so that no two results are mixed.
                     if let Ok(mut passed) = passed.lock() {
-                        *passed += usize::from(judge(case, &report, with_trace));
+                        *passed += usize::from(judge(entry, &report, with_trace));
                     }
                 }
             });
         }
     });
     let passed = passed.into_inner().unwrap_or(0);
-    let failed = cases.len() - passed;
-    println!("{passed} passed, {failed} failed, {} skipped", of - cases.len());
+    let failed = entries.len() - passed;
+    println!("{passed} passed, {failed} failed, {} skipped", of - entries.len());
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn judge((row, expected): &Case, report: &Report, with_trace: bool) -> bool {
+fn judge(&Entry { case, expected }: &Entry, report: &Report, with_trace: bool) -> bool {
     let (good, said) = match (&report.end, expected) {
         (End::Exhausted, None) => (true, "holds".to_owned()),
         (End::Exhausted, Some(_)) => (false, "the bug is not found".to_owned()),
-        (End::Capped, _) => (false, "more states than such a row may have".to_owned()),
+        (End::Capped, _) => (false, "more states than such a scenario may have".to_owned()),
         (End::Broken { property, .. }, Some(expected)) if property.starts_with(expected) => {
             (true, format!("found by {property}"))
         }
         (End::Broken { property, .. }, _) => (false, property.clone()),
     };
-    let [overtaken, most, free] = report.extent;
-    let said = match row {
-        AnyRow::Line(_) if good && expected.is_none() => {
-            format!("{said}; overtaken by {overtaken}, free for {most}, unasked for {free}")
-        }
-        AnyRow::HandOver(_) if good && expected.is_none() => {
-            format!("{said}; overtaken by {overtaken} and {most} inside, free for {free}")
-        }
-        _ => said,
+    let measured = case.describe(report.extent);
+    let said = if good && expected.is_none() && !measured.is_empty() {
+        format!("{said}; {measured}")
+    } else {
+        said
     };
     println!(
         "{} {:<34} {:>9} states {:>3} deep {:>6.1} s  {said}",
         if good { "ok  " } else { "FAIL" },
-        row.name(),
+        case.outline().name,
         report.states,
         report.depth,
         report.took.as_secs_f64(),
@@ -194,8 +161,8 @@ mod tests {
     #[test]
     fn names_are_unique() {
         let mut names = HashSet::new();
-        for (row, _) in all_cases() {
-            assert!(names.insert(row.name()), "{}", row.name());
+        for Entry { case, .. } in every_entry() {
+            assert!(names.insert(case.outline().name), "{}", case.outline().name);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lock_core::Instant;
+use crate::product::Instant;
 
 /// Whole seconds; what is shorter, such as drift, rounds into the tick that it falls into.
 pub type Tick = u8;
@@ -23,4 +23,11 @@ pub fn tick_of(instant: Instant) -> Tick {
 #[must_use]
 pub fn ticks(ticks: Tick) -> Duration {
     Duration::from_secs(u64::from(ticks))
+}
+
+/// The first tick that does not begin before an instant.
+#[must_use]
+pub fn first_tick(at: Instant) -> Tick {
+    let tick = tick_of(at);
+    if instant(tick) < at { tick + 1 } else { tick }
 }

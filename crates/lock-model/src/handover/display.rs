@@ -20,14 +20,7 @@ impl fmt::Display for Step {
             Self::Task(task, act) => write!(f, "task {task} {act}"),
             Self::Crash => write!(f, "vanishes"),
             Self::Notice => write!(f, "the server notices the end of its connection"),
-            Self::Run(exchange) => write!(f, "the server runs {exchange}"),
-            Self::Take(exchange, answer) => write!(f, "is answered {answer:?} to {exchange}"),
-            Self::TimeOut(exchange) => write!(f, "gets no answer in time to {exchange}"),
-            Self::LoseMessage(exchange) => write!(f, "a message is lost, of {exchange}"),
-            Self::Slow(exchange) => write!(f, "a message is slow, of {exchange}"),
-            Self::Hear(pushed) => write!(f, "hears {pushed}"),
-            Self::LosePush(pushed) => write!(f, "a push is lost: {pushed}"),
-            Self::SlowPush(pushed) => write!(f, "a push is slow: {pushed}"),
+            Self::Message(step) => write!(f, "{step}"),
         }
     }
 }

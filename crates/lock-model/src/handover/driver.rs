@@ -1,27 +1,25 @@
-//! What tasks and the keeper do with the store: the product's state machines, driven as the
+//! What tasks and the background do with the store: the product's state machines, driven as the
 //! product drives them.
 
-use lock_core::Instant;
-use lock_core::attempt::{Next, StepAnswer, Verdict};
-use lock_core::backend::ReleaseReply;
-use lock_core::waiter::Push;
+use std::mem;
 
-use crate::client::Told;
-use crate::exchange::RESPONSE_TIMEOUT;
-use crate::handover::plants::Plant;
-use crate::handover::process::{
-    Does, Holding, OUTSIDE, Phase, Process, Seat, Standing, Term, numbered,
-};
-use crate::handover::rows::{HandoverRow, Wish};
-use crate::queue::client::{Dealing, Exchange, Pushed};
-use crate::queue::server::{Answer, News, Number, Request};
-use crate::time::{Tick, instant, tick_of, ticks};
+use crate::attempt_driver::AttemptDriver;
+use crate::exchange::{Exchange, RESPONSE_TIMEOUT};
+use crate::handover::held::Held;
+use crate::handover::leader::{LeaderState, Leadership, Phase};
+use crate::handover::process::{Process, TaskState};
+use crate::handover::settings::{Scenario, SeededBug, TaskOptions};
+use crate::message::{Answer, News, Number, Pushed, Request};
+use crate::product::Term;
+use crate::product::{Instant, Push, Verdict};
+use crate::properties::Breach;
+use crate::time::{Tick, instant, ticks};
 
 /// The driver of one process at one tick.
 #[derive(Debug)]
 pub struct Driver<'a> {
     /// What is explored.
-    pub row: &'a HandoverRow,
+    pub scenario: &'a Scenario,
     /// The present.
     pub now: Tick,
     /// Which process.
@@ -29,47 +27,48 @@ pub struct Driver<'a> {
     /// Whom it drives.
     pub process: &'a mut Process,
     /// A property that was broken on the way.
-    pub broken: Told,
+    pub broken: Breach,
 }
 
 impl Driver<'_> {
-    pub(super) fn has(&self, plant: Plant) -> bool {
-        self.row.plant == Some(plant)
+    pub(super) fn has(&self, bug: SeededBug) -> bool {
+        self.scenario.bug == Some(bug)
     }
 
     pub(super) fn at(&self) -> Instant {
         instant(self.now)
     }
 
-    pub(super) fn wish(&self, task: usize) -> Wish {
-        self.row.tasks[self.index][task]
+    pub(super) fn options(&self, task: usize) -> TaskOptions {
+        self.scenario.tasks[self.index][task]
     }
 
     fn send(&mut self, attempt: u8, request: Request) {
-        self.process.exchanges.push(Exchange::new(attempt, request, self.now));
+        self.process.messages.send(attempt, request, self.now);
     }
 
-    fn fresh(&mut self, ttl: Tick) -> Standing {
+    fn fresh(&mut self, ttl: Tick) -> LeaderState {
         self.process.tokens += 1;
-        Standing::new(self.row, self.process.tokens, ttl, self.now)
+        LeaderState::new(AttemptDriver::new(self.process.tokens, true, false), ttl, self.now)
     }
 
-    /// A task begins to deal with the store; what it inherits goes on, if that asks for the same.
-    pub(super) fn begin(&mut self, task: usize, seat: Seat, waits: bool) {
-        let ttl = self.wish(task).ttl;
-        let standing = match seat.inheritance {
-            Some(standing) if standing.ttl == ttl => standing,
-            Some(Standing { dealing, ticket, place, overtaken, passed, .. }) => {
-                self.undo(dealing);
-                // Only the place in line is kept.
-                Standing { ticket, place, overtaken, passed, ..self.fresh(ttl) }
+    /// A task begins to deal with the store; what was handed off to it goes on, if that asks for
+    /// the same.
+    pub(super) fn begin(&mut self, task: usize, leadership: Leadership, waits: bool) {
+        let ttl = self.options(task).ttl;
+        let leader = match leadership.state {
+            Some(leader) if leader.ttl == ttl => leader,
+            Some(LeaderState { attempt, ticket, place, overtaken, passed, .. }) => {
+                self.process.abandoned.add(attempt);
+                // Only the place in the queue is kept.
+                LeaderState { ticket, place, overtaken, passed, ..self.fresh(ttl) }
             }
             None => self.fresh(ttl),
         };
-        let is_asking = standing.phase == Phase::Asking;
-        self.process.tasks[task].does = Does::Asks { term: seat.term, waits, standing };
-        let until = self.at() + ticks(self.row.patience);
-        self.change_line(seat.term, |line| line.will_act(numbered(seat.term), until, false));
+        let (term, is_asking) = (leadership.term, leader.phase == Phase::Asking);
+        self.process.tasks[task].state = TaskState::Asking { term, waits, leader };
+        let until = self.at() + ticks(self.scenario.patience);
+        self.change_queue(term, |queue, term| queue.will_act(term, until, false));
         if !is_asking {
             self.ask(task);
         }
@@ -77,55 +76,49 @@ impl Driver<'_> {
 
     /// Sends a step, the first or one more.
     pub fn ask(&mut self, task: usize) {
-        let (now, channel) = (self.now, self.process.ears.channel);
-        let Does::Asks { waits, standing, .. } = &mut self.process.tasks[task].does else { return };
-        standing.waiter.asked();
-        standing.phase = Phase::Asking;
-        standing.dealing.machine.step_sent(instant(now), ticks(standing.ttl));
+        let (now, channel) = (self.now, self.process.connections.channel);
+        let TaskState::Asking { waits, leader, .. } = &mut self.process.tasks[task].state else {
+            return;
+        };
+        leader.waiter.asked();
+        leader.phase = Phase::Asking;
+        leader.attempt.machine.step_sent(instant(now), ticks(leader.ttl));
         let request = Request::Acquire {
-            ttl: standing.ttl,
+            ttl: leader.ttl,
             not_after: now + RESPONSE_TIMEOUT,
             wait: *waits,
-            ticket: standing.ticket,
+            ticket: leader.ticket,
             channel,
         };
-        let attempt = standing.dealing.attempt;
-        self.send(attempt, request);
-    }
-
-    /// Nobody wants this token any more: the keeper does the rest.
-    pub(super) fn undo(&mut self, mut dealing: Dealing) {
-        if !dealing.machine.owes_nothing() {
-            dealing.machine.leave(Instant::from_nanos(0));
-            self.process.undos.push(dealing);
-        }
+        let number = leader.attempt.number;
+        self.send(number, request);
     }
 
     /// Gives up waiting for an answer.
     pub fn time_out(&mut self, exchange: Exchange) {
         let now = self.at();
-        let undo = self.process.undos.iter_mut().find(|d| d.attempt == exchange.attempt);
-        match (exchange.request, undo) {
-            (Request::Acquire { .. }, Some(undo)) => undo.machine.step_failed(false),
+        match (exchange.request, self.process.abandoned.find_mut(exchange.attempt)) {
+            (Request::Acquire { .. }, Some(attempt)) => attempt.machine.step_failed(false),
             (Request::Acquire { .. }, None) => {
                 let Some(task) = self.asking(exchange.attempt) else { return };
-                let Does::Asks { standing, waits, .. } = &mut self.process.tasks[task].does else {
+                let TaskState::Asking { leader, waits, .. } = &mut self.process.tasks[task].state
+                else {
                     return;
                 };
-                standing.dealing.machine.step_failed(false);
-                standing.phase = Phase::Retrying;
+                leader.attempt.machine.step_failed(false);
+                leader.phase = Phase::Retrying;
                 if *waits { self.promise(task, self.now) } else { self.give_up(task) }
             }
-            (Request::Release { .. }, Some(undo)) => undo.machine.release_failed(now),
+            (Request::Release { .. }, Some(attempt)) => attempt.machine.release_failed(now),
             _ => {}
         }
     }
 
     /// The task that waits for the answer to a step of this token.
-    fn asking(&self, attempt: u8) -> Option<usize> {
-        self.process.tasks.iter().position(|task| match &task.does {
-            Does::Asks { standing, .. } => {
-                standing.dealing.attempt == attempt && standing.phase == Phase::Asking
+    fn asking(&self, number: u8) -> Option<usize> {
+        self.process.tasks.iter().position(|task| match &task.state {
+            TaskState::Asking { leader, .. } => {
+                leader.attempt.number == number && leader.phase == Phase::Asking
             }
             _ => false,
         })
@@ -134,176 +127,132 @@ impl Driver<'_> {
     /// Takes an answer that somebody waited for.
     pub fn take(&mut self, exchange: Exchange, answer: Answer) {
         let now = self.at();
-        match exchange.request {
-            Request::Acquire { ttl, .. } => {
-                let answer_means = meaning(answer, ttl);
-                let undo = self.process.undos.iter_mut().find(|d| d.attempt == exchange.attempt);
-                if let Some(undo) = undo {
-                    undo.machine.step_answered(now, answer_means);
-                } else if let Some(task) = self.asking(exchange.attempt) {
-                    self.step_answered(task, exchange, answer, answer_means);
+        match (exchange.request, self.process.abandoned.find_mut(exchange.attempt)) {
+            (Request::Acquire { ttl, .. }, Some(attempt)) => {
+                attempt.step_answered(now, answer, ttl);
+            }
+            (Request::Acquire { .. }, None) => {
+                if let Some(task) = self.asking(exchange.attempt) {
+                    self.step_answered(task, exchange, answer);
                 }
             }
-            Request::Release { .. } => {
-                let reply = match answer {
-                    Answer::Released => ReleaseReply::Released,
-                    Answer::NotHeld => ReleaseReply::NotHeld,
-                    _ => ReleaseReply::HeldByOther,
-                };
-                let undo = self.process.undos.iter_mut().find(|d| d.attempt == exchange.attempt);
-                if let Some(undo) = undo {
-                    undo.machine.release_answered(reply);
-                }
+            (Request::Release { .. }, Some(attempt)) => {
+                attempt.release_answered(now, answer);
             }
-            Request::Renew { ttl } => self.renewal_answered(exchange, answer, ttl),
+            (Request::Release { .. }, None) => {}
+            (Request::Renew { ttl }, _) => self.renewal_answered(exchange, answer, ttl),
         }
     }
 
-    fn step_answered(
-        &mut self,
-        task: usize,
-        exchange: Exchange,
-        answer: Answer,
-        means: StepAnswer,
-    ) {
+    fn step_answered(&mut self, task: usize, exchange: Exchange, answer: Answer) {
         let now = self.at();
-        let Does::Asks { waits, standing, .. } = &mut self.process.tasks[task].does else { return };
+        let TaskState::Asking { waits, leader, .. } = &mut self.process.tasks[task].state else {
+            return;
+        };
         let waits = *waits;
-        match (standing.dealing.machine.step_answered(now, means), answer) {
+        match (leader.attempt.step_answered(now, answer, leader.ttl), answer) {
             (Verdict::Hold { valid_until }, Answer::Granted(number)) => {
                 return self.hold(task, number, valid_until, false);
             }
             (Verdict::TooLate, _) => return self.start_afresh(task),
             (_, Answer::Queued { ticket, rank, left, counter }) => {
-                standing.phase = Phase::Waiting;
-                standing.ticket = ticket;
+                leader.phase = Phase::Waiting;
+                leader.ticket = ticket;
                 let (sent, left) = (instant(exchange.asked), Some(ticks(left)));
-                standing.waiter.queued(sent, now, u64::from(counter), u64::from(rank), left);
+                leader.waiter.queued(sent, now, u64::from(counter), u64::from(rank), left);
             }
-            _ => standing.phase = Phase::Polling(self.now + 1),
+            _ => leader.phase = Phase::Polling(self.now + 1),
         }
         if waits { self.promise(task, self.now + 1) } else { self.give_up(task) }
     }
 
     /// The grant came too late: a fresh token, which keeps the place.
     fn start_afresh(&mut self, task: usize) {
-        let does = std::mem::replace(&mut self.process.tasks[task].does, Does::Nothing);
-        let Does::Asks { term, waits, mut standing } = does else { return };
-        let fresh = self.fresh(standing.ttl);
-        self.undo(std::mem::replace(&mut standing.dealing, fresh.dealing));
-        standing.phase = Phase::Retrying;
-        (standing.waiter, standing.kept) = (fresh.waiter, None);
-        self.process.tasks[task].does = Does::Asks { term, waits, standing };
+        let state = mem::replace(&mut self.process.tasks[task].state, TaskState::Idle);
+        let TaskState::Asking { term, waits, mut leader } = state else { return };
+        let fresh = self.fresh(leader.ttl);
+        self.process.abandoned.add(mem::replace(&mut leader.attempt, fresh.attempt));
+        leader.phase = Phase::Retrying;
+        (leader.waiter, leader.kept) = (fresh.waiter, None);
+        self.process.tasks[task].state = TaskState::Asking { term, waits, leader };
         if waits { self.promise(task, self.now) } else { self.give_up(task) }
     }
 
     /// Takes a push, which lies there until whoever asks looks at it.
-    pub fn hear(&mut self, pushed: Pushed) {
+    pub fn take_push(&mut self, pushed: Pushed) {
         let now = self.at();
-        let mut standings = self.process.standings_mut();
-        let Some(standing) = standings.find(|s| s.dealing.attempt == pushed.attempt) else {
-            return;
-        };
+        let mut leaders = self.process.leaders_mut();
+        let Some(leader) = leaders.find(|l| l.attempt.number == pushed.attempt) else { return };
         match pushed.news {
-            News::Head(left) => standing.waiter.hinted(now, ticks(left)),
-            News::Granted(number) => standing.kept = standing.kept.max(Some(number)),
+            News::Head(left) => leader.waiter.hinted(now, ticks(left)),
+            News::Granted(number) => leader.kept = leader.kept.max(Some(number)),
         }
     }
 
     fn look_at_pushed(&mut self, task: usize) {
-        let (now, window) = (self.at(), ticks(self.row.store.window_of(self.index)));
-        let Does::Asks { standing, .. } = &mut self.process.tasks[task].does else { return };
-        let Some(number) = standing.kept.take() else { return };
-        let Push::Granted { since } = standing.waiter.pushed(now, u64::from(number), window) else {
+        let (now, window) = (self.at(), ticks(self.scenario.store.window_of(self.index)));
+        let TaskState::Asking { leader, .. } = &mut self.process.tasks[task].state else { return };
+        let Some(number) = leader.kept.take() else { return };
+        let Push::Granted { since } = leader.waiter.pushed(now, u64::from(number), window) else {
             return;
         };
-        let is_window = window < ticks(standing.ttl);
-        match standing.dealing.machine.pushed(now, window, since) {
+        let is_window = window < ticks(leader.ttl);
+        match leader.attempt.machine.pushed(now, window, since) {
             Verdict::Hold { valid_until } => self.hold(task, number, valid_until, is_window),
             _ => self.start_afresh(task),
         }
     }
 
     fn hold(&mut self, task: usize, number: Number, deadline: Instant, is_window: bool) {
-        let does = std::mem::replace(&mut self.process.tasks[task].does, Does::Nothing);
-        let Does::Asks { term, standing: Standing { dealing, .. }, .. } = does else { return };
-        let forgets = self.has(Plant::TermIsForgotten) && term != OUTSIDE;
+        let state = mem::replace(&mut self.process.tasks[task].state, TaskState::Idle);
+        let TaskState::Asking { term, leader, .. } = state else { return };
+        let forgets = self.has(SeededBug::TermIsForgotten) && term != Term::Outside;
         let term = if forgets { self.process.current } else { term };
-        let keeps = self.wish(task).keeps;
-        let holding = Holding {
-            term,
-            attempt: dealing.attempt,
-            dealing: Some(dealing),
-            number,
-            index: 0,
-            since: self.now,
-            granted: self.now,
-            deadline,
-            offered: None,
-            is_window,
-            is_unconfirmed: false,
-            due: (is_window || keeps).then_some(self.now + 1),
-        };
-        self.granted(&holding);
-        self.made(&holding);
-        self.process.tasks[task].does = Does::Holds(holding);
+        let (options, now) = (self.options(task), self.now);
+        let held = Held::new(term, leader.attempt, number, deadline, is_window, options, now);
+        self.granted(&held);
+        self.made(&held);
+        self.process.tasks[task].state = TaskState::Holding(held);
     }
 
     /// A guard was made: it must be valid, and its number above all before.
-    pub(super) fn made(&mut self, holding: &Holding) {
-        let is_excused = holding.attempt <= self.process.excused;
-        self.process.made.push((holding.fence(), is_excused));
-        if !holding.holds(self.now) {
+    pub(super) fn made(&mut self, held: &Held) {
+        let is_excused = held.attempt <= self.process.excused;
+        self.process.made.push((held.fence(), is_excused));
+        if !held.holds(self.now) {
             self.broken = Some("S2: a guard is made past its deadline".to_owned());
         }
     }
 
-    /// The keeper, or the caller, renews.
+    /// The background, or the caller, renews.
     pub fn renew(&mut self, task: usize, ttl: Tick) {
-        let now = self.at();
-        let Some(holding) = self.process.tasks[task].does.holding_mut() else { return };
-        let Some(dealing) = &mut holding.dealing else { return };
-        dealing.machine.renewal_sent(now, ticks(ttl));
-        holding.is_unconfirmed = true;
-        let attempt = dealing.attempt;
-        self.send(attempt, Request::Renew { ttl });
+        let Some(held) = self.process.tasks[task].state.held_mut() else { return };
+        let attempt = held.attempt;
+        if held.renewal_sent(ttl, self.now) {
+            self.send(attempt, Request::Renew { ttl });
+        }
     }
 
     fn renewal_answered(&mut self, exchange: Exchange, answer: Answer, ttl: Tick) {
-        let is_mine = |holding: &Holding| {
-            holding.dealing.is_some_and(|dealing| dealing.attempt == exchange.attempt)
-        };
-        let mine = self.process.holdings().find(|(_, holding)| is_mine(holding));
-        let Some((task, holding)) = mine else { return };
-        if answer != Answer::Renewed || !holding.holds(self.now) {
+        let is_its = |held: &Held| !held.is_over() && held.attempt == exchange.attempt;
+        let its = self.process.guards().find(|(_, held)| is_its(held));
+        let Some((task, held)) = its else { return };
+        if answer != Answer::Renewed || !held.holds(self.now) {
             return self.lose(task);
         }
-        let Some(holding) = self.process.tasks[task].does.holding_mut() else { return };
-        let Some(dealing) = &mut holding.dealing else { return };
-        let bound = dealing.machine.renewed(instant(exchange.asked), ticks(ttl));
-        holding.deadline = holding.deadline.max(bound);
-        (holding.is_window, holding.is_unconfirmed) = (false, false);
+        if let Some(held) = self.process.tasks[task].state.held_mut() {
+            held.renewed(exchange.asked, ttl);
+        }
     }
 
     /// Does what the machines want at once.
     pub fn settle(&mut self) {
         for task in 0..self.process.tasks.len() {
             self.settle_task(task);
-            self.keep(task);
+            self.look_after(task);
         }
-        let now = self.at();
-        for nth in (0..self.process.undos.len()).rev() {
-            let Dealing { attempt, machine, .. } = self.process.undos[nth];
-            match machine.next(now) {
-                Next::Done => drop(self.process.undos.remove(nth)),
-                Next::SendRelease => {
-                    self.process.undos[nth].machine.release_sent(now);
-                    let channel = self.process.ears.channel;
-                    self.send(attempt, Request::Release { channel });
-                }
-                _ => {}
-            }
-        }
+        let Process { abandoned, messages, connections, .. } = &mut *self.process;
+        abandoned.settle(messages, connections.channel, self.now, false);
         self.process.tidy();
     }
 
@@ -311,68 +260,46 @@ impl Driver<'_> {
         if self.process.tasks[task].frozen_until.is_some() {
             return;
         }
-        match &self.process.tasks[task].does {
-            Does::Asks { standing: Standing { phase: Phase::Waiting, .. }, .. } => {
+        match &self.process.tasks[task].state {
+            TaskState::Asking { leader, .. } if leader.phase == Phase::Waiting => {
                 self.look_at_pushed(task);
             }
-            Does::Waits(place) if place.told.is_some() && self.row.is_polled_at_once() => {
+            TaskState::Waiting(waiter)
+                if waiter.told.is_some() && self.scenario.is_polled_at_once() =>
+            {
                 self.take_turn(task);
             }
             _ => {}
         }
-        let Does::Asks { standing, .. } = &self.process.tasks[task].does else { return };
-        match standing.phase {
+        let TaskState::Asking { leader, .. } = &self.process.tasks[task].state else { return };
+        match leader.phase {
             // What is shorter than a tick rounds into the tick that it falls into.
-            Phase::Waiting if standing.waiter.ask_at() < instant(self.now + 1) => self.ask(task),
+            Phase::Waiting if leader.waiter.ask_at() < instant(self.now + 1) => self.ask(task),
             Phase::Polling(at) if at <= self.now => self.ask(task),
             _ => {}
         }
     }
 
-    /// What the keeper does for a lease: it claims windows, and again until that is answered.
-    fn keep(&mut self, task: usize) {
-        let (now, wish) = (self.now, self.wish(task));
-        let Some(holding) = self.process.tasks[task].does.holding_mut() else { return };
-        if !holding.holds(now) || holding.due.is_none_or(|due| due > now) {
-            return;
+    /// What the background does for a lease.
+    fn look_after(&mut self, task: usize) {
+        let options = self.options(task);
+        let Some(held) = self.process.tasks[task].state.held_mut() else { return };
+        if let Some(ttl) = held.look_after(options, self.now) {
+            self.renew(task, ttl);
         }
-        if holding.offered.is_some() {
-            // It looks again soon.
-            return;
-        }
-        if !holding.is_window {
-            // It looks again at the end.
-            holding.due = Some(first_tick(holding.deadline));
-            return;
-        }
-        holding.due = Some(now + 1);
-        let left = if wish.keeps { wish.ttl } else { holding.granted + wish.ttl - now };
-        self.renew(task, left);
     }
 
     /// When whoever leads acts again.
     fn promise(&mut self, task: usize, soonest: Tick) {
-        let Does::Asks { term, standing, .. } = &self.process.tasks[task].does else { return };
-        let at = match standing.phase {
-            Phase::Waiting => standing.waiter.ask_at(),
+        let TaskState::Asking { term, leader, .. } = &self.process.tasks[task].state else {
+            return;
+        };
+        let at = match leader.phase {
+            Phase::Waiting => leader.waiter.ask_at(),
             _ => instant(soonest),
         };
-        let (term, is_refused): (Term, _) = (*term, standing.phase != Phase::Retrying);
-        let until = at + ticks(self.row.patience);
-        self.change_line(term, |line| line.will_act(numbered(term), until, is_refused));
-    }
-}
-
-/// The first tick that does not begin before an instant.
-fn first_tick(instant: Instant) -> Tick {
-    let tick = tick_of(instant);
-    if crate::time::instant(tick) < instant { tick + 1 } else { tick }
-}
-
-fn meaning(answer: Answer, lease: Tick) -> StepAnswer {
-    match answer {
-        Answer::Granted(_) => StepAnswer::Granted { lease: ticks(lease) },
-        Answer::Queued { .. } => StepAnswer::Queued,
-        _ => StepAnswer::Held,
+        let (term, is_refused) = (*term, leader.phase != Phase::Retrying);
+        let until = at + ticks(self.scenario.patience);
+        self.change_queue(term, |queue, term| queue.will_act(term, until, is_refused));
     }
 }

@@ -1,12 +1,12 @@
 //! Processes, messages, pushes, one server and time: what can happen.
 
-use crate::exchange::{Place as At, RESPONSE_TIMEOUT};
-use crate::explore::{Model, fingerprint};
-use crate::handover::process::{Does, Phase, Place, Process, Task, Turn};
-use crate::handover::rows::HandoverRow;
-use crate::queue::client::{Exchange, Pushed};
-use crate::queue::rows::Budget;
-use crate::queue::server::{Answer, Owner, Server};
+use crate::budget::Budget;
+use crate::handover::leader::{LocalWaiter, Phase, Turn};
+use crate::handover::process::{Process, Task, TaskState};
+use crate::handover::settings::Scenario;
+use crate::network::{MessageStep, Network};
+use crate::properties::Breach;
+use crate::queue::server::Server;
 use crate::time::{Tick, instant};
 
 /// One state of everything.
@@ -25,7 +25,7 @@ pub struct World {
     /// For how many ticks the lock has been free while a task waited.
     pub free_for: Tick,
     /// A property of an event that the last event broke.
-    pub broken: Option<String>,
+    pub broken: Breach,
 }
 
 /// What can happen.
@@ -48,22 +48,8 @@ pub enum Step {
     Crash,
     /// The server learns that it has vanished.
     Notice,
-    /// The server runs a request.
-    Run(Exchange),
-    /// An answer arrives.
-    Take(Exchange, Answer),
-    /// Nobody waits any longer for an answer.
-    TimeOut(Exchange),
-    /// The message is lost.
-    LoseMessage(Exchange),
-    /// The message takes long.
-    Slow(Exchange),
-    /// A push arrives.
-    Hear(Pushed),
-    /// A push is lost.
-    LosePush(Pushed),
-    /// A push takes long.
-    SlowPush(Pushed),
+    /// Something happens to a message.
+    Message(MessageStep),
 }
 
 /// What a task does, or what happens to it.
@@ -93,134 +79,108 @@ pub enum Act {
     Thaw,
 }
 
-impl Model for HandoverRow {
-    type State = World;
-    type Event = Event;
-
-    fn start(&self) -> World {
-        World {
-            now: 0,
-            server: Server::default(),
-            processes: self.tasks.iter().map(|tasks| Process::new(tasks.len())).collect(),
-            budget: self.store.budget,
-            newest: 0,
-            free_for: 0,
-            broken: None,
-        }
-    }
-
-    fn successors(&self, world: &World) -> Vec<(Event, World)> {
-        world.events(self).into_iter().map(|event| (event, world.after(event, self))).collect()
-    }
-
-    /// Processes with the same wishes are alike: a state in which two have changed places is the
-    /// same state.
-    fn fingerprint(&self, world: &World) -> u128 {
-        let mut processes: Vec<u128> = (0..)
-            .zip(&world.processes)
-            .map(|(index, process)| {
-                let mine = |(owner, expires)| match owner {
-                    Owner::Token(token) if token.client == index => Some((token.attempt, expires)),
-                    _ => None,
-                };
-                let line = world.server.line.iter().filter(|entry| entry.client == index);
-                let places: Vec<_> = line.map(|entry| (entry.ticket, entry.attempt)).collect();
-                let lease = world.server.lease.and_then(mine);
-                fingerprint(&(process, lease, places, self.tasks[index]))
-            })
-            .collect();
-        processes.sort_unstable();
-        let server = (world.server.lease.is_some(), world.server.counter);
-        let measures = (world.budget, world.newest, world.free_for);
-        fingerprint(&(world.now, server, processes, measures, &world.broken))
-    }
-
-    fn breach(&self, world: &World) -> Option<String> {
-        world.broken.clone().or_else(|| world.breach(self))
-    }
-
-    fn breach_at_the_end(&self, world: &World) -> Option<String> {
-        (!world.is_over()).then(|| "S7: nothing can happen, and not everybody is done".to_owned())
-    }
-
-    fn extent(&self, world: &World) -> [u8; 3] {
-        let standings = || world.processes.iter().flat_map(Process::standings);
-        let overtaken = standings().map(|standing| standing.overtaken).max();
-        let passed = standings().map(|standing| standing.passed).max();
-        [overtaken.unwrap_or(0), passed.unwrap_or(0), world.free_for]
-    }
-}
-
 impl World {
-    fn events(&self, row: &HandoverRow) -> Vec<Event> {
+    /// Everything that can happen, always in the same order.
+    #[must_use]
+    pub fn events(&self, scenario: &Scenario) -> Vec<Event> {
         let mut events = Vec::new();
+        let network = self.network(scenario);
         for (index, process) in self.processes.iter().enumerate() {
             let mut add = |step| events.push(Event::Of(index, step));
             for nth in 0..process.tasks.len() {
-                self.acts(index, nth, row, &mut |act| add(Step::Task(nth, act)));
+                self.acts(index, nth, scenario, &mut |act| add(Step::Task(nth, act)));
             }
             if self.budget.crashed > 0 && !(process.is_quiet() || process.crashed) {
                 add(Step::Crash);
             }
-            if process.crashed && process.ears.heard {
+            if process.crashed && process.connections.is_counted {
                 add(Step::Notice);
             }
-            for &exchange in &process.exchanges {
-                self.steps_of_message(process, exchange, row, &mut add);
+            let mut add = |step| add(Step::Message(step));
+            for &exchange in &process.messages.exchanges {
+                network.steps_of_exchange(exchange, process.attends_to(&exchange), &mut add);
             }
-            for &pushed in &process.pushes {
-                add(Step::Hear(pushed));
-                if self.is_due(pushed.sent, pushed.slow, row) && !pushed.slow {
-                    if self.budget.lost_push > 0 {
-                        add(Step::LosePush(pushed));
-                    }
-                    if self.budget.slow > 0 {
-                        add(Step::SlowPush(pushed));
-                    }
-                }
+            for &pushed in &process.messages.pushes {
+                network.steps_of_push(pushed, true, &mut add);
             }
         }
-        if self.budget.wiped > 0 && (self.server.lease.is_some() || !self.server.line.is_empty()) {
+        if self.budget.wiped > 0 && (self.server.lease.is_some() || !self.server.queue.is_empty()) {
             events.push(Event::Wipe);
         }
-        if self.time_can_pass(row) {
+        if self.time_can_pass(&network) {
             events.push(Event::Tick(self.now + 1));
         }
         events
     }
 
-    fn acts(&self, index: usize, nth: usize, row: &HandoverRow, add: &mut impl FnMut(Act)) {
+    /// Whether a task could find the lock free if anybody asked for it.
+    #[must_use]
+    pub fn is_free_and_wanted(&self) -> bool {
+        let waits = |task: &Task| match &task.state {
+            TaskState::Waiting(waiter) => waiter.told.is_none(),
+            TaskState::Asking { leader, .. } => leader.phase == Phase::Waiting,
+            _ => false,
+        };
+        // Whoever asks will find it.
+        let asks = |task: &Task| match &task.state {
+            TaskState::Asking { leader, .. } => leader.phase != Phase::Waiting,
+            _ => false,
+        };
+        let wants = |process: &Process| {
+            let mut polled = process.tasks.iter().filter(|task| task.frozen_until.is_none());
+            polled.clone().any(waits) && !polled.any(asks)
+        };
+        self.server.lease.is_none() && self.processes.iter().any(wants)
+    }
+
+    /// Whether nobody does or owns anything.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.server.lease.is_none() && self.processes.iter().all(Process::is_quiet)
+    }
+
+    /// The network at this tick.
+    #[must_use]
+    pub const fn network(&self, scenario: &Scenario) -> Network {
+        let (latency, slow) = (scenario.store.latency, scenario.store.slow);
+        Network { now: self.now, latency, slow, is_punctual: true, budget: self.budget }
+    }
+
+    fn acts(&self, index: usize, nth: usize, scenario: &Scenario, add: &mut impl FnMut(Act)) {
         let process = &self.processes[index];
         let task = &process.tasks[nth];
         if self.has_to(process, nth, Act::Lose) {
             add(Act::Lose);
         }
-        if task.does != Does::Nothing && self.budget.dropped > 0 {
-            if !matches!(task.does, Does::Holds(_)) {
+        if task.state != TaskState::Idle && self.budget.dropped > 0 {
+            if !matches!(task.state, TaskState::Holding(_)) {
                 add(Act::GiveUp);
             }
-            if matches!(task.does, Does::Waits(Place { told: Some(Turn::Lead(_)), .. })) {
+            if matches!(
+                task.state,
+                TaskState::Waiting(LocalWaiter { told: Some(Turn::Lead(_)), .. })
+            ) {
                 add(Act::TimeUp);
             }
         }
         if task.frozen_until.is_some() {
             return add(Act::Thaw);
         }
-        match &task.does {
+        match &task.state {
             // Those who want the same come in one order.
-            Does::Nothing if !task.begun => {
-                let wishes = row.tasks[index];
+            TaskState::Idle if !task.begun => {
+                let options = scenario.tasks[index];
                 let is_next =
-                    |before: usize| process.tasks[before].begun || wishes[before] != wishes[nth];
+                    |before: usize| process.tasks[before].begun || options[before] != options[nth];
                 if (0..nth).all(is_next) {
                     add(Act::Enter);
                 }
             }
             // Past the deadline, it finds that the lease was lost.
-            Does::Holds(holding) if !holding.is_over() => {
+            TaskState::Holding(held) if !held.is_over() => {
                 add(Act::Release);
-                if holding.holds(self.now) && self.budget.renewed > 0 && row.tasks[index][nth].keeps
-                {
+                let is_kept_alive = scenario.tasks[index][nth].keeps_alive;
+                if held.holds(self.now) && self.budget.renewed > 0 && is_kept_alive {
                     add(Act::Renew);
                 }
             }
@@ -231,117 +191,41 @@ impl World {
                 add(act);
             }
         }
-        if self.budget.frozen > 0 && task.does != Does::Nothing {
+        if self.budget.frozen > 0 && task.state != TaskState::Idle {
             add(Act::Freeze);
         }
     }
 
-    /// Whether a task, or the keeper for it, has to do this before time goes on.
+    /// Whether a task, or the background for it, has to do this before time goes on.
     fn has_to(&self, process: &Process, nth: usize, act: Act) -> bool {
         let task = &process.tasks[nth];
         let is_polled = task.frozen_until.is_none();
-        match (act, &task.does) {
+        match (act, &task.state) {
             (Act::Thaw, _) => task.frozen_until.is_some_and(|until| until <= self.now),
-            (Act::Lose, does) => does.holding().is_some_and(|holding| {
-                let is_seen = is_polled || holding.due.is_some();
-                is_seen && !holding.is_over() && !holding.holds(self.now)
-            }),
-            (Act::AskAgain, Does::Asks { standing, .. }) => {
-                is_polled && standing.phase == Phase::Retrying
+            (Act::Lose, state) => {
+                state.held().is_some_and(|held| held.is_found_over(is_polled, self.now))
             }
-            (Act::TakeTurn, Does::Waits(place)) => is_polled && place.told.is_some(),
-            (Act::Look, Does::Waits(place)) => {
-                is_polled && place.told.is_none() && place.look_at <= instant(self.now)
+            (Act::AskAgain, TaskState::Asking { leader, .. }) => {
+                is_polled && leader.phase == Phase::Retrying
+            }
+            (Act::TakeTurn, TaskState::Waiting(waiter)) => is_polled && waiter.told.is_some(),
+            (Act::Look, TaskState::Waiting(waiter)) => {
+                is_polled && waiter.told.is_none() && waiter.look_at <= instant(self.now)
             }
             _ => false,
         }
     }
 
-    fn steps_of_message(
-        &self,
-        process: &Process,
-        exchange: Exchange,
-        row: &HandoverRow,
-        add: &mut impl FnMut(Step),
-    ) {
-        let is_attended = process.awaits(&exchange);
-        match exchange.place {
-            At::Asked => add(Step::Run(exchange)),
-            At::Answered(answer) if is_attended => add(Step::Take(exchange, answer)),
-            At::Answered(_) | At::Lost => {}
-        }
-        // Losing or delaying it any earlier would make no difference to anybody.
-        let is_due = exchange.place != At::Lost && self.is_due(exchange.sent, exchange.slow, row);
-        if is_due && !exchange.slow {
-            if self.budget.lost > 0 {
-                add(Step::LoseMessage(exchange));
-            }
-            if self.budget.slow > 0 {
-                add(Step::Slow(exchange));
-            }
-        }
-        // Ordinary messages come and go within the timeout.
-        let is_late = exchange.place == At::Lost
-            || exchange.delayed
-            || self.now > exchange.asked + 2 * row.store.latency;
-        let timeout = exchange.asked + RESPONSE_TIMEOUT;
-        if is_late && exchange.awaited && is_attended && self.now >= timeout {
-            add(Step::TimeOut(exchange));
-        }
-    }
-
-    /// Whether a message has been on its way for as long as it may.
-    fn is_due(&self, sent: Tick, slow: bool, row: &HandoverRow) -> bool {
-        self.now >= sent + if slow { row.store.slow } else { row.store.latency }
-    }
-
     /// Whether there is anything to wait for, and nothing that has to happen first.
-    fn time_can_pass(&self, row: &HandoverRow) -> bool {
+    fn time_can_pass(&self, network: &Network) -> bool {
         let must = [Act::Thaw, Act::Lose, Act::AskAgain, Act::TakeTurn, Act::Look];
-        !self.is_over()
-            && self.processes.iter().all(|process| {
-                let has_to = |nth| must.iter().any(|&act| self.has_to(process, nth, act));
-                let is_late = |exchange: &Exchange| {
-                    // What has come to somebody who is not polled lies there.
-                    let is_attended = process.awaits(exchange);
-                    let moves = match exchange.place {
-                        At::Asked => true,
-                        At::Answered(_) => is_attended,
-                        At::Lost => false,
-                    };
-                    (moves && self.is_due(exchange.sent, exchange.slow, row))
-                        || (is_attended && !exchange.is_in_time(self.now))
-                };
-                !(0..process.tasks.len()).any(has_to)
-                    && !process.exchanges.iter().any(is_late)
-                    && !process.pushes.iter().any(|p| self.is_due(p.sent, p.slow, row))
-            })
-    }
-
-    /// Whether a task could find the lock free if anybody asked for it.
-    #[must_use]
-    pub fn is_free_and_wanted(&self) -> bool {
-        let waits = |task: &Task| {
-            task.frozen_until.is_none()
-                && match &task.does {
-                    Does::Waits(place) => place.told.is_none(),
-                    Does::Asks { standing, .. } => standing.phase == Phase::Waiting,
-                    _ => false,
-                }
+        let lets_pass = |process: &Process| {
+            let has_to = |nth| must.iter().any(|&act| self.has_to(process, nth, act));
+            let (exchanges, pushes) = (&process.messages.exchanges, &process.messages.pushes);
+            !(0..process.tasks.len()).any(has_to)
+                && exchanges.iter().all(|e| network.lets_pass(e, process.attends_to(e)))
+                && pushes.iter().all(|p| network.lets_push_pass(p))
         };
-        // Whoever asks will find it.
-        let asks = |task: &Task| {
-            task.frozen_until.is_none()
-                && matches!(&task.does, Does::Asks { standing, .. } if standing.phase != Phase::Waiting)
-        };
-        let mut processes = self.processes.iter();
-        self.server.lease.is_none()
-            && processes.any(|p| p.tasks.iter().any(waits) && !p.tasks.iter().any(asks))
-    }
-
-    /// Whether nobody does or owns anything.
-    #[must_use]
-    pub fn is_over(&self) -> bool {
-        self.server.lease.is_none() && self.processes.iter().all(Process::is_quiet)
+        !self.is_over() && self.processes.iter().all(lets_pass)
     }
 }

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::queue::client::Pushed;
-use crate::queue::server::{News, Request};
 use crate::queue::world::{Event, Step};
 
 impl fmt::Display for Event {
@@ -34,37 +32,7 @@ impl fmt::Display for Step {
             Self::Reconnect => write!(f, "learns that its connection is gone, and subscribes anew"),
             Self::Replace => write!(f, "replaces its connection, which the server does not notice"),
             Self::Notice => write!(f, "the server notices the end of its old connection"),
-            Self::Run(exchange) => write!(f, "the server runs {exchange}"),
-            Self::Take(exchange, answer) => write!(f, "is answered {answer:?} to {exchange}"),
-            Self::TimeOut(exchange) => write!(f, "gets no answer in time to {exchange}"),
-            Self::LoseMessage(exchange) => write!(f, "a message is lost, of {exchange}"),
-            Self::Slow(exchange) => write!(f, "a message is slow, of {exchange}"),
-            Self::Hear(pushed) => write!(f, "hears {pushed}"),
-            Self::LosePush(pushed) => write!(f, "a push is lost: {pushed}"),
-            Self::SlowPush(pushed) => write!(f, "a push is slow: {pushed}"),
+            Self::Message(step) => write!(f, "{step}"),
         }
-    }
-}
-
-impl fmt::Display for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Acquire { ttl, not_after, wait, ticket, channel } => write!(
-                f,
-                "acquire(ttl {ttl}, not after {not_after}, wait {wait}, ticket {ticket}, channel {channel})"
-            ),
-            Self::Release { .. } => write!(f, "release"),
-            Self::Renew { ttl } => write!(f, "renew(ttl {ttl})"),
-        }
-    }
-}
-
-impl fmt::Display for Pushed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.news {
-            News::Granted(number) => write!(f, "\"granted under {number}\"")?,
-            News::Head(left) => write!(f, "\"you are next, {left} ticks are left\"")?,
-        }
-        write!(f, " to attempt {}, pushed at {}", self.attempt, self.sent)
     }
 }

@@ -1,25 +1,18 @@
 //! What a client does: the product's state machines, driven as the product drives them.
 
-use std::time::Duration;
-
-use lock_core::Instant;
-use lock_core::attempt::{Next, StepAnswer, Verdict};
-use lock_core::backend::ReleaseReply;
-use lock_core::waiter::{Push, Waiter};
-
-use crate::client::Told;
-use crate::exchange::RESPONSE_TIMEOUT;
-use crate::queue::client::{Client, Dealing, Exchange, Pushed, Stage};
-use crate::queue::plants::Plant;
-use crate::queue::rows::QueueRow;
-use crate::queue::server::{Answer, News, Number, Request};
+use crate::exchange::{Exchange, RESPONSE_TIMEOUT};
+use crate::message::{Answer, News, Number, Pushed, Request};
+use crate::product::{Instant, Push, StepAnswer, Verdict, Waiter};
+use crate::properties::Breach;
+use crate::queue::client::{self, Client, Stage};
+use crate::queue::settings::{Scenario, SeededBug};
 use crate::time::{Tick, instant, tick_of, ticks};
 
 /// The driver of one client at one tick.
 #[derive(Debug)]
 pub struct Driver<'a> {
     /// What is explored.
-    pub row: &'a QueueRow,
+    pub scenario: &'a Scenario,
     /// The present.
     pub now: Tick,
     /// Which client.
@@ -29,8 +22,8 @@ pub struct Driver<'a> {
 }
 
 impl Driver<'_> {
-    fn has(&self, plant: Plant) -> bool {
-        self.row.plant == Some(plant)
+    fn has(&self, bug: SeededBug) -> bool {
+        self.scenario.bug == Some(bug)
     }
 
     fn at(&self) -> Instant {
@@ -38,11 +31,11 @@ impl Driver<'_> {
     }
 
     fn ttl(&self) -> Tick {
-        self.row.ttls[self.index]
+        self.scenario.ttls[self.index]
     }
 
     fn send(&mut self, attempt: u8, request: Request) {
-        self.client.exchanges.push(Exchange::new(attempt, request, self.now));
+        self.client.messages.send(attempt, request, self.now);
     }
 
     /// Begins a wait with a fresh token.
@@ -51,10 +44,10 @@ impl Driver<'_> {
         self.begin();
     }
 
-    /// A fresh token, and its first step; the place in line stays.
+    /// A fresh token, and its first step; the place in the queue stays.
     fn begin(&mut self) {
         self.client.tokens += 1;
-        self.client.dealing = Dealing::new(self.row, self.client.tokens);
+        self.client.attempt = client::attempt(self.client.tokens, self.scenario);
         self.client.waiter = Waiter::new(self.at());
         self.client.kept = None;
         self.ask();
@@ -64,52 +57,44 @@ impl Driver<'_> {
     pub fn ask(&mut self) {
         let ttl = self.ttl();
         self.client.stage = Stage::Asking;
-        self.client.dealing.machine.step_sent(self.at(), ticks(ttl));
+        self.client.attempt.machine.step_sent(self.at(), ticks(ttl));
         self.client.waiter.asked();
-        let forgets = self.has(Plant::TailAgain);
+        let forgets = self.has(SeededBug::NoTicket);
         let request = Request::Acquire {
             ttl,
             not_after: self.now + RESPONSE_TIMEOUT,
-            wait: !self.row.polls(self.index),
+            wait: !self.scenario.polls(self.index),
             ticket: if forgets { 0 } else { self.client.ticket },
-            channel: self.client.ears.channel,
+            channel: self.client.connections.channel,
         };
-        self.send(self.client.dealing.attempt, request);
+        self.send(self.client.attempt.number, request);
     }
 
-    /// The caller wants the lock no more, or has lost it: the keeper does the rest.
+    /// The caller wants the lock no more, or has lost it: the background does the rest.
     pub fn leave(&mut self) {
-        self.hand_over();
-        self.client.forget(self.row);
+        self.abandon();
+        self.client.forget(self.scenario);
     }
 
-    fn hand_over(&mut self) {
-        let mut dealing = self.client.dealing;
-        for exchange in &mut self.client.exchanges {
-            // Nobody renews for a guard that is gone.
-            exchange.awaited &= exchange.attempt != dealing.attempt
-                || !matches!(exchange.request, Request::Renew { .. });
-        }
-        if !dealing.machine.owes_nothing() {
-            dealing.machine.leave(Instant::from_nanos(0));
-            self.client.undos.push(dealing);
-        }
+    fn abandon(&mut self) {
+        self.client.messages.forget_renewals(self.client.attempt.number);
+        self.client.abandoned.add(self.client.attempt);
     }
 
     fn start_afresh(&mut self) {
-        self.hand_over();
+        self.abandon();
         self.begin();
     }
 
     /// Sends a renewal.
     pub fn renew(&mut self, ttl: Tick) {
-        self.client.dealing.machine.renewal_sent(self.at(), ticks(ttl));
-        self.send(self.client.dealing.attempt, Request::Renew { ttl });
+        self.client.attempt.machine.renewal_sent(self.at(), ticks(ttl));
+        self.send(self.client.attempt.number, Request::Renew { ttl });
     }
 
     /// Its connection for pushes is replaced, and the subscription confirmed.
     pub fn reconnect(&mut self) {
-        self.client.change_channel(true, self.row);
+        self.client.change_channel(true, self.scenario);
         if self.client.wants() {
             self.client.waiter.deafened(self.at());
         }
@@ -117,12 +102,12 @@ impl Driver<'_> {
 
     /// Gives up waiting for an answer.
     pub fn time_out(&mut self, exchange: Exchange) {
-        let (now, forgotten) = (self.at(), self.has(Plant::DoubtForgotten));
-        let is_current = exchange.attempt == self.client.dealing.attempt;
-        let Some(dealing) = self.client.find(exchange.attempt) else { return };
+        let (now, forgotten) = (self.at(), self.has(SeededBug::DoubtForgotten));
+        let is_current = exchange.attempt == self.client.attempt.number;
+        let Some(attempt) = self.client.find_mut(exchange.attempt) else { return };
         match exchange.request {
-            Request::Acquire { .. } => dealing.machine.step_failed(forgotten),
-            Request::Release { .. } => dealing.machine.release_failed(now),
+            Request::Acquire { .. } => attempt.machine.step_failed(forgotten),
+            Request::Release { .. } => attempt.machine.release_failed(now),
             Request::Renew { .. } => {}
         }
         if is_current && self.client.stage == Stage::Asking {
@@ -131,8 +116,8 @@ impl Driver<'_> {
     }
 
     /// Takes an answer that it waited for.
-    pub fn take(&mut self, exchange: Exchange, answer: Answer) -> Told {
-        let is_current = exchange.attempt == self.client.dealing.attempt;
+    pub fn take(&mut self, exchange: Exchange, answer: Answer) -> Breach {
+        let is_current = exchange.attempt == self.client.attempt.number;
         match exchange.request {
             Request::Acquire { .. } if is_current && self.client.stage == Stage::Asking => {
                 return self.step_answered(exchange, answer);
@@ -144,11 +129,11 @@ impl Driver<'_> {
         None
     }
 
-    fn step_answered(&mut self, exchange: Exchange, answer: Answer) -> Told {
+    fn step_answered(&mut self, exchange: Exchange, answer: Answer) -> Breach {
         let now = self.at();
-        let lease = ticks(self.ttl());
+        let ttl = self.ttl();
         let client = &mut *self.client;
-        let verdict = client.dealing.machine.step_answered(now, meaning(answer, lease));
+        let verdict = client.attempt.step_answered(now, answer, ttl);
         match (verdict, answer) {
             (Verdict::Hold { .. }, Answer::Granted(number)) => return self.hold(number, None),
             (Verdict::TooLate, _) => self.start_afresh(),
@@ -157,8 +142,8 @@ impl Driver<'_> {
                 client.ticket = ticket;
                 let sent = instant(exchange.asked);
                 let counter =
-                    if self.row.plant == Some(Plant::NoCounterRule) { 0 } else { counter };
-                if self.row.plant == Some(Plant::OldAnswerWins) {
+                    if self.scenario.bug == Some(SeededBug::NoCounterRule) { 0 } else { counter };
+                if self.scenario.bug == Some(SeededBug::OldAnswerWins) {
                     client.waiter = Waiter::new(sent);
                 }
                 let left = Some(ticks(left));
@@ -172,18 +157,17 @@ impl Driver<'_> {
         None
     }
 
-    fn abandoned_step_answered(&mut self, attempt: u8, answer: Answer) {
-        let lease = ticks(self.ttl());
-        let (now, ignored) = (self.at(), self.has(Plant::AbandonedIsIgnored));
-        let Some(dealing) = self.client.find(attempt) else { return };
-        dealing.machine.step_answered(now, meaning(answer, lease));
-        if ignored {
-            self.client.undos.retain(|dealing| dealing.attempt != attempt);
+    fn abandoned_step_answered(&mut self, number: u8, answer: Answer) {
+        let (now, ttl) = (self.at(), self.ttl());
+        let Some(attempt) = self.client.find_mut(number) else { return };
+        attempt.step_answered(now, answer, ttl);
+        if self.has(SeededBug::AbandonedIsIgnored) {
+            self.client.abandoned.forget(number);
         }
     }
 
     /// Takes a push.
-    pub fn hear(&mut self, pushed: Pushed) -> Told {
+    pub fn take_push(&mut self, pushed: Pushed) -> Breach {
         match pushed.news {
             News::Head(left) => {
                 let left = ticks(left);
@@ -192,9 +176,9 @@ impl Driver<'_> {
             News::Granted(number) if self.client.stage == Stage::Waiting => {
                 return self.granted_by_push(number);
             }
-            News::Granted(number) if self.has(Plant::PushAnswersStep) => {
-                let lease = ticks(self.row.window_of(self.index));
-                self.client.dealing.machine.step_answered(self.at(), StepAnswer::Granted { lease });
+            News::Granted(number) if self.has(SeededBug::PushAnswersStep) => {
+                let lease = ticks(self.scenario.window_of(self.index));
+                self.client.attempt.machine.step_answered(self.at(), StepAnswer::Granted { lease });
                 return self.hold(number, Some(self.now));
             }
             // The answer to the step that is under way tells whether it is news.
@@ -203,14 +187,14 @@ impl Driver<'_> {
         None
     }
 
-    fn granted_by_push(&mut self, number: Number) -> Told {
-        let (now, window) = (self.at(), ticks(self.row.window_of(self.index)));
+    fn granted_by_push(&mut self, number: Number) -> Breach {
+        let (now, window) = (self.at(), ticks(self.scenario.window_of(self.index)));
         let since = match self.client.waiter.pushed(now, u64::from(number), window) {
-            _ if self.has(Plant::DeadlineFromPush) => now,
+            _ if self.has(SeededBug::DeadlineFromPush) => now,
             Push::Granted { since } => since,
             Push::AskAgain | Push::Ignored => return None,
         };
-        match self.client.dealing.machine.pushed(now, window, since) {
+        match self.client.attempt.machine.pushed(now, window, since) {
             Verdict::Hold { .. } => self.hold(number, Some(tick_of(since))),
             _ => {
                 self.start_afresh();
@@ -220,7 +204,7 @@ impl Driver<'_> {
     }
 
     /// Hands the guard out; a window is claimed after a third, and again until that is answered.
-    fn hold(&mut self, number: Number, window_since: Option<Tick>) -> Told {
+    fn hold(&mut self, number: Number, window_since: Option<Tick>) -> Breach {
         self.client.handed_out = Some(number);
         self.client.stage = Stage::Holding;
         self.client.claim_at = window_since.map(|since| since + 1);
@@ -235,33 +219,24 @@ impl Driver<'_> {
         let lease = ticks(ttl);
         match answer {
             Answer::Renewed => {
-                self.client.dealing.machine.renewed(instant(exchange.asked), lease);
+                self.client.attempt.machine.renewed(instant(exchange.asked), lease);
                 self.client.claim_at = None;
             }
             _ => self.leave(),
         }
     }
 
-    fn release_answered(&mut self, attempt: u8, answer: Answer) -> Told {
-        let reply = match answer {
-            Answer::Released => ReleaseReply::Released,
-            Answer::NotHeld => ReleaseReply::NotHeld,
-            _ => ReleaseReply::HeldByOther,
-        };
-        let is_final = self.has(Plant::FirstAnswerIsFinal) || self.has(Plant::ReleaseOvertakesStep);
-        let dealing = self.client.undos.iter_mut().find(|dealing| dealing.attempt == attempt)?;
-        let before = dealing.machine.outcome();
-        dealing.machine.release_answered(reply);
-        let told = dealing.machine.outcome().filter(|_| before.is_none())?;
-        let is_true = match told {
-            lock_core::ReleaseOutcome::Released => dealing.freed,
-            lock_core::ReleaseOutcome::Unknown => true,
-            _ => !dealing.freed,
-        };
-        if is_final {
-            self.client.undos.retain(|dealing| dealing.attempt != attempt);
+    fn release_answered(&mut self, number: u8, answer: Answer) -> Breach {
+        let now = self.at();
+        let attempt = self.client.abandoned.find_mut(number)?;
+        let told = attempt.release_answered(now, answer);
+        let breach = attempt.breach_of_outcome(told);
+        let is_final =
+            self.has(SeededBug::FirstAnswerIsFinal) || self.has(SeededBug::ReleaseOvertakesStep);
+        if is_final && told.is_some() {
+            self.client.abandoned.forget(number);
         }
-        (!is_true).then(|| format!("R8: the caller is told {told:?}, which is not what happened"))
+        breach
     }
 
     /// Does what the machines want at once.
@@ -276,40 +251,18 @@ impl Driver<'_> {
             Stage::Holding if self.client.holds(self.now) => self.claim(),
             _ => {}
         }
-        let now = self.at();
-        for nth in (0..self.client.undos.len()).rev() {
-            let Dealing { attempt, machine, .. } = self.client.undos[nth];
-            match machine.next(now) {
-                Next::Done => drop(self.client.undos.remove(nth)),
-                Next::SendRelease => self.send_release(nth, attempt),
-                Next::AwaitStep if self.has(Plant::ReleaseOvertakesStep) => {
-                    self.send_release(nth, attempt);
-                }
-                _ => {}
-            }
-        }
+        let overtakes = self.has(SeededBug::ReleaseOvertakesStep);
+        let Client { abandoned, messages, connections, .. } = &mut *self.client;
+        abandoned.settle(messages, connections.channel, self.now, overtakes);
         self.client.tidy();
     }
 
     fn claim(&mut self) {
-        if self.client.claim_at.is_some_and(|at| at <= self.now) && !self.has(Plant::ClaimMissing) {
+        if self.client.claim_at.is_some_and(|at| at <= self.now)
+            && !self.has(SeededBug::ClaimMissing)
+        {
             self.client.claim_at = Some(self.now + 1);
             self.renew(self.ttl());
         }
-    }
-
-    fn send_release(&mut self, nth: usize, attempt: u8) {
-        let now = self.at();
-        self.client.undos[nth].machine.release_sent(now);
-        let channel = self.client.ears.channel;
-        self.send(attempt, Request::Release { channel });
-    }
-}
-
-fn meaning(answer: Answer, lease: Duration) -> StepAnswer {
-    match answer {
-        Answer::Granted(_) => StepAnswer::Granted { lease },
-        Answer::Queued { .. } => StepAnswer::Queued,
-        _ => StepAnswer::Held,
     }
 }

@@ -1,26 +1,26 @@
-//! The line: waiters, direct grants, and pushes.
+//! The store's queue: waiters, direct grants, and pushes.
 //!
-//! The client's side is the product's own code: [`StoreAttempt`](lock_core::attempt::StoreAttempt)
-//! and [`Waiter`](lock_core::waiter::Waiter), driven by [`driver::Driver`] as the core and a
-//! backend with a line drive them.
+//! The client's side is the product's own code: [`StoreAttempt`](crate::product::StoreAttempt) and
+//! [`Waiter`](crate::product::Waiter), driven by [`driver::Driver`] as the core and a backend with
+//! a queue drive them.
 //! Each client wants the lock one or more times, strictly in order; what is passed on inside a
 //! process is in [`handover`](crate::handover).
 //!
 //! # What is modelled
 //!
-//! - **Server** ([`server`]): the lock, the line by ticket, the counter, and the scripts for
+//! - **Server** ([`server`]): the lock, the queue by ticket, the counter, and the scripts for
 //!   acquire, release and renew.
-//!   A release grants the lock to the first in line whose connection the server counts, for a
+//!   A release grants the lock to the first in the queue whose connection the server counts, for a
 //!   window, and tells the next how long; so does whoever asks and finds the lock free, unless it is
 //!   the first itself.
-//!   Whoever leaves the head of the line while the lock is held has the next told, too.
-//!   Clients that poll get the lock only when the line is empty; clients of other libraries take
+//!   Whoever leaves the head of the queue while the lock is held has the next told, too.
+//!   Clients that poll get the lock only when the queue is empty; clients of other libraries take
 //!   and delete it without looking.
-//! - **Pushes** ([`client::Pushed`]): messages of their own, which arrive in any order with the
-//!   answers, late, or never.
+//! - **Pushes** ([`Pushed`](crate::message::Pushed)): messages of their own, which arrive in any
+//!   order with the answers, late, or never.
 //! - **Connections**: the server may stop counting one before its client learns of it, and may go
 //!   on counting one whose client has left it or has vanished.
-//!   A new connection has a new channel, or with [`rows::QueueRow::one_channel`] the same.
+//!   A new connection has a new channel, or with [`settings::Scenario::one_channel`] the same.
 //! - **Clients** ([`client`]): each may give up, vanish, or stand still for longer than its lease
 //!   and then go on with whatever has come meanwhile.
 //!   While a step is under way a pushed grant is kept until its answer, and judged after it.
@@ -29,20 +29,20 @@
 //!
 //! # What must hold
 //!
-//! Beside what the model of the attempt asks for ([S1 to S8, R6 and R8](crate)):
+//! Beside what the model of the attempt asks for ([S1 to S8, R6 and R8](crate::attempt)):
 //!
 //! - S3: a window is claimed before it ends, if no message is late or lost.
-//! - S6: no token of a live client is left in line either.
-//! - S7: the lock is not free for longer than [`rows::QueueRow::line_free`] while somebody stands in
-//!   line, nor for longer than [`rows::QueueRow::free`] while somebody waits whom the server has
-//!   lost sight of; and a grant that nobody takes lasts no longer than its window.
-//! - S11: nobody who got a place in line is passed by more than
-//!   [`rows::QueueRow::overtaking`] who came later.
+//! - S6: no token of a live client is left in the queue either.
+//! - S7: the lock is not free for longer than [`settings::Scenario::queue_free`] while somebody
+//!   stands in the queue, nor for longer than [`settings::Scenario::free`] while somebody waits whom
+//!   the server has lost sight of; and a grant that nobody takes lasts no longer than its window.
+//! - S11: nobody who got a place in the queue is passed by more than
+//!   [`settings::Scenario::overtaking`] who came later.
 //!
-//! A fault-free row allows none of these ticks.
+//! A fault-free scenario allows none of these ticks.
 //! An answer that is late puts the timer off by its lateness.
-//! Only one in line is told of each grant: if that push is lost, or whoever got it dies too, the
-//! next asks at the end of the lease that it was told of itself, or after ten seconds.
+//! Only one in the queue is told of each grant: if that push is lost, or whoever got it dies too,
+//! the next asks at the end of the lease that it was told of itself, or after ten seconds.
 //!
 //! # What is not modelled
 //!
@@ -53,9 +53,11 @@
 pub mod client;
 mod display;
 pub mod driver;
-pub mod plants;
+mod model;
 mod properties;
-pub mod rows;
+pub mod scenarios;
+pub mod seeded_bugs;
 pub mod server;
+pub mod settings;
 mod steps;
 pub mod world;

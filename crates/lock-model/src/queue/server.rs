@@ -1,12 +1,9 @@
-//! The server: the lock, the line, the counter, and the scripts that change them.
+//! The server: the lock, the queue, the counter, and the scripts that change them.
 
-use crate::queue::plants::Plant;
-use crate::queue::rows::QueueRow;
-use crate::store::Token;
+use crate::message::{Answer, News, Number, Pushed, Request, Token};
+use crate::properties::Breach;
+use crate::queue::settings::{Scenario, SeededBug};
 use crate::time::Tick;
-
-/// What the counter issues: fencing numbers and tickets. Only their order matters.
-pub type Number = u16;
 
 /// Numbers that may be issued within a tick; the server's clock lifts the counter above them.
 const NUMBERS_A_TICK: Number = 64;
@@ -20,10 +17,10 @@ pub enum Owner {
     Foreign,
 }
 
-/// A place in line.
+/// A place in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Entry {
-    /// The order of the line.
+    /// The order of the queue.
     pub ticket: Number,
     /// Which client waits.
     pub client: usize,
@@ -33,85 +30,26 @@ pub struct Entry {
     pub channel: u8,
 }
 
-/// What is pushed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum News {
-    /// The lock is yours, for the window.
-    Granted(Number),
-    /// You are the next, and the holder's lease has this much left.
-    Head(Tick),
-}
-
-/// What a client asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Request {
-    /// For the lock.
-    Acquire {
-        /// The lease.
-        ttl: Tick,
-        /// A later run is refused.
-        not_after: Tick,
-        /// Whether to stand in line.
-        wait: bool,
-        /// The place in line; zero if there is none yet.
-        ticket: Number,
-        /// Where pushes go.
-        channel: u8,
-    },
-    /// For the end of its lease and of its wait.
-    Release {
-        /// Where pushes went last.
-        channel: u8,
-    },
-    /// For a longer lease.
-    Renew {
-        /// The lease from now on.
-        ttl: Tick,
-    },
-}
-
-/// What the server answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Answer {
-    /// To an acquire: the asked lease was set, under this number.
-    Granted(Number),
-    /// To an acquire: in line.
-    Queued {
-        /// The place.
-        ticket: Number,
-        /// How many stand in front.
-        rank: u8,
-        /// What is left of the holder's lease.
-        left: Tick,
-        /// The counter.
-        counter: Number,
-    },
-    /// To an acquire that does not wait.
-    Busy,
-    /// To a release: it was the owner's.
-    Released,
-    /// To a renewal: the lease has at least the asked length.
-    Renewed,
-    /// Nobody owns the lock.
-    NotHeld,
-    /// Another token owns the lock.
-    HeldByOther,
-}
-
-/// Which connections the server counts as subscribed.
+/// The connections of one client for pushes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Ears {
-    /// The client's present connection.
+pub struct Connections {
+    /// The present one.
     pub channel: u8,
-    /// Whether the server counts it.
-    pub heard: bool,
-    /// Whether the server still counts the connection before it, which leads nowhere.
-    pub old_heard: bool,
+    /// Whether the server counts it as subscribed.
+    pub is_counted: bool,
+    /// Whether the server still counts the one before it, which leads nowhere.
+    pub is_old_counted: bool,
 }
 
-impl Ears {
-    const fn old_channel(self, row: &QueueRow) -> u8 {
-        if row.one_channel { self.channel } else { self.channel.wrapping_sub(1) }
+impl Default for Connections {
+    fn default() -> Self {
+        Self { channel: 0, is_counted: true, is_old_counted: false }
+    }
+}
+
+impl Connections {
+    const fn old_channel(self, scenario: &Scenario) -> u8 {
+        if scenario.one_channel { self.channel } else { self.channel.wrapping_sub(1) }
     }
 }
 
@@ -122,34 +60,32 @@ pub struct Server {
     pub lease: Option<(Owner, Tick)>,
     /// Since when it stands granted by a push that nobody has confirmed.
     pub unclaimed_since: Option<Tick>,
-    /// The line, by ticket.
-    pub line: Vec<Entry>,
+    /// The queue, by ticket.
+    pub queue: Vec<Entry>,
     /// The counter of fencing numbers and tickets.
     pub counter: Number,
 }
 
-/// What a script did besides answering.
+/// What a request did.
 #[derive(Debug, Default)]
 pub struct Effects {
-    /// To whom, over which connection, and what.
-    pub pushes: Vec<(Entry, News)>,
-    /// Who got the lock and did not own it before, and its place if it was taken from the line.
+    /// The answer; `None` if it came too late, and nothing was done.
+    pub answer: Option<Answer>,
+    /// Which clients are told what.
+    pub pushes: Vec<(usize, Pushed)>,
+    /// Who got the lock and did not own it before, and its place if it was taken from the queue.
     pub granted: Option<(Token, Option<Number>)>,
+    /// The property that it broke.
+    pub broken: Breach,
 }
 
 /// One run of a script.
-#[derive(Debug)]
-pub struct Script<'a> {
-    /// What is explored.
-    pub row: &'a QueueRow,
-    /// The present.
-    pub now: Tick,
-    /// The server.
-    pub server: &'a mut Server,
-    /// The connections of each client.
-    pub ears: &'a [Ears],
-    /// What it does besides answering.
-    pub effects: Effects,
+struct Script<'a> {
+    scenario: &'a Scenario,
+    now: Tick,
+    server: &'a mut Server,
+    connections: &'a [Connections],
+    effects: Effects,
 }
 
 impl Server {
@@ -160,14 +96,48 @@ impl Server {
         }
         self.counter = self.counter.max(Number::from(now) * NUMBERS_A_TICK);
     }
+
+    /// Runs a request of a token, with the connections of each client.
+    pub fn run(
+        &mut self,
+        scenario: &Scenario,
+        now: Tick,
+        connections: &[Connections],
+        token: Token,
+        request: Request,
+    ) -> Effects {
+        let before = self.lease;
+        let effects = Effects::default();
+        let mut script = Script { scenario, now, server: self, connections, effects };
+        script.effects.answer = script.run(token, request);
+        let mut effects = script.effects;
+        let of_another = before.is_some_and(|(owner, _)| owner != Owner::Token(token));
+        if of_another && before != self.lease {
+            effects.broken = Some("S4: a request changed the lease of another token".to_owned());
+        }
+        effects
+    }
+
+    /// The token that owns the lock.
+    #[must_use]
+    pub fn owner(&self) -> Option<Token> {
+        match self.lease?.0 {
+            Owner::Token(token) => Some(token),
+            Owner::Foreign => None,
+        }
+    }
+
+    /// The tokens in the queue.
+    pub fn waiting(&self) -> impl Iterator<Item = Token> {
+        self.queue.iter().map(Entry::token)
+    }
 }
 
 impl Script<'_> {
-    /// Runs a request. `None` if it came too late, and nothing was done.
-    pub fn run(&mut self, token: Token, request: Request) -> Option<Answer> {
+    fn run(&mut self, token: Token, request: Request) -> Option<Answer> {
         match request {
             Request::Acquire { not_after, .. }
-                if self.now > not_after && !self.has(Plant::NoNotAfter) =>
+                if self.now > not_after && !self.has(SeededBug::NoNotAfter) =>
             {
                 None
             }
@@ -180,13 +150,19 @@ impl Script<'_> {
         }
     }
 
-    fn has(&self, plant: Plant) -> bool {
-        self.row.plant == Some(plant)
+    fn push(&mut self, to: Entry, news: News) {
+        let Entry { client, attempt, channel, .. } = to;
+        let pushed = Pushed { attempt, channel, news, sent: self.now, slow: false };
+        self.effects.pushes.push((client, pushed));
+    }
+
+    fn has(&self, bug: SeededBug) -> bool {
+        self.scenario.bug == Some(bug)
     }
 
     fn next(&mut self) -> Number {
         let number = self.server.counter + 1;
-        if !self.has(Plant::FenceRepeats) {
+        if !self.has(SeededBug::FenceRepeats) {
             self.server.counter = number;
         }
         number
@@ -196,15 +172,15 @@ impl Script<'_> {
         let token = entry.token();
         match &mut self.server.lease {
             Some((Owner::Token(owner), expires)) if *owner == token => {
-                if self.row.plant != Some(Plant::RegrantKeepsExpiry) {
+                if self.scenario.bug != Some(SeededBug::RegrantKeepsExpiry) {
                     *expires = (*expires).max(self.now + ttl);
                 }
                 self.server.unclaimed_since = None;
-                self.strike(token);
+                self.remove(token);
                 return Answer::Granted(self.next());
             }
-            None if self.server.line.is_empty()
-                || (!wait && self.row.plant == Some(Plant::PollerOvertakes)) =>
+            None if self.server.queue.is_empty()
+                || (!wait && self.scenario.bug == Some(SeededBug::PollerOvertakes)) =>
             {
                 return self.grant_to_self(token, None, ttl);
             }
@@ -217,14 +193,14 @@ impl Script<'_> {
             if let Some(ticket) = self.advance(Some(token)) {
                 return self.grant_to_self(token, Some(ticket), ttl);
             }
-            if self.server.lease.is_none() && self.server.line.is_empty() && !wait {
+            if self.server.lease.is_none() && self.server.queue.is_empty() && !wait {
                 return self.grant_to_self(token, None, ttl);
             }
         }
-        let place = self.server.line.iter().position(|entry| entry.token() == token);
+        let place = self.server.queue.iter().position(|entry| entry.token() == token);
         let Some(rank) = place.filter(|_| wait) else { return Answer::Busy };
         Answer::Queued {
-            ticket: self.server.line[rank].ticket,
+            ticket: self.server.queue[rank].ticket,
             rank: u8::try_from(rank).unwrap_or(u8::MAX),
             left: self.left(),
             counter: self.server.counter,
@@ -232,17 +208,19 @@ impl Script<'_> {
     }
 
     fn release(&mut self, token: Token, channel: u8) -> Answer {
-        let was_head = self.server.line.first().is_some_and(|entry| entry.token() == token);
-        if self.has(Plant::OldEntryStays) {
-            self.server.line.retain(|e| e.token() != token || e.channel != channel);
+        let was_head = self.server.queue.first().is_some_and(|entry| entry.token() == token);
+        if self.has(SeededBug::OldEntryStays) {
+            self.server.queue.retain(|e| e.token() != token || e.channel != channel);
         } else {
-            self.strike(token);
+            self.remove(token);
         }
         match self.server.lease {
-            Some((owner, _)) if owner != Owner::Token(token) && !self.has(Plant::NoOwnerCheck) => {
-                if self.has(Plant::AdvanceOverHolder) {
+            Some((owner, _))
+                if owner != Owner::Token(token) && !self.has(SeededBug::NoOwnerCheck) =>
+            {
+                if self.has(SeededBug::AdvanceOverHolder) {
                     self.advance(None);
-                } else if was_head && !self.has(Plant::LeaveWithoutHint) {
+                } else if was_head && !self.has(SeededBug::LeaveWithoutHint) {
                     self.hint(None);
                 }
                 Answer::HeldByOther
@@ -262,7 +240,7 @@ impl Script<'_> {
 
     fn renew(&mut self, token: Token, ttl: Tick) -> Answer {
         let renewed = self.now + ttl;
-        let shortens = self.has(Plant::RenewalShortens);
+        let shortens = self.has(SeededBug::RenewalShortens);
         match &mut self.server.lease {
             None => Answer::NotHeld,
             Some((Owner::Token(owner), expires)) if *owner == token => {
@@ -274,30 +252,34 @@ impl Script<'_> {
         }
     }
 
-    /// The free lock goes to the first in line that lives. `Some`: to whoever asks, from this place.
+    /// The free lock goes to the first in the queue that lives. `Some`: to whoever asks, which had
+    /// this place.
     fn advance(&mut self, asking: Option<Token>) -> Option<Number> {
-        for _ in 0..self.row.skips {
-            if self.server.line.is_empty() {
+        for _ in 0..self.scenario.skips {
+            if self.server.queue.is_empty() {
                 return None;
             }
-            let head = self.server.line.remove(0);
+            let head = self.server.queue.remove(0);
             if asking == Some(head.token()) {
                 return Some(head.ticket);
             }
             let lives = self.lives(&head);
-            if !lives && self.has(Plant::PublishTells) {
+            if !lives && self.has(SeededBug::PublishTells) {
                 let number = self.next();
-                self.effects.pushes.push((head, News::Granted(number)));
+                self.push(head, News::Granted(number));
             }
             if lives {
-                let full = self.has(Plant::FullLeaseAtHandOver);
-                let window =
-                    if full { self.row.ttls[head.client] } else { self.row.window_of(head.client) };
+                let full = self.has(SeededBug::FullLeaseAtHandOver);
+                let window = if full {
+                    self.scenario.ttls[head.client]
+                } else {
+                    self.scenario.window_of(head.client)
+                };
                 self.server.lease = Some((Owner::Token(head.token()), self.now + window));
                 self.server.unclaimed_since = Some(self.now);
                 self.effects.granted = Some((head.token(), Some(head.ticket)));
                 let number = self.next();
-                self.effects.pushes.push((head, News::Granted(number)));
+                self.push(head, News::Granted(number));
                 self.hint(asking);
                 return None;
             }
@@ -305,21 +287,22 @@ impl Script<'_> {
         None
     }
 
-    /// Tells the first in line that lives whom it waits for; whoever asks is told by its answer.
+    /// Tells the first in the queue that lives how long the holder's lease is; whoever asks is told
+    /// by its answer.
     fn hint(&mut self, asking: Option<Token>) {
-        if self.has(Plant::NoHint) {
+        if self.has(SeededBug::NoHint) {
             return;
         }
-        while let Some(&head) = self.server.line.first() {
+        while let Some(&head) = self.server.queue.first() {
             if asking == Some(head.token()) {
                 return;
             }
             if self.lives(&head) {
                 let left = self.left();
-                self.effects.pushes.push((head, News::Head(left)));
+                self.push(head, News::Head(left));
                 return;
             }
-            self.server.line.remove(0);
+            self.server.queue.remove(0);
         }
     }
 
@@ -332,31 +315,32 @@ impl Script<'_> {
 
     fn enqueue(&mut self, mut entry: Entry) {
         let token = entry.token();
-        if let Some(old) = self.server.line.iter().find(|e| e.token() == token) {
-            if self.has(Plant::OldEntryStays) && old.channel != entry.channel {
-                self.server.line.push(Entry { ticket: old.ticket, ..entry });
-                self.server.line.sort_unstable();
+        if let Some(old) = self.server.queue.iter().find(|e| e.token() == token) {
+            if self.has(SeededBug::OldEntryStays) && old.channel != entry.channel {
+                self.server.queue.push(Entry { ticket: old.ticket, ..entry });
+                self.server.queue.sort_unstable();
                 return;
             }
             // The same place, told by the newest connection.
             entry.ticket = old.ticket;
-            self.strike(token);
+            self.remove(token);
         }
         if entry.ticket == 0 {
             entry.ticket = self.next();
         }
-        self.server.line.push(entry);
-        self.server.line.sort_unstable();
+        self.server.queue.push(entry);
+        self.server.queue.sort_unstable();
     }
 
-    fn strike(&mut self, token: Token) {
-        self.server.line.retain(|entry| entry.token() != token);
+    fn remove(&mut self, token: Token) {
+        self.server.queue.retain(|entry| entry.token() != token);
     }
 
     fn lives(&self, entry: &Entry) -> bool {
-        let ears = self.ears[entry.client];
-        let counts = [(ears.channel, ears.heard), (ears.old_channel(self.row), ears.old_heard)];
-        counts.contains(&(entry.channel, true))
+        let connections = self.connections[entry.client];
+        let Connections { channel, is_counted, is_old_counted } = connections;
+        let old_channel = connections.old_channel(self.scenario);
+        [(channel, is_counted), (old_channel, is_old_counted)].contains(&(entry.channel, true))
     }
 
     fn left(&self) -> Tick {

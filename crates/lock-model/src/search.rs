@@ -2,21 +2,29 @@
 
 use std::collections::HashSet;
 use std::fmt::Display;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::hash::BuildHasherDefault;
 use std::time::{Duration, Instant};
 
-/// Something whose states can be enumerated.
-pub trait Model {
+use crate::fingerprint::AlreadyHashed;
+
+/// A scenario whose states can be enumerated.
+pub trait Model: Sync {
     /// One state.
     type State;
     /// What leads from one state to the next.
-    type Event: Display;
+    type Event: Copy + Display;
+
+    /// What it is called, and how large it is.
+    fn outline(&self) -> Outline;
 
     /// The first state.
     fn start(&self) -> Self::State;
 
-    /// Every event that is possible in a state, with what it leads to, always in the same order.
-    fn successors(&self, state: &Self::State) -> Vec<(Self::Event, Self::State)>;
+    /// Every event that is possible in a state, always in the same order.
+    fn events(&self, state: &Self::State) -> Vec<Self::Event>;
+
+    /// The state after an event.
+    fn after(&self, state: &Self::State, event: Self::Event) -> Self::State;
 
     /// What identifies a state; two states that can never be told apart may share it.
     fn fingerprint(&self, state: &Self::State) -> u128;
@@ -24,13 +32,55 @@ pub trait Model {
     /// The property that a state breaks.
     fn breach(&self, state: &Self::State) -> Option<String>;
 
-    /// The property that a state breaks by being one in which nothing can happen any more.
-    fn breach_at_the_end(&self, state: &Self::State) -> Option<String>;
+    /// Whether everybody is done, so that nothing need happen any more.
+    fn is_over(&self, state: &Self::State) -> bool;
 
     /// Three numbers whose maxima over all states are worth knowing.
     fn extent(&self, _: &Self::State) -> [u8; 3] {
         [0; 3]
     }
+
+    /// What the maxima of [`Model::extent`] say; empty if nothing.
+    fn describe(&self, _extent: [u8; 3]) -> String {
+        String::new()
+    }
+}
+
+/// What the command line sees of a scenario, whichever model it is of.
+pub trait Case: Sync {
+    /// What it is called, and how large it is.
+    fn outline(&self) -> Outline;
+
+    /// Visits its states, at most `cap` of them.
+    fn explore(&self, cap: usize) -> Report;
+
+    /// What [`Report::extent`] says; empty if nothing.
+    fn describe(&self, extent: [u8; 3]) -> String;
+}
+
+impl<M: Model> Case for M {
+    fn outline(&self) -> Outline {
+        Model::outline(self)
+    }
+
+    fn explore(&self, cap: usize) -> Report {
+        explore(self, cap)
+    }
+
+    fn describe(&self, extent: [u8; 3]) -> String {
+        Model::describe(self, extent)
+    }
+}
+
+/// What a scenario is called, and how large it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Outline {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it is small enough for every change: a million states at most.
+    pub quick: bool,
+    /// Whether a bug is seeded in it.
+    pub has_bug: bool,
 }
 
 /// What a search found.
@@ -64,11 +114,13 @@ pub enum End {
     },
 }
 
+type Seen = HashSet<u128, BuildHasherDefault<AlreadyHashed>>;
+
 /// Visits the states of a model in order of their distance from the start, at most `cap` of them.
 pub fn explore<M: Model>(model: &M, cap: usize) -> Report {
     let began = Instant::now();
     let mut seen = Seen::default();
-    // The parent of each state, and which of its successors it is: enough to walk there again.
+    // The parent of each state, and which of its events led to it: enough to walk there again.
     let mut origins: Vec<(u32, u16)> = Vec::new();
     let start = model.start();
     seen.insert(model.fingerprint(&start));
@@ -83,18 +135,20 @@ pub fn explore<M: Model>(model: &M, cap: usize) -> Report {
     while !frontier.is_empty() {
         let mut following = Vec::new();
         for (id, state) in frontier {
-            let successors = model.successors(&state);
+            let events = model.events(&state);
             for (most, now) in extent.iter_mut().zip(model.extent(&state)) {
                 *most = now.max(*most);
             }
             let found = model.breach(&state).or_else(|| {
-                successors.is_empty().then(|| model.breach_at_the_end(&state)).flatten()
+                let is_stuck = events.is_empty() && !model.is_over(&state);
+                is_stuck.then(|| "S7: nothing can happen, and not everybody is done".to_owned())
             });
             if let Some(property) = found {
                 let trace = trace(model, &origins, id);
                 return report(End::Broken { property, trace }, origins.len(), depth, extent);
             }
-            for (nth, (_, successor)) in (0_u16..).zip(successors) {
+            for (nth, event) in (0_u16..).zip(events) {
+                let successor = model.after(&state, event);
                 if seen.insert(model.fingerprint(&successor)) {
                     origins.push((id, nth));
                     following.push((next_id, successor));
@@ -120,105 +174,48 @@ fn trace<M: Model>(model: &M, origins: &[(u32, u16)], id: u32) -> Vec<String> {
         at = parent;
     }
     let mut state = model.start();
-    let mut events = Vec::new();
+    let mut trace = Vec::new();
     for nth in turns.into_iter().rev() {
-        let Some((event, next)) = model.successors(&state).into_iter().nth(usize::from(nth)) else {
-            break;
-        };
-        events.push(event.to_string());
-        state = next;
+        let Some(&event) = model.events(&state).get(usize::from(nth)) else { break };
+        trace.push(event.to_string());
+        state = model.after(&state, event);
     }
-    events
+    trace
 }
 
-type Seen = HashSet<u128, BuildHasherDefault<AlreadyHashed>>;
+/// What the tests of each model claim of its scenarios.
+#[cfg(test)]
+pub(crate) mod claims {
+    use super::{Case, End};
 
-/// Fingerprints are evenly spread, so their lower half serves the set as it is.
-#[derive(Default)]
-struct AlreadyHashed(u64);
-
-impl Hasher for AlreadyHashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+    /// Each is found by the property that it breaks.
+    pub(crate) fn bugs_are_found<'a, C: Case + 'a>(
+        bugs: impl IntoIterator<Item = &'a (C, &'static str)>,
+        cap: usize,
+    ) {
+        for (case, expected) in bugs {
+            match case.explore(cap).end {
+                End::Broken { property, .. } => {
+                    assert!(property.starts_with(expected), "{}: {property}", case.outline().name);
+                }
+                end => panic!("{}: {end:?}", case.outline().name),
+            }
         }
     }
 
-    fn write_u128(&mut self, fingerprint: u128) {
-        let [low, _] = halves(fingerprint);
-        self.0 = low;
-    }
-}
-
-/// A hash of 128 bits: among ten million states, the odds that two share one are below 10^-24.
-#[must_use]
-pub fn fingerprint(value: &impl Hash) -> u128 {
-    let mut hasher = Fingerprint { low: 0x243f_6a88_85a3_08d3, high: 0x1319_8a2e_0370_7344 };
-    value.hash(&mut hasher);
-    // Two more rounds, so that the last word reaches every bit.
-    hasher.write_u64(0);
-    hasher.write_u64(1);
-    (u128::from(hasher.high) << 64) | u128::from(hasher.low)
-}
-
-struct Fingerprint {
-    low: u64,
-    high: u64,
-}
-
-fn halves(word: u128) -> [u64; 2] {
-    let bytes = word.to_le_bytes();
-    let half = |from: usize| {
-        bytes[from..from + 8].iter().rev().fold(0, |word, &byte| (word << 8) | u64::from(byte))
-    };
-    [half(0), half(8)]
-}
-
-/// The two halves of the product, one folded onto the other.
-fn folded(a: u64, b: u64) -> u64 {
-    let product = u128::from(a) * u128::from(b);
-    #[expect(clippy::cast_possible_truncation, reason = "the halves are taken apart on purpose")]
-    let (low, high) = (product as u64, (product >> 64) as u64);
-    low ^ high
-}
-
-impl Hasher for Fingerprint {
-    fn finish(&self) -> u64 {
-        self.low
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(u64::from(byte));
+    /// As far as the search gets, none breaks a property.
+    pub(crate) fn nothing_is_found(cases: impl IntoIterator<Item = impl Case>, cap: usize) {
+        for case in cases {
+            let end = case.explore(cap).end;
+            assert!(!matches!(end, End::Broken { .. }), "{}: {end:?}", case.outline().name);
         }
     }
 
-    fn write_u8(&mut self, word: u8) {
-        self.write_u64(u64::from(word));
-    }
-
-    fn write_u32(&mut self, word: u32) {
-        self.write_u64(u64::from(word));
-    }
-
-    fn write_usize(&mut self, word: usize) {
-        self.write_u64(word as u64);
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        let carried = self.high;
-        self.high ^= folded(self.low ^ word, 0xa076_1d64_78bd_642f).rotate_left(23);
-        self.low = folded(carried ^ word.rotate_left(32), 0xe703_7ed1_a0b4_28db)
-            ^ self.low.rotate_left(41);
-    }
-
-    fn write_u128(&mut self, word: u128) {
-        for half in halves(word) {
-            self.write_u64(half);
+    /// Those of these names hold.
+    pub(crate) fn they_hold(cases: &[impl Case], names: &[&str], cap: usize) {
+        for name in names {
+            let case = cases.iter().find(|case| case.outline().name == *name).unwrap();
+            assert_eq!(case.explore(cap).end, End::Exhausted, "{name}");
         }
     }
 }
@@ -226,6 +223,7 @@ impl Hasher for Fingerprint {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fingerprint::fingerprint;
 
     /// Counts to a number by ones and twos.
     struct Stairs {
@@ -238,16 +236,20 @@ mod tests {
         type State = u8;
         type Event = u8;
 
+        fn outline(&self) -> Outline {
+            Outline { name: "stairs", quick: true, has_bug: false }
+        }
+
         fn start(&self) -> u8 {
             0
         }
 
-        fn successors(&self, state: &u8) -> Vec<(u8, u8)> {
-            [1, 2]
-                .map(|step| (step, state + step))
-                .into_iter()
-                .filter(|s| s.1 <= self.top)
-                .collect()
+        fn events(&self, state: &u8) -> Vec<u8> {
+            [1, 2].into_iter().filter(|step| state + step <= self.top).collect()
+        }
+
+        fn after(&self, state: &u8, step: u8) -> u8 {
+            state + step
         }
 
         fn fingerprint(&self, state: &u8) -> u128 {
@@ -258,8 +260,8 @@ mod tests {
             (Some(*state) == self.broken).then(|| "broken".into())
         }
 
-        fn breach_at_the_end(&self, _: &u8) -> Option<String> {
-            self.trap.then(|| "trapped".into())
+        fn is_over(&self, _: &u8) -> bool {
+            !self.trap
         }
     }
 
@@ -279,24 +281,12 @@ mod tests {
     #[test]
     fn a_state_without_a_way_out_is_judged() {
         let report = explore(&Stairs { top: 3, broken: None, trap: true }, 1_000);
-        assert!(matches!(report.end, End::Broken { property, .. } if property == "trapped"));
+        assert!(matches!(report.end, End::Broken { property, .. } if property.starts_with("S7")));
     }
 
     #[test]
     fn a_search_that_is_cut_short_says_so() {
         let report = explore(&Stairs { top: 100, broken: None, trap: false }, 10);
         assert_eq!(report.end, End::Capped);
-    }
-
-    #[test]
-    fn small_differences_change_both_halves_of_a_fingerprint() {
-        let mut halves_seen = [HashSet::new(), HashSet::new()];
-        for a in 0..100_u8 {
-            for b in 0..100_u8 {
-                for (seen, half) in halves_seen.iter_mut().zip(halves(fingerprint(&(a, b)))) {
-                    assert!(seen.insert(half));
-                }
-            }
-        }
     }
 }

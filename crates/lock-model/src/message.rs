@@ -1,0 +1,125 @@
+//! What clients and the server say to each other, the same in all models.
+
+use std::fmt;
+
+use crate::time::Tick;
+
+/// What the server's counter issues: fencing numbers and tickets. Only their order matters.
+pub type Number = u16;
+
+/// One attempt of one client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Token {
+    /// Which client.
+    pub client: usize,
+    /// Its how many-th attempt.
+    pub attempt: u8,
+}
+
+/// What a client asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Request {
+    /// For the lock.
+    Acquire {
+        /// The lease.
+        ttl: Tick,
+        /// A later run is refused.
+        not_after: Tick,
+        /// Whether to stand in the queue.
+        wait: bool,
+        /// The place in the queue; zero if there is none yet.
+        ticket: Number,
+        /// Where pushes go.
+        channel: u8,
+    },
+    /// For the end of its lease and of its wait.
+    Release {
+        /// Where pushes went last.
+        channel: u8,
+    },
+    /// For a longer lease.
+    Renew {
+        /// The lease from now on.
+        ttl: Tick,
+    },
+}
+
+/// What the server answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Answer {
+    /// To an acquire: the asked lease was set, under this number.
+    Granted(Number),
+    /// To an acquire: in the queue.
+    Queued {
+        /// The place.
+        ticket: Number,
+        /// How many stand in front.
+        rank: u8,
+        /// What is left of the holder's lease.
+        left: Tick,
+        /// The counter.
+        counter: Number,
+    },
+    /// To an acquire that does not wait: the queue is not empty.
+    Busy,
+    /// To a release: it was the owner's.
+    Released,
+    /// To a renewal: the lease has at least the asked length.
+    Renewed,
+    /// Nobody owns the lock.
+    NotHeld,
+    /// Another token owns the lock.
+    HeldByOther,
+    /// The server refuses to work now; nothing ran.
+    NotApplied,
+}
+
+/// What the server pushes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum News {
+    /// The lock is yours, for the window.
+    Granted(Number),
+    /// You are the next, and the holder's lease has this much left.
+    Head(Tick),
+}
+
+/// One push on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pushed {
+    /// Whose token it tells.
+    pub attempt: u8,
+    /// Over which of the client's connections it comes.
+    pub channel: u8,
+    /// What it tells.
+    pub news: News,
+    /// When it was sent.
+    pub sent: Tick,
+    /// Whether it is a slow one.
+    pub slow: bool,
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Acquire { ttl, not_after, wait: false, .. } => {
+                write!(f, "acquire(ttl {ttl}, not after {not_after})")
+            }
+            Self::Acquire { ttl, not_after, ticket, channel, .. } => {
+                write!(f, "acquire(ttl {ttl}, not after {not_after}, ")?;
+                write!(f, "wait with ticket {ticket} on channel {channel})")
+            }
+            Self::Release { .. } => write!(f, "release"),
+            Self::Renew { ttl } => write!(f, "renew(ttl {ttl})"),
+        }
+    }
+}
+
+impl fmt::Display for Pushed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.news {
+            News::Granted(number) => write!(f, "\"granted under {number}\"")?,
+            News::Head(left) => write!(f, "\"you are next, {left} ticks are left\"")?,
+        }
+        write!(f, " to attempt {}, pushed at {}", self.attempt, self.sent)
+    }
+}

@@ -1,0 +1,139 @@
+//! What a scenario says, and the bugs that may be seeded in one.
+
+use crate::budget::{Budget, NONE};
+use crate::time::Tick;
+
+/// One exploration.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    /// Its name.
+    pub name: &'static str,
+    /// How many clients.
+    pub clients: usize,
+    /// How many of them, the last ones, ask again and again instead of standing in the queue.
+    pub pollers: usize,
+    /// How often each wants the lock, one time after the other.
+    pub waits: u8,
+    /// The lease that each asks for.
+    pub ttls: [Tick; 4],
+    /// The lease of a pushed grant.
+    pub window: Tick,
+    /// The lease that a renewal asks for.
+    pub renewal: Tick,
+    /// The lease of another library's client.
+    pub foreign: Tick,
+    /// How long an ordinary message takes at most.
+    pub latency: Tick,
+    /// How long a slow message takes at most.
+    pub slow: Tick,
+    /// How long a client stands still at most.
+    pub freeze: Tick,
+    /// How many in the queue a script looks at before it gives up.
+    pub skips: u8,
+    /// Whether a client keeps its channel when it makes a new connection.
+    pub one_channel: bool,
+    /// The trouble.
+    pub budget: Budget,
+    /// So many may overtake a client.
+    pub overtaking: u8,
+    /// For so many ticks the lock may be free while somebody stands in the queue.
+    pub queue_free: Tick,
+    /// For so many ticks the lock may be free while somebody waits, perhaps unknown to the server:
+    /// until the end of the lease that the client was told of.
+    pub free: Tick,
+    /// The bug.
+    pub bug: Option<SeededBug>,
+    /// Whether it is small enough for every change: a million states at most.
+    pub quick: bool,
+}
+
+impl Scenario {
+    /// Whether this client does not stand in the queue.
+    #[must_use]
+    pub const fn polls(&self, client: usize) -> bool {
+        client + self.pollers >= self.clients
+    }
+
+    /// The lease of a grant that is pushed to this client.
+    #[must_use]
+    pub fn window_of(&self, client: usize) -> Tick {
+        self.window.min(self.ttls[client])
+    }
+}
+
+/// What the scenarios have in common.
+pub const COMMON: Scenario = Scenario {
+    name: "",
+    clients: 2,
+    pollers: 0,
+    waits: 1,
+    ttls: [4; 4],
+    window: 3,
+    renewal: 5,
+    foreign: 3,
+    latency: 0,
+    slow: 4,
+    freeze: 5,
+    skips: 64,
+    one_channel: false,
+    budget: NONE,
+    overtaking: 0,
+    queue_free: 0,
+    free: 0,
+    bug: None,
+    quick: true,
+};
+
+/// A long lease before short ones: whoever is told of it waits long.
+pub const LONG: Scenario = Scenario { ttls: [8, 3, 3, 3], window: 2, ..COMMON };
+
+/// A bug that is put into the modelled server or driver, to see that the properties notice it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SeededBug {
+    /// The server publishes a grant and takes a count of zero for "nobody got it".
+    PublishTells,
+    /// The server runs an acquire however late it arrives.
+    NoNotAfter,
+    /// The server grants again without raising the expiry.
+    RegrantKeepsExpiry,
+    /// The server sets the expiry to the renewal's, also if that is earlier.
+    RenewalShortens,
+    /// The server tells the next in the queue nothing.
+    NoHint,
+    /// The server tells the next in the queue nothing when the head leaves.
+    LeaveWithoutHint,
+    /// The server hands the lock over for the whole lease.
+    FullLeaseAtHandOver,
+    /// The server grants a free lock to whoever does not wait, past the queue.
+    PollerOvertakes,
+    /// The server hands a lock over that is not free.
+    AdvanceOverHolder,
+    /// The server releases whoever owns the lock.
+    NoOwnerCheck,
+    /// The server forgets to store the counter.
+    FenceRepeats,
+    /// The server finds an entry of the queue by its connection, and leaves older ones.
+    OldEntryStays,
+    /// The driver counts a pushed window from the arrival of the push.
+    DeadlineFromPush,
+    /// The driver tells the waiter no counter.
+    NoCounterRule,
+    /// The driver takes a push for the answer to the step that is under way.
+    PushAnswersStep,
+    /// The driver does not send the ticket.
+    NoTicket,
+    /// The driver forgets older news when an answer arrives.
+    OldAnswerWins,
+    /// The driver forgets what came for a token that nobody wants any more.
+    AbandonedIsIgnored,
+    /// The driver sends a release while a step is under way, and takes its answer for final.
+    ReleaseOvertakesStep,
+    /// The driver takes the first answer to a release for the final one.
+    FirstAnswerIsFinal,
+    /// The driver believes that an acquire can take effect no later than its timeout, to the tick.
+    LateAfterTooShort,
+    /// The driver takes a step without an answer for one that did nothing.
+    DoubtForgotten,
+    /// The driver does not claim windows.
+    ClaimMissing,
+}
