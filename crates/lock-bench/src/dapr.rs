@@ -8,7 +8,7 @@ use dapr::dapr::proto::runtime::v1::{TryLockRequest, UnlockRequest};
 use lock_core::LockService;
 use lock_core::backend::OwnerToken;
 use lock_dapr::DaprBackend;
-use lock_testkit::server::DaprSidecar;
+use testbed::DaprSidecar;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::Failure;

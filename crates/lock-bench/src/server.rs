@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lock_core::Instant;
 use lock_core::backend::Clock;
-use lock_testkit::server::{RedisServer, ServerKind};
+use testbed::{RedisServer, ServerKind};
 
 use crate::Failure;
 

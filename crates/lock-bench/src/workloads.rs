@@ -7,7 +7,7 @@ mod uncontended;
 use std::future::Future;
 use std::pin::Pin;
 
-use lock_testkit::server::RedisServer;
+use testbed::RedisServer;
 
 use crate::Failure;
 use crate::arguments::Arguments;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lock_core::backend::{AttemptRequest, Clock, LockBackend, LockKey, OwnerToken, ReleaseRequest};
 use lock_redis::{Mode, RedisBackend};
-use lock_testkit::server::DaprSidecar;
+use testbed::DaprSidecar;
 
 use super::Bench;
 use crate::Failure;
