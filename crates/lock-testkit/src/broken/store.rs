@@ -11,7 +11,7 @@ use lock_core::backend::{
 use lock_core::{FencingToken, Instant, LockStatus};
 use tokio::sync::oneshot;
 
-use super::Defect;
+use super::defect::Defect;
 
 #[derive(Debug)]
 pub(super) struct Store {

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use lock_core::LockErrorKind;
 use lock_core::backend::LockKey;
 
-use super::claim::{Proof, ensure, fail};
+use super::proof::{Proof, ensure, fail};
 use super::scene::Scene;
 
 pub(super) async fn an_attempt_given_up_is_undone(scene: &Scene<'_>) -> Proof {

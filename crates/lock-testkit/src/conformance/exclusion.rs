@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::{join_all, try_join_all};
 use lock_core::backend::Attempt;
 
-use super::claim::{Failure, Proof, ensure, fail};
+use super::proof::{Failure, Proof, ensure, fail};
 use super::scene::Scene;
 
 pub(super) async fn a_free_lock_is_granted(scene: &Scene<'_>) -> Proof {

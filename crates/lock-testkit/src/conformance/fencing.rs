@@ -3,7 +3,7 @@
 use lock_core::FencingToken;
 use lock_core::backend::Attempt;
 
-use super::claim::{Failure, Proof, ensure, fail};
+use super::proof::{Failure, Proof, ensure, fail};
 use super::renewal::is_unsupported;
 use super::scene::{Scene, Taken};
 

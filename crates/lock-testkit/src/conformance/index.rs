@@ -1,5 +1,12 @@
 //! The list of all claims: their groups, names, needs and texts. Everything else is made from it.
 
+use super::claim::{Claim, Counter};
+use super::need::Need;
+use super::{
+    cancellation, exclusion, execute, expiry, fencing, loss, manual_pair, naming, options, release,
+    renewal, shutdown, waiting,
+};
+
 /// Hands the list of claims to another macro of this crate.
 ///
 /// An entry: `name [needs] else counter_claim "text";`. The proofs are functions of the same
@@ -268,4 +275,12 @@ macro_rules! conformance_tests {
 
         $crate::__with_all_claims!(__claim_tests {});
     };
+}
+
+crate::__with_all_claims!(__claim_table {});
+
+/// The claim at this path, such as `exclusion::a_free_lock_is_granted`.
+#[must_use]
+pub fn find(path: &str) -> Option<&'static Claim> {
+    CLAIMS.iter().find(|claim| claim.path() == path)
 }

@@ -11,9 +11,9 @@ use lock_core::backend::{
 };
 use lock_core::{Handover, Instant, LockName, LockService, LockServiceBuilder, LockStatus};
 
-use super::claim::{Failure, ensure, fail};
 use super::harness::Harness;
 use super::pace::Pace;
+use super::proof::{Failure, ensure, fail};
 use crate::spy::Spy;
 
 /// Where one claim is proven.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lock_core::{LockErrorKind, LossReason};
 
-use super::claim::{Proof, ensure, fail};
+use super::proof::{Proof, ensure, fail};
 use super::scene::Scene;
 
 pub(super) async fn a_shutdown_refuses_new_work(scene: &Scene<'_>) -> Proof {

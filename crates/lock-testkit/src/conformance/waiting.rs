@@ -5,7 +5,7 @@ use futures_util::future::{Either, select, try_join_all};
 use lock_core::LockErrorKind;
 use lock_core::backend::{Attempt, ReleaseReply};
 
-use super::claim::{Failure, Proof, ensure, fail};
+use super::proof::{Failure, Proof, ensure, fail};
 use super::scene::Scene;
 
 pub(super) async fn a_waiter_gets_a_lock_that_is_released(scene: &Scene<'_>) -> Proof {
