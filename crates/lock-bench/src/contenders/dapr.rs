@@ -11,8 +11,9 @@ use lock_dapr::DaprBackend;
 use testbed::DaprSidecar;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::Failure;
-use crate::contenders::{Contender, Ours, TTL};
+use super::pairs::{Contender, Ours};
+use super::raw::TTL;
+use crate::failure::Failure;
 
 /// The generated client over one channel with tonic's defaults: no deadline, no undo, no local
 /// lease.

@@ -1,65 +1,20 @@
 //! Who is compared where nobody waits: raw Redis, the library in its forms, and a peer.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use lock_core::backend::OwnerToken;
 use lock_core::{Lock, LockService};
 use lock_redis::{Mode, RedisBackend};
-use redis::Script;
-use redis::aio::MultiplexedConnection;
 use rslock::LockManager;
 
-use crate::Failure;
-
-pub(crate) const TTL: Duration = Duration::from_secs(30);
+use super::raw::{RawConnection, TTL};
+use crate::failure::Failure;
 
 /// Something that can take and give back the lock of a worker.
 #[async_trait]
 pub(crate) trait Contender: Send + Sync {
     /// Acquires and releases once.
     async fn pair(&self, worker: usize) -> Result<(), Failure>;
-}
-
-/// `SET NX PX` and a compare-and-delete script over one multiplexed connection of the `redis`
-/// crate, with its defaults (no `TCP_NODELAY`): no fencing, no late refusal, no local deadline.
-pub(crate) struct RawConnection {
-    connection: MultiplexedConnection,
-    release: Script,
-}
-
-const COMPARE_AND_DELETE: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then \
-                                  return redis.call('DEL', KEYS[1]) end return 0";
-
-impl RawConnection {
-    pub(crate) async fn open(url: &str) -> Result<Self, Failure> {
-        let connection = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
-        let release = Script::new(COMPARE_AND_DELETE);
-        release.prepare_invoke().load_async(&mut connection.clone()).await?;
-        Ok(Self { connection, release })
-    }
-
-    /// Asks once; the token, if the lock was free.
-    pub(crate) async fn acquire(&self, key: &str) -> Result<Option<[u8; 32]>, Failure> {
-        let token = OwnerToken::random()?.to_hex();
-        let granted: Option<String> = redis::cmd("SET")
-            .arg(key)
-            .arg(&token[..])
-            .arg("NX")
-            .arg("PX")
-            .arg(TTL.as_secs() * 1_000)
-            .query_async(&mut self.connection.clone())
-            .await?;
-        Ok(granted.map(|_| token))
-    }
-
-    pub(crate) async fn release(&self, key: &str, token: &[u8]) -> Result<(), Failure> {
-        let mut release = self.release.key(key);
-        let mut connection = self.connection.clone();
-        let deleted: u32 = release.arg(token).invoke_async(&mut connection).await?;
-        if deleted == 1 { Ok(()) } else { Err("raw: the lock was not ours".into()) }
-    }
 }
 
 /// Raw Redis, each worker with a key of its own.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::Failure;
-use crate::contenders::Contender;
-use crate::figures::{Cell, count, quantile};
-use crate::server::{Stats, Traffic};
+use super::cpu::cpu_seconds;
+use super::figures::{Cell, count, quantile};
+use super::server::{Stats, Traffic};
+use crate::contenders::pairs::Contender;
+use crate::failure::Failure;
 
 /// One contender in one round.
 #[derive(Debug, Default)]
@@ -85,11 +86,4 @@ async fn work(
         now = after;
     }
     Ok(latencies)
-}
-
-/// The CPU time of this process, user and system.
-pub(crate) fn cpu_seconds() -> f64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    let whole = Duration::from_secs(time.tv_sec.unsigned_abs());
-    (whole + Duration::from_nanos(time.tv_nsec.unsigned_abs())).as_secs_f64()
 }
