@@ -29,8 +29,8 @@ defects! {
     GrantsTwice => "exclusion::a_held_lock_is_refused_to_others",
     /// Looks whether the lock is free, and takes it in a second step.
     ChecksThenSets => "exclusion::of_many_at_once_one_is_granted",
-    /// An attempt that is refused, and did not ask to, stands in line all the same.
-    RefusalStaysInLine => "exclusion::a_refusal_leaves_nothing_behind",
+    /// An attempt that is refused, and did not ask to, is queued all the same.
+    RefusalStaysQueued => "exclusion::a_refusal_leaves_nothing_behind",
     /// Tells the holder who asks again that the lock is held.
     HeldByItself => "exclusion::a_repeated_attempt_finds_its_own_grant",
     /// Leaves the lease as it was when its holder asks again.
@@ -89,18 +89,18 @@ defects! {
 
     /// Says that it queues, and does not.
     NeverQueues => "waiting::a_held_lock_queues_who_asks_to",
-    /// Serves the last in line first.
+    /// Serves the last in the queue first.
     ServesTheLastFirst => "waiting::waiters_are_granted_in_order_of_arrival",
-    /// Whoever asks again goes to the end of the line.
+    /// Whoever asks again goes to the end of the queue.
     AskingAgainLosesThePlace => "waiting::asking_again_keeps_the_place",
-    /// The line is never served: no wake comes, and asking again does not help.
-    ForgetsTheLine => "waiting::a_waiter_is_granted_without_its_wake",
+    /// The queue is never served: no wake comes, and asking again does not help.
+    ForgetsTheQueue => "waiting::a_waiter_is_granted_without_its_wake",
     /// Grants the lock to waiters that are gone.
     ServesTheGone => "waiting::a_waiter_that_is_gone_is_skipped",
-    /// A release does not leave the line.
-    ReleaseStaysInLine => "waiting::a_release_leaves_the_line",
-    /// A status counts nobody in line.
-    StatusCountsNobody => "waiting::a_status_counts_the_line",
+    /// A release does not leave the queue.
+    ReleaseStaysQueued => "waiting::a_release_leaves_the_queue",
+    /// A status counts nobody in the queue.
+    StatusCountsNobody => "waiting::a_status_counts_the_queue",
 
     /// Trims names, and folds their case.
     ManglesNames => "naming::names_that_look_alike_are_different_locks",
@@ -119,8 +119,8 @@ defects! {
     FencingLeavesNoRoom => "fencing::a_grant_leaves_room_for_local_tokens",
     /// Whoever asks again gets a smaller fencing token.
     RepeatLowersFencing => "fencing::a_repeated_attempt_has_no_smaller_token",
-    /// Grants along the line carry no fencing token.
-    LineIsNotFenced => "fencing::fencing_tokens_rise_along_the_line",
+    /// Grants along the queue carry no fencing token.
+    QueueIsNotFenced => "fencing::fencing_tokens_rise_along_the_queue",
     /// A refusal sets the fencing tokens back.
     RefusalLowersFencing => "fencing::a_refusal_costs_no_order",
 
