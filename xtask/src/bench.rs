@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lock_testkit::server::ServerKind;
+use testbed::ServerKind;
 
 use crate::{Failure, Outcome, daprd, exec, project, servers};
 use results::Results;

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::process::Command;
 
-use lock_testkit::server::{DAPRD_VARIABLE, DaprBinary};
+use testbed::{DAPRD_VARIABLE, DaprBinary};
 
 use crate::exec::{output, succeeds};
 use crate::project;

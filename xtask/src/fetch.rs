@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use lock_testkit::server::{SERVERS_VARIABLE, ServerKind};
+use testbed::{SERVERS_VARIABLE, ServerKind};
 
 use crate::exec::output;
 use crate::project;

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use lock_testkit::server::{DaprBinary, ServerBinary, ServerKind};
+use testbed::{DaprBinary, ServerBinary, ServerKind};
 
 use crate::integration::options::IMAGES_VARIABLE;
 use crate::{Failure, Outcome, daprd, exec, no_more, project, servers};

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use lock_testkit::server::{DaprBinary, DaprSidecar, RedisServer, ServerBinary, ServerKind};
+use testbed::{DaprBinary, DaprSidecar, RedisServer, ServerBinary, ServerKind};
 
 use crate::{Failure, Outcome, daprd, fetch, no_more};
 

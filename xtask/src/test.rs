@@ -6,7 +6,7 @@ mod shape;
 
 use std::process::Command;
 
-use lock_testkit::server::{DAPRD_VARIABLE, DaprBinary, ServerKind};
+use testbed::{DAPRD_VARIABLE, DaprBinary, ServerKind};
 
 use crate::project::Project;
 use crate::report::{Counts, Finding, Report};

@@ -9,7 +9,7 @@ mod daprd {
 
     use distlock::dapr::DaprBackend;
     use distlock::{LockErrorKind, LockService, connect};
-    use lock_testkit::server::{DaprSidecar, RedisServer, ServerKind};
+    use testbed::{DaprSidecar, RedisServer, ServerKind};
 
     fn redis() -> RedisServer {
         RedisServer::start(&ServerKind::REDIS_8_2).unwrap()

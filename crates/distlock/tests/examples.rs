@@ -79,7 +79,7 @@ mod named_store {
 macro_rules! on_servers {
     ($($module:ident = $kind:ident),+ $(,)?) => {$(
         mod $module {
-            use lock_testkit::server::{RedisServer, ServerKind};
+            use testbed::{RedisServer, ServerKind};
 
             use super::*;
 
@@ -126,7 +126,7 @@ on_servers! {
 
 #[cfg(feature = "dapr")]
 mod daprd {
-    use lock_testkit::server::{DaprSidecar, RedisServer, ServerKind};
+    use testbed::{DaprSidecar, RedisServer, ServerKind};
 
     use super::*;
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use distlock::redis::RedisBackend;
 use distlock::{LockErrorKind, LockService, connect};
-use lock_testkit::server::{RedisServer, ServerKind};
+use testbed::{RedisServer, ServerKind};
 
 macro_rules! on_servers {
     ($($module:ident = $kind:ident),+ $(,)?) => {$(

@@ -1,9 +1,9 @@
 //! The command line.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use tokio::runtime::{Builder, Runtime};
+use crate::settings::Settings;
+use crate::workloads;
 
 pub(crate) const HELP: &str = "\
 usage: lock-bench [flags]
@@ -21,45 +21,36 @@ pub(crate) enum Command {
     Help,
 }
 
-#[derive(Debug)]
+#[derive(Default)]
 pub(crate) struct Arguments {
     only: Vec<String>,
-    quick: bool,
-    pub(crate) awake: bool,
-    pub(crate) threads: usize,
-    pub(crate) server: String,
     pub(crate) json: Option<PathBuf>,
+    pub(crate) settings: Settings,
 }
 
 impl Arguments {
     pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Command, String> {
-        let mut arguments = Self {
-            only: Vec::new(),
-            quick: false,
-            awake: false,
-            threads: 2,
-            server: "redis-7.0".to_owned(),
-            json: None,
-        };
+        let mut arguments = Self::default();
+        let settings = &mut arguments.settings;
         while let Some(flag) = words.next() {
             let mut value = || words.next().ok_or(format!("{flag} needs a value"));
             match flag.as_str() {
                 "--only" => arguments.only = value()?.split(',').map(str::to_owned).collect(),
-                "--quick" => arguments.quick = true,
-                "--awake" => arguments.awake = true,
+                "--quick" => settings.quick = true,
+                "--awake" => settings.awake = true,
                 "--threads" => {
                     let threads = value()?;
-                    arguments.threads =
+                    settings.threads =
                         threads.parse().map_err(|_| format!("--threads is {threads:?}"))?;
                 }
-                "--server" => arguments.server = value()?,
+                "--server" => settings.server = value()?,
                 "--json" => arguments.json = Some(value()?.into()),
                 "--help" | "-h" => return Ok(Command::Help),
                 _ => return Err(format!("unknown flag {flag:?}")),
             }
         }
         for id in &arguments.only {
-            if !crate::workloads::ALL.iter().any(|workload| workload.id.eq_ignore_ascii_case(id)) {
+            if !workloads::ALL.iter().any(|workload| workload.id.eq_ignore_ascii_case(id)) {
                 return Err(format!("unknown workload {id:?}"));
             }
         }
@@ -68,68 +59,6 @@ impl Arguments {
 
     pub(crate) fn wants(&self, id: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|wanted| wanted.eq_ignore_ascii_case(id))
-    }
-
-    pub(crate) const fn is_quick(&self) -> bool {
-        self.quick
-    }
-
-    pub(crate) fn rounds(&self) -> usize {
-        if self.quick { 1 } else { 5 }
-    }
-
-    /// How long one contender works in one round.
-    pub(crate) fn round(&self) -> Duration {
-        Duration::from_millis(if self.quick { 300 } else { 600 })
-    }
-
-    /// Rounds of the cells in which many want one lock.
-    pub(crate) fn contests(&self) -> usize {
-        if self.quick { 1 } else { 3 }
-    }
-
-    /// How long one of them takes: long enough for somebody to starve.
-    pub(crate) fn contest(&self) -> Duration {
-        Duration::from_millis(if self.quick { 500 } else { 2_000 })
-    }
-
-    /// The same where there are many cells.
-    pub(crate) fn short_contest(&self) -> Duration {
-        Duration::from_millis(if self.quick { 300 } else { 1_000 })
-    }
-
-    /// Rounds of what takes seconds by its nature.
-    pub(crate) fn rare_rounds(&self) -> usize {
-        if self.quick { 1 } else { 3 }
-    }
-
-    /// How many locks are kept alive, and their ttl in ms.
-    pub(crate) fn kept_alive(&self) -> (usize, u64) {
-        if self.quick { (20_000, 3_000) } else { (100_000, 6_000) }
-    }
-
-    /// How often a hundred runs of each script are timed.
-    pub(crate) fn script_rounds(&self) -> u32 {
-        if self.quick { 20 } else { 200 }
-    }
-
-    pub(crate) fn runtime_text(&self) -> String {
-        match self.threads {
-            0 => "current-thread runtime".to_owned(),
-            threads => format!("{threads} worker threads"),
-        }
-    }
-
-    pub(crate) fn runtime(&self) -> std::io::Result<Runtime> {
-        runtime(self.threads)
-    }
-}
-
-/// A runtime of so many worker threads; 0 is the current-thread runtime.
-pub(crate) fn runtime(threads: usize) -> std::io::Result<Runtime> {
-    match threads {
-        0 => Builder::new_current_thread().enable_all().build(),
-        threads => Builder::new_multi_thread().worker_threads(threads).enable_all().build(),
     }
 }
 

@@ -5,38 +5,26 @@
 #![expect(clippy::print_stdout, reason = "a program that prints a report")]
 
 mod arguments;
-mod awake;
 mod contenders;
-mod contest;
-mod dapr;
-mod figures;
-mod holder;
-mod kept_alive;
+mod failure;
 mod measure;
-mod process;
+mod processes;
 mod report;
-mod rivals;
-mod server;
-mod spread;
-mod stint;
+mod runtime;
+mod settings;
 mod workloads;
 
 use std::process::ExitCode;
 
 use arguments::{Arguments, Command};
+use failure::Failure;
+use settings::Settings;
 use workloads::Bench;
-
-/// What stops a run.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    // Parts of a measurement that need processes of their own; the program runs itself for them.
-    match &words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [spread::CONTEND, party] => return ended(contest::run(party)),
-        [kept_alive::KEEP_ALIVE, order] => return ended(kept_alive::run(order)),
-        [holder::HOLD, url, name] => return ended(holder::run(url, name)),
-        _ => {}
+    if let Some(result) = processes::run(&words) {
+        return ended(result);
     }
     match Arguments::parse(words.into_iter()) {
         Ok(Command::Run(arguments)) => ended(run(&arguments)),
@@ -62,31 +50,32 @@ fn ended(result: Result<(), Failure>) -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let runtime = arguments.runtime()?;
-    let bench = Bench::start(arguments)?;
-    println!("{}, {}, {} rounds", bench.server(), arguments.runtime_text(), arguments.rounds());
+    let settings = &arguments.settings;
+    let runtime = runtime::runtime(settings.threads)?;
+    let bench = Bench::start(settings)?;
+    println!("{}, {}, {} rounds", bench.server(), settings.runtime_text(), settings.rounds());
     let mut report = report::Report::default();
     for workload in workloads::ALL {
         if !arguments.wants(workload.id) {
             continue;
         }
         println!("\n{}: {}", workload.id, workload.what);
-        let cells = runtime.block_on((workload.run)(&bench, arguments))?;
+        let cells = runtime.block_on((workload.run)(&bench, settings))?;
         print!("{}", report::table(&cells));
         report.add(workload.id, &cells);
     }
     if let Some(path) = &arguments.json {
-        std::fs::write(path, report.to_json(about(&bench, arguments)))?;
+        std::fs::write(path, report.to_json(about(&bench, settings)))?;
     }
     Ok(())
 }
 
 /// What a reader has to know beside the figures.
-fn about(bench: &Bench, arguments: &Arguments) -> serde_json::Value {
+fn about(bench: &Bench, settings: &Settings) -> serde_json::Value {
     serde_json::json!({
         "server": bench.server(),
-        "runtime": arguments.runtime_text(),
-        "quick": arguments.is_quick(),
+        "runtime": settings.runtime_text(),
+        "quick": settings.quick,
         "workloads": workloads::ALL
             .iter()
             .map(|workload| (workload.id, workload.what))

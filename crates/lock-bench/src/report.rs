@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::figures::{Cell, Spread};
+use crate::measure::figures::{Cell, Spread};
 
 /// A figure's name, its heading, by what it is multiplied to be read, and its decimals.
 struct Column(&'static str, &'static str, f64, usize);

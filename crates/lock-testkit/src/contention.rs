@@ -56,7 +56,7 @@ pub struct Contention {
     rounds: u64,
     ttl: Duration,
     overstay_every: u64,
-    patience: Duration,
+    wait: Duration,
 }
 
 /// What came of the rounds of one process.
@@ -82,7 +82,7 @@ impl Contention {
             rounds: 1_000,
             ttl: Duration::from_millis(100),
             overstay_every: 100,
-            patience: Duration::from_secs(30),
+            wait: Duration::from_secs(30),
         }
     }
 
@@ -111,8 +111,8 @@ impl Contention {
     }
 
     /// Sets how long a worker waits for the lock. Default: 30 s.
-    pub const fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    pub const fn wait(mut self, wait: Duration) -> Self {
+        self.wait = wait;
         self
     }
 
@@ -135,7 +135,7 @@ impl Contention {
         let next_round = Arc::new(AtomicU64::new(0));
         let spies: Vec<_> =
             backends.into_iter().map(|backend| Arc::new(Spy::new(backend))).collect();
-        // In strict order: it is the backends that are tried, not the lines of the services.
+        // In strict order: it is the backends that are tried, not the local queues of the services.
         let strict =
             |spy: &Arc<Spy>| LockService::builder(Arc::clone(spy)).handover(Handover::OFF).build();
         let services: Vec<_> = spies.iter().map(strict).collect();
@@ -146,7 +146,7 @@ impl Contention {
                 number,
                 spy: Arc::clone(spy),
                 key: key.clone(),
-                lock: service.lock(&self.name).ttl(self.ttl).wait(self.patience),
+                lock: service.lock(&self.name).ttl(self.ttl).wait(self.wait),
                 recorder: recorder.clone(),
             };
             drop(workers.spawn(worker.run(Arc::clone(&next_round))));

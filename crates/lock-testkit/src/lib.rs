@@ -1,10 +1,10 @@
-//! Conformance suite, history checker, fault proxy and real servers for tests of lock backends.
+//! Conformance suite, history checker and fault proxy for tests of lock backends.
 //!
 //! - [`conformance`] proves a backend claim by claim; [`broken`] proves that the suite can fail.
 //! - [`contention`] lets many workers fight for one name; [`history`] checks what they saw.
-//! - [`proxy`] makes a network fail, [`server`] starts a real store.
+//! - [`proxy`] makes a network fail.
 //! - [`spy`] and [`limited`] stand before a backend: one watches it, one takes abilities away.
-//! - [`direct`] sends single requests to a backend, [`patience`] waits for what must happen.
+//! - [`direct`] sends single requests to a backend.
 
 #[cfg(feature = "conformance")]
 pub mod broken;
@@ -17,8 +17,6 @@ pub mod direct;
 pub mod history;
 #[cfg(feature = "conformance")]
 pub mod limited;
-pub mod patience;
 pub mod proxy;
-pub mod server;
 #[cfg(feature = "conformance")]
 pub mod spy;

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::Bench;
-use crate::Failure;
-use crate::arguments::Arguments;
-use crate::awake::Awake;
-use crate::figures::Cell;
-use crate::rivals::Rival;
-use crate::spread::Bout;
+use super::bench::Bench;
+use super::bout::Bout;
+use crate::contenders::rivals::Rival;
+use crate::failure::Failure;
+use crate::measure::awake::Awake;
+use crate::measure::figures::Cell;
+use crate::settings::Settings;
 
 /// The mark comes first: the others of a round are compared with it.
 const STRICT: [Rival; 6] = [
@@ -42,50 +42,47 @@ impl Use {
 const HOLD: Duration = Duration::from_millis(1);
 const THINK: Duration = Duration::from_millis(5);
 
-pub(crate) async fn held(bench: &Bench, arguments: &Arguments) -> Result<Vec<Cell>, Failure> {
-    let time = arguments.contest();
+pub(crate) async fn held(bench: &Bench, settings: &Settings) -> Result<Vec<Cell>, Failure> {
+    let time = settings.contest();
     let usage = Use { workers: 16, hold: HOLD, think: Duration::ZERO, time };
-    everywhere(bench, arguments, &STRICT, &usage).await
+    everywhere(bench, settings, &STRICT, &usage).await
 }
 
-pub(crate) async fn with_thought(
-    bench: &Bench,
-    arguments: &Arguments,
-) -> Result<Vec<Cell>, Failure> {
-    let time = arguments.contest();
+pub(crate) async fn with_thought(bench: &Bench, settings: &Settings) -> Result<Vec<Cell>, Failure> {
+    let time = settings.contest();
     let usage = Use { workers: 16, hold: HOLD, think: THINK, time };
-    everywhere(bench, arguments, &STRICT, &usage).await
+    everywhere(bench, settings, &STRICT, &usage).await
 }
 
-pub(crate) async fn saturated(bench: &Bench, arguments: &Arguments) -> Result<Vec<Cell>, Failure> {
-    at_every_size(bench, arguments, &STRICT).await
+pub(crate) async fn saturated(bench: &Bench, settings: &Settings) -> Result<Vec<Cell>, Failure> {
+    at_every_size(bench, settings, &STRICT).await
 }
 
 pub(crate) async fn held_with_handover(
     bench: &Bench,
-    arguments: &Arguments,
+    settings: &Settings,
 ) -> Result<Vec<Cell>, Failure> {
-    let usage = Use { workers: 16, hold: HOLD, think: Duration::ZERO, time: arguments.contest() };
-    everywhere(bench, arguments, &WITH_HANDOVER, &usage).await
+    let usage = Use { workers: 16, hold: HOLD, think: Duration::ZERO, time: settings.contest() };
+    everywhere(bench, settings, &WITH_HANDOVER, &usage).await
 }
 
 pub(crate) async fn saturated_with_handover(
     bench: &Bench,
-    arguments: &Arguments,
+    settings: &Settings,
 ) -> Result<Vec<Cell>, Failure> {
-    at_every_size(bench, arguments, &WITH_HANDOVER).await
+    at_every_size(bench, settings, &WITH_HANDOVER).await
 }
 
 async fn at_every_size(
     bench: &Bench,
-    arguments: &Arguments,
+    settings: &Settings,
     rivals: &[Rival],
 ) -> Result<Vec<Cell>, Failure> {
     let mut cells = Vec::new();
     for workers in SATURATED {
         let (hold, think) = (Duration::ZERO, Duration::ZERO);
-        let usage = Use { workers, hold, think, time: arguments.short_contest() };
-        cells.extend(everywhere(bench, arguments, rivals, &usage).await?);
+        let usage = Use { workers, hold, think, time: settings.short_contest() };
+        cells.extend(everywhere(bench, settings, rivals, &usage).await?);
     }
     Ok(cells)
 }
@@ -93,16 +90,16 @@ async fn at_every_size(
 /// In one process, and spread over several.
 async fn everywhere(
     bench: &Bench,
-    arguments: &Arguments,
+    settings: &Settings,
     rivals: &[Rival],
     usage: &Use,
 ) -> Result<Vec<Cell>, Failure> {
     let mut cells = Vec::new();
     for processes in PROCESSES.into_iter().filter(|processes| *processes <= usage.workers) {
-        cells.extend(compare(bench, arguments, rivals, usage, processes).await?);
-        if arguments.awake && processes == 1 && usage.halts_cpus() {
+        cells.extend(compare(bench, settings, rivals, usage, processes).await?);
+        if settings.awake && processes == 1 && usage.halts_cpus() {
             let _awake = Awake::start()?;
-            let awake = compare(bench, arguments, rivals, usage, processes).await?;
+            let awake = compare(bench, settings, rivals, usage, processes).await?;
             cells.extend(awake.into_iter().map(|cell| cell.kept_awake(true)));
         }
     }
@@ -112,7 +109,7 @@ async fn everywhere(
 /// All of them in turn, round by round.
 async fn compare(
     bench: &Bench,
-    arguments: &Arguments,
+    settings: &Settings,
     rivals: &[Rival],
     usage: &Use,
     processes: usize,
@@ -120,7 +117,7 @@ async fn compare(
     let url = bench.server.url();
     let empty = |rival: &Rival| Cell::new(rival.name(), usage.workers).over_processes(processes);
     let mut cells: Vec<Cell> = rivals.iter().map(empty).collect();
-    for _ in 0..arguments.contests() {
+    for _ in 0..settings.contests() {
         let mut mark = None;
         for (cell, rival) in cells.iter_mut().zip(rivals) {
             let bout = Bout {
@@ -128,7 +125,7 @@ async fn compare(
                 rival: *rival,
                 workers: usage.workers,
                 processes,
-                threads: arguments.threads,
+                threads: settings.threads,
                 hold: usage.hold,
                 think: usage.think,
                 time: usage.time,

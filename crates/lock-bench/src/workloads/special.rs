@@ -9,15 +9,15 @@ use lock_redis::RedisBackend;
 use lock_testkit::proxy::{Direction, Fault, Proxy, Scope};
 use tempfile::NamedTempFile;
 
-use super::Bench;
-use crate::Failure;
-use crate::arguments::Arguments;
-use crate::figures::{Cell, count};
-use crate::holder::{self, HOLD};
-use crate::kept_alive::{KEEP_ALIVE, Kept, Order};
-use crate::process::Process;
-use crate::rivals::Rival;
-use crate::stint::Stint;
+use super::bench::Bench;
+use crate::contenders::rivals::Rival;
+use crate::contenders::stint::Stint;
+use crate::failure::Failure;
+use crate::measure::figures::{Cell, count};
+use crate::processes::child::Process;
+use crate::processes::holder::{self, HOLD};
+use crate::processes::kept_alive::{KEEP_ALIVE, Kept, Order};
+use crate::settings::Settings;
 
 /// Long enough that nothing else takes as long, so that delays can be counted.
 const LINE: Duration = Duration::from_millis(50);
@@ -28,11 +28,11 @@ const MOURNERS: usize = 3;
 
 pub(crate) async fn many_kept_alive(
     bench: &Bench,
-    arguments: &Arguments,
+    settings: &Settings,
 ) -> Result<Vec<Cell>, Failure> {
-    let (locks, ttl_millis) = arguments.kept_alive();
+    let (locks, ttl_millis) = settings.kept_alive();
     let mut cell = Cell::new("distlock", locks);
-    for _ in 0..arguments.rare_rounds() {
+    for _ in 0..settings.rare_rounds() {
         bench.stats.flush()?;
         let order = Order { url: bench.server.url(), locks, ttl_millis };
         let mut process = Process::start(&[KEEP_ALIVE, &serde_json::to_string(&order)?])?;
@@ -50,13 +50,13 @@ pub(crate) async fn many_kept_alive(
 
 pub(crate) async fn after_a_death(
     bench: &Bench,
-    arguments: &Arguments,
+    settings: &Settings,
 ) -> Result<Vec<Cell>, Failure> {
     let url = bench.server.url();
     let rivals = [Rival::Raw, Rival::Rslock, Rival::Distlock, Rival::DistlockPlain];
     let mut cells: Vec<Cell> =
         rivals.iter().map(|rival| Cell::new(rival.name(), MOURNERS)).collect();
-    for _ in 0..arguments.rare_rounds() {
+    for _ in 0..settings.rare_rounds() {
         for (cell, rival) in cells.iter_mut().zip(rivals) {
             bench.stats.flush()?;
             let late = first_after_a_death(bench, &url, rival).await?;
@@ -96,9 +96,9 @@ async fn first_after_a_death(bench: &Bench, url: &str, rival: Rival) -> Result<D
     Ok(first.map_or(Duration::ZERO, |first| first.saturating_duration_since(expiry)))
 }
 
-pub(crate) async fn from_cold(bench: &Bench, arguments: &Arguments) -> Result<Vec<Cell>, Failure> {
+pub(crate) async fn from_cold(bench: &Bench, settings: &Settings) -> Result<Vec<Cell>, Failure> {
     let mut cells = vec![Cell::new("distlock, cold", 1), Cell::new("distlock, after connect", 1)];
-    for _ in 0..arguments.rare_rounds() {
+    for _ in 0..settings.rare_rounds() {
         for (cell, is_connected) in cells.iter_mut().zip([false, true]) {
             let proxy = Proxy::start(bench.server.address())?;
             proxy.set(Direction::ToClient, Scope::All, Fault::Delay(LINE));
@@ -120,13 +120,13 @@ pub(crate) async fn from_cold(bench: &Bench, arguments: &Arguments) -> Result<Ve
     Ok(cells)
 }
 
-pub(crate) async fn stampede(bench: &Bench, arguments: &Arguments) -> Result<Vec<Cell>, Failure> {
+pub(crate) async fn stampede(bench: &Bench, settings: &Settings) -> Result<Vec<Cell>, Failure> {
     let url = bench.server.url();
     let rivals =
         [Rival::RawLocal, Rival::Raw, Rival::Rslock10, Rival::Distlock, Rival::DistlockHandover];
     let mut cells: Vec<Cell> = rivals.iter().map(|rival| Cell::new(rival.name(), CROWD)).collect();
     let exclusion = NamedTempFile::new()?;
-    for _ in 0..arguments.contests() {
+    for _ in 0..settings.contests() {
         for (cell, rival) in cells.iter_mut().zip(&rivals) {
             bench.stats.flush()?;
             let turns = rival.connect(&url, "stampede").await?;

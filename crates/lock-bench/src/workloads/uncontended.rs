@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use lock_core::backend::{AttemptRequest, Clock, LockBackend, LockKey, OwnerToken, ReleaseRequest};
 use lock_redis::{Mode, RedisBackend};
-use lock_testkit::server::DaprSidecar;
+use testbed::DaprSidecar;
 
-use super::Bench;
-use crate::Failure;
-use crate::arguments::Arguments;
-use crate::awake::Awake;
-use crate::contenders::{Contender, Ours, Raw, Rslock, TokioMutex};
-use crate::dapr::{self, BareCalls};
-use crate::figures::{Cell, Spread};
-use crate::measure::closed_loop;
-use crate::server::Stats;
+use super::bench::Bench;
+use crate::contenders::dapr::{self, BareCalls};
+use crate::contenders::pairs::{Contender, Ours, Raw, Rslock, TokioMutex};
+use crate::failure::Failure;
+use crate::measure::awake::Awake;
+use crate::measure::closed_loop::closed_loop;
+use crate::measure::figures::{Cell, Spread};
+use crate::measure::server::Stats;
+use crate::settings::Settings;
 
 /// What a pair costs the server beside the two scripts, in µs: reading and writing.
 const AROUND_THE_SCRIPTS: f64 = 1.2;
@@ -25,7 +25,7 @@ type Contenders = Vec<(&'static str, Arc<dyn Contender>)>;
 
 pub(crate) async fn on_redis(
     bench: &Bench,
-    arguments: &Arguments,
+    settings: &Settings,
     workers: usize,
 ) -> Result<Vec<Cell>, Failure> {
     let url = bench.server.url();
@@ -35,8 +35,8 @@ pub(crate) async fn on_redis(
         (OURS, Ours::redis(&url, Mode::Auto, workers)?),
         ("distlock plain", Ours::redis(&url, Mode::Plain, workers)?),
     ];
-    let (acquire, release) = script_micros(bench, arguments).await?;
-    let mut cells = compare(&contenders, workers, arguments, Some(&bench.stats)).await?;
+    let (acquire, release) = script_micros(bench, settings).await?;
+    let mut cells = compare(&contenders, workers, settings, Some(&bench.stats)).await?;
     for cell in cells.iter_mut().filter(|cell| cell.contender == OURS) {
         cell.add("acquire_script_micros", acquire);
         cell.add("release_script_micros", release);
@@ -49,16 +49,16 @@ pub(crate) async fn on_redis(
     Ok(cells)
 }
 
-pub(crate) async fn in_memory(arguments: &Arguments) -> Result<Vec<Cell>, Failure> {
+pub(crate) async fn in_memory(settings: &Settings) -> Result<Vec<Cell>, Failure> {
     let contenders: Contenders =
         vec![("tokio Mutex", TokioMutex::new(1)), ("distlock memory", Ours::memory(1))];
-    compare(&contenders, 1, arguments, None).await
+    compare(&contenders, 1, settings, None).await
 }
 
 /// The sidecar's own work is the same for both, and raw Redis shows what it is.
 pub(crate) async fn beside_a_sidecar(
     bench: &Bench,
-    arguments: &Arguments,
+    settings: &Settings,
 ) -> Result<Vec<Cell>, Failure> {
     let sidecar = DaprSidecar::start(&bench.server)?;
     let mut cells = Vec::new();
@@ -68,7 +68,7 @@ pub(crate) async fn beside_a_sidecar(
             ("distlock dapr", dapr::ours(&sidecar, workers)?),
             ("raw Redis", Raw::connect(&bench.server.url(), workers).await?),
         ];
-        cells.extend(compare(&contenders, workers, arguments, Some(&bench.stats)).await?);
+        cells.extend(compare(&contenders, workers, settings, Some(&bench.stats)).await?);
     }
     Ok(cells)
 }
@@ -77,19 +77,19 @@ pub(crate) async fn beside_a_sidecar(
 async fn compare(
     contenders: &Contenders,
     workers: usize,
-    arguments: &Arguments,
+    settings: &Settings,
     stats: Option<&Stats>,
 ) -> Result<Vec<Cell>, Failure> {
     let mut all = Vec::new();
-    for awake in if arguments.awake { vec![false, true] } else { vec![false] } {
+    for awake in if settings.awake { vec![false, true] } else { vec![false] } {
         let _awake = if awake { Some(Awake::start()?) } else { None };
         let empty =
             |(contender, _): &(&'static str, _)| Cell::new(contender, workers).kept_awake(awake);
         let mut cells: Vec<_> = contenders.iter().map(empty).collect();
-        for _ in 0..arguments.rounds() {
+        for _ in 0..settings.rounds() {
             let mut mark = None;
             for (cell, (_, contender)) in cells.iter_mut().zip(contenders) {
-                let sample = closed_loop(contender, workers, arguments.round(), stats).await?;
+                let sample = closed_loop(contender, workers, settings.round(), stats).await?;
                 let mark = *mark.get_or_insert(sample.rate());
                 cell.add("ratio", sample.rate() / mark);
                 sample.add_to(cell);
@@ -101,14 +101,14 @@ async fn compare(
 }
 
 /// The server's own time for the acquire script and for the release script, in µs.
-async fn script_micros(bench: &Bench, arguments: &Arguments) -> Result<(f64, f64), Failure> {
+async fn script_micros(bench: &Bench, settings: &Settings) -> Result<(f64, f64), Failure> {
     let backend = Arc::new(RedisBackend::builder().url(bench.server.url()).build()?);
     let keys: Vec<_> = (0..100)
         .map(|key| LockKey::new("", &format!("script:{key}").into()))
         .collect::<Result<_, _>>()?;
     // So that connecting is over.
     Arc::clone(&backend).ping().await?;
-    let rounds = arguments.script_rounds();
+    let rounds = settings.script_rounds();
     let (mut acquire, mut release) = (0.0, 0.0);
     for _ in 0..rounds {
         let start = bench.stats.snapshot()?;

@@ -9,8 +9,8 @@ use dapr::dapr::proto::runtime::v1::dapr_client::DaprClient;
 use lock_core::backend::{Attempt, OwnerToken};
 use lock_dapr::{DaprBackend, DaprBackendBuilder};
 pub(crate) use lock_testkit::direct::{attempt, is_held, key, release};
-pub(crate) use lock_testkit::patience::{LIMIT, soon, until};
-use lock_testkit::server::{DaprSidecar, RedisServer, ServerKind};
+pub(crate) use testbed::wait::{LIMIT, soon, until};
+use testbed::{DaprSidecar, RedisServer, ServerKind};
 use tonic::transport::{Channel, Endpoint};
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);

@@ -11,7 +11,7 @@ use lock_core::backend::{
 use lock_core::{FencingToken, Handover, LockName, LockService, Result};
 use lock_redis::{RedisBackend, RedisBackendBuilder};
 use lock_testkit::proxy::Proxy;
-use lock_testkit::server::{RedisServer, ServerKind};
+use testbed::{RedisServer, ServerKind};
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 /// A test that takes longer hangs.
@@ -38,7 +38,7 @@ macro_rules! on_every_server {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    let kind = lock_testkit::server::ServerKind::$kind;
+                    let kind = testbed::ServerKind::$kind;
                     let test = super::$test(&kind);
                     tokio::time::timeout($crate::common::TEST_LIMIT, test).await.unwrap();
                 }

@@ -7,7 +7,7 @@ use lock_core::backend::{LockBackend, async_trait};
 use lock_redis::RedisBackend;
 use lock_testkit::conformance::{Harness, Need, Pace};
 use lock_testkit::conformance_tests;
-use lock_testkit::server::{RedisServer, ServerKind};
+use testbed::{RedisServer, ServerKind};
 
 /// One server a version that all claims share, each under names of its own. They end with this
 /// program.

@@ -9,7 +9,7 @@ use lock_core::LockErrorKind;
 use lock_core::backend::{Clock, Lane, LockBackend, ReleaseReply, ReleaseRequest, RenewReply};
 use lock_redis::RedisBackend;
 use lock_testkit::proxy::{Admission, Cut, Direction, Fault, Scope};
-use lock_testkit::server::ServerKind;
+use testbed::ServerKind;
 
 /// Short enough to wait for, and long enough for a server on a busy machine.
 const TIMEOUT: Duration = Duration::from_millis(500);

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use lock_testkit::history::{Claims, Ended, History, Recorder, Report, Told, Violation};
-use lock_testkit::server::{RedisServer, ServerKind};
+use testbed::{RedisServer, ServerKind};
 
 use crate::common::{admin_of, example};
 

@@ -10,7 +10,7 @@ use lock_core::backend::{Attempt, Clock, LockBackend, ReleaseReply, ReleaseReque
 use lock_core::backend::{AttemptRequest, RenewRequest};
 use lock_redis::{Mode, RedisBackend};
 use lock_testkit::proxy::{Direction, Fault, Scope};
-use lock_testkit::server::ServerKind;
+use testbed::ServerKind;
 
 crate::on_every_server! {
     a_lock_is_taken_by_one_and_given_back,

@@ -7,7 +7,7 @@ use crate::common::*;
 use lock_core::LockErrorKind;
 use lock_core::backend::{Clock, LockBackend, ReleaseReply, ReleaseRequest, RenewReply};
 use lock_redis::RedisBackend;
-use lock_testkit::server::{RedisServer, ServerKind};
+use testbed::{RedisServer, ServerKind};
 
 crate::on_every_server! {
     forgotten_scripts_are_sent_again,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use lock_core::{LockErrorKind, LockService, ReleaseOutcome};
 use lock_testkit::proxy::{Cut, Direction, Scope};
-use lock_testkit::server::ServerKind;
+use testbed::ServerKind;
 
 use crate::common::*;
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use lock_core::LockErrorKind;
 use lock_core::backend::LockBackend;
 use lock_redis::RedisBackend;
-use lock_testkit::server::{RedisServer, ReservedPort, ServerKind};
 use redis::{Client, TlsCertificates};
+use testbed::{RedisServer, ReservedPort, ServerKind};
 
 use crate::common::*;
 

@@ -11,7 +11,7 @@ use lock_core::backend::{
 use lock_core::memory::MemoryBackend;
 use lock_core::{LockError, LockErrorKind, LockName, LockStatus, Result};
 
-use super::Defect;
+use super::defect::Defect;
 use super::store::Store;
 
 /// A store in memory with one defect, or none.

@@ -11,7 +11,7 @@ use lock_core::backend::{
 use lock_core::{FencingToken, Instant, LockStatus};
 use tokio::sync::oneshot;
 
-use super::Defect;
+use super::defect::Defect;
 
 #[derive(Debug)]
 pub(super) struct Store {
@@ -26,7 +26,7 @@ pub(super) struct Store {
 #[derive(Debug, Default)]
 struct Entry {
     holder: Option<Holder>,
-    line: BTreeMap<Ticket, Waiter>,
+    waiters: BTreeMap<Ticket, Waiter>,
     last: Option<Last>,
 }
 
@@ -52,7 +52,7 @@ struct Wish {
 struct Waiter {
     wish: Wish,
     wake: oneshot::Sender<Wake>,
-    /// Keeps the wake of somebody open who does not listen; for `RefusalStaysInLine`.
+    /// Keeps the wake of somebody open who does not listen; for `RefusalStaysQueued`.
     _ear: Option<oneshot::Receiver<Wake>>,
 }
 
@@ -76,7 +76,7 @@ impl Store {
         let entry = self.locks.entry(key.clone()).or_default();
         let stood = entry.leave(token);
         let Some(holder) = &mut entry.holder else {
-            if let Some(place) = stood.filter(|_| self.defect == Some(Defect::ForgetsTheLine)) {
+            if let Some(place) = stood.filter(|_| self.defect == Some(Defect::ForgetsTheQueue)) {
                 return self.queue(&key, place, wish, Duration::from_secs(1));
             }
             return self.grant(&key, now, wish, clock);
@@ -95,7 +95,7 @@ impl Store {
             _ => {}
         }
         let queue = queue && self.defect != Some(Defect::NeverQueues);
-        if !queue && self.defect != Some(Defect::RefusalStaysInLine) {
+        if !queue && self.defect != Some(Defect::RefusalStaysQueued) {
             return Attempt::held_for(left);
         }
         let known =
@@ -112,7 +112,7 @@ impl Store {
         let now = request.clock.now();
         self.expire(&request.key, now);
         let entry = self.locks.entry(request.key.clone()).or_default();
-        if self.defect != Some(Defect::ReleaseStaysInLine) {
+        if self.defect != Some(Defect::ReleaseStaysQueued) {
             entry.leave(request.token);
         }
         let Some(holder) = &mut entry.holder else {
@@ -190,7 +190,7 @@ impl Store {
         if self.defect == Some(Defect::StatusShowsTooMuchTime) {
             left *= 2;
         }
-        let listening = entry.line.values().filter(|waiter| !waiter.wake.is_closed()).count();
+        let listening = entry.waiters.values().filter(|waiter| !waiter.wake.is_closed()).count();
         let counted = if self.defect == Some(Defect::StatusCountsNobody) { 0 } else { listening };
         let metadata =
             holder.metadata.clone().filter(|_| self.defect != Some(Defect::ForgetsMetadata));
@@ -223,22 +223,22 @@ impl Store {
         }
     }
 
-    /// Ends the holder's time, and grants the lock to the next in line who listens.
+    /// Ends the holder's time, and grants the lock to the next in the queue who listens.
     fn free(&mut self, key: &LockKey, now: Instant, was_released: bool) {
         let Some(entry) = self.locks.get_mut(key) else { return };
         let Some(holder) = entry.holder.take() else { return };
         let clock = holder.clock;
         entry.last = Some(Last { holder, was_released });
-        if self.defect == Some(Defect::ForgetsTheLine) {
+        if self.defect == Some(Defect::ForgetsTheQueue) {
             return;
         }
-        while let Some(waiter) = self.next_in_line(key) {
+        while let Some(waiter) = self.next_in_queue(key) {
             if waiter.wake.is_closed() && self.defect != Some(Defect::ServesTheGone) {
                 continue;
             }
             let attempt = self.grant(key, now, waiter.wish, clock);
             let Attempt::Granted(mut grant) = attempt else { return };
-            if self.defect == Some(Defect::LineIsNotFenced) {
+            if self.defect == Some(Defect::QueueIsNotFenced) {
                 grant.fencing = None;
             }
             let is_told = waiter.wake.send(Wake::Granted(grant.with_since(now))).is_ok();
@@ -249,11 +249,11 @@ impl Store {
         }
     }
 
-    fn next_in_line(&mut self, key: &LockKey) -> Option<Waiter> {
-        let line = &mut self.locks.get_mut(key)?.line;
+    fn next_in_queue(&mut self, key: &LockKey) -> Option<Waiter> {
+        let waiters = &mut self.locks.get_mut(key)?.waiters;
         let next = match self.defect {
-            Some(Defect::ServesTheLastFirst) => line.pop_last(),
-            _ => line.pop_first(),
+            Some(Defect::ServesTheLastFirst) => waiters.pop_last(),
+            _ => waiters.pop_first(),
         };
         next.map(|(_, waiter)| waiter)
     }
@@ -301,12 +301,12 @@ impl Store {
     ) -> Attempt {
         let (wake, woken) = oneshot::channel();
         let waiter = Waiter { wish, wake, _ear: None };
-        self.locks.entry(key.clone()).or_default().line.insert(place, waiter);
+        self.locks.entry(key.clone()).or_default().waiters.insert(place, waiter);
         let news = async { woken.await.unwrap_or(Wake::AskAgain) };
         Attempt::queued(Waiting::new(news, place, retry_after))
     }
 
-    /// Leaves somebody in line who was refused; only a release or its turn takes it out.
+    /// Leaves somebody in the queue who was refused; only a release or its turn takes it out.
     fn leave_a_ghost(
         &mut self,
         key: &LockKey,
@@ -315,7 +315,9 @@ impl Store {
         left: Duration,
     ) -> Attempt {
         drop(queued);
-        if let Some(waiter) = self.locks.get_mut(key).and_then(|entry| entry.line.get_mut(&place)) {
+        if let Some(waiter) =
+            self.locks.get_mut(key).and_then(|entry| entry.waiters.get_mut(&place))
+        {
             let (wake, ear) = oneshot::channel();
             (waiter.wake, waiter._ear) = (wake, Some(ear));
         }
@@ -324,10 +326,10 @@ impl Store {
 }
 
 impl Entry {
-    /// Takes a token out of the line; returns the place that it had.
+    /// Takes a token out of the queue; returns the place that it had.
     fn leave(&mut self, token: OwnerToken) -> Option<Ticket> {
-        let (&ticket, _) = self.line.iter().find(|(_, waiter)| waiter.wish.token == token)?;
-        self.line.remove(&ticket);
+        let (&ticket, _) = self.waiters.iter().find(|(_, waiter)| waiter.wish.token == token)?;
+        self.waiters.remove(&ticket);
         Some(ticket)
     }
 }

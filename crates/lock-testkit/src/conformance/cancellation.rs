@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use lock_core::LockErrorKind;
 use lock_core::backend::LockKey;
 
-use super::claim::{Proof, ensure, fail};
+use super::proof::{Proof, ensure, fail};
 use super::scene::Scene;
 
 pub(super) async fn an_attempt_given_up_is_undone(scene: &Scene<'_>) -> Proof {
@@ -39,7 +39,7 @@ pub(super) async fn an_attempt_without_an_answer_is_undone(scene: &Scene<'_>) ->
 
 pub(super) async fn acquires_dropped_anywhere_leave_nothing(scene: &Scene<'_>) -> Proof {
     let service = scene.service().await?;
-    let lock = service.lock(scene.name()).ttl(scene.long()).wait(scene.patience());
+    let lock = service.lock(scene.name()).ttl(scene.long()).wait(scene.wait_limit());
     for polls in 0..24 {
         // Every other time it has to wait for somebody.
         let guard = if polls % 2 == 0 { None } else { lock.try_acquire().await? };
@@ -51,10 +51,10 @@ pub(super) async fn acquires_dropped_anywhere_leave_nothing(scene: &Scene<'_>) -
     scene.becomes_free().await
 }
 
-pub(super) async fn a_wait_given_up_leaves_the_line(scene: &Scene<'_>) -> Proof {
+pub(super) async fn a_wait_given_up_leaves_the_queue(scene: &Scene<'_>) -> Proof {
     let (holder, service) = (scene.contender().await?, scene.service().await?);
     holder.take(scene.long()).await?;
-    let lock = service.lock(scene.name()).ttl(scene.long()).wait(scene.patience());
+    let lock = service.lock(scene.name()).ttl(scene.long()).wait(scene.wait_limit());
     let waiting = tokio::time::timeout(scene.lease() / 5, lock.acquire()).await;
     ensure!(waiting.is_err(), "a wait for a lock that another holds ended with {waiting:?}");
     holder.give_back().await?;

@@ -6,10 +6,9 @@ use std::pin::Pin;
 
 use lock_core::backend::Capabilities;
 
+use super::need::Need;
+use super::proof::Proof;
 use super::scene::Scene;
-
-/// What comes of a proof.
-pub(super) type Proof = Result<(), Failure>;
 
 /// A proof under way.
 pub(super) type Proving<'a> = Pin<Box<dyn Future<Output = Proof> + Send + 'a>>;
@@ -80,83 +79,3 @@ impl fmt::Debug for Claim {
         write!(f, "{}: {}", self.path(), self.text)
     }
 }
-
-/// Something that a backend may be unable to do, and that some claims need.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Need {
-    /// [`Capabilities::renew`].
-    Renew,
-    /// [`Capabilities::fencing`].
-    Fencing,
-    /// [`Capabilities::queueing`].
-    Queueing,
-    /// [`Capabilities::inspect`].
-    Inspect,
-    /// [`Capabilities::metadata`].
-    Metadata,
-    /// [`Capabilities::rest`].
-    Rest,
-    /// [`Capabilities::repeatable`].
-    Repeatable,
-    /// [`Capabilities::late_after`] is not zero: requests can be late.
-    Lateness,
-}
-
-impl Need {
-    fn is_met(self, capabilities: &Capabilities) -> bool {
-        match self {
-            Self::Renew => capabilities.renew,
-            Self::Fencing => capabilities.fencing,
-            Self::Queueing => capabilities.queueing,
-            Self::Inspect => capabilities.inspect,
-            Self::Metadata => capabilities.metadata,
-            Self::Rest => capabilities.rest,
-            Self::Repeatable => capabilities.repeatable,
-            Self::Lateness => !capabilities.late_after.is_zero(),
-        }
-    }
-}
-
-impl fmt::Display for Need {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Renew => "renew",
-            Self::Fencing => "fencing",
-            Self::Queueing => "queueing",
-            Self::Inspect => "inspect",
-            Self::Metadata => "metadata",
-            Self::Rest => "rest",
-            Self::Repeatable => "repeatable",
-            Self::Lateness => "lateness",
-        })
-    }
-}
-
-/// Why a claim does not hold.
-#[derive(Debug)]
-pub(super) struct Failure(pub(super) String);
-
-impl<E: std::error::Error> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self(format!("unexpected error: {error}"))
-    }
-}
-
-/// Ends the proof with this reason unless the condition holds.
-macro_rules! ensure {
-    ($condition:expr, $($reason:tt)+) => {
-        if !$condition {
-            return Err($crate::conformance::claim::Failure(format!($($reason)+)));
-        }
-    };
-}
-pub(super) use ensure;
-
-/// Ends the proof with this reason.
-macro_rules! fail {
-    ($($reason:tt)+) => {
-        return Err($crate::conformance::claim::Failure(format!($($reason)+)))
-    };
-}
-pub(super) use fail;

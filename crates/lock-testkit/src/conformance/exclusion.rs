@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::{join_all, try_join_all};
 use lock_core::backend::Attempt;
 
-use super::claim::{Failure, Proof, ensure, fail};
+use super::proof::{Failure, Proof, ensure, fail};
 use super::scene::Scene;
 
 pub(super) async fn a_free_lock_is_granted(scene: &Scene<'_>) -> Proof {
@@ -27,7 +27,7 @@ pub(super) async fn a_refusal_leaves_nothing_behind(scene: &Scene<'_>) -> Proof 
     alice.take(scene.long()).await?;
     bob.is_refused(scene.long()).await?;
     alice.give_back().await?;
-    // Had bob been left in line, the lock would be his now.
+    // Had bob been left in the queue, the lock would be his now.
     carol.take(scene.long()).await.map(drop)
 }
 
@@ -108,7 +108,7 @@ pub(super) async fn bodies_never_overlap(scene: &Scene<'_>) -> Proof {
     let workers = (0..8).map(|worker| {
         let (inside, overlaps) = (Arc::clone(&inside), Arc::clone(&overlaps));
         let lock = services[worker % 2].lock(scene.name());
-        let lock = lock.ttl(scene.long()).wait(scene.patience());
+        let lock = lock.ttl(scene.long()).wait(scene.wait_limit());
         async move {
             for _ in 0..3 {
                 let ran = lock.execute(async |_lease| {

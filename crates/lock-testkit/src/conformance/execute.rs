@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use lock_core::{Lease, LockErrorKind, LossReason, OnLost};
 
-use super::claim::{Proof, ensure, fail};
+use super::proof::{Proof, ensure, fail};
 use super::scene::Scene;
 
 pub(super) async fn execute_runs_under_the_lock(scene: &Scene<'_>) -> Proof {
@@ -15,7 +15,7 @@ pub(super) async fn execute_runs_under_the_lock(scene: &Scene<'_>) -> Proof {
         .execute(async |lease| {
             scene.is_taken().await?;
             lease.ensure_held()?;
-            Ok::<_, super::claim::Failure>((7, lease))
+            Ok::<_, super::proof::Failure>((7, lease))
         })
         .await?;
     let Some(value) = value else { fail!("a free lock's body was not run") };

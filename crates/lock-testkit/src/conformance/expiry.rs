@@ -2,7 +2,7 @@
 
 use lock_core::Instant;
 
-use super::claim::{Proof, ensure, fail};
+use super::proof::{Proof, ensure, fail};
 use super::scene::Scene;
 
 pub(super) async fn a_lease_ends_by_itself(scene: &Scene<'_>) -> Proof {

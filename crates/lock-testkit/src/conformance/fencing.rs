@@ -3,7 +3,7 @@
 use lock_core::FencingToken;
 use lock_core::backend::Attempt;
 
-use super::claim::{Failure, Proof, ensure, fail};
+use super::proof::{Failure, Proof, ensure, fail};
 use super::renewal::is_unsupported;
 use super::scene::{Scene, Taken};
 
@@ -58,16 +58,16 @@ pub(super) async fn a_repeated_attempt_has_no_smaller_token(scene: &Scene<'_>) -
     rises(Some(again), token_of(&bob.take(scene.long()).await?)?)
 }
 
-pub(super) async fn fencing_tokens_rise_along_the_line(scene: &Scene<'_>) -> Proof {
+pub(super) async fn fencing_tokens_rise_along_the_queue(scene: &Scene<'_>) -> Proof {
     let [alice, bob, carol] = scene.contenders().await?;
     let first = token_of(&alice.take(scene.long()).await?)?;
     let bobs = bob.queue(scene.long()).await?;
     let carols = carol.queue(scene.long()).await?;
     alice.give_back().await?;
-    let second = present(bob.wait_in_line(scene.long(), bobs).await?.fencing)?;
+    let second = present(bob.wait_in_queue(scene.long(), bobs).await?.fencing)?;
     rises(Some(first), second)?;
     bob.give_back().await?;
-    let third = present(carol.wait_in_line(scene.long(), carols).await?.fencing)?;
+    let third = present(carol.wait_in_queue(scene.long(), carols).await?.fencing)?;
     rises(Some(second), third)
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use lock_core::Result;
 use lock_core::backend::{IntoBackend, LockBackend};
 
-use super::claim::Need;
+use super::need::Need;
 use super::pace::Pace;
 
 /// What the suite has to know of a backend. Implement it for the backend that is to be proven.

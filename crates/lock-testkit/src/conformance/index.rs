@@ -1,5 +1,12 @@
 //! The list of all claims: their groups, names, needs and texts. Everything else is made from it.
 
+use super::claim::{Claim, Counter};
+use super::need::Need;
+use super::{
+    cancellation, exclusion, execute, expiry, fencing, loss, manual_pair, naming, options, release,
+    renewal, shutdown, waiting,
+};
+
 /// Hands the list of claims to another macro of this crate.
 ///
 /// An entry: `name [needs] else counter_claim "text";`. The proofs are functions of the same
@@ -87,13 +94,13 @@ macro_rules! __with_all_claims {
                 waiters_are_granted_in_order_of_arrival [Queueing]
                     "Queued tokens are granted in order of arrival.";
                 asking_again_keeps_the_place [Queueing]
-                    "Dropping the wake and asking again keeps the place in line.";
+                    "Dropping the wake and asking again keeps the place in the queue.";
                 a_waiter_is_granted_without_its_wake [Queueing] "The wake is a hint: asking again works without it.";
                 a_waiter_that_is_gone_is_skipped [Queueing] "Waiters that are gone are skipped.";
-                a_release_leaves_the_line [Queueing] "After a release the token waits for nothing.";
+                a_release_leaves_the_queue [Queueing] "After a release the token waits for nothing.";
                 a_grant_to_a_waiter_that_left_is_handed_on [Queueing]
                     "A token that was granted the lock while it left hands it on.";
-                a_status_counts_the_line [Queueing, Inspect] "A status counts those who stand in line.";
+                a_status_counts_the_queue [Queueing, Inspect] "A status counts those who are queued.";
                 services_are_served_in_order_of_arrival [Queueing]
                     "Services are served first come, first served.";
             }
@@ -102,7 +109,7 @@ macro_rules! __with_all_claims {
                 an_attempt_without_an_answer_is_undone []
                     "Who gets no usable answer holds nothing; a grant that happened is undone.";
                 acquires_dropped_anywhere_leave_nothing [] "An acquire can be dropped at any point.";
-                a_wait_given_up_leaves_the_line [] "A wait that is given up leaves the line.";
+                a_wait_given_up_leaves_the_queue [] "A wait that is given up leaves the queue.";
                 an_execute_given_up_releases [] "Dropping an execute drops the body and releases.";
                 a_body_that_panics_releases [] "A body's panic releases the lock.";
                 a_release_given_up_goes_on [] "A release whose future is dropped goes on.";
@@ -124,8 +131,8 @@ macro_rules! __with_all_claims {
                 a_grant_leaves_room_for_local_tokens [Fencing] "Fencing tokens leave room for 1,023 local ones.";
                 a_repeated_attempt_has_no_smaller_token [Fencing, Repeatable]
                     "The same token again has perhaps a larger fencing token, never a smaller one.";
-                fencing_tokens_rise_along_the_line [Fencing, Queueing]
-                    "Fencing tokens rise along the line, too.";
+                fencing_tokens_rise_along_the_queue [Fencing, Queueing]
+                    "Fencing tokens rise along the queue, too.";
                 a_refusal_costs_no_order [Fencing] "Refusals do not disturb the order of fencing tokens.";
                 guards_carry_rising_tokens [Fencing] else no_token_is_made_up
                     "With require_fencing every guard carries a larger token.";
@@ -268,4 +275,12 @@ macro_rules! conformance_tests {
 
         $crate::__with_all_claims!(__claim_tests {});
     };
+}
+
+crate::__with_all_claims!(__claim_table {});
+
+/// The claim at this path, such as `exclusion::a_free_lock_is_granted`.
+#[must_use]
+pub fn find(path: &str) -> Option<&'static Claim> {
+    CLAIMS.iter().find(|claim| claim.path() == path)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lock_core::{LockErrorKind, LockGuard, LossReason};
 
-use super::claim::{Proof, ensure, fail};
+use super::proof::{Proof, ensure, fail};
 use super::scene::Scene;
 
 pub(super) async fn a_lease_is_lost_at_its_deadline(scene: &Scene<'_>) -> Proof {

@@ -2,7 +2,7 @@
 
 use lock_core::LockErrorKind;
 
-use super::claim::{Proof, ensure, fail};
+use super::proof::{Proof, ensure, fail};
 use super::scene::Scene;
 
 pub(super) async fn the_pair_takes_and_gives_back(scene: &Scene<'_>) -> Proof {

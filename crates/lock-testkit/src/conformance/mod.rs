@@ -48,7 +48,9 @@
 mod claim;
 mod harness;
 mod index;
+mod need;
 mod pace;
+mod proof;
 mod report;
 mod run;
 mod scene;
@@ -67,18 +69,10 @@ mod renewal;
 mod shutdown;
 mod waiting;
 
-pub use claim::{Claim, Need};
+pub use claim::Claim;
 pub use harness::{Harness, OneBackend};
+pub use index::{CLAIMS, find};
+pub use need::Need;
 pub use pace::Pace;
 pub use report::{Outcome, Report, Verdict};
 pub use run::{prove_or_panic, run, run_blocking};
-
-use claim::Counter;
-
-crate::__with_all_claims!(__claim_table {});
-
-/// The claim at this path, such as `exclusion::a_free_lock_is_granted`.
-#[must_use]
-pub fn find(path: &str) -> Option<&'static Claim> {
-    CLAIMS.iter().find(|claim| claim.path() == path)
-}

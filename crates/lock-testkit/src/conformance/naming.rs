@@ -3,7 +3,7 @@
 use lock_core::backend::LockKey;
 use lock_core::{LockErrorKind, LockName, MAX_KEY_BYTES};
 
-use super::claim::{Failure, Proof, ensure, fail};
+use super::proof::{Failure, Proof, ensure, fail};
 use super::scene::{Contender, Scene};
 
 /// What names may end with; each pair would be one lock in a store that trims, folds, escapes,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lock_core::{LockErrorKind, LockOptions};
 
-use super::claim::{Proof, ensure, fail};
+use super::proof::{Proof, ensure, fail};
 use super::renewal::is_unsupported;
 use super::scene::Scene;
 

@@ -10,7 +10,7 @@ use lock_core::backend::Clock;
 /// use std::time::Duration;
 /// use lock_testkit::conformance::Pace;
 ///
-/// // A store that counts whole seconds, and has to be reached over a slow line.
+/// // A store that counts whole seconds, and has to be reached over a slow network.
 /// let slow = Pace::real().with_lease(Duration::from_secs(2)).with_limit(Duration::from_secs(60));
 /// assert_eq!(slow.lease(), Duration::from_secs(2));
 /// ```
@@ -76,5 +76,10 @@ impl Pace {
     #[must_use]
     pub fn is_paused(&self) -> bool {
         self.clock == Clock::TOKIO
+    }
+
+    /// How long to wait for what must happen: within the limit, and far below a long lease.
+    pub(super) fn wait_limit(&self) -> Duration {
+        self.limit * 3 / 4
     }
 }

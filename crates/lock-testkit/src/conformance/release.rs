@@ -3,7 +3,7 @@
 use lock_core::ReleaseOutcome;
 use lock_core::backend::{Attempt, ReleaseReply, RenewReply};
 
-use super::claim::{Proof, ensure};
+use super::proof::{Proof, ensure};
 use super::scene::Scene;
 
 pub(super) async fn a_released_lock_is_free_at_once(scene: &Scene<'_>) -> Proof {
@@ -142,7 +142,7 @@ pub(super) async fn a_drop_is_seen_by_the_droppers_next_call(scene: &Scene<'_>) 
     let lock = service.lock(scene.name()).ttl(scene.long());
     for round in 0..10 {
         let Some(guard) = lock.try_acquire().await? else {
-            return Err(super::claim::Failure(format!(
+            return Err(super::proof::Failure(format!(
                 "the {round}. guard was dropped, and its own service was refused"
             )));
         };

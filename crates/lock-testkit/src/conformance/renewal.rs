@@ -6,7 +6,7 @@ use std::time::Duration;
 use lock_core::backend::{RenewReply, RenewRequest};
 use lock_core::{LockErrorKind, LossReason};
 
-use super::claim::{Proof, ensure, fail};
+use super::proof::{Proof, ensure, fail};
 use super::scene::{Contender, Scene};
 
 pub(super) async fn a_renewal_raises_the_expiry(scene: &Scene<'_>) -> Proof {

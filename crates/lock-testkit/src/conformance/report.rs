@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::claim::{Claim, Need};
+use super::claim::Claim;
+use super::need::Need;
 
 /// What came of one claim.
 #[derive(Clone, Debug, PartialEq, Eq)]

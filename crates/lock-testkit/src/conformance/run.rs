@@ -9,11 +9,12 @@ use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use tokio::runtime::{Builder, Runtime};
 
-use super::claim::{Claim, Failure, Proof, Proving};
+use super::claim::{Claim, Proving};
 use super::harness::Harness;
+use super::index::{CLAIMS, find};
+use super::proof::{Failure, Proof};
 use super::report::{Outcome, Report, Verdict, listed};
 use super::scene::Scene;
-use super::{CLAIMS, find};
 
 /// A proof in paused time takes no time, unless it blocks its thread.
 const BLOCKED_AFTER: Duration = Duration::from_secs(60);

@@ -11,9 +11,9 @@ use lock_core::backend::{
 use lock_core::machine::margins::drift;
 use lock_core::{Handover, Instant, LockName, LockService, LockServiceBuilder, LockStatus};
 
-use super::claim::{Failure, ensure, fail};
 use super::harness::Harness;
 use super::pace::Pace;
+use super::proof::{Failure, ensure, fail};
 use crate::spy::Spy;
 
 /// Where one claim is proven.
@@ -65,9 +65,9 @@ impl<'a> Scene<'a> {
         self.pace().limit() * 2
     }
 
-    /// How long to wait for what must happen: within the limit, and far below the long lease.
-    pub(super) fn patience(&self) -> Duration {
-        self.pace().limit() * 3 / 4
+    /// How long to wait for what must happen.
+    pub(super) fn wait_limit(&self) -> Duration {
+        self.pace().wait_limit()
     }
 
     /// How late a lease may end on a machine that stalls; an order of magnitude to spare.
@@ -120,7 +120,7 @@ impl<'a> Scene<'a> {
         Ok(self.builder(self.backend().await?).build())
     }
 
-    /// A lock service whose dealings with the store can be watched and disturbed.
+    /// A lock service whose requests to the store can be watched and disturbed.
     pub(super) async fn spied_service(&self) -> Result<(Arc<Spy>, LockService), Failure> {
         let spy = Arc::new(Spy::new(self.backend().await?));
         let service = self.builder(Arc::clone(&spy) as Arc<dyn LockBackend>).build();
@@ -136,7 +136,7 @@ impl<'a> Scene<'a> {
     /// The claim's lock becomes free long before its lease ends.
     pub(super) async fn becomes_free(&self) -> Result<(), Failure> {
         let rival = self.contender().await?;
-        let deadline = self.now() + self.patience();
+        let deadline = self.now() + self.wait_limit();
         let taken = rival.take_by(self.long(), deadline).await?;
         ensure!(taken.is_some(), "the lock did not become free, though nobody holds it any more");
         rival.release().await?;
@@ -251,12 +251,12 @@ impl Contender {
         }
     }
 
-    /// Stands in line.
+    /// Joins the queue.
     pub(super) async fn queue(&self, ttl: Duration) -> Result<Waiting, Failure> {
         self.queue_again(ttl, None).await
     }
 
-    /// Asks again from this place in line.
+    /// Asks again from this place in the queue.
     pub(super) async fn queue_again(
         &self,
         ttl: Duration,
@@ -268,16 +268,16 @@ impl Contender {
         }
     }
 
-    /// Waits in line, as the core does, until it is granted the lock.
-    pub(super) async fn wait_in_line(
+    /// Waits in the queue, as the core does, until it is granted the lock.
+    pub(super) async fn wait_in_queue(
         &self,
         ttl: Duration,
         waiting: Waiting,
     ) -> Result<Grant, Failure> {
-        let (mut waiting, patience) = (waiting, self.pace.limit() * 3 / 4);
-        let deadline = self.pace.clock().now() + patience;
+        let (mut waiting, limit) = (waiting, self.pace.wait_limit());
+        let deadline = self.pace.clock().now() + limit;
         while self.pace.clock().now() < deadline {
-            let sleep = self.pace.clock().sleep(waiting.retry_after.min(patience));
+            let sleep = self.pace.clock().sleep(waiting.retry_after.min(limit));
             if let Either::Left((Wake::Granted(grant), _)) = select(waiting.wake, sleep).await {
                 return Ok(grant);
             }
@@ -285,10 +285,10 @@ impl Contender {
             waiting = match self.send(request).await? {
                 Attempt::Granted(grant) => return Ok(grant),
                 Attempt::Queued(waiting) => waiting,
-                other => fail!("asking again in line was answered with {other:?}"),
+                other => fail!("asking again from the queue was answered with {other:?}"),
             };
         }
-        fail!("whoever came next in line was not served within {patience:?}")
+        fail!("whoever came next in the queue was not served within {limit:?}")
     }
 
     pub(super) async fn release(&self) -> Result<ReleaseReply, Failure> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lock_core::{LockErrorKind, LossReason};
 
-use super::claim::{Proof, ensure, fail};
+use super::proof::{Proof, ensure, fail};
 use super::scene::Scene;
 
 pub(super) async fn a_shutdown_refuses_new_work(scene: &Scene<'_>) -> Proof {
@@ -33,7 +33,7 @@ pub(super) async fn a_shutdown_leaves_holders_their_grace(scene: &Scene<'_>) -> 
     let service = scene.service().await?;
     let guard = service.lock(scene.name()).ttl(scene.long()).acquire().await?;
     let began = scene.now();
-    let mut ending = Box::pin(service.shutdown(scene.patience()));
+    let mut ending = Box::pin(service.shutdown(scene.wait_limit()));
     tokio::select! {
         report = &mut ending => fail!("a shutdown did not wait for its holder: {report:?}"),
         () = scene.pass(scene.lease() / 5) => {}
@@ -44,7 +44,7 @@ pub(super) async fn a_shutdown_leaves_holders_their_grace(scene: &Scene<'_>) -> 
     let report = ending.await;
     ensure!(report.released == 1 && report.lost == 0, "one holder released in time: {report:?}");
     let took = scene.now().saturating_duration_since(began);
-    ensure!(took < scene.patience(), "a shutdown used up its grace though nobody held a lock");
+    ensure!(took < scene.wait_limit(), "a shutdown used up its grace though nobody held a lock");
     scene.becomes_free().await
 }
 

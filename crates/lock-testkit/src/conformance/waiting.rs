@@ -5,15 +5,15 @@ use futures_util::future::{Either, select, try_join_all};
 use lock_core::LockErrorKind;
 use lock_core::backend::{Attempt, ReleaseReply};
 
-use super::claim::{Failure, Proof, ensure, fail};
+use super::proof::{Failure, Proof, ensure, fail};
 use super::scene::Scene;
 
 pub(super) async fn a_waiter_gets_a_lock_that_is_released(scene: &Scene<'_>) -> Proof {
     let (holder, waiter) = (scene.service().await?, scene.service().await?);
     let guard = holder.lock(scene.name()).ttl(scene.long()).acquire().await?;
-    let lock = waiter.lock(scene.name()).ttl(scene.long()).wait(scene.patience());
+    let lock = waiter.lock(scene.name()).ttl(scene.long()).wait(scene.wait_limit());
     let waiting = tokio::spawn(lock.acquire());
-    // Long enough for the waiter to be refused, and to stand in line where there is one.
+    // Long enough for the waiter to be refused, and to be queued where there is a queue.
     scene.pass(scene.lease() / 5).await;
     drop(guard);
     drop(waiting.await??);
@@ -23,7 +23,7 @@ pub(super) async fn a_waiter_gets_a_lock_that_is_released(scene: &Scene<'_>) -> 
 pub(super) async fn a_waiter_gets_a_lock_whose_lease_ends(scene: &Scene<'_>) -> Proof {
     let (holder, waiter) = (scene.contender().await?, scene.service().await?);
     let held = holder.take(scene.lease()).await?;
-    let lock = waiter.lock(scene.name()).ttl(scene.long()).wait(scene.patience());
+    let lock = waiter.lock(scene.name()).ttl(scene.long()).wait(scene.wait_limit());
     drop(lock.acquire().await?);
     let stood = scene.now().saturating_duration_since(held.sent);
     ensure!(
@@ -61,7 +61,7 @@ pub(super) async fn nobody_waits_unasked(scene: &Scene<'_>) -> Proof {
     let ran = service.lock(scene.name()).execute(async |_lease| ()).await?;
     ensure!(ran.is_none(), "execute ran its body while another held the lock");
     let waited = scene.now().saturating_duration_since(held.answered);
-    ensure!(waited < scene.patience(), "both took {waited:?}, without being asked to wait");
+    ensure!(waited < scene.wait_limit(), "both took {waited:?}, without being asked to wait");
     Ok(())
 }
 
@@ -69,7 +69,7 @@ pub(super) async fn all_who_wait_are_served(scene: &Scene<'_>) -> Proof {
     let services = [scene.service().await?, scene.service().await?];
     let waiters = (0..10).map(|waiter| {
         let lock = services[waiter % 2].lock(scene.name());
-        lock.ttl(scene.long()).wait(scene.patience()).execute(async |_lease| ())
+        lock.ttl(scene.long()).wait(scene.wait_limit()).execute(async |_lease| ())
     });
     let served = try_join_all(waiters).await?;
     ensure!(served.iter().all(Option::is_some), "not all waiters were served");
@@ -81,7 +81,7 @@ pub(super) async fn a_held_lock_queues_who_asks_to(scene: &Scene<'_>) -> Proof {
     alice.take(scene.long()).await?;
     let waiting = bob.queue(scene.long()).await?;
     alice.give_back().await?;
-    bob.wait_in_line(scene.long(), waiting).await?;
+    bob.wait_in_queue(scene.long(), waiting).await?;
     scene.is_taken().await?;
     bob.give_back().await
 }
@@ -101,13 +101,13 @@ pub(super) async fn waiters_are_granted_in_order_of_arrival(scene: &Scene<'_>) -
     let [alice, bob, carol, dave] = scene.contenders().await?;
     let long = scene.long();
     alice.take(long).await?;
-    let mut line = Vec::new();
+    let mut queued = Vec::new();
     for (waiter, name) in [(&bob, "bob"), (&carol, "carol"), (&dave, "dave")] {
-        line.push((waiter, name, waiter.queue(long).await?));
+        queued.push((waiter, name, waiter.queue(long).await?));
     }
-    let waits = line.into_iter().map(|(waiter, name, waiting)| {
+    let waits = queued.into_iter().map(|(waiter, name, waiting)| {
         let served = async move {
-            waiter.wait_in_line(long, waiting).await?;
+            waiter.wait_in_queue(long, waiting).await?;
             Ok::<_, Failure>((waiter, name))
         };
         served.boxed()
@@ -132,8 +132,8 @@ pub(super) async fn asking_again_keeps_the_place(scene: &Scene<'_>) -> Proof {
     let carols = carol.queue(long).await?;
     let bobs = bob.queue_again(long, Some(ticket)).await?;
     alice.give_back().await?;
-    let bobs = bob.wait_in_line(long, bobs).boxed();
-    let carols = carol.wait_in_line(long, carols).boxed();
+    let bobs = bob.wait_in_queue(long, bobs).boxed();
+    let carols = carol.wait_in_queue(long, carols).boxed();
     match select(bobs, carols).await {
         Either::Left((grant, _)) => grant.map(drop),
         Either::Right(_) => fail!("a waiter that asked again was served behind a later one"),
@@ -145,7 +145,7 @@ pub(super) async fn a_waiter_is_granted_without_its_wake(scene: &Scene<'_>) -> P
     alice.take(scene.long()).await?;
     let ticket = bob.queue(scene.long()).await?.ticket;
     alice.give_back().await?;
-    let deadline = scene.now() + scene.patience();
+    let deadline = scene.now() + scene.wait_limit();
     while scene.now() < deadline {
         let request = bob.request(scene.long()).with_queue(Some(ticket));
         if let Attempt::Granted(_) = bob.send(request).await? {
@@ -163,10 +163,10 @@ pub(super) async fn a_waiter_that_is_gone_is_skipped(scene: &Scene<'_>) -> Proof
     drop(bob.queue(scene.long()).await?);
     let waiting = carol.queue(scene.long()).await?;
     alice.give_back().await?;
-    carol.wait_in_line(scene.long(), waiting).await.map(drop)
+    carol.wait_in_queue(scene.long(), waiting).await.map(drop)
 }
 
-pub(super) async fn a_release_leaves_the_line(scene: &Scene<'_>) -> Proof {
+pub(super) async fn a_release_leaves_the_queue(scene: &Scene<'_>) -> Proof {
     let [alice, bob, carol] = scene.contenders().await?;
     alice.take(scene.long()).await?;
     let bobs = bob.queue(scene.long()).await?;
@@ -174,7 +174,7 @@ pub(super) async fn a_release_leaves_the_line(scene: &Scene<'_>) -> Proof {
     let reply = bob.release().await?;
     ensure!(reply == ReleaseReply::HeldByOther, "a waiter's release was answered {reply:?}");
     alice.give_back().await?;
-    carol.wait_in_line(scene.long(), carols).await?;
+    carol.wait_in_queue(scene.long(), carols).await?;
     drop(bobs);
     carol.give_back().await
 }
@@ -188,19 +188,19 @@ pub(super) async fn a_grant_to_a_waiter_that_left_is_handed_on(scene: &Scene<'_>
     alice.give_back().await?;
     bob.release().await?;
     drop(bobs);
-    carol.wait_in_line(scene.long(), carols).await?;
+    carol.wait_in_queue(scene.long(), carols).await?;
     carol.give_back().await
 }
 
-pub(super) async fn a_status_counts_the_line(scene: &Scene<'_>) -> Proof {
+pub(super) async fn a_status_counts_the_queue(scene: &Scene<'_>) -> Proof {
     let [alice, bob, carol] = scene.contenders().await?;
     alice.take(scene.long()).await?;
-    let mut line = Vec::new();
+    let mut queued = Vec::new();
     for waiter in [&bob, &carol] {
-        line.push(waiter.queue(scene.long()).await?);
+        queued.push(waiter.queue(scene.long()).await?);
     }
     let waiters = alice.status().await?.and_then(|status| status.waiters);
-    ensure!(waiters == Some(2), "two stand in line, and the status counts {waiters:?}");
+    ensure!(waiters == Some(2), "two are queued, and the status counts {waiters:?}");
     Ok(())
 }
 
@@ -210,12 +210,12 @@ pub(super) async fn services_are_served_in_order_of_arrival(scene: &Scene<'_>) -
     let (sender, mut served) = tokio::sync::mpsc::unbounded_channel();
     for place in 0..4 {
         let service = scene.service().await?;
-        let lock = service.lock(scene.name()).ttl(scene.long()).wait(scene.patience());
+        let lock = service.lock(scene.name()).ttl(scene.long()).wait(scene.wait_limit());
         let sender = sender.clone();
         tokio::spawn(async move {
             lock.execute(async |_lease| sender.send(place).is_ok()).await.ok();
         });
-        // Long enough for this one to stand in line before the next one comes.
+        // Long enough for this one to be queued before the next one comes.
         scene.pass(scene.lease() / 5).await;
     }
     drop(sender);

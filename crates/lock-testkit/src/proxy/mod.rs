@@ -65,7 +65,7 @@ use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 pub use fault::{Admission, ConnectionId, Cut, Direction, Fault, MAX_NEEDLE_BYTES, Scope, Then};
-use state::{Doom, Shared};
+use state::{Ending, Shared};
 pub use stats::{Stats, Traffic, WaitError, Watch};
 
 /// How long a reset waits for its connections to be closed, which takes one turn of a loop.
@@ -184,7 +184,7 @@ impl Proxy {
     /// Returns when their sockets are closed; bytes that were kept back are lost.
     /// [`Scope::New`] selects none.
     pub fn reset(&self, scope: Scope) -> usize {
-        self.end(scope, Doom::Reset)
+        self.end(scope, Ending::Reset)
     }
 
     /// Closes the open connections of a scope, both sides (FIN), and says how many there were.
@@ -192,7 +192,7 @@ impl Proxy {
     /// Returns when their sockets are closed; bytes that were kept back are lost.
     /// [`Scope::New`] selects none.
     pub fn close(&self, scope: Scope) -> usize {
-        self.end(scope, Doom::Close)
+        self.end(scope, Ending::Close)
     }
 
     /// Counts a needle from now on; ask the [`Stats`] about it.
@@ -274,14 +274,14 @@ impl Proxy {
         }
     }
 
-    fn end(&self, scope: Scope, doom: Doom) -> usize {
+    fn end(&self, scope: Scope, ending: Ending) -> usize {
         let ids: Vec<_> = self.shared.order(|state| {
             let chosen = state.select(scope);
-            let doomed = chosen.map(|(id, link)| {
-                link.doom = Some(doom);
+            let ordered_ending = chosen.map(|(id, link)| {
+                link.ending = Some(ending);
                 id
             });
-            doomed.collect()
+            ordered_ending.collect()
         });
         self.shared.block_until(Instant::now() + TEAR_DOWN, |state| {
             ids.iter().all(|id| !state.links.contains_key(id))

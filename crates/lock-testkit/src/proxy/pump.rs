@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::fault::{Admission, ConnectionId, Direction};
-use super::state::{Chunk, Doom, Lane, Shared, Step};
+use super::state::{Chunk, Ending, Lane, Shared, Step};
 
 const READ_BYTES: usize = 16 * 1024;
 /// A lane that keeps this many bytes reads no more, and TCP slows its sender down.
@@ -64,12 +64,12 @@ async fn run_link(mut client: TcpStream, id: ConnectionId, shared: Arc<Shared>) 
     let upstream = shared.lock().upstream;
     let server = tokio::select! {
         biased;
-        _ = doomed(&shared, id) => None,
+        _ = ordered_ending(&shared, id) => None,
         connected = TcpStream::connect(upstream) => Some(connected),
     };
     match server {
         Some(Ok(mut server)) => {
-            if relay(&mut client, &mut server, id, &shared).await == Some(Doom::Reset) {
+            if relay(&mut client, &mut server, id, &shared).await == Some(Ending::Reset) {
                 reset(&client);
                 reset(&server);
             }
@@ -85,13 +85,13 @@ async fn run_link(mut client: TcpStream, id: ConnectionId, shared: Arc<Shared>) 
     shared.count(|state| state.close(id));
 }
 
-/// Moves bytes both ways until both streams have ended or the connection is doomed.
+/// Moves bytes both ways until both streams have ended or an order ends the connection.
 async fn relay(
     client: &mut TcpStream,
     server: &mut TcpStream,
     id: ConnectionId,
     shared: &Shared,
-) -> Option<Doom> {
+) -> Option<Ending> {
     for stream in [&*client, &*server] {
         // Without it the proxy would add Nagle's delays; a failure costs only time.
         drop(stream.set_nodelay(true));
@@ -102,21 +102,21 @@ async fn relay(
     let down = Pump::new(from_server, to_client, shared, Lane::new(id, Direction::ToClient));
     tokio::select! {
         biased;
-        doom = doomed(shared, id) => Some(doom),
+        ending = ordered_ending(shared, id) => Some(ending),
         _ = async { tokio::join!(up.run(), down.run()) } => None,
     }
 }
 
-async fn doomed(shared: &Shared, id: ConnectionId) -> Doom {
+async fn ordered_ending(shared: &Shared, id: ConnectionId) -> Ending {
     let mut orders = shared.orders.subscribe();
     loop {
         orders.mark_unchanged();
-        let doom = shared.lock().links.get(&id).and_then(|link| link.doom);
-        if let Some(doom) = doom {
-            return doom;
+        let ending = shared.lock().links.get(&id).and_then(|link| link.ending);
+        if let Some(ending) = ending {
+            return ending;
         }
         if orders.changed().await.is_err() {
-            return Doom::Close;
+            return Ending::Close;
         }
     }
 }

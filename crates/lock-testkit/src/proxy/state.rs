@@ -42,13 +42,13 @@ pub(super) struct State {
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) faults: [Fault; 2],
-    pub(super) doom: Option<Doom>,
+    pub(super) ending: Option<Ending>,
     /// Bytes that were let through, by direction.
     passed: [u64; 2],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Doom {
+pub(super) enum Ending {
     Reset,
     Close,
 }
@@ -154,7 +154,7 @@ impl State {
     /// Takes a new connection in.
     pub(super) fn open(&mut self) -> ConnectionId {
         let id = ConnectionId(self.stats.accepted);
-        self.links.insert(id, Link { faults: self.fresh, doom: None, passed: [0; 2] });
+        self.links.insert(id, Link { faults: self.fresh, ending: None, passed: [0; 2] });
         self.stats.accepted += 1;
         self.stats.open += 1;
         id
@@ -197,7 +197,7 @@ impl State {
     /// Decides what the next bytes of a lane do.
     pub(super) fn plan(&mut self, lane: &mut Lane, now: Instant) -> Step {
         let Some(link) = self.links.get(&lane.id) else { return Step::Finish };
-        if link.doom.is_some() {
+        if link.ending.is_some() {
             return Step::Wait(None);
         }
         let fault = link.faults[lane.direction.index()];
@@ -275,8 +275,8 @@ impl State {
         self.stats.cuts_fired += 1;
         let Some(link) = self.links.get_mut(&lane.id) else { return };
         match then {
-            Then::Reset => link.doom = Some(Doom::Reset),
-            Then::Close => link.doom = Some(Doom::Close),
+            Then::Reset => link.ending = Some(Ending::Reset),
+            Then::Close => link.ending = Some(Ending::Close),
             Then::Apply(fault) => link.faults[lane.direction.index()] = fault,
         }
     }

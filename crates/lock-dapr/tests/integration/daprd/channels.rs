@@ -6,7 +6,7 @@ use std::time::Duration;
 use lock_core::backend::LockBackend;
 use lock_core::{LockErrorKind, LockService};
 use lock_dapr::DaprBackend;
-use lock_testkit::server::{DaprSidecar, RedisServer, ServerKind};
+use testbed::{DaprSidecar, RedisServer, ServerKind};
 use tokio::runtime::{Builder, Runtime};
 use tonic::transport::Endpoint;
 

@@ -4,7 +4,7 @@
 use dapr::dapr::proto::runtime::v1::unlock_response::Status as Unlocked;
 use dapr::dapr::proto::runtime::v1::{TryLockRequest, UnlockRequest};
 use lock_testkit::proxy::{Cut, Direction, Proxy};
-use lock_testkit::server::{DaprSidecar, RedisServer, ServerKind};
+use testbed::{DaprSidecar, RedisServer, ServerKind};
 use tonic::{Code, Status};
 
 use crate::common::{Client, Stand, client, until};

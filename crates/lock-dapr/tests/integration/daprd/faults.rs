@@ -7,7 +7,7 @@ use std::time::Duration;
 use lock_core::backend::LockBackend;
 use lock_core::{LockErrorKind, LockService};
 use lock_testkit::proxy::{Cut, Direction, Fault, Proxy, Scope};
-use lock_testkit::server::{DaprSidecar, RedisServer, ServerKind};
+use testbed::{DaprSidecar, RedisServer, ServerKind};
 
 use crate::common::{LIMIT, MINUTE, Stand, at, attempt, build, redis, soon, take, token, until};
 

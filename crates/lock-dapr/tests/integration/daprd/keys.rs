@@ -1,7 +1,7 @@
 //! Which programs exclude each other: how the sidecar spells the keys of its locks.
 
 use lock_core::LockService;
-use lock_testkit::server::{DaprSettings, DaprSidecar, RedisServer, ServerKind};
+use testbed::{DaprSettings, DaprSidecar, RedisServer, ServerKind};
 
 use crate::common::{MINUTE, at, attempt, build, is_held, redis, take, token};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lock_core::LockService;
-use lock_testkit::server::ServerKind;
+use testbed::ServerKind;
 
 use super::{LONG, direct, left_behind};
 use crate::common::Store;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lock_core::{LockErrorKind, ReleaseOutcome};
 use lock_testkit::proxy::{Direction, Fault, Scope};
-use lock_testkit::server::ServerKind;
+use testbed::ServerKind;
 
 use super::{LONG, behind_proxy, direct, in_time, left_behind};
 use crate::common::{LIMIT, Store, soon};

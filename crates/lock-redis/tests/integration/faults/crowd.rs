@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::process::{Command, Stdio};
 
-use lock_testkit::server::ServerKind;
+use testbed::ServerKind;
 
 use crate::common::{Store, example};
 use crate::on_one_server;

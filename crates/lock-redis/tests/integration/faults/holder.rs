@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use lock_core::{LockErrorKind, LossReason};
 use lock_testkit::proxy::{Direction, Fault, Scope};
-use lock_testkit::server::ServerKind;
+use testbed::ServerKind;
 use tokio::runtime::Builder;
 
 use super::{LONG, behind_proxy, direct, left_behind};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lock_core::{LockErrorKind, LossReason, ReleaseOutcome};
-use lock_testkit::server::ServerKind;
+use testbed::ServerKind;
 
 use super::{LONG, direct, in_time, left_behind};
 use crate::common::{LIMIT, Store, soon};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use lock_core::{FencingToken, LockGuard, LockService, LossReason};
 use lock_testkit::proxy::{Cut, Direction, Fault, Scope};
-use lock_testkit::server::ServerKind;
+use testbed::ServerKind;
 use tokio::task::JoinSet;
 
 use super::{LONG, behind_proxy, direct, left_behind};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream;
 use lock_core::backend::ReleaseReply;
-use lock_testkit::server::ServerKind;
+use testbed::ServerKind;
 
 use super::*;
 use crate::common::*;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lock_core::backend::{Attempt, Clock, ReleaseReply, ReleaseRequest, Wake};
-use lock_testkit::server::ServerKind;
+use testbed::ServerKind;
 
 use super::*;
 use crate::common::*;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use lock_core::backend::{Attempt, Clock, OwnerToken, ReleaseReply, ReleaseRequest, Ticket};
 use lock_redis::RedisBackend;
-use lock_testkit::server::ServerKind;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use testbed::ServerKind;
 use tokio::runtime::Handle;
 
 use super::*;

@@ -2,7 +2,7 @@
 
 use lock_core::backend::{Attempt, LockBackend, ReleaseReply};
 use lock_testkit::proxy::{Cut, Direction};
-use lock_testkit::server::{RedisServer, ServerKind};
+use testbed::{RedisServer, ServerKind};
 
 use super::*;
 use crate::common::*;

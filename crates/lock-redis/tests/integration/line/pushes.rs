@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use lock_core::backend::{Clock, LockBackend, Wake};
 use lock_testkit::proxy::{Direction, Fault, Scope};
-use lock_testkit::server::ServerKind;
+use testbed::ServerKind;
 
 use super::*;
 use crate::common::*;

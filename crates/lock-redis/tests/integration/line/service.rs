@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lock_core::LockErrorKind;
-use lock_testkit::server::ServerKind;
+use testbed::ServerKind;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 

@@ -149,7 +149,7 @@ impl ServerBinary {
 
     /// The program with what must stand before it: the libraries of a package are shown to the
     /// server alone, not to the shell that starts it.
-    pub(super) fn command_line(&self) -> Vec<OsString> {
+    pub(crate) fn command_line(&self) -> Vec<OsString> {
         command_line(&self.path)
     }
 

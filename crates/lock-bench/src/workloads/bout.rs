@@ -6,15 +6,13 @@ use lock_core::Instant;
 use lock_core::backend::Clock;
 use tempfile::NamedTempFile;
 
-use crate::Failure;
-use crate::contest::{Party, Seen, SeenByOne, Window};
-use crate::figures::{Cell, count, jain, most_overtaken, quantile};
-use crate::process::Process;
-use crate::rivals::Rival;
-use crate::server::{Stats, Traffic};
+use crate::contenders::rivals::Rival;
+use crate::failure::Failure;
+use crate::measure::figures::{Cell, count, jain, most_overtaken, quantile};
+use crate::measure::server::{Stats, Traffic};
+use crate::processes::child::Process;
+use crate::processes::contest::{CONTEND, Party, Seen, SeenByOne, Window};
 
-/// The word that makes this program one process of a cell.
-pub(crate) const CONTEND: &str = "contend";
 /// For all processes to see the beginning before it is there.
 const LEAD: Duration = Duration::from_millis(50);
 /// Until the line has formed and every script has run.

@@ -15,8 +15,9 @@ use lock_core::{LockGuard, LockService, LockStatus, Result};
 use lock_redis::RedisBackend;
 use serde::{Deserialize, Serialize};
 
-use crate::Failure;
-use crate::figures::count;
+use crate::failure::Failure;
+use crate::measure::figures::count;
+use crate::runtime::runtime;
 
 /// The word that makes this program keep locks alive.
 pub(crate) const KEEP_ALIVE: &str = "keep-alive";
@@ -45,7 +46,7 @@ pub(crate) struct Kept {
 /// Does what the argument says and writes what was seen.
 pub(crate) fn run(order: &str) -> std::result::Result<(), Failure> {
     let order: Order = serde_json::from_str(order)?;
-    let runtime = crate::arguments::runtime(2)?;
+    let runtime = runtime(2)?;
     let kept = runtime.block_on(keep(&order))?;
     let mut out = std::io::stdout();
     writeln!(out, "{}", serde_json::to_string(&kept)?)?;

@@ -5,18 +5,16 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use super::daprd::DaprBinary;
-use super::port::ReservedPort;
-use super::process::{Launch, Marks, Process, StartFailure};
-use super::{RedisServer, on_free_ports, running};
+use crate::daprd::DaprBinary;
+use crate::port::ReservedPort;
+use crate::process::{Launch, Marks, Process, REPLY_LIMIT, StartFailure, on_free_ports, running};
+use crate::redis::RedisServer;
 
 const MARKS: Marks =
     Marks { ready: "dapr initialized. Status: Running", port_taken: "address already in use" };
 /// It says so before it says that it is running, and ends then.
 const DOOMED_MARK: &str = "daprd will exit gracefully";
-const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// Writes the sidecar's files into its private directory, and becomes the sidecar.
 const SCRIPT: &str = r#"
@@ -32,7 +30,7 @@ exec "$@"
 /// directory, and dies with its runner.
 ///
 /// ```
-/// use lock_testkit::server::{DaprBinary, DaprSidecar, RedisServer, ServerKind};
+/// use testbed::{DaprBinary, DaprSidecar, RedisServer, ServerKind};
 ///
 /// # fn main() -> std::io::Result<()> {
 /// # if DaprBinary::find().is_err() || ServerKind::REDIS_8_2.find().is_err() { return Ok(()); }
@@ -335,8 +333,8 @@ fn at(port: &ReservedPort) -> SocketAddr {
 
 /// The log said that it runs; this says that its outgoing APIs do.
 fn await_health(process: &Process, address: SocketAddr) -> io::Result<()> {
-    let mut stream = TcpStream::connect_timeout(&address, ANSWER_LIMIT)?;
-    stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+    let mut stream = TcpStream::connect_timeout(&address, REPLY_LIMIT)?;
+    stream.set_read_timeout(Some(REPLY_LIMIT))?;
     stream.write_all(b"GET /v1.0/healthz/outbound HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
     let mut answer = [0; 12];
     stream.read_exact(&mut answer)?;

@@ -8,11 +8,12 @@ use dapr::dapr::proto::runtime::v1::{TryLockRequest, UnlockRequest};
 use lock_core::LockService;
 use lock_core::backend::OwnerToken;
 use lock_dapr::DaprBackend;
-use lock_testkit::server::DaprSidecar;
+use testbed::DaprSidecar;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::Failure;
-use crate::contenders::{Contender, Ours, TTL};
+use super::pairs::{Contender, Ours};
+use super::raw::TTL;
+use crate::failure::Failure;
 
 /// The generated client over one channel with tonic's defaults: no deadline, no undo, no local
 /// lease.

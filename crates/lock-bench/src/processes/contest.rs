@@ -14,11 +14,15 @@ use lock_core::Instant;
 use lock_core::backend::Clock;
 use serde::{Deserialize, Serialize};
 
-use crate::process::READY;
-use crate::rivals::{Rival, Turns};
-use crate::stint::{self, Stint};
-use crate::{Failure, measure};
+use super::child::READY;
+use crate::contenders::rivals::{Rival, Turns};
+use crate::contenders::stint::{self, Stint};
+use crate::failure::Failure;
+use crate::measure::cpu::cpu_seconds;
+use crate::runtime::runtime;
 
+/// The word that makes this program one process of a cell.
+pub(crate) const CONTEND: &str = "contend";
 /// A holder may go on to its end for this long; nobody else is waited for.
 const LAST_SECTION: Duration = Duration::from_secs(5);
 
@@ -74,7 +78,7 @@ pub(crate) struct SeenByOne {
 /// The program's other face: does what the argument says, and writes what was seen.
 pub(crate) fn run(party: &str) -> Result<(), Failure> {
     let party: Party = serde_json::from_str(party)?;
-    let runtime = crate::arguments::runtime(party.threads)?;
+    let runtime = runtime(party.threads)?;
     // Connections, scripts and threads come up outside what is measured.
     let turns = runtime.block_on(async {
         let warm = party.rival.connect(&party.url, &party.key).await?;
@@ -101,9 +105,9 @@ async fn contest(party: &Party, turns: Arc<dyn Turns>, window: Window) -> Result
         })
         .collect::<Result<_, _>>()?;
     Clock::SYSTEM.sleep_until(Instant::from_nanos(window.from)).await;
-    let (began, cpu) = (Clock::SYSTEM.now(), measure::cpu_seconds());
+    let (began, cpu) = (Clock::SYSTEM.now(), cpu_seconds());
     Clock::SYSTEM.sleep_until(Instant::from_nanos(window.to)).await;
-    let cpu_seconds = measure::cpu_seconds() - cpu;
+    let cpu_seconds = cpu_seconds() - cpu;
     // Whoever is woken late has measured a longer time, or a shorter.
     let took = Clock::SYSTEM.now().saturating_duration_since(began);
     let cpu_share = cpu_seconds / took.as_secs_f64();

@@ -11,9 +11,9 @@ use rslock::LockManager;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-use crate::Failure;
-use crate::contenders::{RawConnection, TTL};
-use crate::stint::Stint;
+use super::raw::{RawConnection, TTL};
+use super::stint::Stint;
+use crate::failure::Failure;
 
 /// How long raw Redis waits before it asks again.
 const POLL: Duration = Duration::from_millis(1);

@@ -10,7 +10,7 @@ mod daprd {
     use std::process::{Command, Stdio};
     use std::time::{Duration, Instant};
 
-    use lock_testkit::server::{DaprSidecar, RedisServer, ServerKind};
+    use testbed::{DaprSidecar, RedisServer, ServerKind};
 
     /// Far above what anything here takes, and still an end.
     const LIMIT: Duration = Duration::from_secs(20);

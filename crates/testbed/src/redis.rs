@@ -1,52 +1,18 @@
-//! Real Redis and Valkey servers, and Dapr sidecars before them, for tests.
-//!
-//! Each server listens on loopback only, on a port of its own, works in a private directory,
-//! writes nothing to disk, and dies with its runner, also when the runner is killed with
-//! `SIGKILL` or the server is frozen at that moment.
-//!
-//! The calls are synchronous and short, so that they can be used from any test, async ones
-//! included.
-//!
-//! # Where the binaries come from
-//!
-//! [`ServerKind::find`] looks, in this order, at
-//! 1. the environment variable `DISTLOCK_TEST_SERVERS`, for instance
-//!    `redis-6.2=/opt/redis-6.2/redis-server,valkey-9.1=/opt/valkey/valkey-server`;
-//! 2. the cache `target/servers` of this workspace, which `cargo xtask servers --fetch` fills;
-//! 3. `redis-server` or `valkey-server` on `PATH`, if it reports the wanted version.
-//!
-//! # Example
-//!
-//! ```
-//! use lock_testkit::server::{RedisServer, available};
-//!
-//! # fn main() -> std::io::Result<()> {
-//! for binary in available()? {
-//!     let server = RedisServer::start(binary.kind())?;
-//!     println!("{} {} listens on {}", binary.kind(), binary.version(), server.url());
-//! }
-//! # Ok(())
-//! # }
-//! ```
+//! A Redis or a Valkey server.
 
-mod binary;
-mod dapr;
-mod daprd;
-mod port;
-mod process;
-
+use std::ffi::OsString;
 use std::fmt;
-use std::io;
-use std::net::SocketAddr;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
-pub use binary::{SERVERS_VARIABLE, ServerBinary, ServerKind, ServerSource, available};
-pub use dapr::{DaprSettings, DaprSidecar};
-pub use daprd::{DAPRD_VARIABLE, DaprBinary};
-pub use port::ReservedPort;
-use process::{Process, StartFailure};
+use crate::binary::{ServerBinary, ServerKind};
+use crate::port::ReservedPort;
+use crate::process::{Launch, Marks, Process, REPLY_LIMIT, StartFailure, on_free_ports, running};
 
-/// How many ports are tried before the start is given up.
-const PORT_ATTEMPTS: usize = 16;
+/// What every supported Redis and Valkey logs once it accepts connections, and when its port is
+/// taken.
+const MARKS: Marks =
+    Marks { ready: "Ready to accept connections", port_taken: "Address already in use" };
 
 /// A running server, killed when it is dropped.
 pub struct RedisServer {
@@ -70,7 +36,7 @@ impl RedisServer {
     /// As [`start`](Self::start), with more command-line arguments, for instance
     /// `["--maxmemory", "2mb"]`.
     ///
-    /// They come last, so that they win over the arguments of this module.
+    /// They come last, so that they win over the arguments of this crate.
     /// A server that is silenced with `--loglevel warning` is never seen to become ready.
     ///
     /// # Errors
@@ -79,7 +45,7 @@ impl RedisServer {
     pub fn start_with(kind: &ServerKind, extra_args: &[&str]) -> io::Result<Self> {
         let binary = kind.find()?;
         let extra_args: Vec<String> = extra_args.iter().map(ToString::to_string).collect();
-        let start = |port: &ReservedPort| Process::start(&binary, port.number(), &extra_args);
+        let start = |port: &ReservedPort| launch(&binary, port.number(), &extra_args);
         let (port, process) = on_free_ports(kind.name(), ReservedPort::reserve, start)?;
         Ok(Self { binary, extra_args, port, process: Some(process) })
     }
@@ -98,7 +64,7 @@ impl RedisServer {
     /// As [`start`](Self::start); `AddrInUse` if another program took the port meanwhile.
     pub fn restart(&mut self) -> io::Result<()> {
         self.kill();
-        self.process = Some(Process::start(&self.binary, self.port(), &self.extra_args)?);
+        self.process = Some(launch(&self.binary, self.port(), &self.extra_args)?);
         Ok(())
     }
 
@@ -165,31 +131,36 @@ impl fmt::Debug for RedisServer {
     }
 }
 
-/// Starts something on ports of its own.
-///
-/// A reservation binds nobody but the users of this module. If somebody else took a port meanwhile,
-/// the server says so, and the next ports are tried.
-fn on_free_ports<P>(
-    what: &str,
-    reserve: impl Fn() -> io::Result<P>,
-    start: impl Fn(&P) -> Result<Process, StartFailure>,
-) -> io::Result<(P, Process)> {
-    for _ in 0..PORT_ATTEMPTS {
-        let ports = reserve()?;
-        match start(&ports) {
-            Ok(process) => return Ok((ports, process)),
-            Err(StartFailure::PortTaken(_)) => {}
-            Err(StartFailure::Other(error)) => return Err(error),
-        }
-    }
-    Err(io::Error::new(
-        io::ErrorKind::AddrInUse,
-        format!("{what}: {PORT_ATTEMPTS} times a port was taken by another program"),
-    ))
+/// Starts the server and returns when it accepts connections on `port` and answers one.
+fn launch(
+    binary: &ServerBinary,
+    port: u16,
+    extra_args: &[String],
+) -> Result<Process, StartFailure> {
+    let mut command_line = binary.command_line();
+    command_line.extend(["--bind", "127.0.0.1", "--port"].map(OsString::from));
+    command_line.push(port.to_string().into());
+    let quiet = ["--save", "", "--appendonly", "no", "--daemonize", "no"];
+    command_line.extend(quiet.map(OsString::from));
+    command_line.extend(extra_args.iter().map(OsString::from));
+    let process = Process::launch(Launch { command_line, environment: &[], marks: MARKS })?;
+    ping(&process, port)?;
+    Ok(process)
 }
 
-fn running(process: &mut Option<Process>) -> io::Result<&mut Process> {
-    process.as_mut().ok_or_else(|| {
-        io::Error::new(io::ErrorKind::NotConnected, "the server was killed; restart it first")
-    })
+/// The log proved that this very process has the port, so whoever answers there is it.
+fn ping(process: &Process, port: u16) -> io::Result<()> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut stream = TcpStream::connect_timeout(&address, REPLY_LIMIT)?;
+    stream.set_read_timeout(Some(REPLY_LIMIT))?;
+    stream.write_all(b"PING\r\n")?;
+    let mut reply = [0; 5];
+    stream.read_exact(&mut reply)?;
+    match &reply {
+        b"+PONG" | b"-NOAU" => Ok(()),
+        other => Err(process.failure(
+            io::ErrorKind::InvalidData,
+            format_args!("unexpected answer to PING: {}", other.escape_ascii()),
+        )),
+    }
 }

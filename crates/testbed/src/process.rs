@@ -1,17 +1,14 @@
-//! One server process, which cannot outlive its runner.
+//! One server process, which cannot outlive its runner, and the ports that it is started on.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-
-use super::ServerBinary;
 
 /// Starts the server given as arguments, prints its process id, then obeys one signal name a line.
 ///
@@ -38,15 +35,13 @@ wait "$pid"
 cd / && rm -rf "$dir"
 "#;
 
-/// What every supported Redis and Valkey logs once it accepts connections, and when its port is
-/// taken.
-const REDIS_MARKS: Marks =
-    Marks { ready: "Ready to accept connections", port_taken: "Address already in use" };
 const START_LIMIT: Duration = Duration::from_secs(30);
-const REPLY_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const REPLY_LIMIT: Duration = Duration::from_secs(10);
 const LOG_LINES: usize = 200;
+/// How many ports are tried before the start is given up.
+const PORT_ATTEMPTS: usize = 16;
 
-pub(super) enum StartFailure {
+pub(crate) enum StartFailure {
     PortTaken(io::Error),
     Other(io::Error),
 }
@@ -66,21 +61,21 @@ impl From<StartFailure> for io::Error {
 }
 
 /// What is started.
-pub(super) struct Launch<'a> {
-    pub(super) command_line: Vec<OsString>,
+pub(crate) struct Launch<'a> {
+    pub(crate) command_line: Vec<OsString>,
     /// Variables that are set, or removed.
-    pub(super) environment: &'a [(&'a str, Option<String>)],
-    pub(super) marks: Marks,
+    pub(crate) environment: &'a [(&'a str, Option<String>)],
+    pub(crate) marks: Marks,
 }
 
 /// How a server's log tells what becomes of it.
 #[derive(Clone, Copy)]
-pub(super) struct Marks {
-    pub(super) ready: &'static str,
-    pub(super) port_taken: &'static str,
+pub(crate) struct Marks {
+    pub(crate) ready: &'static str,
+    pub(crate) port_taken: &'static str,
 }
 
-pub(super) struct Process {
+pub(crate) struct Process {
     pid: u32,
     log: Log,
     marks: Marks,
@@ -91,25 +86,8 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts a Redis and returns when it accepts connections on `port` and answers one.
-    pub(super) fn start(
-        binary: &ServerBinary,
-        port: u16,
-        extra_args: &[String],
-    ) -> Result<Self, StartFailure> {
-        let mut command_line = binary.command_line();
-        command_line.extend(["--bind", "127.0.0.1", "--port"].map(OsString::from));
-        command_line.push(port.to_string().into());
-        let quiet = ["--save", "", "--appendonly", "no", "--daemonize", "no"];
-        command_line.extend(quiet.map(OsString::from));
-        command_line.extend(extra_args.iter().map(OsString::from));
-        let process = Self::launch(Launch { command_line, environment: &[], marks: REDIS_MARKS })?;
-        process.ping(port)?;
-        Ok(process)
-    }
-
     /// Starts a server in a directory of its own and returns when its log says that it is ready.
-    pub(super) fn launch(launch: Launch<'_>) -> Result<Self, StartFailure> {
+    pub(crate) fn launch(launch: Launch<'_>) -> Result<Self, StartFailure> {
         let mut command = Command::new("sh");
         command.args(["-c", WRAPPER, "sh"]).args(launch.command_line);
         for (name, value) in launch.environment {
@@ -140,20 +118,20 @@ impl Process {
         Ok(process)
     }
 
-    pub(super) fn freeze(&mut self) -> io::Result<()> {
+    pub(crate) fn freeze(&mut self) -> io::Result<()> {
         self.signal("STOP")?;
         await_stopped(self.pid)
     }
 
-    pub(super) fn thaw(&mut self) -> io::Result<()> {
+    pub(crate) fn thaw(&mut self) -> io::Result<()> {
         self.signal("CONT")
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.pid
     }
 
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.log.text()
     }
 
@@ -194,24 +172,7 @@ impl Process {
         Err(StartFailure::Other(failure))
     }
 
-    /// The log proved that this very process has the port, so whoever answers there is it.
-    fn ping(&self, port: u16) -> io::Result<()> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut stream = TcpStream::connect_timeout(&address, REPLY_LIMIT)?;
-        stream.set_read_timeout(Some(REPLY_LIMIT))?;
-        stream.write_all(b"PING\r\n")?;
-        let mut reply = [0; 5];
-        stream.read_exact(&mut reply)?;
-        match &reply {
-            b"+PONG" | b"-NOAU" => Ok(()),
-            other => Err(self.failure(
-                io::ErrorKind::InvalidData,
-                format_args!("unexpected answer to PING: {}", other.escape_ascii()),
-            )),
-        }
-    }
-
-    pub(super) fn failure(&self, kind: io::ErrorKind, what: impl Display) -> io::Error {
+    pub(crate) fn failure(&self, kind: io::ErrorKind, what: impl Display) -> io::Error {
         io::Error::new(kind, format!("{what}; its log ends with:\n{}", self.log()))
     }
 }
@@ -223,6 +184,35 @@ impl Drop for Process {
         // tell if waiting fails.
         drop(self.wrapper.wait());
     }
+}
+
+/// Starts something on ports of its own.
+///
+/// A reservation binds nobody but the users of this crate. If somebody else took a port meanwhile,
+/// the server says so, and the next ports are tried.
+pub(crate) fn on_free_ports<P>(
+    what: &str,
+    reserve: impl Fn() -> io::Result<P>,
+    start: impl Fn(&P) -> Result<Process, StartFailure>,
+) -> io::Result<(P, Process)> {
+    for _ in 0..PORT_ATTEMPTS {
+        let ports = reserve()?;
+        match start(&ports) {
+            Ok(process) => return Ok((ports, process)),
+            Err(StartFailure::PortTaken(_)) => {}
+            Err(StartFailure::Other(error)) => return Err(error),
+        }
+    }
+    Err(io::Error::new(
+        io::ErrorKind::AddrInUse,
+        format!("{what}: {PORT_ATTEMPTS} times a port was taken by another program"),
+    ))
+}
+
+pub(crate) fn running(process: &mut Option<Process>) -> io::Result<&mut Process> {
+    process.as_mut().ok_or_else(|| {
+        io::Error::new(io::ErrorKind::NotConnected, "the server was killed; restart it first")
+    })
 }
 
 /// The last lines that a server wrote.

@@ -7,12 +7,12 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// The line of a process that has come up.
 pub(crate) const READY: &str = "ready";
 /// A process that says nothing for so long has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// Killed when it is dropped.
 pub(crate) struct Process {
@@ -46,14 +46,14 @@ impl Process {
 
     /// The next line that it says.
     pub(crate) async fn line(&mut self) -> Result<String, Failure> {
-        let line = timeout(PATIENCE, self.answers.next_line()).await;
+        let line = timeout(TIME_LIMIT, self.answers.next_line()).await;
         let line = line.map_err(|_| "a process of the bench hangs")??;
         line.ok_or_else(|| "a process of the bench ended early".into())
     }
 
     /// Waits for its end.
     pub(crate) async fn ended(mut self) -> Result<(), Failure> {
-        timeout(PATIENCE, self.child.wait()).await??;
+        timeout(TIME_LIMIT, self.child.wait()).await??;
         Ok(())
     }
 

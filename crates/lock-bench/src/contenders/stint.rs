@@ -10,7 +10,7 @@ use lock_core::Instant;
 use lock_core::backend::Clock;
 use rustix::fs::{FlockOperation, flock};
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// A sleep wakes this much too early, and the rest is spun: a thread that was woken by a timer is
 /// late by up to 100 µs here.
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     fn inside_together(stints: &[Stint]) -> u64 {
-        let runtime = crate::arguments::runtime(0).unwrap();
+        let runtime = crate::runtime::runtime(0).unwrap();
         runtime.block_on(join_all(stints.iter().map(Stint::inside)));
         stints.iter().map(Stint::violations).sum()
     }
@@ -155,7 +155,7 @@ mod tests {
     fn only_the_first_loads_what_the_others_find_loaded() {
         let file = NamedTempFile::new().unwrap();
         let stint = Stint::of_loading(Duration::from_millis(1), file.path()).unwrap();
-        let runtime = crate::arguments::runtime(0).unwrap();
+        let runtime = crate::runtime::runtime(0).unwrap();
         for _ in 0..3 {
             runtime.block_on(stint.inside());
         }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use lock_core::LockService;
 use lock_redis::RedisBackend;
 
-use crate::Failure;
-use crate::process::READY;
+use super::child::READY;
+use crate::failure::Failure;
+use crate::runtime::runtime;
 
 /// The word that makes this program the holder.
 pub(crate) const HOLD: &str = "hold";
@@ -15,7 +16,7 @@ pub(crate) const TTL: Duration = Duration::from_secs(2);
 
 /// Takes the lock and keeps it until the input ends.
 pub(crate) fn run(url: &str, name: &str) -> Result<(), Failure> {
-    let runtime = crate::arguments::runtime(0)?;
+    let runtime = runtime(0)?;
     let service = LockService::new(RedisBackend::builder().url(url).build()?);
     let guard = runtime.block_on(service.lock(name).ttl(TTL).acquire())?;
     let mut out = std::io::stdout();

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use lock_core::Instant;
 use lock_core::backend::Clock;
-use lock_testkit::server::{RedisServer, ServerKind};
+use testbed::{RedisServer, ServerKind};
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// What clients send and no script of any contender calls.
 const NEVER_IN_SCRIPTS: [&str; 9] = [
@@ -135,8 +135,8 @@ mod tests {
     use futures_util::future::join_all;
 
     use super::*;
-    use crate::rivals::Rival;
-    use crate::stint::Stint;
+    use crate::contenders::rivals::Rival;
+    use crate::contenders::stint::Stint;
 
     const LAST: &str = "the last that counts";
 
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn commands_sent_are_those_that_the_server_monitors_from_outside_of_scripts() {
-        let runtime = crate::arguments::runtime(0).unwrap();
+        let runtime = crate::runtime::runtime(0).unwrap();
         let (server, stats) = start("redis-7.0").unwrap();
         let exclusion = tempfile::NamedTempFile::new().unwrap();
         for rival in [Rival::Raw, Rival::Rslock10, Rival::Distlock, Rival::DistlockPlain] {
@@ -170,7 +170,11 @@ mod tests {
                 let sent = stats.snapshot().unwrap().since(&before).sent;
                 let mut connection = stats.connection().unwrap();
                 redis::cmd("ECHO").arg(LAST).exec(&mut connection).unwrap();
-                assert_eq!(sent, crate::figures::count(seen_by_monitor(monitor)), "{rival:?}");
+                assert_eq!(
+                    sent,
+                    crate::measure::figures::count(seen_by_monitor(monitor)),
+                    "{rival:?}"
+                );
             });
         }
     }
