@@ -217,7 +217,7 @@ impl Acquisition {
             && self.context.store().capabilities().renew;
         let (token, attempt) = (self.driver.token(), self.driver.take_machine());
         let lease = Lease::granted(&self.plan.terms(), self.now, valid_until, is_window, attempt);
-        let (key, term) = (self.leadership.key().clone(), self.leadership.into_holder());
+        let (key, term) = (self.leadership.key().clone(), self.leadership.become_holder());
         let new = NewLease { key, token, fencing: grant.fencing, term };
         let held = Held::new(Arc::clone(&self.context), &self.plan, new, lease, self.now);
         self.context.queues().granted(self.leadership.key(), term, held.lease(), self.now);

@@ -300,7 +300,7 @@ impl<L, G> Leadership<L, G> {
     }
 
     /// The lock is held: from now on the queue depends on its holder.
-    pub(crate) fn into_holder(&mut self) -> Term {
+    pub(crate) fn become_holder(&mut self) -> Term {
         mem::replace(&mut self.term, Term::Outside)
     }
 }

@@ -7,7 +7,7 @@
 //! A guard that is released hands its lease over to the next task of the queue without a round trip,
 //! as often and for as long as the [`Handover`] allows. Then the lease goes back to the store, so that
 //! other processes get their turn, and the next task becomes the leader, with a fresh token.
-//! This is lock cohorting (Dice, Marathe and Shavit, "Lock Cohorting", PPoPP 2012) with leases in the
+//! This is lock cohorting (Dice, Marathe and Shavit, "Lock Cohorting", 2012) with leases in the
 //! place of a global lock.
 //!
 //! Nobody depends on a task that is not polled any more: a leader says by when it will act again, a
