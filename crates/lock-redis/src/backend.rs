@@ -13,13 +13,15 @@ use lock_core::{Instant, LockErrorKind, LockStatus, Result};
 use redis::{Cmd, Pipeline};
 
 use crate::builder::{Mode, RedisBackendBuilder};
-use crate::connection::Connection;
-use crate::error::Failure;
-use crate::handshake::ping;
-use crate::keys::{self, Keys};
-use crate::line::Line;
-use crate::link::Link;
-use crate::reply::{self, Released};
+use crate::protocol::keys::{self, Keys};
+use crate::protocol::reply::{self, Released};
+use crate::protocol::units::on_system_clock;
+use crate::protocol::units::whole_millis;
+use crate::queue::Line;
+use crate::wire::connection::Connection;
+use crate::wire::failure::Failure;
+use crate::wire::greeting::ping;
+use crate::wire::link::Link;
 
 /// Locks that a script renews in one go: more would keep the server from others for long.
 const MAX_RENEWALS_A_SCRIPT: usize = 500;
@@ -281,35 +283,9 @@ impl fmt::Debug for RedisBackend {
     }
 }
 
-/// The same instant by the machine's clock, which is the one that requests on the wire obey.
-pub(crate) fn on_system_clock(clock: Clock, at: Instant) -> Instant {
-    if clock == Clock::SYSTEM {
-        return at;
-    }
-    let now = Clock::SYSTEM.now();
-    now + at.saturating_duration_since(clock.now())
-}
-
-/// Milliseconds, rounded up: nothing is granted for less than was asked.
-pub(crate) fn whole_millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX).max(1)
-}
-
 pub(crate) fn about(failure: Failure, key: &str) -> Failure {
     if failure.kind == LockErrorKind::Backend {
         return failure.while_doing(&format!("at the key {key:?}"));
     }
     failure
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn leases_are_rounded_up_to_whole_milliseconds() {
-        assert_eq!(whole_millis(Duration::from_micros(1_001)), 2);
-        assert_eq!(whole_millis(Duration::from_millis(10)), 10);
-        assert_eq!(whole_millis(Duration::ZERO), 1);
-    }
 }

@@ -10,11 +10,11 @@ use redis::aio::MultiplexedConnection;
 use redis::{Client, ConnectionAddr, ProtocolVersion};
 
 use crate::backend::{NOT_DEAF, RedisBackend};
-use crate::dapr::DaprKeyPrefix;
-use crate::handshake::{Source, Target};
-use crate::keys::RESERVED_PREFIX;
-use crate::line::Line;
-use crate::link::Link;
+use crate::protocol::dapr::DaprKeyPrefix;
+use crate::protocol::keys::RESERVED_PREFIX;
+use crate::queue::Line;
+use crate::wire::greeting::{Source, Target};
+use crate::wire::link::Link;
 
 /// Long enough for a busy server and a lost packet, short enough to be waited for.
 const DEFAULT_RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -9,12 +9,13 @@ use lock_core::backend::{Clock, Ticket};
 use lock_core::{FencingToken, Instant, LockError, LockErrorKind, Result};
 use redis::Cmd;
 
-use crate::backend::{NOT_DEAF, RedisBackend, about, on_system_clock, whole_millis};
-use crate::connection::Connection;
-use crate::error::Failure;
-use crate::keys::Keys;
-use crate::line::{self, Line};
-use crate::reply::{self, Acquired, Holder};
+use crate::backend::{NOT_DEAF, RedisBackend, about};
+use crate::protocol::keys::Keys;
+use crate::protocol::reply::{self, Acquired, Holder};
+use crate::protocol::units::{on_system_clock, whole_millis};
+use crate::queue::{self, Line};
+use crate::wire::connection::Connection;
+use crate::wire::failure::Failure;
 
 /// Enough for a server whose clock leaps twice within one response timeout.
 const MAX_TOO_LATE: u32 = 3;
@@ -79,7 +80,7 @@ impl RedisBackend {
             if listens.map_err(Failure::not_applied)? {
                 self.deaf_on.store(NOT_DEAF, Ordering::Relaxed);
                 let window = line.window_of(request.token);
-                let window = window.unwrap_or_else(|| line::window(request.ttl));
+                let window = window.unwrap_or_else(|| queue::window(request.ttl));
                 return Ok(Place::Stand { line, window, ticket: request.ticket });
             }
             if self.deaf_on.swap(connection.id(), Ordering::Relaxed) == NOT_DEAF {

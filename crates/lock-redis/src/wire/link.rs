@@ -9,9 +9,9 @@ use lock_core::{Instant, LockErrorKind};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use crate::connection::Connection;
-use crate::error::Failure;
-use crate::handshake::Target;
+use crate::wire::connection::Connection;
+use crate::wire::failure::Failure;
+use crate::wire::greeting::Target;
 
 /// What an attempt to connect may take beyond its time before it is given up from outside.
 const OVERDUE: Duration = Duration::from_millis(50);

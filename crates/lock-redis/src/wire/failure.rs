@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use lock_core::{LockError, LockErrorKind};
 use redis::{ErrorKind, RedisError};
 
-use crate::reply::Garbage;
+use crate::protocol::reply::Garbage;
 
 /// Why a request or a connection failed; cheap to keep and to hand to several callers.
 #[derive(Clone, Debug)]

@@ -8,12 +8,12 @@ use lock_core::{Instant, LockErrorKind};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, Pipeline, RedisError, Value};
 
-use crate::connection::{Connection, Signs, Watcher};
-use crate::error::{Failure, too_old};
-use crate::line::Line;
-use crate::reply::{self, Hello};
-use crate::scripts::{MODERN, PLAIN, Scripts};
-use crate::server_clock::ServerClock;
+use crate::protocol::reply::{self, Hello};
+use crate::protocol::scripts::{MODERN, PLAIN, Scripts};
+use crate::queue::Line;
+use crate::wire::connection::{Connection, Signs, Watcher};
+use crate::wire::failure::{Failure, too_old};
+use crate::wire::server_clock::ServerClock;
 
 /// The oldest server whose commands suffice: `GETEX`, and `SET` with both `PX` and `GET`.
 const OLDEST: (u16, u16) = (6, 2);

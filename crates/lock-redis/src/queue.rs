@@ -17,7 +17,7 @@ use lock_core::backend::{Clock, Grant, OwnerToken, Sleep, Wake};
 use lock_core::waiter::{self, Waiter};
 use lock_core::{FencingToken, Instant, Result};
 
-use crate::reply::{Holder, Place, Push};
+use crate::protocol::reply::{Holder, Place, Push};
 
 /// The longest lease of a grant that is not asked for but pushed: whoever gets it and is frozen or
 /// dead keeps the others out no longer.

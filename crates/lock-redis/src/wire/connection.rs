@@ -10,12 +10,12 @@ use redis::aio::{AsyncPushSender, MultiplexedConnection, SendError};
 use redis::{Cmd, Pipeline, PushInfo, PushKind, RedisResult, Value};
 use tokio::sync::OnceCell;
 
-use crate::error::Failure;
-use crate::line::Line;
-use crate::outbox::Outbox;
-use crate::reply;
-use crate::scripts::{Script, Scripts};
-use crate::server_clock::ServerClock;
+use crate::protocol::reply;
+use crate::protocol::scripts::{Script, Scripts};
+use crate::queue::Line;
+use crate::wire::failure::Failure;
+use crate::wire::outbox::Outbox;
+use crate::wire::server_clock::ServerClock;
 
 /// A connection that has been greeted.
 pub(crate) struct Connection {

@@ -1,0 +1,3 @@
+//! The operations, one a file.
+
+mod acquire;
