@@ -89,6 +89,7 @@ mod builder;
 mod ops;
 mod protocol;
 mod queue;
+mod topology;
 mod wire;
 
 pub use backend::RedisBackend;

@@ -3,6 +3,8 @@
 pub(crate) mod connection;
 pub(crate) mod failure;
 pub(crate) mod greeting;
+pub(crate) mod health;
+pub(crate) mod hello;
 pub(crate) mod link;
 mod outbox;
 pub(crate) mod server_clock;
