@@ -39,7 +39,7 @@ pub enum Mode {
     /// By `SET NX PX` alone.
     ///
     /// It costs the server a tenth of the work, and loses:
-    /// waiting in line;
+    /// waiting in a queue;
     /// fencing tokens;
     /// `min_hold`;
     /// the repetition of an attempt whose answer was lost;

@@ -49,7 +49,7 @@ struct Entries {
     sweep_at: usize,
 }
 
-/// What is known of a token that may stand in line.
+/// What is known of a token that may be queued on the server.
 struct Entry {
     waiter: Waiter,
     window: Duration,
@@ -62,7 +62,7 @@ struct Entry {
     is_asking: bool,
     /// An attempt ended without an answer, and may run late.
     in_doubt: bool,
-    /// An attempt was answered with a place in line.
+    /// An attempt was answered with a place in the queue.
     has_place: bool,
     last_asked: Instant,
 }
@@ -95,7 +95,7 @@ impl Queue {
         &self.channel
     }
 
-    /// An attempt that may leave the token in line is about to be sent on this connection.
+    /// An attempt that may leave the token queued is about to be sent on this connection.
     pub(crate) fn asking(&self, token: OwnerToken, ttl: Duration, connection: ConnectionId) {
         let now = Clock::SYSTEM.now();
         let mut entries = self.lock();
@@ -112,7 +112,7 @@ impl Queue {
             has_place: false,
             last_asked: now,
         });
-        // The one before ended without a word.
+        // The attempt before ended without an answer.
         entry.in_doubt |= entry.is_asking;
         entry.is_asking = true;
         entry.stage = Stage::Waiting;
@@ -121,12 +121,12 @@ impl Queue {
         entry.waiter.asked();
     }
 
-    /// The window with which the token stands in line, if it may.
+    /// The window with which the token is queued, if it may be.
     pub(crate) fn window_of(&self, token: OwnerToken) -> Option<Duration> {
         self.lock().by_token.get(&token).map(|entry| entry.window)
     }
 
-    /// The attempt was answered: in line.
+    /// The attempt was answered: queued.
     pub(crate) fn queued(&self, token: OwnerToken, place: Place) {
         let now = Clock::SYSTEM.now();
         let mut entries = self.lock();
@@ -158,7 +158,7 @@ impl Queue {
         });
     }
 
-    /// A release is about to be sent. Returns the window with which the token may stand in line.
+    /// A release is about to be sent. Returns the window with which the token may be queued.
     pub(crate) fn leaving(&self, token: OwnerToken) -> Option<Duration> {
         let mut entries = self.lock();
         let entry = entries.by_token.get_mut(&token)?;
@@ -166,7 +166,7 @@ impl Queue {
         Some(entry.window)
     }
 
-    /// A release that was sent at `sent` was answered: the token does not stand in line, unless an
+    /// A release that was sent at `sent` was answered: the token is not queued, unless an
     /// attempt of it runs late. The core then sends another release, which needs the entry.
     pub(crate) fn left(&self, token: OwnerToken, sent: Instant) {
         let late_after = self.late_after;
@@ -304,7 +304,7 @@ impl Entries {
     }
 }
 
-/// The future of [`Queue::news`]. Dropping it forgets nothing: the place in line stays.
+/// The future of [`Queue::news`]. Dropping it forgets nothing: the token stays queued.
 pub(crate) struct News {
     queue: Arc<Queue>,
     token: OwnerToken,
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_forgotten_when_nothing_of_it_can_be_in_line() {
+    fn a_token_is_forgotten_when_nothing_of_it_can_be_queued() {
         let (queue, token) = queue_and_token();
         queue.granted(token);
         assert_eq!(knows(&queue), 0);

@@ -3,7 +3,7 @@
 //! | key | holds |
 //! |---|---|
 //! | `<key_prefix><lock key>` | the owner's token |
-//! | `dl:q:{<tag>}:<lock's Redis key>` | the line of those who wait |
+//! | `dl:q:{<tag>}:<lock's Redis key>` | the queue of those who wait |
 //! | `dl:f:{<tag>}` | the last number that was issued in the lock's slot |
 //!
 //! A tag is the shortest hexadecimal number that hashes to the slot of the lock's key.
@@ -32,7 +32,7 @@ pub(crate) fn lock_key(prefix: &str, key: &LockKey) -> Result<String> {
     if spelled.starts_with(RESERVED_PREFIX) {
         return Err(LockError::new(
             LockErrorKind::InvalidName,
-            "the Redis key of the lock begins with `dl:`, which is reserved for the lines and \
+            "the Redis key of the lock begins with `dl:`, which is reserved for the queues and \
              counters beside the locks; choose another name or key prefix",
         )
         .not_applied());
@@ -68,7 +68,7 @@ fn fence_key(slot: u16) -> String {
     key
 }
 
-/// The key of the line at a lock's Redis key, which hashes to this slot.
+/// The key of the queue for a lock's Redis key, which hashes to this slot.
 fn queue_key(slot: u16, lock_key: &str) -> String {
     let mut key = String::with_capacity(13 + lock_key.len());
     key.push_str("dl:q:{");
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_would_collide_with_a_line_or_a_counter_is_refused() {
+    fn a_key_that_would_collide_with_a_queue_or_a_counter_is_refused() {
         for (prefix, name) in [("", "dl:x"), ("dl:", "x"), ("d", "l:f:{0}")] {
             let key = LockKey::new("", &LockName::from(name)).unwrap();
             let error = lock_key(prefix, &key).unwrap_err();
@@ -177,7 +177,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_line_and_the_counter_live_in_the_slot_of_their_lock(name in "[ -~\u{e4}\u{20ac}{}]{1,40}") {
+        fn the_queue_and_the_counter_are_in_the_slot_of_their_lock(name in "[ -~\u{e4}\u{20ac}{}]{1,40}") {
             let key = LockKey::new("", &LockName::from(name)).unwrap();
             let keys = Keys::new("lock:", &key).unwrap();
             let home = slot(&keys.lock);

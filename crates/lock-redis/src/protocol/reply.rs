@@ -16,7 +16,7 @@ pub(crate) enum Acquired {
     TooLate { server_micros: u64 },
 }
 
-/// A place in line.
+/// A place in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) ticket: u64,
@@ -38,11 +38,11 @@ pub(crate) enum Holder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Released {
     pub(crate) reply: ReleaseReply,
-    /// The line still has to be looked at.
+    /// The queue still has to be looked at: send the release again.
     pub(crate) again: bool,
 }
 
-/// What is heard over the channel of those who wait.
+/// What is pushed over the channel of those who wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Push {
     /// The token was granted the lock, under this number, for this long; `next` is the next then.

@@ -26,15 +26,15 @@ pub(crate) struct Scripts {
     pub(crate) renew: Script,
 }
 
-/// The way of most comes first in each text; what the line needs is defined behind it, since Lua
-/// makes functions anew in each run.
+/// The common case comes first in each text; what the queue needs is defined behind it, since Lua
+/// creates its functions in each run.
 macro_rules! acquire {
     ($first_line:literal) => {
         concat!(
             $first_line,
             include_str!("scripts/acquire.lua"),
-            include_str!("scripts/line.lua"),
-            include_str!("scripts/acquire_in_line.lua"),
+            include_str!("scripts/queue.lua"),
+            include_str!("scripts/acquire_queued.lua"),
         )
     };
 }
@@ -44,8 +44,8 @@ macro_rules! release {
         concat!(
             $first_line,
             include_str!("scripts/release.lua"),
-            include_str!("scripts/line.lua"),
-            include_str!("scripts/release_to_line.lua"),
+            include_str!("scripts/queue.lua"),
+            include_str!("scripts/release_queued.lua"),
         )
     };
 }

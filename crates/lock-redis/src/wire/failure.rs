@@ -222,7 +222,7 @@ fn no_permission(detail: &str) -> Failure {
         format!(
             "the server's access rules forbid it: {detail}; the user needs the keys of the locks, \
              ~dl:* and the commands evalsha, eval, script|load, set, get, getex, del, exists, \
-             strlen, pttl, pexpire, time, ping and info, and to stand in line &dl:c:* and the \
+             strlen, pttl, pexpire, time, ping and info, and to queue &dl:c:* and the \
              commands subscribe, publish, pubsub, zadd, zrem, zrange, zrank, zscore and zcard"
         ),
     );

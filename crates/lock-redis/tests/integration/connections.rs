@@ -28,7 +28,7 @@ crate::on_every_server! {
     a_connection_outlives_the_runtime_that_made_it_by_being_made_anew,
     a_runtime_that_has_ended_is_an_error_and_no_hang,
     a_runtime_that_stands_still_holds_up_the_others_for_one_timeout,
-    a_release_goes_over_the_keepers_connection_while_the_other_is_down,
+    a_release_goes_over_the_background_connection_while_the_other_is_down,
     an_existing_connection_is_used_to_its_end_and_not_replaced,
     a_closed_backend_says_so,
 }
@@ -260,11 +260,11 @@ async fn a_runtime_that_stands_still_holds_up_the_others_for_one_timeout(kind: &
     still.shutdown_background();
 }
 
-async fn a_release_goes_over_the_keepers_connection_while_the_other_is_down(kind: &ServerKind) {
+async fn a_release_goes_over_the_background_connection_while_the_other_is_down(kind: &ServerKind) {
     let store = Store::start(kind);
     let backend = store.backend_behind_proxy(LIMIT);
     let (owner, _) = take(&backend, "x", MINUTE).await;
-    // The second connection is the keeper's.
+    // The second connection is that of the background.
     renew(&backend, "x", owner, MINUTE).await.unwrap();
     assert_eq!(store.proxy.stats().accepted, 2);
     store.proxy.admit(Admission::Reset);
