@@ -97,7 +97,10 @@ impl Queue {
 
     /// An attempt that may leave the token queued is about to be sent on this connection.
     pub(crate) fn asking(&self, token: OwnerToken, ttl: Duration, connection: ConnectionId) {
-        let now = Clock::SYSTEM.now();
+        self.asking_at(Clock::SYSTEM.now(), token, ttl, connection);
+    }
+
+    fn asking_at(&self, now: Instant, token: OwnerToken, ttl: Duration, connection: ConnectionId) {
         let mut entries = self.lock();
         entries.sweep(now);
         let entry = entries.by_token.entry(token).or_insert_with(|| Entry {
@@ -407,9 +410,10 @@ mod tests {
         let (queue, token) = queue_and_token();
         queue.failed(token, false);
         queue.leaving(token);
-        queue.lock().by_token.get_mut(&token).unwrap().last_asked = Instant::from_nanos(0);
         for _ in 0..SWEEP_EVERY {
-            ask(&queue, OwnerToken::random().unwrap());
+            let later = Clock::SYSTEM.now() + FORGOTTEN_AFTER;
+            let other = OwnerToken::random().unwrap();
+            queue.asking_at(later, other, Duration::from_secs(60), ConnectionId::next());
         }
         assert_eq!(queue.leaving(token), None);
         assert_eq!(knows(&queue), SWEEP_EVERY);

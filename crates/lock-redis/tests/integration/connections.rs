@@ -117,7 +117,7 @@ async fn a_lost_idle_connection_is_replaced_before_anything_is_sent(kind: &Serve
     let backend = store.backend();
     for _ in 0..5 {
         Arc::clone(&backend).ping().await.unwrap();
-        assert_eq!(store.run::<String>(&["CLIENT", "LIST"]).lines().count(), 2);
+        assert_eq!(store.connections(), 2);
         store.run::<()>(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
         // The end of the connection is on its way; whoever comes first may still meet it.
         while let Err(error) = Arc::clone(&backend).ping().await {
@@ -283,13 +283,13 @@ async fn an_existing_connection_is_used_to_its_end_and_not_replaced(kind: &Serve
     let backend = build(RedisBackend::builder().connection(connection));
     let (owner, _) = take(&backend, "x", MINUTE).await;
     assert!(matches!(renew(&backend, "x", owner, MINUTE).await.unwrap(), RenewReply::Renewed));
-    assert_eq!(store.run::<String>(&["CLIENT", "LIST"]).lines().count(), 2);
+    assert_eq!(store.connections(), 2);
     assert_eq!(release(&backend, "x", owner).await.unwrap(), ReleaseReply::Released);
     store.run::<()>(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
     for _ in 0..3 {
         attempt(&backend, "x", token(), MINUTE).await.unwrap_err();
     }
-    assert_eq!(store.run::<String>(&["CLIENT", "LIST"]).lines().count(), 1);
+    assert_eq!(store.connections(), 1);
 }
 
 async fn a_closed_backend_says_so(kind: &ServerKind) {
@@ -299,5 +299,5 @@ async fn a_closed_backend_says_so(kind: &ServerKind) {
     Arc::clone(&backend).close().await;
     let error = attempt(&backend, "x", token(), MINUTE).await.unwrap_err();
     assert_eq!(error.kind(), LockErrorKind::ShutDown);
-    until(|| store.run::<String>(&["CLIENT", "LIST"]).lines().count() == 1).await;
+    until(|| store.connections() == 1).await;
 }
