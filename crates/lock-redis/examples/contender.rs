@@ -67,7 +67,7 @@ async fn contend(
     Ok(())
 }
 
-/// Releases a lock whoever owns it, and lets the next in line in.
+/// Releases a lock whoever owns it, and lets the next in the queue in.
 struct DeletesAnything {
     redis: Arc<RedisBackend>,
     connection: MultiplexedConnection,
@@ -94,7 +94,7 @@ impl LockBackend for DeletesAnything {
             redis::cmd("DEL").arg(key).query_async(&mut connection).await.map_err(|error| {
                 LockError::new(LockErrorKind::Unavailable, "DEL failed").with_source(error)
             })?;
-        // The first in line is granted the lock at once, as by a release that may.
+        // The first in the queue is granted the lock at once, as by a release that may.
         Arc::clone(&self.redis).release(request).await?;
         Ok(if deleted == 1 { ReleaseReply::Released } else { ReleaseReply::NotHeld })
     }

@@ -1,6 +1,6 @@
 //! Many at once on a Redis server, in a process of their own so that its memory can be told.
 //!
-//! `crowd URL wait COUNT`: so many tasks stand in line for one lock; then half of them give up, and
+//! `crowd URL wait COUNT`: so many tasks queue for one lock; then half of them give up, and
 //! the others are served.
 //! `crowd URL keep COUNT`: so many locks are kept alive, and each is seen to be renewed.
 //! Both print what came of it as `NAME VALUE` lines.
@@ -47,7 +47,7 @@ fn usage() -> ExitCode {
     ExitCode::from(2)
 }
 
-/// In strict order, so that each task stands in the server's line by itself.
+/// In strict order, so that each task is in the server's queue by itself.
 fn service(url: &str) -> lock_core::Result<LockService> {
     let backend = RedisBackend::builder().url(url).build()?;
     Ok(LockService::builder(backend).handover(Handover::OFF).build())
@@ -60,7 +60,7 @@ async fn wait(url: &str, count: u64) -> Outcome<()> {
     drop(locks.lock("before").acquire().await?);
     let before = resident_bytes()?;
     let mut waiting = JoinSet::new();
-    // Only when all stand in line, however long that takes.
+    // Only when all are queued, however long that takes.
     let (give_up, given_up) = watch::channel(false);
     for task in 0..count {
         let given_up = (task % 2 == 1).then(|| given_up.clone());

@@ -2,19 +2,21 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use lock_core::{LockError, LockErrorKind, Result};
 use redis::aio::MultiplexedConnection;
 use redis::{Client, ConnectionAddr, ProtocolVersion};
 
-use crate::backend::{NOT_DEAF, RedisBackend};
-use crate::dapr::DaprKeyPrefix;
-use crate::handshake::{Source, Target};
-use crate::keys::RESERVED_PREFIX;
-use crate::line::Line;
-use crate::link::Link;
+use crate::backend::RedisBackend;
+use crate::ops::Protocol;
+use crate::ops::parts::Parts;
+use crate::protocol::dapr::DaprKeyPrefix;
+use crate::protocol::keys::RESERVED_PREFIX;
+use crate::protocol::scripts;
+use crate::queue::Queue;
+use crate::topology::standalone::{Server as Endpoint, Source, Standalone};
+use crate::wire::greeting::Greeting;
 
 /// Long enough for a busy server and a lost packet, short enough to be waited for.
 const DEFAULT_RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -37,7 +39,7 @@ pub enum Mode {
     /// By `SET NX PX` alone.
     ///
     /// It costs the server a tenth of the work, and loses:
-    /// waiting in line;
+    /// waiting in a queue;
     /// fencing tokens;
     /// `min_hold`;
     /// the repetition of an attempt whose answer was lost;
@@ -172,26 +174,26 @@ impl RedisBackendBuilder {
                 (Source::Existing(connection), "an existing connection".to_owned())
             }
         };
-        let is_shared = matches!(source, Source::Existing(_));
-        let needs_time = self.mode == Mode::Auto;
-        let warned_of_eviction = AtomicBool::new(false);
-        let has_pushes = !is_shared && self.mode == Mode::Auto;
         let late_after = self.response_timeout + LATE_MARGIN;
-        let line = has_pushes.then(|| Line::new(late_after)).transpose()?.map(Arc::new);
-        let target = Target { source, address, needs_time, line: line.clone(), warned_of_eviction };
-        let target = Arc::new(target);
-        let command = Link::new(Arc::clone(&target), self.response_timeout);
-        let keeper =
-            if is_shared { command.clone() } else { Link::new(target, self.response_timeout) };
+        let (protocol, needs_time) = match self.mode {
+            Mode::Auto => {
+                // Over an existing connection nothing can be pushed.
+                let has_pushes = matches!(source, Source::Client(_));
+                let queue = has_pushes.then(|| Queue::new(late_after)).transpose()?;
+                (Protocol::Scripted { queue: queue.map(Arc::new) }, true)
+            }
+            Mode::Plain => (Protocol::Plain, false),
+        };
+        let greeting = Greeting::new(needs_time, scripts::load_all);
+        let server = Endpoint { source, address, greeting, listener: protocol.listener() };
         Ok(RedisBackend {
-            command,
-            keeper,
-            line,
-            deaf_on: AtomicU64::new(NOT_DEAF),
-            key_prefix: key_prefix.into(),
-            response_timeout: self.response_timeout,
+            protocol,
+            parts: Parts {
+                topology: Standalone::new(server, self.response_timeout),
+                key_prefix: key_prefix.into(),
+                response_timeout: self.response_timeout,
+            },
             late_after,
-            mode: self.mode,
         })
     }
 

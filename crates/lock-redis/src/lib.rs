@@ -84,21 +84,14 @@
 //! - `tls`: `rediss` URLs, with rustls and the system's root certificates; other roots come with
 //!   a [`client`](RedisBackendBuilder::client) of your own.
 
-mod acquire;
 mod backend;
 mod builder;
-mod connection;
-mod dapr;
-mod error;
-mod handshake;
-mod keys;
-mod line;
-mod link;
-mod outbox;
-mod reply;
-mod scripts;
-mod server_clock;
+mod ops;
+mod protocol;
+mod queue;
+mod topology;
+mod wire;
 
 pub use backend::RedisBackend;
 pub use builder::{Mode, RedisBackendBuilder};
-pub use dapr::DaprKeyPrefix;
+pub use protocol::dapr::DaprKeyPrefix;

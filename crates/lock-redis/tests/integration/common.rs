@@ -71,7 +71,10 @@ impl Store {
         let server = RedisServer::start_with(kind, arguments).unwrap();
         let admin = admin_of(&server);
         let proxy = Proxy::start(server.address()).unwrap();
-        Self { server, proxy, admin }
+        let mut store = Self { server, proxy, admin };
+        // The connection that asked whether the server is ready may still be closing.
+        while store.connections() > 1 {}
+        store
     }
 
     /// A backend that is connected directly.
@@ -99,6 +102,11 @@ impl Store {
             command.arg(*word);
         }
         command.query(&mut self.admin)
+    }
+
+    /// How many connections the server has, the administrator's included.
+    pub(crate) fn connections(&mut self) -> usize {
+        self.run::<String>(&["CLIENT", "LIST"]).lines().count()
     }
 
     /// Every key but the fencing counters.

@@ -28,7 +28,7 @@ crate::on_every_server! {
     a_connection_outlives_the_runtime_that_made_it_by_being_made_anew,
     a_runtime_that_has_ended_is_an_error_and_no_hang,
     a_runtime_that_stands_still_holds_up_the_others_for_one_timeout,
-    a_release_goes_over_the_keepers_connection_while_the_other_is_down,
+    a_release_goes_over_the_background_connection_while_the_other_is_down,
     an_existing_connection_is_used_to_its_end_and_not_replaced,
     a_closed_backend_says_so,
 }
@@ -117,7 +117,7 @@ async fn a_lost_idle_connection_is_replaced_before_anything_is_sent(kind: &Serve
     let backend = store.backend();
     for _ in 0..5 {
         Arc::clone(&backend).ping().await.unwrap();
-        assert_eq!(store.run::<String>(&["CLIENT", "LIST"]).lines().count(), 2);
+        assert_eq!(store.connections(), 2);
         store.run::<()>(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
         // The end of the connection is on its way; whoever comes first may still meet it.
         while let Err(error) = Arc::clone(&backend).ping().await {
@@ -260,11 +260,11 @@ async fn a_runtime_that_stands_still_holds_up_the_others_for_one_timeout(kind: &
     still.shutdown_background();
 }
 
-async fn a_release_goes_over_the_keepers_connection_while_the_other_is_down(kind: &ServerKind) {
+async fn a_release_goes_over_the_background_connection_while_the_other_is_down(kind: &ServerKind) {
     let store = Store::start(kind);
     let backend = store.backend_behind_proxy(LIMIT);
     let (owner, _) = take(&backend, "x", MINUTE).await;
-    // The second connection is the keeper's.
+    // The second connection is that of the background.
     renew(&backend, "x", owner, MINUTE).await.unwrap();
     assert_eq!(store.proxy.stats().accepted, 2);
     store.proxy.admit(Admission::Reset);
@@ -283,13 +283,13 @@ async fn an_existing_connection_is_used_to_its_end_and_not_replaced(kind: &Serve
     let backend = build(RedisBackend::builder().connection(connection));
     let (owner, _) = take(&backend, "x", MINUTE).await;
     assert!(matches!(renew(&backend, "x", owner, MINUTE).await.unwrap(), RenewReply::Renewed));
-    assert_eq!(store.run::<String>(&["CLIENT", "LIST"]).lines().count(), 2);
+    assert_eq!(store.connections(), 2);
     assert_eq!(release(&backend, "x", owner).await.unwrap(), ReleaseReply::Released);
     store.run::<()>(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
     for _ in 0..3 {
         attempt(&backend, "x", token(), MINUTE).await.unwrap_err();
     }
-    assert_eq!(store.run::<String>(&["CLIENT", "LIST"]).lines().count(), 1);
+    assert_eq!(store.connections(), 1);
 }
 
 async fn a_closed_backend_says_so(kind: &ServerKind) {
@@ -299,5 +299,5 @@ async fn a_closed_backend_says_so(kind: &ServerKind) {
     Arc::clone(&backend).close().await;
     let error = attempt(&backend, "x", token(), MINUTE).await.unwrap_err();
     assert_eq!(error.kind(), LockErrorKind::ShutDown);
-    until(|| store.run::<String>(&["CLIENT", "LIST"]).lines().count() == 1).await;
+    until(|| store.connections() == 1).await;
 }

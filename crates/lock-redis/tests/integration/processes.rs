@@ -17,7 +17,7 @@ use crate::common::{admin_of, example};
 const ROUNDS: usize = 10_000;
 /// A worker can stall between its last look at the deadline and its record.
 const STALL: Duration = Duration::from_secs(10);
-/// The longest time until somebody in line asks again, whatever it has heard.
+/// The longest time until somebody in line asks again, whatever was pushed.
 const FALLBACK: Duration = Duration::from_secs(10);
 
 crate::on_every_server! {

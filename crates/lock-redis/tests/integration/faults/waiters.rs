@@ -112,7 +112,7 @@ async fn a_place_whose_answer_was_lost_is_left(kind: &ServerKind) {
     let mut store = Store::start(kind);
     let (holder, locks) = (direct(&store), behind_proxy(&store));
     let guard = holder.lock("x").ttl(LONG).acquire().await.unwrap();
-    // Makes the connection, and lets it listen.
+    // Makes the connection, and subscribes.
     drop(locks.lock("before").acquire().await.unwrap());
     for bytes in [0, 1, 20, 60] {
         store.proxy.arm(Cut::after_bytes(Direction::ToClient, bytes));

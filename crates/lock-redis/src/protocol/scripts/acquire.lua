@@ -1,9 +1,9 @@
--- KEYS: lock, fence, line. ARGV: token, ttl in ms, last server time in µs at which this may run;
--- from those who know a channel also: channel, window in ms, and the place in line: a ticket, 0
--- for a new one, -1 for none.
+-- KEYS: lock, fence, queue. ARGV: token, ttl in ms, last server time in µs at which this may run;
+-- from those who know a channel also: channel, window in ms, and the place in the queue: a ticket,
+-- 0 for a new one, -1 for none.
 -- Replies: the grant's number, which is the server's time too; or
 -- {1, number, lease in ms, µs} granted, {0, pttl in ms, µs} busy, {-1, µs} too late,
--- {2, ticket, rank, pttl in ms, counter, µs} in line.
+-- {2, ticket, rank, pttl in ms, counter, µs} queued.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 if now - ARGV[3] > 0 then

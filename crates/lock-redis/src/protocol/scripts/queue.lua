@@ -1,7 +1,7 @@
 
--- What acquire and release share: the counter, and how a free lock goes to the first in line.
--- An entry of the line is `1 <token> <channel> <window in ms>`; entries of other versions are
--- passed over and left alone.
+-- What acquire and release share: the counter, and how a free lock goes to the first in the queue.
+-- An entry of the queue is `1 <token> <channel> <window in ms>`; entries of other versions are
+-- skipped and left alone.
 
 -- The next number of the slot's counter, as text: that is made once, and keeps all digits.
 local function next_number()
@@ -40,8 +40,8 @@ local function first_two()
   end
 end
 
--- Whether somebody listens to the channels of the one and the other entry, if there is another.
--- The count that PUBLISH returns says nothing of that.
+-- Whether the channels of the one and the other entry, if there is another, have subscribers.
+-- The count that PUBLISH returns does not tell.
 local function are_live(one, two)
   local channel = one.channel
   if not two or two.channel == channel then
@@ -52,7 +52,7 @@ local function are_live(one, two)
   return counts[2] > 0, counts[4] > 0
 end
 
--- Tells the first in line how long the lock is held for, so that somebody watches the holder.
+-- Tells the first in the queue how long the lock is held for, so that somebody watches the holder.
 local function hint(left, me)
   for _ = 1, 64 do
     local first = first_two()
@@ -67,7 +67,7 @@ local function hint(left, me)
   end
 end
 
--- Gives the lock to the first in line that is alive, whoever has held it; nobody does any more.
+-- Gives the lock, which nobody holds any more, to the first in the queue that is alive.
 -- Returns 'mine' if that is `me`, 'given', 'nobody' if none is alive, or 'more' if so many were
 -- dead that the server should serve others before the rest is looked at.
 local function advance(me, ttl)
@@ -92,7 +92,7 @@ local function advance(me, ttl)
       if not next or next.token == me then
         redis.pcall('PUBLISH', first.channel, grant)
       elseif next.channel == first.channel then
-        -- The same listener hears who is next.
+        -- One message tells both: the process that is subscribed knows who is next.
         redis.pcall('PUBLISH', first.channel, grant .. ' ' .. next.token)
       else
         redis.pcall('PUBLISH', first.channel, grant)

@@ -1,7 +1,7 @@
--- KEYS: lock, and from those who know of lines: fence, line. ARGV: token, rest in ms for which the
--- lock goes on standing; from those who may stand in line also: channel, window in ms.
--- Replies: 1 released, 0 nobody's, -1 somebody else's; or {one of them} if the dead in line were
--- so many that it should be sent again.
+-- KEYS: lock, and from those who know of queues: fence, queue. ARGV: token, rest in ms for which
+-- the lock stays taken; from those who may be queued also: channel, window in ms.
+-- Replies: 1 released, 0 nobody's, -1 somebody else's; or {one of them} if the dead in the queue
+-- were so many that it should be sent again.
 -- GETEX is a GET that counts as a write: a read-only replica refuses it instead of answering 0.
 local owner = redis.pcall('GETEX', KEYS[1])
 local reply

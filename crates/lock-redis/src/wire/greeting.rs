@@ -8,84 +8,71 @@ use lock_core::{Instant, LockErrorKind};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, Pipeline, RedisError, Value};
 
-use crate::connection::{Connection, Signs, Watcher};
-use crate::error::{Failure, too_old};
-use crate::line::Line;
-use crate::reply::{self, Hello};
-use crate::scripts::{MODERN, PLAIN, Scripts};
-use crate::server_clock::ServerClock;
+use crate::wire::connection::Connection;
+use crate::wire::failure::{Failure, too_old};
+use crate::wire::health::{Health, Watcher};
+use crate::wire::hello::{self, Dialect, Hello};
+use crate::wire::server_clock::ServerClock;
 
 /// The oldest server whose commands suffice: `GETEX`, and `SET` with both `PX` and `GET`.
 const OLDEST: (u16, u16) = (6, 2);
-/// The first server that knows script flags.
-const FIRST_MODERN: (u16, u16) = (7, 0);
 /// Requests that redis-rs takes in before it makes callers wait.
 const REQUESTS_IN_ADVANCE: usize = 1_024;
 
 const NOT_TLS: &str = "does the port speak TLS?";
 
-/// Where connections come from.
-pub(crate) enum Source {
-    /// They are made as needed.
-    Client(Client),
-    /// There is only this one; to connect is to greet the server again.
-    Existing(MultiplexedConnection),
+/// How a server is greeted on each new connection.
+pub(crate) struct Greeting {
+    /// Whether the server's time is needed.
+    needs_time: bool,
+    /// Commands that let a server of this dialect know the scripts before they are needed.
+    preload: fn(Dialect) -> Vec<Cmd>,
+    warned_of_eviction: AtomicBool,
 }
 
-/// The server, and how it is greeted.
-pub(crate) struct Target {
-    pub(crate) source: Source,
-    /// Where it is, for people; without a password.
-    pub(crate) address: String,
-    /// Whether grants need the server's time.
-    pub(crate) needs_time: bool,
-    /// Those who hear what is pushed; none where nothing can be.
-    pub(crate) line: Option<Arc<Line>>,
-    pub(crate) warned_of_eviction: AtomicBool,
-}
-
-impl Target {
-    /// Makes a connection and greets the server: two round trips, and one more on Redis 6.2.
-    pub(crate) async fn connect(&self, deadline: Instant) -> Result<Connection, Failure> {
-        let signs = Arc::new(Signs::new(self.line.clone()));
-        let channel = match &self.source {
-            Source::Existing(channel) => channel.clone(),
-            Source::Client(client) => {
-                // Its own timeouts would need tokio's timers; whoever calls us has a deadline.
-                let config = AsyncConnectionConfig::new()
-                    .set_connection_timeout(None)
-                    .set_response_timeout(None)
-                    .set_pipeline_buffer_size(REQUESTS_IN_ADVANCE)
-                    .set_push_sender(Watcher(Arc::clone(&signs)));
-                let channel = client.get_multiplexed_async_connection_with_config(&config).await;
-                channel.map_err(|error| at_connect(error, client))?
-            }
-        };
-        let greeted = Connection::new(channel.clone(), &MODERN, None, Arc::new(Signs::new(None)));
-        let (scripts, clock) = self.greet(&greeted, deadline).await?;
-        Ok(Connection::new(channel, scripts, clock, signs).with_outbox())
+impl Greeting {
+    pub(crate) fn new(needs_time: bool, preload: fn(Dialect) -> Vec<Cmd>) -> Self {
+        Self { needs_time, preload, warned_of_eviction: AtomicBool::new(false) }
     }
 
-    async fn greet(
+    /// Greets the server: one round trip, and one more on Redis 6.2.
+    pub(crate) async fn greet(
+        &self,
+        channel: MultiplexedConnection,
+        health: Arc<Health>,
+        deadline: Instant,
+    ) -> Result<Connection, Failure> {
+        let asking = Connection::new(
+            channel.clone(),
+            Dialect::default(),
+            None,
+            // What goes wrong here is told by the result alone.
+            Arc::new(Health::new(None)),
+        );
+        let (dialect, clock) = self.ask(&asking, deadline).await?;
+        Ok(Connection::new(channel, dialect, clock, health).with_outbox())
+    }
+
+    async fn ask(
         &self,
         connection: &Connection,
         deadline: Instant,
-    ) -> Result<(&'static Scripts, Option<ServerClock>), Failure> {
+    ) -> Result<(Dialect, Option<ServerClock>), Failure> {
         let mut greeting = Pipeline::new();
         greeting.cmd("HELLO").cmd("INFO").arg("memory");
-        for script in MODERN.all() {
-            greeting.add_command(script.load());
+        for command in (self.preload)(Dialect::default()) {
+            greeting.add_command(command);
         }
         greeting.cmd("TIME");
         let mut answers = connection.send_all(&greeting, deadline).await?;
         let received = Clock::SYSTEM.now();
         let time = answers.pop().map_or_else(
             || Err(Failure::unavailable("no answer")),
-            |time| Ok(ServerClock::new(received, reply::time(&time?)?)),
+            |time| Ok(ServerClock::new(received, hello::time(&time?)?)),
         );
         let mut answers = answers.into_iter();
         let hello = answers.next().ok_or_else(too_old)?.map_err(unknown_is_too_old)?;
-        let hello = reply::hello(&hello)?;
+        let hello = hello::hello(&hello)?;
         let version = check(&hello)?;
         if let Some(Ok(memory)) = answers.next() {
             self.warn_of_eviction(&memory);
@@ -94,32 +81,22 @@ impl Target {
             Err(failure) if self.needs_time => return Err(failure),
             time => time.ok(),
         };
-        if version >= FIRST_MODERN {
-            return Ok((&MODERN, clock));
+        let dialect = Dialect::of_version(version);
+        if dialect != Dialect::default() {
+            // What cannot be loaded now is sent with its text when it is needed.
+            let mut loading = Pipeline::new();
+            for command in (self.preload)(dialect) {
+                loading.add_command(command);
+            }
+            connection.send_all(&loading, deadline).await?;
         }
-        // What cannot be loaded now is sent with its text when it is needed.
-        let mut loading = Pipeline::new();
-        for script in PLAIN.all() {
-            loading.add_command(script.load());
-        }
-        connection.send_all(&loading, deadline).await?;
-        Ok((&PLAIN, clock))
-    }
-
-    /// Says that no connection came about in time.
-    pub(crate) fn too_slow(&self) -> Failure {
-        let failure = Failure::unavailable("no connection to the server in time").not_applied();
-        match &self.source {
-            // A plain port waits in silence for the end of what it takes for a command.
-            Source::Client(client) if is_tls(client) => failure.with_hint(NOT_TLS),
-            _ => failure,
-        }
+        Ok((dialect, clock))
     }
 
     /// Says once that the server may throw locks away.
     fn warn_of_eviction(&self, memory: &Value) {
-        let limit = reply::info_field(memory, "maxmemory").unwrap_or("0");
-        let policy = reply::info_field(memory, "maxmemory_policy").unwrap_or("noeviction");
+        let limit = hello::info_field(memory, "maxmemory").unwrap_or("0");
+        let policy = hello::info_field(memory, "maxmemory_policy").unwrap_or("noeviction");
         if limit == "0" || policy == "noeviction" {
             return;
         }
@@ -131,6 +108,31 @@ impl Target {
                  is given to somebody else; set maxmemory-policy to noeviction"
             );
         }
+    }
+}
+
+/// Opens a connection: one round trip. What happens to it is told to `health`.
+pub(crate) async fn open(
+    client: &Client,
+    health: &Arc<Health>,
+) -> Result<MultiplexedConnection, Failure> {
+    // Its own timeouts would need tokio's timers; whoever calls us has a deadline.
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(None)
+        .set_response_timeout(None)
+        .set_pipeline_buffer_size(REQUESTS_IN_ADVANCE)
+        .set_push_sender(Watcher(Arc::clone(health)));
+    let channel = client.get_multiplexed_async_connection_with_config(&config).await;
+    channel.map_err(|error| at_connect(error, client))
+}
+
+/// Says that no connection came about in time.
+pub(crate) fn too_slow(client: Option<&Client>) -> Failure {
+    let failure = Failure::unavailable("no connection to the server in time").not_applied();
+    match client {
+        // A plain port waits in silence for the end of what it takes for a command.
+        Some(client) if is_tls(client) => failure.with_hint(NOT_TLS),
+        _ => failure,
     }
 }
 

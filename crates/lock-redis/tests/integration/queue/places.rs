@@ -84,7 +84,7 @@ async fn a_place_whose_answer_was_lost_is_found_by_asking_again(kind: &ServerKin
     let holder = store.backend();
     let waiter = store.backend_behind_proxy(LIMIT);
     let (owner, _) = take(&holder, "x", HOUR).await;
-    // Makes the connection, and lets it listen.
+    // Makes the connection, and subscribes.
     let _other = queue(&waiter, "x", token(), None).await;
     store.proxy.arm(Cut::after_bytes(Direction::ToClient, 0));
     let (lost, behind) = (token(), token());
@@ -103,7 +103,7 @@ async fn a_release_sent_behind_its_acquire_leaves_the_line(kind: &ServerKind) {
     let mut store = Store::start(kind);
     let [holder, waiter] = [(); 2].map(|()| store.backend());
     let (owner, _) = take(&holder, "x", HOUR).await;
-    let _listens = queue(&waiter, "x", token(), None).await;
+    let _subscribed = queue(&waiter, "x", token(), None).await;
     for _ in 0..100 {
         let token = token();
         let asking = ask(&waiter, "x", token, None);
@@ -132,11 +132,11 @@ async fn whoever_follows_the_first_that_leaves_watches_the_holder(kind: &ServerK
     take(&backend, "x", HOUR).await;
     let leaver = token();
     let _waiting = queue(&backend, "x", leaver, None).await;
-    let mut next = Listener::start(&store, "a");
+    let mut next = Subscriber::start(&store, "a");
     let follower = token().to_string();
     stand(&mut store, 1 << 52, &format!("1 {follower} a 2000"));
     assert_eq!(release(&backend, "x", leaver).await.unwrap(), ReleaseReply::HeldByOther);
-    assert!(next.hear().starts_with(&format!("h {follower} 3")));
+    assert!(next.next_message().starts_with(&format!("h {follower} 3")));
 }
 
 async fn a_line_that_nobody_stands_in_has_no_key(kind: &ServerKind) {

@@ -6,7 +6,12 @@
 
 use std::sync::LazyLock;
 
-use redis::Cmd;
+use lock_core::Instant;
+use redis::{Cmd, Value};
+
+use crate::wire::connection::Connection;
+use crate::wire::failure::Failure;
+use crate::wire::hello::Dialect;
 
 /// A script and its name on the server.
 pub(crate) struct Script {
@@ -21,15 +26,15 @@ pub(crate) struct Scripts {
     pub(crate) renew: Script,
 }
 
-/// The way of most comes first in each text; what the line needs is defined behind it, since Lua
-/// makes functions anew in each run.
+/// The common case comes first in each text; what the queue needs is defined behind it, since Lua
+/// creates its functions in each run.
 macro_rules! acquire {
     ($first_line:literal) => {
         concat!(
             $first_line,
             include_str!("scripts/acquire.lua"),
-            include_str!("scripts/line.lua"),
-            include_str!("scripts/acquire_in_line.lua"),
+            include_str!("scripts/queue.lua"),
+            include_str!("scripts/acquire_queued.lua"),
         )
     };
 }
@@ -39,14 +44,14 @@ macro_rules! release {
         concat!(
             $first_line,
             include_str!("scripts/release.lua"),
-            include_str!("scripts/line.lua"),
-            include_str!("scripts/release_to_line.lua"),
+            include_str!("scripts/queue.lua"),
+            include_str!("scripts/release_queued.lua"),
         )
     };
 }
 
 /// For Redis 7.0 and later, and for Valkey.
-pub(crate) static MODERN: LazyLock<Scripts> = LazyLock::new(|| Scripts {
+static REDIS_7: LazyLock<Scripts> = LazyLock::new(|| Scripts {
     acquire: Script::new(acquire!("#!lua\n")),
     release: Script::new(release!("#!lua flags=allow-oom\n")),
     renew: Script::new(concat!("#!lua flags=allow-oom\n", include_str!("scripts/renew.lua"))),
@@ -56,14 +61,22 @@ pub(crate) static MODERN: LazyLock<Scripts> = LazyLock::new(|| Scripts {
 ///
 /// There a script whose first write is harmless passes on a server that is out of memory, which
 /// release and renewal use: their `GETEX` counts as a write.
-pub(crate) static PLAIN: LazyLock<Scripts> = LazyLock::new(|| Scripts {
+static REDIS_6: LazyLock<Scripts> = LazyLock::new(|| Scripts {
     acquire: Script::new(acquire!("")),
     release: Script::new(release!("")),
     renew: Script::new(include_str!("scripts/renew.lua")),
 });
 
 impl Scripts {
-    pub(crate) fn all(&self) -> [&Script; 3] {
+    /// The scripts as a server of this dialect takes them.
+    pub(crate) fn of(dialect: Dialect) -> &'static Self {
+        match dialect {
+            Dialect::Redis6 => &REDIS_6,
+            Dialect::Redis7 => &REDIS_7,
+        }
+    }
+
+    fn all(&self) -> [&Script; 3] {
         [&self.acquire, &self.release, &self.renew]
     }
 }
@@ -73,26 +86,39 @@ impl Script {
         Self { text, sha1: redis::Script::new(text).get_hash().to_owned() }
     }
 
-    /// The command that runs the script by its name; keys and arguments are to follow.
-    pub(crate) fn by_name(&self) -> Cmd {
-        let mut command = Cmd::with_capacity(8, 256);
-        command.arg("EVALSHA").arg(self.sha1.as_str());
-        command
-    }
-
-    /// The command that runs the script by its text, which the server then remembers.
-    pub(crate) fn by_text(&self) -> Cmd {
-        let mut command = Cmd::new();
-        command.arg("EVAL").arg(self.text);
-        command
+    /// Runs the script by its name, or by its text if the server does not know the name.
+    pub(crate) async fn run(
+        &self,
+        connection: &Connection,
+        arguments: impl Fn(&mut Cmd) + Send + Sync,
+        deadline: Instant,
+    ) -> Result<Value, Failure> {
+        let mut by_name = Cmd::with_capacity(8, 256);
+        by_name.arg("EVALSHA").arg(self.sha1.as_str());
+        arguments(&mut by_name);
+        match connection.send(by_name, deadline).await {
+            Err(failure) if failure.script_is_missing => {
+                let mut by_text = Cmd::new();
+                by_text.arg("EVAL").arg(self.text);
+                arguments(&mut by_text);
+                // The server remembers it from now on.
+                connection.send(by_text, deadline).await
+            }
+            result => result,
+        }
     }
 
     /// The command that makes the server remember the script.
-    pub(crate) fn load(&self) -> Cmd {
+    fn load(&self) -> Cmd {
         let mut command = Cmd::new();
         command.arg("SCRIPT").arg("LOAD").arg(self.text);
         command
     }
+}
+
+/// Commands that make a server of this dialect remember all scripts.
+pub(crate) fn load_all(dialect: Dialect) -> Vec<Cmd> {
+    Scripts::of(dialect).all().map(Script::load).into()
 }
 
 #[cfg(test)]
@@ -101,11 +127,11 @@ mod tests {
 
     #[test]
     fn the_dialects_differ_by_their_first_line_only() {
-        for (modern, plain) in MODERN.all().into_iter().zip(PLAIN.all()) {
-            let (first, rest) = modern.text.split_once('\n').unwrap();
+        for (with_flags, without) in REDIS_7.all().into_iter().zip(REDIS_6.all()) {
+            let (first, rest) = with_flags.text.split_once('\n').unwrap();
             assert!(first.starts_with("#!lua"));
-            assert_eq!(rest, plain.text);
-            assert_ne!(modern.sha1, plain.sha1);
+            assert_eq!(rest, without.text);
+            assert_ne!(with_flags.sha1, without.sha1);
         }
     }
 
@@ -119,7 +145,7 @@ mod tests {
             "'h ' .. next.token .. ' ' .. first.window",
             "'g ' .. first.token .. ' ' .. number .. ' ' .. first.window",
         ];
-        for script in PLAIN.all() {
+        for script in REDIS_6.all() {
             for line in script.text.lines().filter(|line| line.contains(" .. ")) {
                 let is_text = TEXT.iter().any(|text| line.contains(text));
                 assert!(is_text || line.contains("grant .. ' ' .. next.token"), "{line}");

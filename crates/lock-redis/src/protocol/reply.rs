@@ -1,20 +1,11 @@
 //! Reads the server's replies; whatever they hold, nothing panics.
 
-use std::fmt;
 use std::time::Duration;
 
 use lock_core::backend::{OwnerToken, ReleaseReply, RenewReply};
 use redis::Value;
 
-/// The reply is not one that the request can have.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Garbage(&'static str);
-
-impl fmt::Display for Garbage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the server's answer is not {}", self.0)
-    }
-}
+use crate::wire::failure::UnexpectedReply;
 
 /// The reply of the acquire script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +16,7 @@ pub(crate) enum Acquired {
     TooLate { server_micros: u64 },
 }
 
-/// A place in line.
+/// A place in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) ticket: u64,
@@ -47,11 +38,11 @@ pub(crate) enum Holder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Released {
     pub(crate) reply: ReleaseReply,
-    /// The line still has to be looked at.
+    /// The queue still has to be looked at: send the release again.
     pub(crate) again: bool,
 }
 
-/// What is heard over the channel of those who wait.
+/// What is pushed over the channel of those who wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Push {
     /// The token was granted the lock, under this number, for this long; `next` is the next then.
@@ -60,9 +51,9 @@ pub(crate) enum Push {
     Hint { token: OwnerToken, left: Duration },
 }
 
-pub(crate) fn acquired(value: &Value) -> Result<Acquired, Garbage> {
-    let garbage = Garbage("one of the acquire script");
-    let number = |value: i64| u64::try_from(value).map_err(|_| Garbage(garbage.0));
+pub(crate) fn acquired(value: &Value) -> Result<Acquired, UnexpectedReply> {
+    let unexpected = || UnexpectedReply("one of the acquire script");
+    let number = |value: i64| u64::try_from(value).map_err(|_| unexpected());
     let integers = match value {
         // The usual grant is one number, to save the server the work of a table.
         Value::Int(now) => {
@@ -70,11 +61,11 @@ pub(crate) fn acquired(value: &Value) -> Result<Acquired, Garbage> {
             return Ok(Acquired::Granted { number: now, lease: None, server_micros: now });
         }
         Value::Array(parts) if parts.len() <= 6 => parts,
-        _ => return Err(garbage),
+        _ => return Err(unexpected()),
     };
     let mut parts = [0_i64; 6];
     for (part, integer) in parts.iter_mut().zip(integers) {
-        let Value::Int(integer) = integer else { return Err(garbage) };
+        let Value::Int(integer) = integer else { return Err(unexpected()) };
         *part = *integer;
     }
     match (parts, integers.len()) {
@@ -97,11 +88,11 @@ pub(crate) fn acquired(value: &Value) -> Result<Acquired, Garbage> {
             Ok(Acquired::Queued { place, server_micros: number(now)? })
         }
         ([-1, now, ..], 2) => Ok(Acquired::TooLate { server_micros: number(now)? }),
-        _ => Err(garbage),
+        _ => Err(unexpected()),
     }
 }
 
-pub(crate) fn released(value: &Value) -> Result<Released, Garbage> {
+pub(crate) fn released(value: &Value) -> Result<Released, UnexpectedReply> {
     let (value, again) = match value {
         Value::Array(parts) if parts.len() == 1 => (&parts[0], true),
         value => (value, false),
@@ -110,7 +101,7 @@ pub(crate) fn released(value: &Value) -> Result<Released, Garbage> {
         Value::Int(1) => ReleaseReply::Released,
         Value::Int(0) => ReleaseReply::NotHeld,
         Value::Int(-1) => ReleaseReply::HeldByOther,
-        _ => return Err(Garbage("one of the release script")),
+        _ => return Err(UnexpectedReply("one of the release script")),
     };
     Ok(Released { reply, again })
 }
@@ -141,99 +132,36 @@ pub(crate) fn count(value: &Value) -> Option<u64> {
 }
 
 /// The replies for `count` leases.
-pub(crate) fn renewed(value: &Value, count: usize) -> Result<Vec<RenewReply>, Garbage> {
-    let garbage = || Garbage("one of the renew script");
-    let Value::Array(replies) = value else { return Err(garbage()) };
+pub(crate) fn renewed(value: &Value, count: usize) -> Result<Vec<RenewReply>, UnexpectedReply> {
+    let unexpected = || UnexpectedReply("one of the renew script");
+    let Value::Array(replies) = value else { return Err(unexpected()) };
     if replies.len() != count {
-        return Err(garbage());
+        return Err(unexpected());
     }
     let read = |reply: &Value| match reply {
         Value::Int(1) => Ok(RenewReply::Renewed),
         Value::Int(0) => Ok(RenewReply::NotHeld),
         Value::Int(-1) => Ok(RenewReply::HeldByOther),
-        _ => Err(garbage()),
+        _ => Err(unexpected()),
     };
     replies.iter().map(read).collect()
 }
 
 /// The reply of `PTTL`: whether the key is there, and how long it stays, if it has an end.
-pub(crate) fn time_to_live(value: &Value) -> Result<Option<Option<Duration>>, Garbage> {
+pub(crate) fn time_to_live(value: &Value) -> Result<Option<Option<Duration>>, UnexpectedReply> {
     match value {
         Value::Int(-2) => Ok(None),
         Value::Int(left @ -1..) => Ok(Some(remaining(*left))),
-        _ => Err(Garbage("one of PTTL")),
+        _ => Err(UnexpectedReply("one of PTTL")),
     }
 }
 
 /// The reply of `SET … NX`: whether it was set.
-pub(crate) fn was_set(value: &Value) -> Result<bool, Garbage> {
+pub(crate) fn was_set(value: &Value) -> Result<bool, UnexpectedReply> {
     match value {
         Value::Okay => Ok(true),
         Value::Nil => Ok(false),
-        _ => Err(Garbage("one of SET NX")),
-    }
-}
-
-/// The reply of `TIME`, in µs.
-pub(crate) fn time(value: &Value) -> Result<u64, Garbage> {
-    let part = |value: &Value| text(value)?.parse::<u64>().ok();
-    let micros = match value {
-        Value::Array(parts) => match parts.as_slice() {
-            [seconds, micros] => part(seconds).zip(part(micros)),
-            _ => None,
-        },
-        _ => None,
-    };
-    micros
-        .and_then(|(seconds, micros)| seconds.checked_mul(1_000_000)?.checked_add(micros))
-        .ok_or(Garbage("one of TIME"))
-}
-
-/// What the server says of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Hello {
-    pub(crate) server: String,
-    pub(crate) version: String,
-    pub(crate) mode: String,
-}
-
-impl Hello {
-    /// The first two numbers of the version.
-    pub(crate) fn version_numbers(&self) -> Option<(u16, u16)> {
-        let mut numbers = self.version.split('.').map(str::parse);
-        Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
-    }
-}
-
-pub(crate) fn hello(value: &Value) -> Result<Hello, Garbage> {
-    let mut hello = Hello::default();
-    let mut take = |name: &Value, value: &Value| {
-        let field = match text(name) {
-            Some("server") => &mut hello.server,
-            Some("version") => &mut hello.version,
-            Some("mode") => &mut hello.mode,
-            _ => return,
-        };
-        *field = text(value).unwrap_or_default().to_owned();
-    };
-    match value {
-        Value::Map(entries) => entries.iter().for_each(|(name, value)| take(name, value)),
-        Value::Array(flat) => flat.chunks_exact(2).for_each(|pair| take(&pair[0], &pair[1])),
-        _ => return Err(Garbage("one of HELLO")),
-    }
-    Ok(hello)
-}
-
-/// A field of the reply of `INFO`.
-pub(crate) fn info_field<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
-    text(value)?.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-}
-
-fn text(value: &Value) -> Option<&str> {
-    match value {
-        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
-        Value::SimpleString(text) | Value::VerbatimString { text, .. } => Some(text),
-        _ => None,
+        _ => Err(UnexpectedReply("one of SET NX")),
     }
 }
 
@@ -255,13 +183,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::wire::hello::tests::any_value;
 
     fn ints(parts: &[i64]) -> Value {
         Value::Array(parts.iter().map(|&part| Value::Int(part)).collect())
-    }
-
-    fn bulk(text: &str) -> Value {
-        Value::BulkString(text.as_bytes().to_vec())
     }
 
     #[test]
@@ -282,44 +207,6 @@ mod tests {
         assert_eq!(busy(0), Ok(Acquired::Busy { left, server_micros: 8 }));
     }
 
-    #[test]
-    fn hello_is_read_from_both_protocols() {
-        let parts = [bulk("server"), bulk("redis"), bulk("version"), bulk("7.0.15")];
-        let flat = Value::Array([&parts[..], &[bulk("modules"), Value::Array(vec![])]].concat());
-        let read = hello(&flat).unwrap();
-        assert_eq!((read.server.as_str(), read.version_numbers()), ("redis", Some((7, 0))));
-        let [server, redis, version, number] = parts;
-        let map = Value::Map(vec![(server, redis), (version, number)]);
-        assert_eq!(hello(&map), Ok(read));
-    }
-
-    #[test]
-    fn a_field_of_info_is_found_by_its_whole_name() {
-        let info = bulk("# Memory\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n");
-        assert_eq!(info_field(&info, "maxmemory"), Some("0"));
-        assert_eq!(info_field(&info, "maxmemory_policy"), Some("noeviction"));
-        assert_eq!(info_field(&info, "max"), None);
-    }
-
-    fn any_value() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![
-            Just(Value::Nil),
-            Just(Value::Okay),
-            any::<i64>().prop_map(Value::Int),
-            (-3..3_i64).prop_map(Value::Int),
-            any::<Vec<u8>>().prop_map(Value::BulkString),
-            "[0-9.:a-z]{0,9}".prop_map(Value::SimpleString),
-            any::<f64>().prop_map(Value::Double),
-            any::<bool>().prop_map(Value::Boolean),
-        ];
-        leaf.prop_recursive(3, 24, 6, |inner| {
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::Array),
-                prop::collection::vec((inner.clone(), inner), 0..3).prop_map(Value::Map),
-            ]
-        })
-    }
-
     proptest! {
         #[test]
         fn no_reply_makes_reading_panic(value in any_value(), count in 0..6_usize) {
@@ -328,9 +215,6 @@ mod tests {
             drop(renewed(&value, count));
             drop(time_to_live(&value));
             drop(was_set(&value));
-            drop(time(&value));
-            drop(hello(&value).map(|hello| hello.version_numbers()));
-            info_field(&value, "maxmemory");
         }
     }
 }

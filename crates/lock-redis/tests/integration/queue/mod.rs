@@ -1,4 +1,4 @@
-//! Waiting in line: what the scripts do with it, and what is heard of it.
+//! Waiting in line: what the scripts do with it, and what comes back of it.
 
 mod cost;
 mod grants;
@@ -62,14 +62,14 @@ async fn queue(
 
 /// Waits for the push alone, without ever asking again.
 async fn pushed(waiting: Waiting) -> Grant {
-    match heard(waiting).await {
+    match news(waiting).await {
         Wake::Granted(grant) => grant,
         news => panic!("the grant was not pushed: {news:?}"),
     }
 }
 
 /// Waits for any news.
-async fn heard(waiting: Waiting) -> Wake {
+async fn news(waiting: Waiting) -> Wake {
     tokio::time::timeout(LIMIT, waiting.wake).await.unwrap()
 }
 
@@ -95,21 +95,21 @@ fn stand(store: &mut Store, ticket: u64, entry: &str) {
     store.run::<()>(&["ZADD", &line, &ticket.to_string(), entry]);
 }
 
-/// Listens on a channel for as long as it lives, as a client of another kind.
-struct Listener(BufReader<TcpStream>);
+/// Is subscribed to a channel for as long as it lives, as a client of another kind.
+struct Subscriber(BufReader<TcpStream>);
 
-impl Listener {
+impl Subscriber {
     fn start(store: &Store, channel: &str) -> Self {
         let mut stream = TcpStream::connect(store.server.address()).unwrap();
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         write!(stream, "SUBSCRIBE {channel}\r\n").unwrap();
-        let mut listener = Self(BufReader::new(stream));
-        assert_eq!(listener.next_line_of(6), ":1");
-        listener
+        let mut subscriber = Self(BufReader::new(stream));
+        assert_eq!(subscriber.next_line_of(6), ":1");
+        subscriber
     }
 
     /// The next message.
-    fn hear(&mut self) -> String {
+    fn next_message(&mut self) -> String {
         self.next_line_of(7)
     }
 

@@ -1,97 +1,41 @@
 //! One connection to the server: sending with a deadline, and knowing when it is of no use.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::{self, Either, select};
 use lock_core::backend::Clock;
 use lock_core::{Instant, LockErrorKind};
-use redis::aio::{AsyncPushSender, MultiplexedConnection, SendError};
-use redis::{Cmd, Pipeline, PushInfo, PushKind, RedisResult, Value};
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, Pipeline, RedisResult, Value};
 use tokio::sync::OnceCell;
 
-use crate::error::Failure;
-use crate::line::Line;
-use crate::outbox::Outbox;
-use crate::reply;
-use crate::scripts::{Script, Scripts};
-use crate::server_clock::ServerClock;
+use crate::wire::failure::Failure;
+use crate::wire::health::{ConnectionId, Health};
+use crate::wire::hello::Dialect;
+use crate::wire::outbox::Outbox;
+use crate::wire::server_clock::ServerClock;
 
 /// A connection that has been greeted.
 pub(crate) struct Connection {
     channel: MultiplexedConnection,
     /// None while it is being greeted.
     outbox: Option<Outbox>,
-    scripts: &'static Scripts,
+    dialect: Dialect,
     clock: Mutex<Option<ServerClock>>,
-    signs: Arc<Signs>,
-    /// Whether the server lets it listen, once it was asked.
-    listens: OnceCell<bool>,
-}
-
-/// What is known of a connection's health.
-pub(crate) struct Signs {
-    /// Tells the connections of those in line apart.
-    id: u64,
-    is_closed: AtomicBool,
-    has_served: AtomicBool,
-    /// Those who count on its pushes.
-    line: Option<Arc<Line>>,
-}
-
-impl Signs {
-    pub(crate) fn new(line: Option<Arc<Line>>) -> Self {
-        let id = line.as_ref().map_or(0, |line| line.next_connection());
-        Self { id, is_closed: AtomicBool::new(false), has_served: AtomicBool::new(false), line }
-    }
-
-    fn close(&self) {
-        let was_closed = self.is_closed.swap(true, Ordering::AcqRel);
-        if let Some(line) = &self.line
-            && !was_closed
-        {
-            line.deafened(self.id);
-        }
-    }
-}
-
-/// Lives as long as the task that drives the connection: takes in what is pushed, and hears when
-/// the connection ends.
-///
-/// So a connection that was lost while it was idle is noticed before anything is sent on it, also
-/// when it was lost because its runtime is gone.
-pub(crate) struct Watcher(pub(crate) Arc<Signs>);
-
-impl AsyncPushSender for Watcher {
-    fn send(&self, info: PushInfo) -> Result<(), SendError> {
-        match info.kind {
-            PushKind::Disconnection => self.0.close(),
-            PushKind::Message => {
-                if let (Some(line), Some(push)) = (&self.0.line, reply::push(&info.data)) {
-                    line.hear(push);
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        self.0.close();
-    }
+    health: Arc<Health>,
+    /// Whether the server pushes over it, once it was asked to.
+    pushes: OnceCell<bool>,
 }
 
 impl Connection {
     pub(crate) fn new(
         channel: MultiplexedConnection,
-        scripts: &'static Scripts,
+        dialect: Dialect,
         clock: Option<ServerClock>,
-        signs: Arc<Signs>,
+        health: Arc<Health>,
     ) -> Self {
-        let (clock, listens) = (Mutex::new(clock), OnceCell::new());
-        Self { channel, outbox: None, scripts, clock, signs, listens }
+        let (clock, pushes) = (Mutex::new(clock), OnceCell::new());
+        Self { channel, outbox: None, dialect, clock, health, pushes }
     }
 
     /// Lets commands that are sent at once share a write; the current runtime sees to that.
@@ -101,22 +45,28 @@ impl Connection {
     }
 
     /// Tells this connection from others.
-    pub(crate) fn id(&self) -> u64 {
-        self.signs.id
+    pub(crate) fn id(&self) -> ConnectionId {
+        self.health.id()
     }
 
-    /// Whether new requests may go here.
+    /// Whether new requests may use it.
     pub(crate) fn is_open(&self) -> bool {
-        !self.signs.is_closed.load(Ordering::Acquire)
+        self.health.is_open()
     }
 
     /// Whether it answered anything after the greeting.
     pub(crate) fn has_served(&self) -> bool {
-        self.signs.has_served.load(Ordering::Relaxed)
+        self.health.has_served()
     }
 
-    pub(crate) fn scripts(&self) -> &'static Scripts {
-        self.scripts
+    /// Whether the server was asked for pushes over it, and forbade them.
+    pub(crate) fn is_push_forbidden(&self) -> bool {
+        self.pushes.get() == Some(&false)
+    }
+
+    /// Which scripts the server understands.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// What the server's clock shows, as the newest reply said.
@@ -125,18 +75,22 @@ impl Connection {
     }
 
     /// Takes note of a reply that has just arrived with the server's time.
-    pub(crate) fn hear_time(&self, server_micros: u64) {
-        let heard = ServerClock::new(Clock::SYSTEM.now(), server_micros);
-        *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some(heard);
+    pub(crate) fn note_time(&self, server_micros: u64) {
+        let newest = ServerClock::new(Clock::SYSTEM.now(), server_micros);
+        *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some(newest);
     }
 
-    /// Sees to it that the connection listens on this channel; `false` if the server forbids to
-    /// listen, to speak, or to ask who listens.
-    pub(crate) async fn listen(&self, channel: &str, deadline: Instant) -> Result<bool, Failure> {
-        let listening = self.listens.get_or_try_init(async || {
+    /// Subscribes to this channel, the only one of the connection, unless it is subscribed already.
+    /// `false` if the server forbids to subscribe, to publish, or to count the subscribers.
+    pub(crate) async fn subscribe(
+        &self,
+        channel: &str,
+        deadline: Instant,
+    ) -> Result<bool, Failure> {
+        let pushes = self.pushes.get_or_try_init(async || {
             let mut subscribe = redis::cmd("SUBSCRIBE");
             let mut asking = Pipeline::new();
-            // What pushes need, tried out; listeners pass over what they do not understand.
+            // What pushes need, tried out; subscribers ignore what they do not understand.
             asking.cmd("PUBSUB").arg("NUMSUB").arg(channel).cmd("PUBLISH").arg(channel).arg("?");
             subscribe.arg(channel);
             let answers = future::join(
@@ -148,7 +102,7 @@ impl Connection {
             for answer in asked?.into_iter().chain([subscribed]) {
                 match answer {
                     Err(failure) if failure.kind == LockErrorKind::Denied => {
-                        tracing::debug!(cause = failure.message(), "no pushes from Redis");
+                        self.health.push_forbidden(&failure.message());
                         return Ok(false);
                     }
                     answer => drop(answer?),
@@ -156,26 +110,7 @@ impl Connection {
             }
             Ok(true)
         });
-        listening.await.copied()
-    }
-
-    /// Runs a script by its name, or by its text if the server does not know the name.
-    pub(crate) async fn run(
-        &self,
-        script: &Script,
-        arguments: impl Fn(&mut Cmd) + Send + Sync,
-        deadline: Instant,
-    ) -> Result<Value, Failure> {
-        let mut command = script.by_name();
-        arguments(&mut command);
-        match self.send(command, deadline).await {
-            Err(failure) if failure.script_is_missing => {
-                let mut command = script.by_text();
-                arguments(&mut command);
-                self.send(command, deadline).await
-            }
-            result => result,
-        }
+        pushes.await.copied()
     }
 
     /// Sends a command and awaits its reply until the deadline. The first answer that does not
@@ -210,12 +145,12 @@ impl Connection {
     pub(crate) fn judge<T, F: Into<Failure>>(&self, result: Result<T, F>) -> Result<T, Failure> {
         match result.map_err(Into::into) {
             Ok(value) => {
-                self.signs.has_served.store(true, Ordering::Relaxed);
+                self.health.serves();
                 Ok(value)
             }
             Err(failure) => {
                 if failure.breaks_connection {
-                    self.signs.close();
+                    self.health.close();
                 }
                 Err(failure)
             }

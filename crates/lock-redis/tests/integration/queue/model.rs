@@ -33,7 +33,7 @@ enum Step {
     Take,
     /// The first entry is lost.
     Lose,
-    /// Somebody without a listener stands in front of all others, or behind them.
+    /// An entry without a subscriber stands in front of all others, or behind them.
     Die {
         in_front: bool,
     },

@@ -1,11 +1,10 @@
 //! From what redis-rs and the server say to what a caller can act on.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use lock_core::{LockError, LockErrorKind};
 use redis::{ErrorKind, RedisError};
-
-use crate::reply::Garbage;
 
 /// Why a request or a connection failed; cheap to keep and to hand to several callers.
 #[derive(Clone, Debug)]
@@ -95,10 +94,20 @@ impl From<Failure> for LockError {
     }
 }
 
-impl From<Garbage> for Failure {
-    fn from(garbage: Garbage) -> Self {
+/// The reply is not one that the request can have.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct UnexpectedReply(pub(crate) &'static str);
+
+impl fmt::Display for UnexpectedReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the server's answer is not {}", self.0)
+    }
+}
+
+impl From<UnexpectedReply> for Failure {
+    fn from(reply: UnexpectedReply) -> Self {
         // Whatever stands between us and the server, the next answer would be no better.
-        Self::unavailable(garbage.to_string()).breaking_connection()
+        Self::unavailable(reply.to_string()).breaking_connection()
     }
 }
 
@@ -213,7 +222,7 @@ fn no_permission(detail: &str) -> Failure {
         format!(
             "the server's access rules forbid it: {detail}; the user needs the keys of the locks, \
              ~dl:* and the commands evalsha, eval, script|load, set, get, getex, del, exists, \
-             strlen, pttl, pexpire, time, ping and info, and to stand in line &dl:c:* and the \
+             strlen, pttl, pexpire, time, ping and info, and to queue &dl:c:* and the \
              commands subscribe, publish, pubsub, zadd, zrem, zrange, zrank, zscore and zcard"
         ),
     );

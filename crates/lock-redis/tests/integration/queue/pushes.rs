@@ -1,4 +1,4 @@
-//! Which pushes are believed, and what becomes of those who cannot hear them.
+//! Which pushes are believed, and what happens when pushes are lost or forbidden.
 
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ on_every_server!(
     a_push_from_before_the_last_answer_is_not_believed,
     a_push_that_took_half_of_its_window_is_asked_for,
     pushes_for_others_and_strange_ones_are_passed_over,
-    those_who_cannot_hear_any_more_ask_again_and_keep_their_places,
-    whoever_may_not_listen_does_not_queue,
+    those_whose_pushes_are_lost_ask_again_and_keep_their_places,
+    whoever_may_not_subscribe_does_not_queue,
     nothing_is_sent_in_a_transaction,
 );
 
-/// The channel of the only backend that listens.
+/// The channel of the only backend that is subscribed.
 fn channel(store: &mut Store) -> String {
     store.run::<Vec<String>>(&["PUBSUB", "CHANNELS", "dl:c:*"]).remove(0)
 }
@@ -51,8 +51,8 @@ async fn a_push_from_before_the_last_answer_is_not_believed(kind: &ServerKind) {
     let mut waiting = queue(&waiter, "x", token, None).await;
     let (channel, old) = (channel(&mut store), waiting.ticket.get());
     let say = |store: &mut Store, number: u64| {
-        let heard: u64 = store.run(&["PUBLISH", &channel, &format!("g {token} {number} 2000")]);
-        assert_eq!(heard, 1);
+        let received: u64 = store.run(&["PUBLISH", &channel, &format!("g {token} {number} 2000")]);
+        assert_eq!(received, 1);
     };
     for number in [old, old - 1] {
         say(&mut store, number);
@@ -77,7 +77,7 @@ async fn a_push_that_took_half_of_its_window_is_asked_for(kind: &ServerKind) {
     let ticket = waiting.ticket;
     store.proxy.set(Direction::ToClient, Scope::All, Fault::Delay(WINDOW * 3 / 4));
     release(&holder, "x", owner).await.unwrap();
-    assert_eq!(heard(waiting).await, Wake::AskAgain);
+    assert_eq!(news(waiting).await, Wake::AskAgain);
     store.proxy.heal();
     fencing(ask(&waiter, "x", token, Some(ticket)).await.unwrap());
 }
@@ -114,7 +114,7 @@ async fn pushes_for_others_and_strange_ones_are_passed_over(kind: &ServerKind) {
 }
 
 /// R10, R12, F8.
-async fn those_who_cannot_hear_any_more_ask_again_and_keep_their_places(kind: &ServerKind) {
+async fn those_whose_pushes_are_lost_ask_again_and_keep_their_places(kind: &ServerKind) {
     let mut store = Store::start(kind);
     let holder = store.backend();
     let waiter = store.backend_behind_proxy(LIMIT);
@@ -129,7 +129,7 @@ async fn those_who_cannot_hear_any_more_ask_again_and_keep_their_places(kind: &S
     let mut again = Vec::new();
     for (token, waiting) in line {
         let ticket = waiting.ticket;
-        assert_eq!(heard(waiting).await, Wake::AskAgain);
+        assert_eq!(news(waiting).await, Wake::AskAgain);
         again.push(queue(&waiter, "x", token, Some(ticket)).await);
     }
     assert_eq!(entries(&mut store), order);
@@ -138,7 +138,7 @@ async fn those_who_cannot_hear_any_more_ask_again_and_keep_their_places(kind: &S
 }
 
 /// F25.
-async fn whoever_may_not_listen_does_not_queue(kind: &ServerKind) {
+async fn whoever_may_not_subscribe_does_not_queue(kind: &ServerKind) {
     let mut store = Store::start(kind);
     let url = format!("redis://app:pw@{}", store.server.address());
     for rule in ["resetchannels", "-subscribe", "-publish", "-pubsub"] {

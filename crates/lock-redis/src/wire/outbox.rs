@@ -32,7 +32,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    waiting: Vec<Letter>,
+    waiting: Vec<PendingCommand>,
     /// A batch was taken out and is not answered. Until then nothing is sent past it, so that a
     /// release never overtakes its acquire.
     is_out: bool,
@@ -42,7 +42,7 @@ struct State {
     is_over: bool,
 }
 
-struct Letter {
+struct PendingCommand {
     command: Cmd,
     reply: oneshot::Sender<RedisResult<Value>>,
 }
@@ -78,7 +78,7 @@ impl Outbox {
             return Ok(command);
         }
         let (reply, replied) = oneshot::channel();
-        state.waiting.push(Letter { command, reply });
+        state.waiting.push(PendingCommand { command, reply });
         let is_idle = !state.is_out && state.waiting.len() == 1;
         drop(state);
         if is_idle {
@@ -101,7 +101,7 @@ impl Shared {
     }
 
     /// The next batch, none if nothing waits. The one before is answered.
-    fn take(&self) -> Vec<Letter> {
+    fn take(&self) -> Vec<PendingCommand> {
         let mut state = self.lock();
         let size = state.waiting.len().min(MAX_BATCH);
         state.is_out = size > 0;
@@ -143,7 +143,7 @@ async fn deliver(mut channel: MultiplexedConnection, end: End) {
         }
         let mut commands = Pipeline::with_capacity(batch.len());
         let mut waiting = Vec::with_capacity(batch.len());
-        for Letter { command, reply } in batch {
+        for PendingCommand { command, reply } in batch {
             commands.add_command(command);
             waiting.push(reply);
         }

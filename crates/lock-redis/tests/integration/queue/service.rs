@@ -18,7 +18,7 @@ on_every_server!(
     a_wait_given_up_leaves_the_line,
     a_lock_that_a_foreigner_releases_goes_to_the_first_within_the_fallback_poll,
     those_in_line_and_a_poller_exclude_each_other,
-    those_who_may_not_listen_any_more_poll_until_they_may_again,
+    those_who_may_not_subscribe_any_more_poll_until_they_may_again,
     a_shutdown_takes_its_waiters_out_of_the_line,
 );
 
@@ -156,7 +156,7 @@ async fn those_in_line_and_a_poller_exclude_each_other(kind: &ServerKind) {
 }
 
 /// F25, while they stand in line.
-async fn those_who_may_not_listen_any_more_poll_until_they_may_again(kind: &ServerKind) {
+async fn those_who_may_not_subscribe_any_more_poll_until_they_may_again(kind: &ServerKind) {
     let mut store = Store::start(kind);
     let backend = store.backend();
     let url = format!("redis://app:pw@{}", store.server.address());
@@ -214,5 +214,5 @@ async fn a_shutdown_takes_its_waiters_out_of_the_line(kind: &ServerKind) {
     assert!(!held.is_held());
     assert_eq!(store.keys(), ["lock:x"]);
     // The administrator's connection and the other backend's stay.
-    until(|| store.run::<String>(&["CLIENT", "LIST"]).lines().count() == 2).await;
+    until(|| store.connections() == 2).await;
 }

@@ -3,27 +3,38 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
+use futures_util::future::{BoxFuture, Either, select};
 use lock_core::backend::Clock;
 use lock_core::{Instant, LockErrorKind};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use crate::connection::Connection;
-use crate::error::Failure;
-use crate::handshake::Target;
+use crate::wire::connection::Connection;
+use crate::wire::failure::Failure;
 
 /// What an attempt to connect may take beyond its time before it is given up from outside.
 const OVERDUE: Duration = Duration::from_millis(50);
 /// The pauses between attempts to connect that failed grow from the first to the second.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
+/// Makes the connections of a link.
+pub(crate) trait Connector: Send + Sync {
+    /// Makes a connection and greets the server.
+    fn connect(&self, deadline: Instant) -> BoxFuture<'_, Result<Connection, Failure>>;
+
+    /// Says that no connection came about in time.
+    fn too_slow(&self) -> Failure;
+
+    /// Where the server is, for people; without a password.
+    fn address(&self) -> &str;
+}
+
 /// A cheap handle to a connection that comes and goes.
 #[derive(Clone)]
 pub(crate) struct Link(Arc<Inner>);
 
 struct Inner {
-    target: Arc<Target>,
+    connector: Arc<dyn Connector>,
     /// How long one attempt to connect may take.
     connect_timeout: Duration,
     state: Mutex<State>,
@@ -61,7 +72,7 @@ enum Step {
 }
 
 impl Link {
-    pub(crate) fn new(target: Arc<Target>, connect_timeout: Duration) -> Self {
+    pub(crate) fn new(connector: Arc<dyn Connector>, connect_timeout: Duration) -> Self {
         let state = State {
             phase: Phase::Down,
             failures: 0,
@@ -71,7 +82,7 @@ impl Link {
             failed_attempts: 0,
         };
         let state = Mutex::new(state);
-        Self(Arc::new(Inner { target, connect_timeout, state, changed: Notify::new() }))
+        Self(Arc::new(Inner { connector, connect_timeout, state, changed: Notify::new() }))
     }
 
     /// The connection, if it is there.
@@ -110,9 +121,14 @@ impl Link {
         }
     }
 
+    /// Whether it is a handle to the same connection.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Where the server is, for people.
     pub(crate) fn address(&self) -> &str {
-        &self.0.target.address
+        self.0.connector.address()
     }
 
     /// Ends it for good.
@@ -133,7 +149,7 @@ impl Link {
             Phase::Connecting { overdue_at, .. } if now < *overdue_at => {
                 return Ok(Step::AwaitUntil(*overdue_at));
             }
-            Phase::Connecting { .. } => state.failed(self.0.target.too_slow(), now),
+            Phase::Connecting { .. } => state.failed(self.0.connector.too_slow(), now),
             Phase::Up(connection) if connection.is_open() => {
                 return Ok(Step::Use(Arc::clone(connection)));
             }
@@ -186,7 +202,7 @@ impl Link {
     }
 
     fn too_slow(&self) -> Failure {
-        let failure = self.0.target.too_slow();
+        let failure = self.0.connector.too_slow();
         match &self.0.lock().last_failure {
             Some(last) => failure.with_hint(&format!("the last attempt: {}", last.message())),
             None => failure,
@@ -201,10 +217,9 @@ impl Inner {
 
     async fn connect(&self) -> Result<Connection, Failure> {
         let deadline = Clock::SYSTEM.now() + self.connect_timeout;
-        let connecting = std::pin::pin!(self.target.connect(deadline));
-        match select(connecting, Clock::SYSTEM.sleep_until(deadline)).await {
+        match select(self.connector.connect(deadline), Clock::SYSTEM.sleep_until(deadline)).await {
             Either::Left((result, _)) => result,
-            Either::Right(_) => Err(self.target.too_slow()),
+            Either::Right(_) => Err(self.connector.too_slow()),
         }
     }
 }
@@ -250,7 +265,7 @@ impl ConnectAttempt {
                 state.last_failure = None;
             }
             Err(failure) => {
-                let doing = format!("could not connect to {}", inner.target.address);
+                let doing = format!("could not connect to {}", inner.connector.address());
                 let failure = failure.while_doing(&doing).not_applied();
                 tracing::debug!(cause = failure.message(), "could not connect to Redis");
                 state.failed(failure, Clock::SYSTEM.now());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lock_core::backend::{Attempt, Clock, ReleaseReply, ReleaseRequest, Wake};
+use lock_core::backend::{Attempt, Clock, ReleaseReply, ReleaseRequest, RenewReply, Wake};
 use testbed::ServerKind;
 
 use super::*;
@@ -11,9 +11,9 @@ use crate::on_every_server;
 
 on_every_server!(
     a_release_grants_the_first_and_tells_the_next,
-    one_who_hears_for_both_is_told_once,
-    the_next_hears_with_the_grant_how_long_the_holder_has,
-    a_grant_is_never_pushed_where_nobody_listens,
+    both_of_one_channel_are_told_in_one_message,
+    the_grant_tells_the_next_how_long_the_holder_has,
+    a_grant_is_never_pushed_where_nobody_is_subscribed,
     a_grant_that_cannot_be_pushed_stands_until_it_is_asked_for,
     the_next_is_served_when_the_first_does_not_claim,
     ten_thousand_dead_do_not_hold_up_the_living,
@@ -31,57 +31,57 @@ async fn a_release_grants_the_first_and_tells_the_next(kind: &ServerKind) {
     let mut store = Store::start(kind);
     let backend = store.backend();
     let (owner, fencing) = take(&backend, "x", HOUR).await;
-    let (mut first, mut next) = (Listener::start(&store, "a"), Listener::start(&store, "b"));
+    let (mut first, mut next) = (Subscriber::start(&store, "a"), Subscriber::start(&store, "b"));
     let tokens = [TOKEN, "00000000000000000000000000000002"];
     stand(&mut store, 1, &format!("1 {} a 1500", tokens[0]));
     stand(&mut store, 2, &format!("1 {} b 2000", tokens[1]));
     assert_eq!(release(&backend, "x", owner).await.unwrap(), ReleaseReply::Released);
     // Of the grant: the token, its number in digits, and the window.
-    let grant = first.hear();
+    let grant = first.next_message();
     let words: Vec<&str> = grant.split(' ').collect();
     assert_eq!((words[0], words[1], words[3]), ("g", tokens[0], "1500"));
     assert!(words[2].parse::<u64>().unwrap() > fencing.get() >> 10, "{grant}");
-    assert_eq!(next.hear(), format!("h {} 1500", tokens[1]));
+    assert_eq!(next.next_message(), format!("h {} 1500", tokens[1]));
     assert_eq!(store.run::<String>(&["GET", "lock:x"]), tokens[0]);
     assert!(store.run::<i64>(&["PTTL", "lock:x"]) <= 1_500);
     assert_eq!(entries(&mut store).len(), 1);
 }
 
 /// Those in line in one process have one channel.
-async fn one_who_hears_for_both_is_told_once(kind: &ServerKind) {
+async fn both_of_one_channel_are_told_in_one_message(kind: &ServerKind) {
     let mut store = Store::start(kind);
     let backend = store.backend();
     let (owner, _) = take(&backend, "x", HOUR).await;
-    let mut listener = Listener::start(&store, "a");
+    let mut subscriber = Subscriber::start(&store, "a");
     let next = "00000000000000000000000000000002";
     stand(&mut store, 1, &format!("1 {TOKEN} a 1500"));
     stand(&mut store, 2, &format!("1 {next} a 2000"));
     let before = store.calls_of("publish");
     assert_eq!(release(&backend, "x", owner).await.unwrap(), ReleaseReply::Released);
-    let grant = listener.hear();
+    let grant = subscriber.next_message();
     let words: Vec<&str> = grant.split(' ').collect();
     assert_eq!((words[1], words[3], words[4]), (TOKEN, "1500", next));
     assert_eq!(store.calls_of("publish"), before + 1);
 }
 
 /// R9: in the same process as the first, which does not take it up.
-async fn the_next_hears_with_the_grant_how_long_the_holder_has(kind: &ServerKind) {
+async fn the_grant_tells_the_next_how_long_the_holder_has(kind: &ServerKind) {
     let store = Store::start(kind);
     let [holder, waiter] = [(); 2].map(|()| store.backend());
     let (owner, _) = take(&holder, "x", HOUR).await;
     let window = Duration::from_millis(200);
     let asked = ask_for(&waiter, "x", token(), window, None).await.unwrap();
-    let Attempt::Queued(_never_heard) = asked else { panic!("{asked:?}") };
+    let Attempt::Queued(_never_polled) = asked else { panic!("{asked:?}") };
     let next = token();
     let waiting = queue(&waiter, "x", next, None).await;
     let ticket = waiting.ticket;
     release(&holder, "x", owner).await.unwrap();
-    assert_eq!(soon(window * 20, heard(waiting)).await, Wake::AskAgain);
+    assert_eq!(soon(window * 20, news(waiting)).await, Wake::AskAgain);
     fencing(ask(&waiter, "x", next, Some(ticket)).await.unwrap());
 }
 
 /// R1.
-async fn a_grant_is_never_pushed_where_nobody_listens(kind: &ServerKind) {
+async fn a_grant_is_never_pushed_where_nobody_is_subscribed(kind: &ServerKind) {
     let mut store = Store::start(kind);
     let backend = store.backend();
     let (owner, _) = take(&backend, "x", HOUR).await;
@@ -117,16 +117,16 @@ async fn the_next_is_served_when_the_first_does_not_claim(kind: &ServerKind) {
     let (owner, _) = take(&holder, "x", HOUR).await;
     let window = Duration::from_millis(200);
     let asked = ask_for(&frozen, "x", token(), window, None).await.unwrap();
-    let Attempt::Queued(never_heard) = asked else { panic!("{asked:?}") };
+    let Attempt::Queued(never_polled) = asked else { panic!("{asked:?}") };
     let next = token();
     let waiting = queue(&waiter, "x", next, None).await;
     let ticket = waiting.ticket;
     release(&holder, "x", owner).await.unwrap();
     // Long before it would have asked by itself.
-    assert_eq!(soon(window * 20, heard(waiting)).await, Wake::AskAgain);
+    assert_eq!(soon(window * 20, news(waiting)).await, Wake::AskAgain);
     fencing(ask(&waiter, "x", next, Some(ticket)).await.unwrap());
     // What the frozen one wakes up to is not believed: half of its window is over.
-    assert_eq!(heard(never_heard).await, Wake::AskAgain);
+    assert_eq!(news(never_polled).await, Wake::AskAgain);
 }
 
 /// R18.
@@ -203,7 +203,7 @@ async fn a_rest_is_not_granted_and_the_first_watches_its_end(kind: &ServerKind) 
     assert_eq!(release_with(&holder, request).await.unwrap(), ReleaseReply::Released);
     let asked = ask(&waiter, "x", next, Some(ticket)).await.unwrap();
     let Attempt::Queued(waiting) = asked else { panic!("{asked:?}") };
-    assert_eq!(heard(waiting).await, Wake::AskAgain);
+    assert_eq!(news(waiting).await, Wake::AskAgain);
     assert!(Clock::SYSTEM.now().saturating_duration_since(released) >= rest);
     fencing(ask(&waiter, "x", next, Some(ticket)).await.unwrap());
 }
@@ -230,14 +230,15 @@ async fn a_place_that_comes_back_when_its_token_is_done_costs_a_window(kind: &Se
     let mut store = Store::start(kind);
     let [holder, waiter, other] = [(); 3].map(|()| store.backend());
     let (owner, _) = take(&holder, "x", HOUR).await;
-    let window = Duration::from_millis(200);
     let done = token();
-    let asked = ask_for(&waiter, "x", done, window, None).await.unwrap();
-    let Attempt::Queued(waiting) = asked else { panic!("{asked:?}") };
+    let waiting = queue(&waiter, "x", done, None).await;
     let place = entries(&mut store).remove(0);
     let ticket = waiting.ticket.get();
     release(&holder, "x", owner).await.unwrap();
     pushed(waiting).await;
+    // As the core does: from here on only the second grant can end by itself.
+    let renewed = renew(&waiter, "x", done, HOUR).await.unwrap();
+    assert!(matches!(renewed, RenewReply::Renewed), "{renewed:?}");
     stand(&mut store, ticket, &place);
     let next = token();
     let waiting = queue(&other, "x", next, None).await;
@@ -245,9 +246,9 @@ async fn a_place_that_comes_back_when_its_token_is_done_costs_a_window(kind: &Se
     assert_eq!(release(&waiter, "x", done).await.unwrap(), ReleaseReply::Released);
     // It was granted once more, and nobody is there to take it.
     assert_eq!(store.run::<String>(&["GET", "lock:x"]), done.to_string());
-    assert_eq!(soon(window * 20, heard(waiting)).await, Wake::AskAgain);
-    let granted = ask(&other, "x", next, Some(ticket)).await.unwrap();
-    fencing(granted);
+    // Long before the next would have asked by itself.
+    assert_eq!(soon(WINDOW * 3, news(waiting)).await, Wake::AskAgain);
+    fencing(ask(&other, "x", next, Some(ticket)).await.unwrap());
     assert_eq!(entries(&mut store), Vec::<String>::new());
 }
 

@@ -3,7 +3,7 @@
 //! | key | holds |
 //! |---|---|
 //! | `<key_prefix><lock key>` | the owner's token |
-//! | `dl:q:{<tag>}:<lock's Redis key>` | the line of those who wait |
+//! | `dl:q:{<tag>}:<lock's Redis key>` | the queue of those who wait |
 //! | `dl:f:{<tag>}` | the last number that was issued in the lock's slot |
 //!
 //! A tag is the shortest hexadecimal number that hashes to the slot of the lock's key.
@@ -32,7 +32,7 @@ pub(crate) fn lock_key(prefix: &str, key: &LockKey) -> Result<String> {
     if spelled.starts_with(RESERVED_PREFIX) {
         return Err(LockError::new(
             LockErrorKind::InvalidName,
-            "the Redis key of the lock begins with `dl:`, which is reserved for the lines and \
+            "the Redis key of the lock begins with `dl:`, which is reserved for the queues and \
              counters beside the locks; choose another name or key prefix",
         )
         .not_applied());
@@ -44,7 +44,8 @@ pub(crate) fn lock_key(prefix: &str, key: &LockKey) -> Result<String> {
 pub(crate) struct Keys {
     pub(crate) lock: String,
     pub(crate) fence: String,
-    pub(crate) line: String,
+    pub(crate) queue: String,
+    pub(crate) slot: u16,
 }
 
 impl Keys {
@@ -53,8 +54,8 @@ impl Keys {
     /// As [`lock_key`].
     pub(crate) fn new(prefix: &str, key: &LockKey) -> Result<Self> {
         let lock = lock_key(prefix, key)?;
-        let slot = slot(lock.as_bytes());
-        Ok(Self { fence: fence_key(slot), line: line_key(slot, &lock), lock })
+        let slot = slot(&lock);
+        Ok(Self { fence: fence_key(slot), queue: queue_key(slot, &lock), slot, lock })
     }
 }
 
@@ -67,8 +68,8 @@ fn fence_key(slot: u16) -> String {
     key
 }
 
-/// The key of the line at a lock's Redis key, which hashes to this slot.
-fn line_key(slot: u16, lock_key: &str) -> String {
+/// The key of the queue for a lock's Redis key, which hashes to this slot.
+fn queue_key(slot: u16, lock_key: &str) -> String {
     let mut key = String::with_capacity(13 + lock_key.len());
     key.push_str("dl:q:{");
     push_tag(&mut key, slot);
@@ -79,7 +80,8 @@ fn line_key(slot: u16, lock_key: &str) -> String {
 
 /// The cluster slot of a key: of what stands between its first `{` and the next `}`, if that is
 /// not empty, else of the whole.
-fn slot(key: &[u8]) -> u16 {
+pub(crate) fn slot(key: &str) -> u16 {
+    let key = key.as_bytes();
     let tagged = key.iter().position(|&byte| byte == b'{').and_then(|open| {
         let rest = &key[open + 1..];
         let close = rest.iter().position(|&byte| byte == b'}')?;
@@ -146,11 +148,11 @@ mod tests {
     #[test]
     fn slots_are_those_of_the_cluster_specification() {
         assert_eq!(crc16(b"123456789"), 0x31C3);
-        assert_eq!(slot(b"foo"), 12_182);
-        assert_eq!(slot(b"foo{}{bar}"), crc16(b"foo{}{bar}") % SLOTS);
-        assert_eq!(slot(b"foo{{bar}}zap"), slot(b"{bar"));
-        assert_eq!(slot(b"foo{bar}{zap}"), slot(b"bar"));
-        assert_eq!(slot(b"}{"), crc16(b"}{") % SLOTS);
+        assert_eq!(slot("foo"), 12_182);
+        assert_eq!(slot("foo{}{bar}"), crc16(b"foo{}{bar}") % SLOTS);
+        assert_eq!(slot("foo{{bar}}zap"), slot("{bar"));
+        assert_eq!(slot("foo{bar}{zap}"), slot("bar"));
+        assert_eq!(slot("}{"), crc16(b"}{") % SLOTS);
     }
 
     #[test]
@@ -158,13 +160,13 @@ mod tests {
         assert_eq!(TAGS.len(), usize::from(SLOTS));
         for slot_number in 0..SLOTS {
             let key = fence_key(slot_number);
-            assert_eq!(slot(key.as_bytes()), slot_number, "{key}");
+            assert_eq!(slot(&key), slot_number, "{key}");
             assert!(key.len() <= "dl:f:{12345}".len(), "{key}");
         }
     }
 
     #[test]
-    fn a_key_that_would_collide_with_a_line_or_a_counter_is_refused() {
+    fn a_key_that_would_collide_with_a_queue_or_a_counter_is_refused() {
         for (prefix, name) in [("", "dl:x"), ("dl:", "x"), ("d", "l:f:{0}")] {
             let key = LockKey::new("", &LockName::from(name)).unwrap();
             let error = lock_key(prefix, &key).unwrap_err();
@@ -175,12 +177,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_line_and_the_counter_live_in_the_slot_of_their_lock(name in "[ -~\u{e4}\u{20ac}{}]{1,40}") {
+        fn the_queue_and_the_counter_are_in_the_slot_of_their_lock(name in "[ -~\u{e4}\u{20ac}{}]{1,40}") {
             let key = LockKey::new("", &LockName::from(name)).unwrap();
             let keys = Keys::new("lock:", &key).unwrap();
-            let home = slot(keys.lock.as_bytes());
-            prop_assert_eq!(slot(keys.line.as_bytes()), home);
-            prop_assert_eq!(slot(keys.fence.as_bytes()), home);
+            let home = slot(&keys.lock);
+            prop_assert_eq!(slot(&keys.queue), home);
+            prop_assert_eq!(slot(&keys.fence), home);
         }
     }
 }

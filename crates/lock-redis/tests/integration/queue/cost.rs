@@ -34,7 +34,7 @@ async fn a_section_costs_two_commands_however_many_wait(kind: &ServerKind) {
             task.await.unwrap();
         }
     };
-    // Connects, and lets both listen.
+    // Connects, and lets both subscribe.
     sections(2, 1).await;
     for (waiters, rounds) in [(2, 500), (16, 100), (256, 20)] {
         let before = SENT.map(|command| store.calls_of(command));

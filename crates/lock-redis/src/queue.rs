@@ -1,14 +1,15 @@
-//! Those of this backend who stand in line: what each has heard, and how it learns of its grant.
+//! The tokens of this process that wait in a server's queue: what is known of each, and how it
+//! learns of its grant.
 //!
-//! All of them listen on one channel, whose name is as random as a token.
-//! An entry of the line on the server names it, so that whoever gives a lock away can ask whether
-//! anybody listens, and can tell the one who got it.
-//! The name is the same on each connection of the backend, one after the other: a place in line is
-//! alive again as soon as the next connection listens.
+//! All of them share one channel, whose name is as random as a token.
+//! Their entries in the queue on the server name it, so that whoever gives a lock away can ask
+//! whether the channel has a subscriber, and can tell the one who got the lock.
+//! The name is the same on each connection of the backend, one after the other: the entries are
+//! live again as soon as the next connection has subscribed.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -16,8 +17,10 @@ use std::time::Duration;
 use lock_core::backend::{Clock, Grant, OwnerToken, Sleep, Wake};
 use lock_core::waiter::{self, Waiter};
 use lock_core::{FencingToken, Instant, Result};
+use redis::Value;
 
-use crate::reply::{Holder, Place, Push};
+use crate::protocol::reply::{self, Holder, Place, Push};
+use crate::wire::health::{ConnectionId, PushListener};
 
 /// The longest lease of a grant that is not asked for but pushed: whoever gets it and is frozen or
 /// dead keeps the others out no longer.
@@ -33,11 +36,10 @@ pub(crate) fn window(ttl: Duration) -> Duration {
 }
 
 /// See the [module's documentation](self).
-pub(crate) struct Line {
+pub(crate) struct Queue {
     channel: Box<str>,
     /// How long after it was sent an attempt can still run.
     late_after: Duration,
-    connections: AtomicU64,
     entries: Mutex<Entries>,
 }
 
@@ -47,12 +49,12 @@ struct Entries {
     sweep_at: usize,
 }
 
-/// What is known of a token that may stand in line.
+/// What is known of a token that may be queued on the server.
 struct Entry {
     waiter: Waiter,
     window: Duration,
     /// The connection on which it was last asked for.
-    heard_on: u64,
+    asked_on: ConnectionId,
     stage: Stage,
     grant: Option<PushedGrant>,
     waker: Option<Waker>,
@@ -60,7 +62,7 @@ struct Entry {
     is_asking: bool,
     /// An attempt ended without an answer, and may run late.
     in_doubt: bool,
-    /// An attempt was answered with a place in line.
+    /// An attempt was answered with a place in the queue.
     has_place: bool,
     last_asked: Instant,
 }
@@ -82,16 +84,10 @@ struct PushedGrant {
     window: Duration,
 }
 
-impl Line {
+impl Queue {
     pub(crate) fn new(late_after: Duration) -> Result<Self> {
         let channel = format!("dl:c:{}", OwnerToken::random()?).into();
-        let (connections, entries) = (AtomicU64::new(0), Mutex::default());
-        Ok(Self { channel, late_after, connections, entries })
-    }
-
-    /// The number of a connection that is being made.
-    pub(crate) fn next_connection(&self) -> u64 {
-        self.connections.fetch_add(1, Ordering::Relaxed)
+        Ok(Self { channel, late_after, entries: Mutex::default() })
     }
 
     /// Where its pushes arrive.
@@ -99,15 +95,18 @@ impl Line {
         &self.channel
     }
 
-    /// An attempt that may leave the token in line is about to be sent on this connection.
-    pub(crate) fn asking(&self, token: OwnerToken, ttl: Duration, connection: u64) {
-        let now = Clock::SYSTEM.now();
+    /// An attempt that may leave the token queued is about to be sent on this connection.
+    pub(crate) fn asking(&self, token: OwnerToken, ttl: Duration, connection: ConnectionId) {
+        self.asking_at(Clock::SYSTEM.now(), token, ttl, connection);
+    }
+
+    fn asking_at(&self, now: Instant, token: OwnerToken, ttl: Duration, connection: ConnectionId) {
         let mut entries = self.lock();
         entries.sweep(now);
         let entry = entries.by_token.entry(token).or_insert_with(|| Entry {
             waiter: Waiter::new(now),
             window: window(ttl),
-            heard_on: connection,
+            asked_on: connection,
             stage: Stage::Waiting,
             grant: None,
             waker: None,
@@ -116,21 +115,21 @@ impl Line {
             has_place: false,
             last_asked: now,
         });
-        // The one before ended without a word.
+        // The attempt before ended without an answer.
         entry.in_doubt |= entry.is_asking;
         entry.is_asking = true;
         entry.stage = Stage::Waiting;
-        entry.heard_on = connection;
+        entry.asked_on = connection;
         entry.last_asked = now;
         entry.waiter.asked();
     }
 
-    /// The window with which the token stands in line, if it may.
+    /// The window with which the token is queued, if it may be.
     pub(crate) fn window_of(&self, token: OwnerToken) -> Option<Duration> {
         self.lock().by_token.get(&token).map(|entry| entry.window)
     }
 
-    /// The attempt was answered: in line.
+    /// The attempt was answered: queued.
     pub(crate) fn queued(&self, token: OwnerToken, place: Place) {
         let now = Clock::SYSTEM.now();
         let mut entries = self.lock();
@@ -162,7 +161,7 @@ impl Line {
         });
     }
 
-    /// A release is about to be sent. Returns the window with which the token may stand in line.
+    /// A release is about to be sent. Returns the window with which the token may be queued.
     pub(crate) fn leaving(&self, token: OwnerToken) -> Option<Duration> {
         let mut entries = self.lock();
         let entry = entries.by_token.get_mut(&token)?;
@@ -170,7 +169,7 @@ impl Line {
         Some(entry.window)
     }
 
-    /// A release that was sent at `sent` was answered: the token does not stand in line, unless an
+    /// A release that was sent at `sent` was answered: the token is not queued, unless an
     /// attempt of it runs late. The core then sends another release, which needs the entry.
     pub(crate) fn left(&self, token: OwnerToken, sent: Instant) {
         let late_after = self.late_after;
@@ -183,7 +182,7 @@ impl Line {
     ///
     /// One for a token that is not known, or does not wait, is of no use: everything that such a
     /// token may own has been released, or will be when none of its attempts can run any more.
-    pub(crate) fn hear(&self, push: Push) {
+    fn pushed(&self, push: Push) {
         let now = Clock::SYSTEM.now();
         let mut entries = self.lock();
         let (granted, hinted) = match push {
@@ -199,22 +198,9 @@ impl Line {
         hinted.into_iter().chain(granted).for_each(Waker::wake);
     }
 
-    /// The connection is of no use any more: what is pushed may not be heard.
-    pub(crate) fn deafened(&self, connection: u64) {
-        let now = Clock::SYSTEM.now();
-        let mut wakers = Vec::new();
-        for entry in self.lock().by_token.values_mut() {
-            if entry.heard_on == connection && entry.stage == Stage::Waiting {
-                entry.waiter.deafened(now);
-                wakers.extend(entry.waker.take());
-            }
-        }
-        wakers.into_iter().for_each(Waker::wake);
-    }
-
     /// Resolves when there is news for the token; instants are those of this clock.
     pub(crate) fn news(self: &Arc<Self>, token: OwnerToken, clock: Clock) -> News {
-        News { line: Arc::clone(self), token, clock, sleep: None }
+        News { queue: Arc::clone(self), token, clock, sleep: None }
     }
 
     fn settle(&self, token: OwnerToken, is_over: impl FnOnce(&mut Entry) -> bool) {
@@ -226,6 +212,36 @@ impl Line {
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl PushListener for Queue {
+    fn on_push(&self, message: &[Value]) {
+        if let Some(push) = reply::push(message) {
+            self.pushed(push);
+        }
+    }
+
+    fn on_push_lost(&self, connection: ConnectionId) {
+        let now = Clock::SYSTEM.now();
+        let mut wakers = Vec::new();
+        for entry in self.lock().by_token.values_mut() {
+            if entry.asked_on == connection && entry.stage == Stage::Waiting {
+                entry.waiter.deafened(now);
+                wakers.extend(entry.waker.take());
+            }
+        }
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    fn on_push_forbidden(&self, connection: ConnectionId, cause: &dyn fmt::Display) {
+        tracing::warn!(
+            ?connection,
+            %cause,
+            "the Redis server's access rules forbid what waiting in its queue needs, so waiters \
+             ask again and again, in no order; allow the channels &dl:c:* and the commands \
+             subscribe, publish and pubsub"
+        );
     }
 }
 
@@ -291,9 +307,9 @@ impl Entries {
     }
 }
 
-/// The future of [`Line::news`]. Dropping it forgets nothing: the place in line stays.
+/// The future of [`Queue::news`]. Dropping it forgets nothing: the token stays queued.
 pub(crate) struct News {
-    line: Arc<Line>,
+    queue: Arc<Queue>,
     token: OwnerToken,
     clock: Clock,
     sleep: Option<Sleep>,
@@ -305,7 +321,7 @@ impl Future for News {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Wake> {
         let this = &mut *self;
         let ask_at = {
-            let mut entries = this.line.lock();
+            let mut entries = this.queue.lock();
             let Some(entry) = entries.by_token.get_mut(&this.token) else {
                 return Poll::Ready(Wake::AskAgain);
             };
@@ -341,86 +357,94 @@ mod tests {
     const PLACE: Place =
         Place { ticket: 1, rank: 0, counter: 1, holder: Holder::Has(Some(Duration::from_secs(9))) };
 
-    fn line_and_token() -> (Arc<Line>, OwnerToken) {
-        let line = Arc::new(Line::new(LATE_AFTER).unwrap());
+    fn queue_and_token() -> (Arc<Queue>, OwnerToken) {
+        let queue = Arc::new(Queue::new(LATE_AFTER).unwrap());
         let token = OwnerToken::random().unwrap();
-        line.asking(token, Duration::from_secs(60), 1);
-        (line, token)
+        ask(&queue, token);
+        (queue, token)
     }
 
-    fn knows(line: &Line) -> usize {
-        line.lock().by_token.len()
+    fn ask(queue: &Queue, token: OwnerToken) -> ConnectionId {
+        let connection = ConnectionId::next();
+        queue.asking(token, Duration::from_secs(60), connection);
+        connection
+    }
+
+    fn knows(queue: &Queue) -> usize {
+        queue.lock().by_token.len()
     }
 
     #[test]
-    fn a_token_is_forgotten_when_nothing_of_it_can_be_in_line() {
-        let (line, token) = line_and_token();
-        line.granted(token);
-        assert_eq!(knows(&line), 0);
+    fn a_token_is_forgotten_when_nothing_of_it_can_be_queued() {
+        let (queue, token) = queue_and_token();
+        queue.granted(token);
+        assert_eq!(knows(&queue), 0);
 
-        line.asking(token, Duration::from_secs(60), 1);
-        line.failed(token, true);
-        assert_eq!(knows(&line), 0);
+        ask(&queue, token);
+        queue.failed(token, true);
+        assert_eq!(knows(&queue), 0);
 
-        line.asking(token, Duration::from_secs(60), 1);
-        line.queued(token, PLACE);
-        assert_eq!(line.leaving(token), Some(WINDOW_MAX));
-        line.left(token, Clock::SYSTEM.now());
-        assert_eq!(knows(&line), 0);
+        ask(&queue, token);
+        queue.queued(token, PLACE);
+        assert_eq!(queue.leaving(token), Some(WINDOW_MAX));
+        queue.left(token, Clock::SYSTEM.now());
+        assert_eq!(knows(&queue), 0);
     }
 
     #[test]
     fn a_token_in_doubt_is_known_until_a_release_that_no_attempt_can_follow() {
-        let (line, token) = line_and_token();
-        line.failed(token, false);
+        let (queue, token) = queue_and_token();
+        queue.failed(token, false);
         let asked = Clock::SYSTEM.now();
-        line.asking(token, Duration::from_secs(60), 1);
-        line.granted(token);
-        assert_eq!(line.leaving(token), Some(WINDOW_MAX));
-        line.left(token, asked);
-        assert_eq!(line.leaving(token), Some(WINDOW_MAX));
-        line.left(token, Clock::SYSTEM.now() + LATE_AFTER);
-        assert_eq!(knows(&line), 0);
+        ask(&queue, token);
+        queue.granted(token);
+        assert_eq!(queue.leaving(token), Some(WINDOW_MAX));
+        queue.left(token, asked);
+        assert_eq!(queue.leaving(token), Some(WINDOW_MAX));
+        queue.left(token, Clock::SYSTEM.now() + LATE_AFTER);
+        assert_eq!(knows(&queue), 0);
     }
 
     #[test]
     fn what_was_left_and_never_released_is_swept_out() {
-        let (line, token) = line_and_token();
-        line.failed(token, false);
-        line.leaving(token);
-        line.lock().by_token.get_mut(&token).unwrap().last_asked = Instant::from_nanos(0);
+        let (queue, token) = queue_and_token();
+        queue.failed(token, false);
+        queue.leaving(token);
         for _ in 0..SWEEP_EVERY {
-            line.asking(OwnerToken::random().unwrap(), Duration::from_secs(60), 1);
+            let later = Clock::SYSTEM.now() + FORGOTTEN_AFTER;
+            let other = OwnerToken::random().unwrap();
+            queue.asking_at(later, other, Duration::from_secs(60), ConnectionId::next());
         }
-        assert_eq!(line.leaving(token), None);
-        assert_eq!(knows(&line), SWEEP_EVERY);
+        assert_eq!(queue.leaving(token), None);
+        assert_eq!(knows(&queue), SWEEP_EVERY);
     }
 
     #[test]
     fn news_that_came_before_the_wake_was_polled_is_not_missed() {
-        let (line, token) = line_and_token();
-        line.hear(Push::Granted { token, number: 7, window: WINDOW_MAX, next: None });
-        line.queued(token, PLACE);
-        let mut news = std::pin::pin!(line.news(token, Clock::SYSTEM));
+        let (queue, token) = queue_and_token();
+        queue.pushed(Push::Granted { token, number: 7, window: WINDOW_MAX, next: None });
+        queue.queued(token, PLACE);
+        let mut news = std::pin::pin!(queue.news(token, Clock::SYSTEM));
         let mut context = Context::from_waker(Waker::noop());
         let Poll::Ready(Wake::Granted(grant)) = news.as_mut().poll(&mut context) else {
             panic!("the grant was missed");
         };
         assert_eq!(grant.fencing, FencingToken::from_grant_number(7));
-        assert_eq!(knows(&line), 0);
+        assert_eq!(knows(&queue), 0);
         // Whoever polls on is told to ask.
         assert_eq!(news.poll(&mut context), Poll::Ready(Wake::AskAgain));
     }
 
     #[test]
     fn a_grant_that_an_answer_has_overtaken_is_no_news() {
-        let (line, token) = line_and_token();
-        line.hear(Push::Granted { token, number: 1, window: WINDOW_MAX, next: None });
-        line.queued(token, PLACE);
-        let news = std::pin::pin!(line.news(token, Clock::SYSTEM));
+        let (queue, token) = queue_and_token();
+        let connection = ask(&queue, token);
+        queue.pushed(Push::Granted { token, number: 1, window: WINDOW_MAX, next: None });
+        queue.queued(token, PLACE);
+        let news = std::pin::pin!(queue.news(token, Clock::SYSTEM));
         assert!(news.poll(&mut Context::from_waker(Waker::noop())).is_pending());
-        line.deafened(1);
-        let news = std::pin::pin!(line.news(token, Clock::SYSTEM));
+        queue.on_push_lost(connection);
+        let news = std::pin::pin!(queue.news(token, Clock::SYSTEM));
         let news = news.poll(&mut Context::from_waker(Waker::noop()));
         assert_eq!(news, Poll::Ready(Wake::AskAgain));
     }

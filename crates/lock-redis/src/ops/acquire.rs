@@ -1,0 +1,168 @@
+//! Asking for a lock: one exchange, and the place in the queue that it may leave.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lock_core::backend::{Attempt, AttemptRequest, Clock, Grant, Lane, Ticket, Waiting};
+use lock_core::{FencingToken, Instant, LockError, LockErrorKind, Result};
+use redis::Cmd;
+
+use crate::ops::parts::{Parts, about};
+use crate::protocol::keys::Keys;
+use crate::protocol::reply::{self, Acquired, Holder};
+use crate::protocol::scripts::Scripts;
+use crate::protocol::units::whole_millis;
+use crate::queue::{self, Queue};
+use crate::wire::connection::Connection;
+use crate::wire::failure::Failure;
+
+/// Enough for a server whose clock leaps twice within one response timeout.
+const MAX_TOO_LATE: u32 = 3;
+/// Whoever is queued asks again after this long at the latest, whatever was pushed: also so that
+/// the queue, which the server forgets after a minute, is not forgotten.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(10);
+
+/// What a request has to do with the queue.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    /// Nothing.
+    None,
+    /// Its token may stand there, and is to be removed.
+    Leave { queue: &'a Arc<Queue>, window: Duration },
+    /// Its token is to stand there, in its old place if it had one.
+    Stand { queue: &'a Arc<Queue>, window: Duration, ticket: Option<Ticket> },
+}
+
+pub(crate) async fn acquire(
+    parts: &Parts,
+    queue: Option<&Arc<Queue>>,
+    request: &AttemptRequest,
+) -> Result<Attempt> {
+    let keys = Keys::new(&parts.key_prefix, &request.key)?;
+    let deadline = parts.deadline_of(request);
+    let connection = parts.topology.route(keys.slot, Lane::Caller).connection(deadline).await?;
+    let place = match queue {
+        Some(queue) => place(queue, request, &connection, deadline).await?,
+        None => Place::None,
+    };
+    let mut too_late = 0;
+    while too_late < MAX_TOO_LATE {
+        match ask(request, &keys, &connection, place, deadline).await? {
+            Acquired::Granted { number, lease, .. } => {
+                return granted(number, lease, request.ttl, &keys.fence);
+            }
+            Acquired::Busy { left, .. } => {
+                return Ok(left.map_or_else(Attempt::held, Attempt::held_for));
+            }
+            Acquired::Queued { place: queued, .. } => {
+                // So many were dead that the server put off the rest.
+                let is_free = queued.holder == Holder::Gone;
+                if let Place::Stand { queue, .. } = place
+                    && !(is_free && Clock::SYSTEM.now() < deadline)
+                {
+                    let news = queue.news(request.token, request.clock);
+                    let ticket = Ticket::new(queued.ticket);
+                    return Ok(Attempt::queued(Waiting::new(news, ticket, jittered())));
+                }
+            }
+            Acquired::TooLate { .. } => too_late += 1,
+        }
+    }
+    let message = "the server did not get the request in time, or its clock leaps";
+    Err(Failure::unavailable(message).not_applied().into())
+}
+
+async fn place<'a>(
+    queue: &'a Arc<Queue>,
+    request: &AttemptRequest,
+    connection: &Connection,
+    deadline: Instant,
+) -> Result<Place<'a>> {
+    if request.queue {
+        let subscribed = connection.subscribe(queue.channel(), deadline).await;
+        if subscribed.map_err(Failure::not_applied)? {
+            let window = queue.window_of(request.token);
+            let window = window.unwrap_or_else(|| queue::window(request.ttl));
+            return Ok(Place::Stand { queue, window, ticket: request.ticket });
+        }
+    }
+    let window = queue.window_of(request.token);
+    Ok(window.map_or(Place::None, |window| Place::Leave { queue, window }))
+}
+
+/// Asks once, and tells the queue what came of it.
+async fn ask(
+    request: &AttemptRequest,
+    keys: &Keys,
+    connection: &Connection,
+    place: Place<'_>,
+    deadline: Instant,
+) -> Result<Acquired, Failure> {
+    let Some(not_after) = connection.clock().map(|clock| clock.not_after(deadline)) else {
+        return Err(Failure::unavailable("the server did not tell the time").not_applied());
+    };
+    if let Place::Stand { queue, .. } = place {
+        queue.asking(request.token, request.ttl, connection.id());
+    }
+    let arguments = |command: &mut Cmd| {
+        command.arg(3).arg(&keys.lock).arg(&keys.fence).arg(&keys.queue);
+        command.arg(&request.token.to_hex()[..]).arg(whole_millis(request.ttl)).arg(not_after);
+        let (queue, window, ticket) = match place {
+            Place::None => return,
+            Place::Leave { queue, window } => (queue, window, -1),
+            Place::Stand { queue, window, ticket } => {
+                (queue, window, ticket.map_or(0, |ticket| ticket.get().cast_signed()))
+            }
+        };
+        command.arg(queue.channel()).arg(whole_millis(window)).arg(ticket);
+    };
+    let script = &Scripts::of(connection.dialect()).acquire;
+    let answer = script.run(connection, arguments, deadline).await;
+    let answer = answer.and_then(|answer| connection.judge(reply::acquired(&answer)));
+    if let Place::Leave { queue, .. } | Place::Stand { queue, .. } = place {
+        tell(queue, request, &answer);
+    }
+    let answer = answer.map_err(|failure| about(failure, &keys.lock))?;
+    let (Acquired::Granted { server_micros, .. }
+    | Acquired::Busy { server_micros, .. }
+    | Acquired::Queued { server_micros, .. }
+    | Acquired::TooLate { server_micros }) = answer;
+    connection.note_time(server_micros);
+    Ok(answer)
+}
+
+fn tell(queue: &Queue, request: &AttemptRequest, answer: &Result<Acquired, Failure>) {
+    match answer {
+        Ok(Acquired::Granted { .. }) => queue.granted(request.token),
+        Ok(Acquired::Queued { place, .. }) => queue.queued(request.token, *place),
+        Ok(Acquired::Busy { .. } | Acquired::TooLate { .. }) => queue.failed(request.token, true),
+        Err(failure) => queue.failed(request.token, failure.not_applied),
+    }
+}
+
+fn granted(number: u64, lease: Option<Duration>, asked: Duration, fence: &str) -> Result<Attempt> {
+    let Some(fencing) = FencingToken::from_grant_number(number) else {
+        let message = format!("the fencing counter {fence} is too large; delete that key");
+        return Err(LockError::new(LockErrorKind::Backend, message));
+    };
+    let grant = Grant::new().with_fencing(fencing);
+    Ok(Attempt::granted(match lease {
+        Some(lease) if lease < asked => grant.with_granted_ttl(lease),
+        _ => grant,
+    }))
+}
+
+fn jittered() -> Duration {
+    ASK_AGAIN_AFTER.mul_f64(1.0 - fastrand::f64() / 4.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_beyond_53_bits_is_an_error_that_names_it() {
+        let error = granted(1 << 53, None, Duration::from_secs(1), "dl:f:{1a}").unwrap_err();
+        assert!(error.to_string().contains("dl:f:{1a}"), "{error}");
+    }
+}

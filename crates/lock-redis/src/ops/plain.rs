@@ -1,0 +1,51 @@
+//! The operations of locks that are taken by `SET NX PX`: they touch the lock's key alone.
+
+use lock_core::backend::{
+    Attempt, AttemptRequest, Grant, Lane, LockKey, ReleaseReply, ReleaseRequest,
+};
+use lock_core::{LockStatus, Result};
+use redis::Cmd;
+
+use crate::ops::parts::Parts;
+use crate::ops::release;
+use crate::ops::status;
+use crate::protocol::keys;
+use crate::protocol::reply;
+use crate::protocol::units::whole_millis;
+
+pub(crate) async fn acquire(parts: &Parts, request: &AttemptRequest) -> Result<Attempt> {
+    let lock = parts.lock_key(&request.key)?;
+    let deadline = parts.deadline_of(request);
+    let route = parts.topology.route(keys::slot(&lock), Lane::Caller);
+    let connection = route.connection(deadline).await?;
+    let mut command = Cmd::with_capacity(6, 128);
+    command.arg("SET").arg(&lock).arg(&request.token.to_hex()[..]).arg("NX").arg("PX");
+    command.arg(whole_millis(request.ttl));
+    let answer = connection.send(command, deadline).await?;
+    if connection.judge(reply::was_set(&answer))? {
+        return Ok(Attempt::granted(Grant::new()));
+    }
+    let mut question = redis::cmd("PTTL");
+    question.arg(&lock);
+    let left = connection.send(question, deadline).await;
+    // Not to know how long it is held is no reason to fail.
+    let left = left.ok().and_then(|left| reply::time_to_live(&left).ok());
+    Ok(match left {
+        Some(Some(Some(left))) => Attempt::held_for(left),
+        _ => Attempt::held(),
+    })
+}
+
+pub(crate) async fn release(parts: &Parts, request: &ReleaseRequest) -> Result<ReleaseReply> {
+    let lock = parts.lock_key(&request.key)?;
+    let deadline = parts.deadline();
+    let route = parts.topology.route(keys::slot(&lock), request.lane);
+    let connection = route.connection_or_spare(deadline).await?;
+    let released = release::send(&connection, &[&lock], request, None, deadline).await;
+    Ok(released.map_err(|failure| failure.or_unknown())?.reply)
+}
+
+pub(crate) async fn status(parts: &Parts, key: &LockKey) -> Result<Option<LockStatus>> {
+    let lock = parts.lock_key(key)?;
+    status::look(parts, keys::slot(&lock), &lock, None).await
+}

@@ -1,0 +1,68 @@
+//! Giving a lock back, or leaving the queue.
+
+use std::time::Duration;
+
+use lock_core::backend::{Clock, ReleaseReply, ReleaseRequest};
+use lock_core::{Instant, Result};
+use redis::Cmd;
+
+use crate::ops::parts::Parts;
+use crate::protocol::keys::Keys;
+use crate::protocol::reply::{self, Released};
+use crate::protocol::scripts::Scripts;
+use crate::protocol::units::whole_millis;
+use crate::queue::Queue;
+use crate::wire::connection::Connection;
+use crate::wire::failure::Failure;
+
+pub(crate) async fn release(
+    parts: &Parts,
+    queue: Option<&Queue>,
+    request: &ReleaseRequest,
+) -> Result<ReleaseReply> {
+    let keys = Keys::new(&parts.key_prefix, &request.key)?;
+    let deadline = parts.deadline();
+    let route = parts.topology.route(keys.slot, request.lane);
+    let connection = route.connection_or_spare(deadline).await?;
+    let keys = [keys.lock.as_str(), &keys.fence, &keys.queue];
+    let place = queue.and_then(|queue| Some((queue.channel(), queue.leaving(request.token)?)));
+    let mut first = None;
+    loop {
+        let sent = Clock::SYSTEM.now();
+        let released = send(&connection, &keys, request, place, deadline);
+        let released = match (released.await, first) {
+            (Ok(released), _) => released,
+            // It is known what became of the lock; its queue is looked at by whoever asks next.
+            (Err(_), Some(reply)) => return Ok(reply),
+            (Err(failure), None) => return Err(failure.or_unknown().into()),
+        };
+        if let Some(queue) = queue {
+            queue.left(request.token, sent);
+        }
+        let reply = *first.get_or_insert(released.reply);
+        if !released.again {
+            return Ok(reply);
+        }
+    }
+}
+
+/// Runs the release script once. `place` is the channel and the window with which the token may
+/// stand in the queue.
+pub(crate) async fn send(
+    connection: &Connection,
+    keys: &[&str],
+    request: &ReleaseRequest,
+    place: Option<(&str, Duration)>,
+    deadline: Instant,
+) -> Result<Released, Failure> {
+    let rest = if request.rest.is_zero() { 0 } else { whole_millis(request.rest) };
+    let arguments = |command: &mut Cmd| {
+        command.arg(keys.len()).arg(keys).arg(&request.token.to_hex()[..]).arg(rest);
+        if let Some((channel, window)) = place {
+            command.arg(channel).arg(whole_millis(window));
+        }
+    };
+    let script = &Scripts::of(connection.dialect()).release;
+    let answer = script.run(connection, arguments, deadline).await?;
+    connection.judge(reply::released(&answer))
+}

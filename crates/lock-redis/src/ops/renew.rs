@@ -1,0 +1,117 @@
+//! Renewing leases, many in one exchange.
+
+use futures_util::future::join_all;
+use lock_core::backend::{Clock, Lane, RenewReply, RenewRequest};
+use lock_core::{Instant, Result};
+use redis::Cmd;
+
+use crate::ops::parts::Parts;
+use crate::protocol::keys;
+use crate::protocol::reply;
+use crate::protocol::scripts::Scripts;
+use crate::protocol::units::whole_millis;
+use crate::topology::route::Route;
+use crate::topology::standalone::Standalone;
+use crate::wire::connection::Connection;
+use crate::wire::failure::Failure;
+
+/// Locks that a script renews in one go: more would keep the server from others for long.
+const MAX_A_SCRIPT: usize = 500;
+
+/// A lease to renew, and its place in the batch.
+struct Lease<'a> {
+    place: usize,
+    lock: String,
+    request: &'a RenewRequest,
+}
+
+/// The leases of one route.
+struct Group<'a> {
+    route: Route<'a>,
+    leases: Vec<Lease<'a>>,
+}
+
+pub(crate) async fn renew(parts: &Parts, batch: &[RenewRequest]) -> Result<Vec<RenewReply>> {
+    let Some(within) = batch.iter().map(|request| request.within).min() else {
+        return Ok(Vec::new());
+    };
+    let deadline = Clock::SYSTEM.now() + within.min(parts.response_timeout);
+    let mut leases = Vec::with_capacity(batch.len());
+    for (place, request) in batch.iter().enumerate() {
+        leases.push(Lease { place, lock: parts.lock_key(&request.key)?, request });
+    }
+    let groups = by_route(&parts.topology, leases);
+    let mut replies = Vec::with_capacity(batch.len());
+    let exchanges = join_all(groups.iter().map(|group| group.renew(deadline)));
+    for (group, exchanged) in groups.iter().zip(exchanges.await) {
+        match exchanged {
+            Ok(answered) => replies.extend(answered),
+            // Nothing else could be asked for either: that is said once for all.
+            Err(failure) if groups.len() == 1 => return Err(failure.into()),
+            Err(failure) => replies.extend(group.leases.iter().map(|lease| lease.failed(&failure))),
+        }
+    }
+    replies.sort_by_key(|(place, _)| *place);
+    Ok(replies.into_iter().map(|(_, reply)| reply).collect())
+}
+
+impl Group<'_> {
+    /// Fails if there is no connection; nothing was sent then.
+    async fn renew(&self, deadline: Instant) -> Result<Vec<(usize, RenewReply)>, Failure> {
+        let connection = self.route.connection(deadline).await?;
+        // All parts are written before the first is answered.
+        let parts = || self.leases.chunks(MAX_A_SCRIPT);
+        let exchanges = join_all(parts().map(|part| renew_part(&connection, part, deadline)));
+        let mut replies = Vec::with_capacity(self.leases.len());
+        for (part, exchanged) in parts().zip(exchanges.await) {
+            match exchanged {
+                Ok(answers) => {
+                    replies.extend(part.iter().map(|lease| lease.place).zip(answers));
+                }
+                Err(failure) => {
+                    let failure = failure.or_unknown();
+                    replies.extend(part.iter().map(|lease| lease.failed(&failure)));
+                }
+            }
+        }
+        Ok(replies)
+    }
+}
+
+impl Lease<'_> {
+    fn failed(&self, failure: &Failure) -> (usize, RenewReply) {
+        (self.place, RenewReply::Failed(failure.clone().into()))
+    }
+}
+
+/// Keys of different routes cannot be named in one script.
+fn by_route<'a>(topology: &'a Standalone, leases: Vec<Lease<'a>>) -> Vec<Group<'a>> {
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    for lease in leases {
+        let route = topology.route(keys::slot(&lease.lock), Lane::Keeper);
+        match groups.iter_mut().find(|group| group.route == route) {
+            Some(group) => group.leases.push(lease),
+            None => groups.push(Group { route, leases: vec![lease] }),
+        }
+    }
+    groups
+}
+
+async fn renew_part(
+    connection: &Connection,
+    leases: &[Lease<'_>],
+    deadline: Instant,
+) -> Result<Vec<RenewReply>, Failure> {
+    let arguments = |command: &mut Cmd| {
+        command.arg(leases.len());
+        for lease in leases {
+            command.arg(&lease.lock);
+        }
+        for Lease { request, .. } in leases {
+            command.arg(&request.token.to_hex()[..]).arg(whole_millis(request.ttl));
+        }
+    };
+    let script = &Scripts::of(connection.dialect()).renew;
+    let answer = script.run(connection, arguments, deadline).await?;
+    connection.judge(reply::renewed(&answer, leases.len()))
+}

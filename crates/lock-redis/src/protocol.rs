@@ -1,0 +1,7 @@
+//! What is said to a server, and how its answers are read.
+
+pub(crate) mod dapr;
+pub(crate) mod keys;
+pub(crate) mod reply;
+pub(crate) mod scripts;
+pub(crate) mod units;

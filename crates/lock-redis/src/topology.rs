@@ -1,0 +1,4 @@
+//! Whom a command is said to.
+
+pub(crate) mod route;
+pub(crate) mod standalone;

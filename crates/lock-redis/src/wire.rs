@@ -1,0 +1,10 @@
+//! Bytes on their way to a server and back, and the health of what carries them.
+
+pub(crate) mod connection;
+pub(crate) mod failure;
+pub(crate) mod greeting;
+pub(crate) mod health;
+pub(crate) mod hello;
+pub(crate) mod link;
+mod outbox;
+pub(crate) mod server_clock;
