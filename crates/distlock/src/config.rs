@@ -1,25 +1,27 @@
 //! Which store, and with which settings: from a URL, the environment, a file, or code.
 
 mod address;
-#[cfg(feature = "dapr")]
-mod dapr_url;
 mod duration;
 mod environment;
 #[cfg(feature = "serde")]
-mod fields;
-#[cfg(feature = "redis")]
-mod redis_url;
+mod file;
+mod options;
+mod scheme;
 mod settings;
+mod text;
+mod word;
+mod words;
 
 use std::fmt;
 use std::time::Duration;
 
 use lock_core::{LockOptions, LockService, MAX_KEY_BYTES, Result};
 
-use crate::named_memory;
-use address::{Address, Store};
+use address::Address;
 use environment::Environment;
-use settings::{Endpoint, Settings, invalid};
+use scheme::{dapr, redis};
+use settings::{LAZY, NAMESPACE, RESPONSE_TIMEOUT, Settings};
+use text::invalid;
 
 /// What a program has to know about its lock store.
 ///
@@ -123,44 +125,44 @@ impl LockConfig {
 
     /// A literal prefix of all names, such as `shop:`; no separator is added.
     pub fn namespace(mut self, prefix: impl Into<String>) -> Self {
-        self.settings.namespace = Some(prefix.into());
+        self.settings.put(&NAMESPACE, prefix.into());
         self
     }
 
     /// How the Redis store begins its keys; the namespace and the name follow.
     pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.settings.key_prefix = Some(prefix.into());
+        self.settings.put(&redis::KEY_PREFIX, prefix.into());
         self
     }
 
     /// The lease of every lock that sets none.
     pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.settings.ttl = Some(ttl);
+        self.settings.put(&options::TTL, ttl);
         self
     }
 
     /// How long an answer of the store may take.
     pub fn response_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.response_timeout = Some(timeout);
+        self.settings.put(&RESPONSE_TIMEOUT, timeout);
         self
     }
 
     /// Where the Dapr sidecar is: `HOST:PORT`, `https://HOST:PORT` or `unix:PATH`.
     pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
-        self.settings.endpoint = Some(Endpoint(endpoint.into()));
+        self.settings.put(&dapr::ENDPOINT, endpoint.into());
         self
     }
 
     /// Whether [`connect`](Self::connect) returns without asking the store.
     pub fn lazy(mut self, lazy: bool) -> Self {
-        self.settings.lazy = Some(lazy);
+        self.settings.put(&LAZY, lazy);
         self
     }
 
     /// How the Redis store takes locks.
     #[cfg(feature = "redis")]
     pub fn mode(mut self, mode: crate::redis::Mode) -> Self {
-        self.settings.mode = Some(mode);
+        self.settings.put(&redis::MODE, redis::mode(mode));
         self
     }
 
@@ -205,10 +207,11 @@ impl LockConfig {
 
     fn from_variables(environment: Environment) -> Result<Self> {
         if environment.url.is_none() {
-            return Err(invalid(
+            return Err(invalid(format!(
                 "the environment variable DISTLOCK_URL is not set; set it to the URL of the store, \
-                 such as redis://localhost:6379",
-            ));
+                 such as {}",
+                scheme::examples()
+            )));
         }
         Self::empty().with_variables(environment)
     }
@@ -228,24 +231,20 @@ impl LockConfig {
         let address = Address::parse(&self.url)?;
         let settings = self.settings.over(address.settings);
         settings.check()?;
-        let options = settings.ttl.into_iter().fold(self.options, LockOptions::ttl);
-        let namespace = settings.namespace.clone().unwrap_or_default();
+        scheme::check(&settings)?;
+        let namespace = settings.text(&NAMESPACE).unwrap_or_default();
         if namespace.len() >= MAX_KEY_BYTES {
             return Err(invalid(format!(
                 "namespace has {} bytes; it must leave room for a name within {MAX_KEY_BYTES}",
                 namespace.len()
             )));
         }
-        let builder = match address.store {
-            Store::Memory { name } => LockService::builder(named_memory::store(&name)),
-            #[cfg(feature = "redis")]
-            Store::Redis { url } => LockService::builder(redis_backend(&url, &settings)?),
-            #[cfg(feature = "dapr")]
-            Store::Dapr { store } => LockService::builder(dapr_backend(store, &settings)?),
-        };
-        let service = builder.namespace(namespace).defaults(options).build();
-        check_ttl(&service, settings.ttl)?;
-        Ok((service, settings.lazy == Some(true)))
+        let service = (address.open)(&settings)?
+            .namespace(namespace)
+            .defaults(options::apply(&settings, self.options))
+            .build();
+        check_ttl(&service, settings.duration(&options::TTL))?;
+        Ok((service, settings.flag(&LAZY) == Some(true)))
     }
 }
 
@@ -283,34 +282,6 @@ fn check_ttl(service: &LockService, ttl: Option<Duration>) -> Result<()> {
     }
 }
 
-#[cfg(feature = "redis")]
-fn redis_backend(url: &url::Url, settings: &Settings) -> Result<lock_redis::RedisBackend> {
-    let mut builder = lock_redis::RedisBackend::builder().url(url.as_str());
-    if let Some(prefix) = &settings.key_prefix {
-        builder = builder.key_prefix(prefix);
-    }
-    if let Some(timeout) = settings.response_timeout {
-        builder = builder.response_timeout(timeout);
-    }
-    if let Some(mode) = settings.mode {
-        builder = builder.mode(mode);
-    }
-    builder.build().map_err(|error| error.with_operation("connect"))
-}
-
-/// What is not set here stands in Dapr's own variables.
-#[cfg(feature = "dapr")]
-fn dapr_backend(store: String, settings: &Settings) -> Result<lock_dapr::DaprBackend> {
-    let mut builder = lock_dapr::DaprBackend::builder(store).from_env();
-    if let Some(endpoint) = &settings.endpoint {
-        builder = builder.endpoint(&endpoint.0);
-    }
-    if let Some(timeout) = settings.response_timeout {
-        builder = builder.timeout(timeout);
-    }
-    builder.build().map_err(|error| error.with_operation("connect"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -328,12 +299,10 @@ mod tests {
             [("DISTLOCK_URL", "memory:b?ttl=2s&namespace=c"), ("DISTLOCK_NAMESPACE", "b")];
         let config = before.with_variables(environment(&variables)).unwrap().ttl(hour);
         assert_eq!(config.to_string(), "memory:b");
-        let expected = Settings {
-            namespace: Some("b".to_owned()),
-            ttl: Some(hour),
-            lazy: Some(true),
-            ..Settings::default()
-        };
+        let mut expected = Settings::default();
+        expected.put(&NAMESPACE, "b".to_owned());
+        expected.put(&options::TTL, hour);
+        expected.put(&LAZY, true);
         assert_eq!(config.settings, expected);
         let unchanged = config.clone().with_variables(environment(&[])).unwrap();
         assert_eq!(unchanged.to_string(), "memory:b");

@@ -60,7 +60,6 @@
 
 mod config;
 mod connect;
-mod named_memory;
 
 pub use config::LockConfig;
 pub use connect::connect;

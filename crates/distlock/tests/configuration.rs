@@ -53,7 +53,11 @@ fn malformed_urls_are_refused_with_their_fault() {
 fn parameters_are_refused_by_name_value_and_what_is_accepted() {
     refused(
         "memory:?namspace=a",
-        &["`namspace`", "did you mean `namespace`", "response_timeout, lazy, mode, endpoint"],
+        &[
+            "`namspace`",
+            "did you mean `namespace`",
+            "accepted are namespace, response_timeout, lazy, ttl, key_prefix, mode, endpoint",
+        ],
     );
     refused("memory:?db=1", &["unknown parameter `db`; accepted are namespace"]);
     refused("memory:?ttl=30", &["`ttl` is \"30\"", "has no unit; write \"30s\""]);

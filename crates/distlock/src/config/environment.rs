@@ -4,7 +4,9 @@ use std::ffi::OsString;
 
 use lock_core::LockError;
 
-use super::settings::{Settings, WORDS, invalid, nearest};
+use super::settings::Settings;
+use super::text::{invalid, nearest};
+use super::words;
 
 const PREFIX: &str = "DISTLOCK_";
 const URL: &str = "url";
@@ -30,7 +32,8 @@ impl Environment {
             let Some(word) = name.strip_prefix(PREFIX).map(str::to_ascii_lowercase) else {
                 continue;
             };
-            let is_ours = word == URL || WORDS.contains(&word.as_str());
+            let setting = words::find(&word);
+            let is_ours = word == URL || setting.is_some();
             if !is_ours || name != variable(&word) {
                 refuse_near_miss(name, &word)?;
                 continue;
@@ -38,10 +41,12 @@ impl Environment {
             let value = value
                 .into_string()
                 .map_err(|_| invalid(format!("the environment variable {name} is not UTF-8")))?;
-            if word == URL {
-                found.url = Some(value);
-            } else {
-                found.settings.set(&word, &value, &format!("the environment variable {name}"))?;
+            match setting {
+                Some(word) => {
+                    let place = format!("the environment variable {name}");
+                    found.settings.read(word, &value, &place)?;
+                }
+                None => found.url = Some(value),
             }
         }
         Ok(found)
@@ -53,7 +58,7 @@ fn variable(word: &str) -> String {
 }
 
 fn refuse_near_miss(name: &str, word: &str) -> Result<(), LockError> {
-    match nearest(word, WORDS.into_iter().chain([URL])) {
+    match nearest(word, words::names().iter().copied().chain([URL])) {
         None => Ok(()),
         Some(near) => Err(invalid(format!(
             "the environment variable {name} is not known; did you mean {}?",
@@ -96,7 +101,7 @@ mod tests {
             ("mode", "plain"),
             ("endpoint", "dns:a:1"),
         ] {
-            expected.set(word, value, word).unwrap();
+            expected.read(words::find(word).unwrap(), value, word).unwrap();
         }
         assert_eq!(found.settings, expected);
     }
