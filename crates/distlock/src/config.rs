@@ -13,9 +13,10 @@ mod word;
 mod words;
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
-use lock_core::{LockOptions, LockService, MAX_KEY_BYTES, Result};
+use lock_core::{LockError, LockOptions, LockService, MAX_KEY_BYTES, Result};
 
 use address::Address;
 use environment::Environment;
@@ -26,27 +27,40 @@ use text::invalid;
 /// What a program has to know about its lock store.
 ///
 /// It comes from a URL ([`from_url`](Self::from_url)), from the environment
-/// ([`from_env`](Self::from_env)), or from a file (serde, with the feature `serde`), and is
-/// completed by setters. The same words are understood everywhere:
+/// ([`from_env`](Self::from_env)), or from a file (serde, with the feature `serde`), and setters
+/// complete it. The same words are understood everywhere:
 ///
-/// | URL's query, file, setter | environment | meaning | default |
+/// | URL's query, file | environment | meaning | default |
 /// |---|---|---|---|
 /// | | `DISTLOCK_URL` | the store; see [`connect`](crate::connect) | |
 /// | `namespace` | `DISTLOCK_NAMESPACE` | a literal prefix of all names | empty |
-/// | `key_prefix` | `DISTLOCK_KEY_PREFIX` | how the Redis store begins its keys | `lock:` |
-/// | `ttl` | `DISTLOCK_TTL` | the lease of every lock that sets none | `60s` |
 /// | `response_timeout` | `DISTLOCK_RESPONSE_TIMEOUT` | how long an answer of the store may take | `2s`, Dapr `5s` |
 /// | `lazy` | `DISTLOCK_LAZY` | `true`: connect at the first operation only | `false` |
+/// | `key_prefix` | `DISTLOCK_KEY_PREFIX` | how the Redis store begins its keys | `lock:` |
 /// | `mode` | `DISTLOCK_MODE` | `auto`, or `plain`: nothing but `SET NX PX` | `auto` |
-/// | `endpoint` | `DISTLOCK_ENDPOINT` | where the Dapr sidecar is | Dapr's own variables |
+/// | `endpoint` | `DISTLOCK_ENDPOINT` | the address of the Dapr sidecar | from the variables that Dapr sets |
+///
+/// These are options of every lock, each with the meaning of the setter of the same name in
+/// [`LockOptions`]:
+///
+/// | URL's query, file | environment | meaning | default |
+/// |---|---|---|---|
+/// | `ttl` | `DISTLOCK_TTL` | how long the lease is | `60s` |
+/// | `wait` | `DISTLOCK_WAIT` | how long to wait for a lock that is held, or `forever` | `acquire` waits `60s`, the others do not wait |
+/// | `keep_alive` | `DISTLOCK_KEEP_ALIVE` | `true`: renew the lease while the guard lives | `false` |
+/// | `max_hold` | `DISTLOCK_MAX_HOLD` | how long a lease is renewed at most | no bound |
+/// | `min_hold` | `DISTLOCK_MIN_HOLD` | how long the name stays taken at least | `0s` |
+/// | `on_lost` | `DISTLOCK_ON_LOST` | what `execute` does with its body when the lease is lost: `cancel` or `continue` | `cancel` |
+/// | `require_fencing` | `DISTLOCK_REQUIRE_FENCING` | `true`: refuse a store without fencing tokens | `false` |
 ///
 /// Durations are a whole number with one of the units `ms`, `s`, `m`, `h`: `30s`.
-/// What the store has no use for is checked all the same and then ignored, so that the same settings
+/// A setting that the store does not use is checked and then ignored, so that the same settings
 /// work with every URL.
+/// Options are not ignored: a store that lacks what an option asks for is refused.
 ///
-/// **What is said later counts**, and all of it counts more than the query of the URL. Above them
-/// stands what a lock says itself: `locks.lock("x").ttl(…)`. Below them stand the
-/// [`defaults`](Self::defaults) of the program.
+/// **The last setting counts**, and a setter, the environment and a file all count more than the
+/// query of the URL. A lock has the last word: `locks.lock("x").ttl(…)`. The
+/// [`defaults`](Self::defaults) of the program count where none of these says anything.
 ///
 /// No text of this type or of its errors holds a user name or a password.
 ///
@@ -70,6 +84,7 @@ use text::invalid;
 ///     url = "memory:"
 ///     namespace = "shop:"
 ///     ttl = "30s"
+///     wait = "5s"
 /// "#;
 /// let config: distlock::LockConfig = toml::from_str(file).unwrap();
 /// # config.check().unwrap();
@@ -135,7 +150,7 @@ impl LockConfig {
         self
     }
 
-    /// The lease of every lock that sets none.
+    /// How long the lease is of every lock that sets no ttl itself.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.settings.put(&options::TTL, ttl);
         self
@@ -166,7 +181,10 @@ impl LockConfig {
         self
     }
 
-    /// The options that every lock starts with; a `ttl` that is configured counts more.
+    /// The options that every lock starts with; options that are configured count more.
+    ///
+    /// `keep_alive` and `require_fencing` cannot be turned off once these options turn them on: a
+    /// configuration that says `false` is then refused.
     pub fn defaults(mut self, options: LockOptions) -> Self {
         self.options = options;
         self
@@ -178,7 +196,9 @@ impl LockConfig {
     /// # Errors
     ///
     /// [`InvalidConfig`](crate::LockErrorKind::InvalidConfig), naming the setting, its value, and what
-    /// is accepted.
+    /// is accepted; [`Unsupported`](crate::LockErrorKind::Unsupported) if an option asks for what the
+    /// store cannot do; [`InvalidName`](crate::LockErrorKind::InvalidName) if the namespace makes
+    /// every name one that the store refuses.
     pub fn check(&self) -> Result<()> {
         self.clone().build().map(drop)
     }
@@ -241,10 +261,19 @@ impl LockConfig {
         }
         let service = (address.open)(&settings)?
             .namespace(namespace)
-            .defaults(options::apply(&settings, self.options))
+            .defaults(options::apply(&settings, self.options)?)
             .build();
-        check_ttl(&service, settings.duration(&options::TTL))?;
+        options::check(&service)?;
         Ok((service, settings.flag(&LAZY) == Some(true)))
+    }
+}
+
+/// As [`LockConfig::from_url`].
+impl FromStr for LockConfig {
+    type Err = LockError;
+
+    fn from_str(url: &str) -> Result<Self> {
+        Self::from_url(url)
     }
 }
 
@@ -265,20 +294,6 @@ impl fmt::Debug for LockConfig {
             .field("settings", &self.settings)
             .field("options", &self.options)
             .finish()
-    }
-}
-
-/// Reported here by its name, and not by the first lock that is taken.
-fn check_ttl(service: &LockService, ttl: Option<Duration>) -> Result<()> {
-    let capabilities = service.capabilities();
-    let accepted = capabilities.ttl_min..=capabilities.ttl_max;
-    match ttl {
-        Some(ttl) if !accepted.contains(&ttl) => Err(invalid(format!(
-            "ttl is {ttl:?}; the store accepts {:?} to {:?}",
-            accepted.start(),
-            accepted.end()
-        ))),
-        _ => Ok(()),
     }
 }
 

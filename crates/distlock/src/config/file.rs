@@ -12,6 +12,7 @@ use super::word::{Kind, Value, Word, quoted};
 use super::{LockConfig, words};
 
 const URL: &str = "url";
+const A_DURATION: &str = r#"a duration such as "500ms", "30s", "5m" or "1h""#;
 
 impl<'de> Deserialize<'de> for LockConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -75,7 +76,8 @@ impl<'de> Visitor<'de> for ValueOf {
         match self.0.kind {
             Kind::Text => f.write_str("a string"),
             Kind::Flag => f.write_str("a boolean"),
-            Kind::Duration => f.write_str(r#"a duration such as "500ms", "30s", "5m" or "1h""#),
+            Kind::Duration => f.write_str(A_DURATION),
+            Kind::DurationOr(word) => write!(f, "{A_DURATION}, or `{word}`"),
             Kind::OneOf(accepted) => f.write_str(&quoted(accepted)),
         }
     }
@@ -98,14 +100,14 @@ impl<'de> Visitor<'de> for ValueOf {
     fn visit_u64<E: Error>(self, number: u64) -> Result<Option<Value>, E> {
         match self.0.kind {
             // Refused for its missing unit, with what to write.
-            Kind::Duration => self.visit_str(&number.to_string()),
+            Kind::Duration | Kind::DurationOr(_) => self.visit_str(&number.to_string()),
             _ => Err(E::invalid_type(Unexpected::Unsigned(number), &self)),
         }
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<Option<Value>, E> {
         match self.0.kind {
-            Kind::Duration => self.visit_str(&number.to_string()),
+            Kind::Duration | Kind::DurationOr(_) => self.visit_str(&number.to_string()),
             _ => Err(E::invalid_type(Unexpected::Signed(number), &self)),
         }
     }

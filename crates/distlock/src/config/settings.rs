@@ -65,7 +65,6 @@ impl Settings {
         }
     }
 
-    #[cfg(feature = "redis")]
     pub(crate) fn choice(&self, word: &Word) -> Option<&'static str> {
         match self.0.get(word.name) {
             Some(Value::Choice(choice)) => Some(choice),

@@ -17,6 +17,8 @@ pub(crate) enum Kind {
     Text,
     Flag,
     Duration,
+    /// A duration, or this word in place of one.
+    DurationOr(&'static str),
     OneOf(&'static [&'static str]),
 }
 
@@ -43,6 +45,11 @@ impl Word {
             Kind::Text => Ok(Value::Text(text.to_owned())),
             Kind::Flag => one_of(text, &["true", "false"]).map(|word| Value::Flag(word == "true")),
             Kind::Duration => duration::parse(text).map(Value::Duration),
+            Kind::DurationOr(word) if text == word => Ok(Value::Choice(word)),
+            Kind::DurationOr(word) => {
+                let duration = duration::parse(text);
+                duration.map(Value::Duration).map_err(|cause| format!("{cause}, or `{word}`"))
+            }
             Kind::OneOf(accepted) => one_of(text, accepted).map(Value::Choice),
         }
     }
@@ -100,10 +107,13 @@ mod tests {
         assert_eq!(read(Kind::Text, "a b"), Ok(Value::Text("a b".into())));
         assert_eq!(read(Kind::Flag, "false"), Ok(Value::Flag(false)));
         assert_eq!(read(Kind::Duration, "2s"), Ok(Value::Duration(Duration::from_secs(2))));
+        assert_eq!(read(Kind::DurationOr("ever"), "ever"), Ok(Value::Choice("ever")));
+        assert_eq!(read(Kind::DurationOr("ever"), "2s"), read(Kind::Duration, "2s"));
         assert_eq!(read(Kind::OneOf(&["a", "b"]), "b"), Ok(Value::Choice("b")));
         assert_eq!(read(Kind::Flag, "yes"), Err("write `true` or `false`".into()));
         assert_eq!(read(Kind::OneOf(&["a", "b"]), "c"), Err("write `a` or `b`".into()));
         assert!(read(Kind::Duration, "2").unwrap_err().contains("no unit"));
+        assert!(read(Kind::DurationOr("ever"), "never").unwrap_err().ends_with(", or `ever`"));
     }
 
     #[test]
