@@ -1,4 +1,4 @@
-//! Which store, and with which settings: from a URL, the environment, a file, or code.
+//! The configuration of a store: from a URL, the environment, a file, or code.
 
 mod address;
 mod duration;
@@ -24,7 +24,7 @@ use scheme::{dapr, redis};
 use settings::{LAZY, NAMESPACE, RESPONSE_TIMEOUT, Settings};
 use text::invalid;
 
-/// What a program has to know about its lock store.
+/// The configuration of a lock store: its URL, its settings, and the options of its locks.
 ///
 /// It comes from a URL ([`from_url`](Self::from_url)), from the environment
 /// ([`from_env`](Self::from_env)), or from a file (serde, with the feature `serde`), and setters
@@ -33,10 +33,10 @@ use text::invalid;
 /// | URL's query, file | environment | meaning | default |
 /// |---|---|---|---|
 /// | | `DISTLOCK_URL` | the store; see [`connect`](crate::connect) | |
-/// | `namespace` | `DISTLOCK_NAMESPACE` | a literal prefix of all names | empty |
+/// | `namespace` | `DISTLOCK_NAMESPACE` | a prefix of all names | empty |
 /// | `response_timeout` | `DISTLOCK_RESPONSE_TIMEOUT` | how long an answer of the store may take | `2s`, Dapr `5s` |
 /// | `lazy` | `DISTLOCK_LAZY` | `true`: connect at the first operation only | `false` |
-/// | `key_prefix` | `DISTLOCK_KEY_PREFIX` | how the Redis store begins its keys | `lock:` |
+/// | `key_prefix` | `DISTLOCK_KEY_PREFIX` | the prefix of the keys of the Redis store | `lock:` |
 /// | `mode` | `DISTLOCK_MODE` | `auto`, or `plain`: nothing but `SET NX PX` | `auto` |
 /// | `endpoint` | `DISTLOCK_ENDPOINT` | the address of the Dapr sidecar | from the variables that Dapr sets |
 ///
@@ -62,7 +62,7 @@ use text::invalid;
 /// query of the URL. A lock has the last word: `locks.lock("x").ttl(…)`. The
 /// [`defaults`](Self::defaults) of the program count where none of these says anything.
 ///
-/// No text of this type or of its errors holds a user name or a password.
+/// Neither the output of this type nor its errors contain a user name or a password.
 ///
 /// ```
 /// use std::time::Duration;
@@ -104,7 +104,7 @@ pub struct LockConfig {
 }
 
 impl LockConfig {
-    /// The store at this URL, with the settings in its query.
+    /// The configuration for the store at this URL, with the settings in its query.
     ///
     /// # Errors
     ///
@@ -116,35 +116,35 @@ impl LockConfig {
         Ok(config)
     }
 
-    /// What the environment says; `DISTLOCK_URL` must be set.
+    /// Reads the environment; `DISTLOCK_URL` must be set.
     ///
-    /// A program that has a default store writes
+    /// A program with a default store writes
     /// `LockConfig::from_url("memory:")?.with_env()?`.
     ///
     /// # Errors
     ///
     /// [`InvalidConfig`](crate::LockErrorKind::InvalidConfig), naming the variable and what is
-    /// accepted; also for a variable that looks like one of ours misspelt.
+    /// accepted. A variable whose name looks like a misspelt one of these is refused too.
     pub fn from_env() -> Result<Self> {
         Self::from_variables(Environment::read(std::env::vars_os())?)
     }
 
-    /// What the environment says, on top of what is known already; a `DISTLOCK_URL` replaces the URL.
+    /// Adds what the environment sets; `DISTLOCK_URL` replaces the URL.
     ///
     /// # Errors
     ///
-    /// As [`from_env`](Self::from_env), except that nothing has to be set.
+    /// As [`from_env`](Self::from_env), except that no variable has to be set.
     pub fn with_env(self) -> Result<Self> {
         self.with_variables(Environment::read(std::env::vars_os())?)
     }
 
-    /// A literal prefix of all names, such as `shop:`; no separator is added.
+    /// A prefix of all names, such as `shop:`. It is used as it is; no separator is added.
     pub fn namespace(mut self, prefix: impl Into<String>) -> Self {
         self.settings.put(&NAMESPACE, prefix.into());
         self
     }
 
-    /// How the Redis store begins its keys; the namespace and the name follow.
+    /// The prefix of the keys of the Redis store; the namespace and the name follow it.
     pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.settings.put(&redis::KEY_PREFIX, prefix.into());
         self
@@ -162,7 +162,7 @@ impl LockConfig {
         self
     }
 
-    /// Where the Dapr sidecar is: `HOST:PORT`, `https://HOST:PORT` or `unix:PATH`.
+    /// The address of the Dapr sidecar: `HOST:PORT`, `https://HOST:PORT` or `unix:PATH`.
     pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
         self.settings.put(&dapr::ENDPOINT, endpoint.into());
         self
@@ -190,8 +190,8 @@ impl LockConfig {
         self
     }
 
-    /// Checks everything that can be checked without the store: call it where a configuration is
-    /// read and not used at once.
+    /// Checks everything that can be checked without the store. Call it if a configuration is read
+    /// long before it is used.
     ///
     /// # Errors
     ///
@@ -203,7 +203,7 @@ impl LockConfig {
         self.clone().build().map(drop)
     }
 
-    /// Connects, and asks the store once whether it answers, unless `lazy` is set.
+    /// Connects to the store, and asks it once whether it answers, unless `lazy` is set.
     ///
     /// # Errors
     ///
@@ -277,7 +277,7 @@ impl FromStr for LockConfig {
     }
 }
 
-/// Shows where the store is, without user name, password and query.
+/// Shows the address of the store, without user name, password and query.
 impl fmt::Display for LockConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match Address::parse(&self.url) {
