@@ -80,10 +80,11 @@ async fn every_attempt_has_an_owner_of_its_own_and_whole_seconds() {
     let (fake, address) = Fake::start([Act::Lock(false); 100]).await;
     let backend = build(at(address).verify_refusals_after(NEVER_SLOW));
     let locks = LockService::new(Arc::clone(&backend));
-    let lock = locks.lock("x").ttl(Duration::from_millis(1_500)).wait(Duration::from_millis(500));
-    assert!(lock.try_acquire().await.unwrap().is_none());
+    let lock = locks.lock("x").ttl(Duration::from_millis(1_500)).wait_forever();
+    let waiting = tokio::spawn(lock.try_acquire());
+    until(|| fake.calls().len() > 1).await;
+    waiting.abort();
     let calls = fake.calls();
-    assert!(calls.len() > 1, "{calls:?}");
     for (index, call) in calls.iter().enumerate() {
         assert_eq!(call.seconds, Some(2));
         assert!(!call.metadata.contains_key("grpc-timeout"));
