@@ -1,6 +1,6 @@
-//! A popular cache entry has expired, and fifty requests want it at once. One loads it.
+//! A popular cache entry has expired, and fifty requests ask for it at once. Only one of them loads it.
 
-#![expect(clippy::print_stdout, reason = "an example tells its story on the terminal")]
+#![expect(clippy::print_stdout, reason = "an example prints what happens")]
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -41,7 +41,7 @@ struct Cache {
 
 impl Cache {
     async fn get(&self, key: &str) -> distlock::Result<String> {
-        // The usual case takes no lock.
+        // In the usual case the entry is there, and no lock is needed.
         if let Some(value) = self.cached(key) {
             return Ok(value);
         }
@@ -49,10 +49,10 @@ impl Cache {
             .locks
             .lock(key)
             .ttl(Duration::from_secs(10))
-            // Without a wait, 49 requests would go away with nothing.
+            // Without a wait, 49 requests would get no lock and have no value.
             .wait(Duration::from_secs(5))
             .execute(async |_lease| {
-                // Check again: whoever held the lock before us has probably loaded it.
+                // Look again: the request that had the lock before has probably loaded it.
                 match self.cached(key) {
                     Some(value) => value,
                     None => self.load(key).await,
@@ -61,8 +61,8 @@ impl Cache {
             .await?;
         match loaded {
             Some(value) => Ok(value),
-            // Not our turn within the wait. A last look, and then better a load too many than no
-            // answer: this lock saves work, and nothing breaks without it.
+            // We did not get the lock in time. Look once more, and then load the value without it:
+            // this lock only saves work, so an extra load is better than no answer.
             None => match self.cached(key) {
                 Some(value) => Ok(value),
                 None => Ok(self.load(key).await),
@@ -76,7 +76,7 @@ impl Cache {
 
     async fn load(&self, key: &str) -> String {
         self.loads.fetch_add(1, Ordering::Relaxed);
-        // The database takes its time, and the other requests arrive meanwhile.
+        // Stands for a slow query, during which the other requests arrive.
         tokio::time::sleep(Duration::from_millis(50)).await;
         let value = "a product".to_owned();
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);

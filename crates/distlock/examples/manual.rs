@@ -1,7 +1,7 @@
-//! Two calls, `try_acquire_lock` and `release_lock`, for programs in which no guard can be kept
-//! between them: two callbacks, two requests of one session.
+//! `try_acquire_lock` and `release_lock`: for programs that cannot keep a guard between the two calls,
+//! because they are made in two callbacks, or in two requests of one session.
 
-#![expect(clippy::print_stdout, reason = "an example tells its story on the terminal")]
+#![expect(clippy::print_stdout, reason = "an example prints what happens")]
 
 use std::error::Error;
 use std::time::Duration;
@@ -27,20 +27,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let sum = with_the_pair(&ours, id).await?;
     println!("with the pair: {sum:?}");
 
-    // The same in one call, which cannot forget the release: prefer it.
+    // Prefer the same in one call, which always releases the lock.
     let sum = ours.execute_with_lock(id, TTL, async |_lease| add_up().await).await?;
     println!("with execute: {:?}", sum.transpose()?);
     Ok(())
 }
 
-/// The work's error is kept until the lock is released: a `?` in between would leave the lock to
-/// its ttl.
+/// The error of the work is returned after the release: a `?` before it would leave the lock taken
+/// until its ttl is over.
 async fn with_the_pair(locks: &LockService, id: &str) -> Result<Option<u32>, Box<dyn Error>> {
     if !locks.try_acquire_lock(id, TTL).await? {
         return Ok(None);
     }
     let sum = add_up().await;
-    // The work is done, so a release that was not confirmed does not make it fail: the lease ends.
+    // The work is done, so an unconfirmed release is not a failure: the lease ends by itself.
     if let Err(error) = locks.release_lock(id).await {
         println!("the release was not confirmed: {error}");
     }

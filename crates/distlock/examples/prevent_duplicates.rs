@@ -1,6 +1,6 @@
-//! A queue delivers the same order three times; the customer is charged once.
+//! A queue delivers the same order three times, and the customer is charged once.
 
-#![expect(clippy::print_stdout, reason = "an example tells its story on the terminal")]
+#![expect(clippy::print_stdout, reason = "an example prints what happens")]
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -14,7 +14,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let locks = LockConfig::from_url("memory:")?.with_env()?.connect().await?;
     let orders = Orders::default();
 
-    // Twice at the same time, and once more later, as queues do.
+    // Twice at the same time, and once more later, as it happens with real queues.
     let (first, second) = tokio::join!(
         process(&locks, &orders, "prevent_duplicates:42"),
         process(&locks, &orders, "prevent_duplicates:42"),
@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let later = process(&locks, &orders, "prevent_duplicates:42").await?;
 
     let mut deliveries = [first?, second?];
-    // Which of the two came first is chance.
+    // Either of the two may have been first.
     deliveries.sort_unstable();
     println!("two deliveries at once: one was {}, one was {}", deliveries[0], deliveries[1]);
     println!("a delivery afterwards: {later}");
@@ -30,8 +30,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The lock keeps two deliveries from being processed at the same time; the record under the lock
-/// keeps them from being processed one after the other. It takes both.
+/// The lock prevents that two deliveries are processed at the same time. The record that is checked
+/// under the lock prevents that they are processed one after the other. Both are needed.
 async fn process(
     locks: &LockService,
     orders: &Orders,
@@ -44,14 +44,15 @@ async fn process(
             if orders.is_charged(order) {
                 return Ok("turned away");
             }
-            // The payment provider is asked here; whatever happens meanwhile, the record tells.
+            // Stands for a call of the payment provider.
             tokio::task::yield_now().await;
-            // A holder that was paused past its lease stops here, and does not charge again.
+            // If this process was paused for longer than its lease, it stops here and does not
+            // charge again.
             lease.ensure_held()?;
             Ok(if orders.charge(order, lease.fencing_token()) { "charged" } else { "turned away" })
         })
         .await?;
-    // `None`: another delivery is in progress. A worker of a real queue puts the message back.
+    // `None`: another delivery is being processed. A real worker would put the message back.
     outcome.unwrap_or(Ok("turned away"))
 }
 
@@ -64,7 +65,7 @@ impl Orders {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(order)
     }
 
-    /// The last line of defence is in the resource: it refuses a write with an older token.
+    /// The table itself is the last protection: it refuses a write with an older fencing token.
     fn charge(&self, order: &str, token: Option<FencingToken>) -> bool {
         let mut orders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if orders.get(order).is_some_and(|newest| *newest >= token) {

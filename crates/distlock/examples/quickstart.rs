@@ -1,9 +1,10 @@
-//! Several workers want the same lock: one runs, the others are told at once; then all wait in line.
+//! Five workers want the same lock. First they do not wait: one gets it, and the others are told so at
+//! once. Then they wait, and get it one after another.
 //!
-//! Memory, unless `DISTLOCK_URL` names a store:
+//! The store is in memory, unless `DISTLOCK_URL` names another:
 //! `DISTLOCK_URL=redis://127.0.0.1:6379 cargo run -p distlock --features redis --example quickstart`
 
-#![expect(clippy::print_stdout, reason = "an example tells its story on the terminal")]
+#![expect(clippy::print_stdout, reason = "an example prints what happens")]
 
 use std::error::Error;
 use std::sync::Arc;
@@ -21,17 +22,24 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("store: {config}");
     let locks = config.connect().await?;
 
-    // A `Lock` is a plan: a name and options, which all workers can share.
+    // A `Lock` is a name with options. It takes nothing yet, and all workers can share it.
     let order = locks.lock("quickstart:order:42").ttl(Duration::from_secs(30));
+    // Finds mistakes in the name and the options before the first use.
     order.check()?;
-    refused_at_once(&order).await?;
-    in_line(&order.wait(Duration::from_secs(20))).await
+    without_waiting(&order).await?;
+    one_after_another(&order.wait(Duration::from_secs(20))).await?;
+
+    // The last thing a program does with its locks. Guards that are still alive get up to 5 s, and
+    // releases that are still on their way are waited for: without it, the lock of a guard that was
+    // dropped just before the end could stay taken until its ttl is over.
+    locks.shutdown(Duration::from_secs(5)).await;
+    Ok(())
 }
 
-/// Without a wait, whoever finds the lock held goes on to something else.
-async fn refused_at_once(order: &Lock) -> Result<(), Box<dyn Error>> {
+/// Without a wait, a worker that finds the lock taken can do something else.
+async fn without_waiting(order: &Lock) -> Result<(), Box<dyn Error>> {
     println!("\n{WORKERS} workers, without waiting:");
-    // It stands for work that takes so long that everybody else asks meanwhile.
+    // Stands for work that takes so long that all other workers ask while it runs.
     let everybody_asked = Arc::new(Barrier::new(WORKERS));
     let mut workers = JoinSet::new();
     for worker in 1..=WORKERS {
@@ -60,8 +68,9 @@ async fn refused_at_once(order: &Lock) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// With a wait, they go one after another, and each has a larger fencing token than the one before.
-async fn in_line(order: &Lock) -> Result<(), Box<dyn Error>> {
+/// With a wait, all of them get the lock, one after another, and each has a larger fencing token than
+/// the one before.
+async fn one_after_another(order: &Lock) -> Result<(), Box<dyn Error>> {
     println!("\n{WORKERS} workers, each waiting for its turn:");
     let served = Arc::new(Mutex::new(Vec::new()));
     let mut workers = JoinSet::new();
@@ -70,7 +79,8 @@ async fn in_line(order: &Lock) -> Result<(), Box<dyn Error>> {
         workers.spawn(async move {
             let guard = order.acquire().await?;
             served.lock().await.push((worker, guard.fencing_token()));
-            // Dropping the guard would release too; this way we hear whether it held until here.
+            // Dropping the guard releases the lock too. This way we learn whether the worker still
+            // held it.
             let outcome = guard.release().await;
             Ok::<_, distlock::LockError>(outcome.is_released())
         });

@@ -1,52 +1,68 @@
-//! Which store, and with which settings: from a URL, the environment, a file, or code.
+//! The configuration of a store: from a URL, the environment, a file, or code.
 
 mod address;
-#[cfg(feature = "dapr")]
-mod dapr_url;
 mod duration;
 mod environment;
 #[cfg(feature = "serde")]
-mod fields;
-#[cfg(feature = "redis")]
-mod redis_url;
+mod file;
+mod options;
+mod scheme;
 mod settings;
+mod text;
+mod word;
+mod words;
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
-use lock_core::{LockOptions, LockService, MAX_KEY_BYTES, Result};
+use lock_core::{LockError, LockOptions, LockService, MAX_KEY_BYTES, Result};
 
-use crate::named_memory;
-use address::{Address, Store};
+use address::Address;
 use environment::Environment;
-use settings::{Endpoint, Settings, invalid};
+use scheme::{dapr, redis};
+use settings::{LAZY, NAMESPACE, RESPONSE_TIMEOUT, Settings};
+use text::invalid;
 
-/// What a program has to know about its lock store.
+/// The configuration of a lock store: its URL, its settings, and the options of its locks.
 ///
 /// It comes from a URL ([`from_url`](Self::from_url)), from the environment
-/// ([`from_env`](Self::from_env)), or from a file (serde, with the feature `serde`), and is
-/// completed by setters. The same words are understood everywhere:
+/// ([`from_env`](Self::from_env)), or from a file (serde, with the feature `serde`), and setters
+/// complete it. The same words are understood everywhere:
 ///
-/// | URL's query, file, setter | environment | meaning | default |
+/// | URL's query, file | environment | meaning | default |
 /// |---|---|---|---|
 /// | | `DISTLOCK_URL` | the store; see [`connect`](crate::connect) | |
-/// | `namespace` | `DISTLOCK_NAMESPACE` | a literal prefix of all names | empty |
-/// | `key_prefix` | `DISTLOCK_KEY_PREFIX` | how the Redis store begins its keys | `lock:` |
-/// | `ttl` | `DISTLOCK_TTL` | the lease of every lock that sets none | `60s` |
+/// | `namespace` | `DISTLOCK_NAMESPACE` | a prefix of all names | empty |
 /// | `response_timeout` | `DISTLOCK_RESPONSE_TIMEOUT` | how long an answer of the store may take | `2s`, Dapr `5s` |
 /// | `lazy` | `DISTLOCK_LAZY` | `true`: connect at the first operation only | `false` |
+/// | `key_prefix` | `DISTLOCK_KEY_PREFIX` | the prefix of the keys of the Redis store | `lock:` |
 /// | `mode` | `DISTLOCK_MODE` | `auto`, or `plain`: nothing but `SET NX PX` | `auto` |
-/// | `endpoint` | `DISTLOCK_ENDPOINT` | where the Dapr sidecar is | Dapr's own variables |
+/// | `endpoint` | `DISTLOCK_ENDPOINT` | the address of the Dapr sidecar | from the variables that Dapr sets |
+///
+/// These are options of every lock, each with the meaning of the setter of the same name in
+/// [`LockOptions`]:
+///
+/// | URL's query, file | environment | meaning | default |
+/// |---|---|---|---|
+/// | `ttl` | `DISTLOCK_TTL` | how long the lease is | `60s` |
+/// | `wait` | `DISTLOCK_WAIT` | how long to wait for a lock that is held, or `forever` | `acquire` waits `60s`, the others do not wait |
+/// | `keep_alive` | `DISTLOCK_KEEP_ALIVE` | `true`: renew the lease while the guard lives | `false` |
+/// | `max_hold` | `DISTLOCK_MAX_HOLD` | how long a lease is renewed at most | no bound |
+/// | `min_hold` | `DISTLOCK_MIN_HOLD` | how long the name stays taken at least | `0s` |
+/// | `on_lost` | `DISTLOCK_ON_LOST` | what `execute` does with its body when the lease is lost: `cancel` or `continue` | `cancel` |
+/// | `require_fencing` | `DISTLOCK_REQUIRE_FENCING` | `true`: refuse a store without fencing tokens | `false` |
 ///
 /// Durations are a whole number with one of the units `ms`, `s`, `m`, `h`: `30s`.
-/// What the store has no use for is checked all the same and then ignored, so that the same settings
+/// A setting that the store does not use is checked and then ignored, so that the same settings
 /// work with every URL.
+/// Options are not ignored: a store that lacks what an option asks for is refused.
 ///
-/// **What is said later counts**, and all of it counts more than the query of the URL. Above them
-/// stands what a lock says itself: `locks.lock("x").ttl(…)`. Below them stand the
-/// [`defaults`](Self::defaults) of the program.
+/// **The last setting counts**, and a setter, the environment and a file all count more than the
+/// query of the URL. A lock has the last word: `locks.lock("x").ttl(…)`. The
+/// [`defaults`](Self::defaults) of the program count where none of these says anything.
 ///
-/// No text of this type or of its errors holds a user name or a password.
+/// Neither the output of this type nor its errors contain a user name or a password.
 ///
 /// ```
 /// use std::time::Duration;
@@ -68,6 +84,7 @@ use settings::{Endpoint, Settings, invalid};
 ///     url = "memory:"
 ///     namespace = "shop:"
 ///     ttl = "30s"
+///     wait = "5s"
 /// "#;
 /// let config: distlock::LockConfig = toml::from_str(file).unwrap();
 /// # config.check().unwrap();
@@ -87,7 +104,7 @@ pub struct LockConfig {
 }
 
 impl LockConfig {
-    /// The store at this URL, with the settings in its query.
+    /// The configuration for the store at this URL, with the settings in its query.
     ///
     /// # Errors
     ///
@@ -99,89 +116,94 @@ impl LockConfig {
         Ok(config)
     }
 
-    /// What the environment says; `DISTLOCK_URL` must be set.
+    /// Reads the environment; `DISTLOCK_URL` must be set.
     ///
-    /// A program that has a default store writes
+    /// A program with a default store writes
     /// `LockConfig::from_url("memory:")?.with_env()?`.
     ///
     /// # Errors
     ///
     /// [`InvalidConfig`](crate::LockErrorKind::InvalidConfig), naming the variable and what is
-    /// accepted; also for a variable that looks like one of ours misspelt.
+    /// accepted. A variable whose name looks like a misspelt one of these is refused too.
     pub fn from_env() -> Result<Self> {
         Self::from_variables(Environment::read(std::env::vars_os())?)
     }
 
-    /// What the environment says, on top of what is known already; a `DISTLOCK_URL` replaces the URL.
+    /// Adds what the environment sets; `DISTLOCK_URL` replaces the URL.
     ///
     /// # Errors
     ///
-    /// As [`from_env`](Self::from_env), except that nothing has to be set.
+    /// As [`from_env`](Self::from_env), except that no variable has to be set.
     pub fn with_env(self) -> Result<Self> {
         self.with_variables(Environment::read(std::env::vars_os())?)
     }
 
-    /// A literal prefix of all names, such as `shop:`; no separator is added.
+    /// A prefix of all names, such as `shop:`. It is used as it is; no separator is added.
     pub fn namespace(mut self, prefix: impl Into<String>) -> Self {
-        self.settings.namespace = Some(prefix.into());
+        self.settings.put(&NAMESPACE, prefix.into());
         self
     }
 
-    /// How the Redis store begins its keys; the namespace and the name follow.
+    /// The prefix of the keys of the Redis store; the namespace and the name follow it.
     pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.settings.key_prefix = Some(prefix.into());
+        self.settings.put(&redis::KEY_PREFIX, prefix.into());
         self
     }
 
-    /// The lease of every lock that sets none.
+    /// How long the lease is of every lock that sets no ttl itself.
     pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.settings.ttl = Some(ttl);
+        self.settings.put(&options::TTL, ttl);
         self
     }
 
     /// How long an answer of the store may take.
     pub fn response_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.response_timeout = Some(timeout);
+        self.settings.put(&RESPONSE_TIMEOUT, timeout);
         self
     }
 
-    /// Where the Dapr sidecar is: `HOST:PORT`, `https://HOST:PORT` or `unix:PATH`.
+    /// The address of the Dapr sidecar: `HOST:PORT`, `https://HOST:PORT` or `unix:PATH`.
     pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
-        self.settings.endpoint = Some(Endpoint(endpoint.into()));
+        self.settings.put(&dapr::ENDPOINT, endpoint.into());
         self
     }
 
     /// Whether [`connect`](Self::connect) returns without asking the store.
     pub fn lazy(mut self, lazy: bool) -> Self {
-        self.settings.lazy = Some(lazy);
+        self.settings.put(&LAZY, lazy);
         self
     }
 
     /// How the Redis store takes locks.
     #[cfg(feature = "redis")]
     pub fn mode(mut self, mode: crate::redis::Mode) -> Self {
-        self.settings.mode = Some(mode);
+        self.settings.put(&redis::MODE, redis::mode(mode));
         self
     }
 
-    /// The options that every lock starts with; a `ttl` that is configured counts more.
+    /// The options that every lock starts with; options that are configured count more.
+    ///
+    /// `keep_alive` and `require_fencing` cannot be turned off once these options turn them on: a
+    /// configuration that says `false` is then refused.
     pub fn defaults(mut self, options: LockOptions) -> Self {
         self.options = options;
         self
     }
 
-    /// Checks everything that can be checked without the store: call it where a configuration is
-    /// read and not used at once.
+    /// Checks everything that can be checked without the store. Call it if a configuration is read
+    /// long before it is used.
     ///
     /// # Errors
     ///
     /// [`InvalidConfig`](crate::LockErrorKind::InvalidConfig), naming the setting, its value, and what
-    /// is accepted.
+    /// is accepted; [`Unsupported`](crate::LockErrorKind::Unsupported) if an option asks for what the
+    /// store cannot do; [`InvalidName`](crate::LockErrorKind::InvalidName) if the namespace makes
+    /// every name one that the store refuses.
     pub fn check(&self) -> Result<()> {
         self.clone().build().map(drop)
     }
 
-    /// Connects, and asks the store once whether it answers, unless `lazy` is set.
+    /// Connects to the store, and asks it once whether it answers, unless `lazy` is set.
     ///
     /// # Errors
     ///
@@ -205,10 +227,11 @@ impl LockConfig {
 
     fn from_variables(environment: Environment) -> Result<Self> {
         if environment.url.is_none() {
-            return Err(invalid(
+            return Err(invalid(format!(
                 "the environment variable DISTLOCK_URL is not set; set it to the URL of the store, \
-                 such as redis://localhost:6379",
-            ));
+                 such as {}",
+                scheme::examples()
+            )));
         }
         Self::empty().with_variables(environment)
     }
@@ -228,28 +251,33 @@ impl LockConfig {
         let address = Address::parse(&self.url)?;
         let settings = self.settings.over(address.settings);
         settings.check()?;
-        let options = settings.ttl.into_iter().fold(self.options, LockOptions::ttl);
-        let namespace = settings.namespace.clone().unwrap_or_default();
+        scheme::check(&settings)?;
+        let namespace = settings.text(&NAMESPACE).unwrap_or_default();
         if namespace.len() >= MAX_KEY_BYTES {
             return Err(invalid(format!(
                 "namespace has {} bytes; it must leave room for a name within {MAX_KEY_BYTES}",
                 namespace.len()
             )));
         }
-        let builder = match address.store {
-            Store::Memory { name } => LockService::builder(named_memory::store(&name)),
-            #[cfg(feature = "redis")]
-            Store::Redis { url } => LockService::builder(redis_backend(&url, &settings)?),
-            #[cfg(feature = "dapr")]
-            Store::Dapr { store } => LockService::builder(dapr_backend(store, &settings)?),
-        };
-        let service = builder.namespace(namespace).defaults(options).build();
-        check_ttl(&service, settings.ttl)?;
-        Ok((service, settings.lazy == Some(true)))
+        let service = (address.open)(&settings)?
+            .namespace(namespace)
+            .defaults(options::apply(&settings, self.options)?)
+            .build();
+        options::check(&service)?;
+        Ok((service, settings.flag(&LAZY) == Some(true)))
     }
 }
 
-/// Shows where the store is, without user name, password and query.
+/// As [`LockConfig::from_url`].
+impl FromStr for LockConfig {
+    type Err = LockError;
+
+    fn from_str(url: &str) -> Result<Self> {
+        Self::from_url(url)
+    }
+}
+
+/// Shows the address of the store, without user name, password and query.
 impl fmt::Display for LockConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match Address::parse(&self.url) {
@@ -269,48 +297,6 @@ impl fmt::Debug for LockConfig {
     }
 }
 
-/// Reported here by its name, and not by the first lock that is taken.
-fn check_ttl(service: &LockService, ttl: Option<Duration>) -> Result<()> {
-    let capabilities = service.capabilities();
-    let accepted = capabilities.ttl_min..=capabilities.ttl_max;
-    match ttl {
-        Some(ttl) if !accepted.contains(&ttl) => Err(invalid(format!(
-            "ttl is {ttl:?}; the store accepts {:?} to {:?}",
-            accepted.start(),
-            accepted.end()
-        ))),
-        _ => Ok(()),
-    }
-}
-
-#[cfg(feature = "redis")]
-fn redis_backend(url: &url::Url, settings: &Settings) -> Result<lock_redis::RedisBackend> {
-    let mut builder = lock_redis::RedisBackend::builder().url(url.as_str());
-    if let Some(prefix) = &settings.key_prefix {
-        builder = builder.key_prefix(prefix);
-    }
-    if let Some(timeout) = settings.response_timeout {
-        builder = builder.response_timeout(timeout);
-    }
-    if let Some(mode) = settings.mode {
-        builder = builder.mode(mode);
-    }
-    builder.build().map_err(|error| error.with_operation("connect"))
-}
-
-/// What is not set here stands in Dapr's own variables.
-#[cfg(feature = "dapr")]
-fn dapr_backend(store: String, settings: &Settings) -> Result<lock_dapr::DaprBackend> {
-    let mut builder = lock_dapr::DaprBackend::builder(store).from_env();
-    if let Some(endpoint) = &settings.endpoint {
-        builder = builder.endpoint(&endpoint.0);
-    }
-    if let Some(timeout) = settings.response_timeout {
-        builder = builder.timeout(timeout);
-    }
-    builder.build().map_err(|error| error.with_operation("connect"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -328,12 +314,10 @@ mod tests {
             [("DISTLOCK_URL", "memory:b?ttl=2s&namespace=c"), ("DISTLOCK_NAMESPACE", "b")];
         let config = before.with_variables(environment(&variables)).unwrap().ttl(hour);
         assert_eq!(config.to_string(), "memory:b");
-        let expected = Settings {
-            namespace: Some("b".to_owned()),
-            ttl: Some(hour),
-            lazy: Some(true),
-            ..Settings::default()
-        };
+        let mut expected = Settings::default();
+        expected.put(&NAMESPACE, "b".to_owned());
+        expected.put(&options::TTL, hour);
+        expected.put(&LAZY, true);
         assert_eq!(config.settings, expected);
         let unchanged = config.clone().with_variables(environment(&[])).unwrap();
         assert_eq!(unchanged.to_string(), "memory:b");

@@ -1,4 +1,4 @@
-//! From an address to a service, in one call.
+//! From a URL to a service, in one call.
 
 use lock_core::{LockService, Result};
 
@@ -9,16 +9,18 @@ use crate::LockConfig;
 /// | URL | store |
 /// |---|---|
 /// | `memory:` | a new store in this process |
-/// | `memory:NAME` | the store of that name in this process, shared by all that ask for it |
+/// | `memory:NAME` | the store of that name in this process, shared by all that connect to it |
 /// | `redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE]` | Redis or Valkey (feature `redis`) |
 /// | `rediss://…` | the same over TLS (features `redis` and `tls`) |
 /// | `redis+unix:///PATH` | the same over a Unix socket (feature `redis`) |
 /// | `dapr://STORE[?endpoint=ENDPOINT]` | the lock store of a Dapr sidecar (feature `dapr`) |
 ///
-/// Without an endpoint the sidecar is where Dapr's own variables say, `DAPR_GRPC_ENDPOINT` or
-/// `DAPR_GRPC_PORT`, else at `127.0.0.1:50001`; its API token comes from `DAPR_API_TOKEN`.
+/// Without `?endpoint=`, the address of the sidecar comes from the environment variable
+/// `DAPR_GRPC_ENDPOINT` or `DAPR_GRPC_PORT`, and is `127.0.0.1:50001` if neither is set. The API token
+/// comes from `DAPR_API_TOKEN`.
 ///
-/// The query may hold the words that [`LockConfig`] lists: `redis://localhost?namespace=shop:&ttl=30s`.
+/// The query may contain the settings that [`LockConfig`] lists:
+/// `redis://localhost?namespace=shop:&ttl=30s`.
 ///
 /// ```
 /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -30,11 +32,13 @@ use crate::LockConfig;
 ///
 /// # Errors
 ///
-/// [`InvalidConfig`](crate::LockErrorKind::InvalidConfig) if the URL is not allowed, or its feature is
-/// off; the text names the part, and what is accepted, and never holds a user name or a password.
+/// [`InvalidConfig`](crate::LockErrorKind::InvalidConfig) if the URL is not valid, or if its feature is
+/// off. The message names the faulty part and what is accepted, and never contains a user name or a
+/// password.
+/// [`Unsupported`](crate::LockErrorKind::Unsupported) if an option asks for what the store cannot do.
 /// [`Unavailable`](crate::LockErrorKind::Unavailable) if the store does not answer within its response
-/// timeout, and [`Denied`](crate::LockErrorKind::Denied) if it refuses the credentials; with
-/// `?lazy=true` the store is not asked, and the first operation reports these.
+/// timeout, and [`Denied`](crate::LockErrorKind::Denied) if it refuses the credentials. With
+/// `?lazy=true` the store is not asked, and the first operation reports these two.
 ///
 /// # Cancel safety
 ///

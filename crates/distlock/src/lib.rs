@@ -1,7 +1,8 @@
 //! Distributed locks for Rust: one API over Redis, Valkey, Dapr and memory.
 //!
-//! Some work must be done by one instance of a service at a time: to charge an order, to rebuild a
-//! cache entry, to write the nightly report. Ask the store that all instances share:
+//! Some work must be done by only one instance of a service at a time: charging an order, rebuilding a
+//! cache entry, writing the nightly report. The instances take a lock for it in a store that all of
+//! them share:
 //!
 //! ```
 //! use std::time::Duration;
@@ -9,10 +10,11 @@
 //! # async fn charge(_order: u32, _token: Option<distlock::FencingToken>) -> u32 { 7 }
 //! #[tokio::main]
 //! async fn main() -> distlock::Result<()> {
-//!     // Or `redis://localhost:6379`: the store is configuration.
+//!     // The store is configuration: this could be `redis://localhost:6379`.
 //!     let locks = distlock::connect("memory:").await?;
 //!
-//!     // Run a body under a lock. `None`: somebody else holds it, and the body was not run.
+//!     // Run a body under a lock. The result is `None` if somebody else holds the lock: then the
+//!     // body was not run.
 //!     let receipt = locks
 //!         .lock("order:42")
 //!         .ttl(Duration::from_secs(30))
@@ -20,27 +22,30 @@
 //!         .await?;
 //!     assert_eq!(receipt, Some(7));
 //!
-//!     // Hold a guard, and wait up to 5 s for it.
+//!     // Or hold the lock in a guard, and wait up to 5 s for it.
 //!     let guard = locks.lock("report").wait(Duration::from_secs(5)).keep_alive().acquire().await?;
 //!     guard.release().await;
+//!
+//!     // At the end of the program: waits for the releases that are still on their way.
+//!     locks.shutdown(Duration::from_secs(5)).await;
 //!     Ok(())
 //! }
 //! ```
 //!
-//! A lock is a **lease**: it ends by itself, so that a holder that crashed does not keep the others
-//! out for ever. A holder that was paused for longer than its lease can therefore find that somebody
-//! else has gone on; [`Lease::ensure_held`] tells it so, and its [`FencingToken`] lets the protected
-//! resource refuse what it still writes.
+//! A lock is a **lease**: it ends by itself after a time, its ttl, so that a holder that crashed does
+//! not block the others for ever. If a holder is paused for longer than its lease, somebody else can
+//! take the lock meanwhile: [`Lease::ensure_held`] reports that, and a [`FencingToken`] lets the
+//! protected resource refuse the writes of the earlier holder.
 //!
 //! # Where to look
 //!
 //! | to | see |
 //! |---|---|
-//! | get a service | [`connect`], [`LockConfig`], [`LockService`] |
+//! | connect to a store | [`connect`], [`LockConfig`], [`LockService`] |
 //! | name a lock and set its options | [`LockService::lock`], [`Lock`], [`LockOptions`] |
 //! | run a body under it | [`Lock::execute`], [`Lease`] |
 //! | hold it in a variable | [`Lock::try_acquire`], [`Lock::acquire`], [`LockGuard`] |
-//! | keep it between two calls | [`LockService::try_acquire_lock`], [`LockService::release_lock`] |
+//! | take and release it in two separate calls | [`LockService::try_acquire_lock`], [`LockService::release_lock`] |
 //! | handle what goes wrong | [`LockError`], [`LockErrorKind`], [`LossReason`] |
 //! | write a backend | [`backend`] |
 //!
@@ -53,14 +58,13 @@
 //! | the same over TLS | `rediss://` | `redis` and `tls` | `redis` |
 //! | a lock store of a Dapr sidecar | `dapr://` | `dapr` | `dapr` |
 //!
-//! No feature is on by default. `tls` adds TLS to the stores that other features bring, and no
-//! store itself. `serde` reads a [`LockConfig`] from a file
-//! and adds serde to [`FencingToken`] and [`LockName`]. Features only add.
+//! No feature is on by default. `tls` adds TLS to the stores of the other features.
+//! `serde` implements deserialization for [`LockConfig`], so that it can be read from a file, and
+//! serde's traits for [`FencingToken`] and [`LockName`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod config;
 mod connect;
-mod named_memory;
 
 pub use config::LockConfig;
 pub use connect::connect;
@@ -72,7 +76,7 @@ pub use lock_core::{
     LossReason, MAX_KEY_BYTES, MIN_KEEP_ALIVE_TTL, OnLost, ReleaseOutcome, Result, ShutdownReport,
 };
 
-/// For authors of backends: the trait, what it is asked, and what it answers.
+/// For authors of backends: the trait, its requests, and its answers.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -124,23 +128,23 @@ pub mod memory {
     pub use lock_core::memory::MemoryBackend;
 }
 
-/// The store on Redis or Valkey, for settings that a URL cannot express and for connections that
-/// exist already.
+/// The store on Redis or Valkey: for settings that a URL cannot express, and for existing
+/// connections.
 #[cfg(feature = "redis")]
 pub mod redis {
     #[doc(inline)]
     pub use lock_redis::{DaprKeyPrefix, Mode, RedisBackend, RedisBackendBuilder};
 }
 
-/// The store behind a Dapr sidecar, for settings that a URL cannot express and for channels that
-/// exist already.
+/// The store behind a Dapr sidecar: for settings that a URL cannot express, and for existing
+/// channels.
 #[cfg(feature = "dapr")]
 pub mod dapr {
     #[doc(inline)]
     pub use lock_dapr::{DaprBackend, DaprBackendBuilder};
 }
 
-/// The code in the project's texts is compiled and run with the documentation's.
+/// Compiles and runs the code in the project's Markdown pages as doctests.
 #[cfg(doctest)]
 mod texts {
     #[doc = include_str!("../../../README.md")]

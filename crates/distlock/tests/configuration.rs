@@ -53,7 +53,12 @@ fn malformed_urls_are_refused_with_their_fault() {
 fn parameters_are_refused_by_name_value_and_what_is_accepted() {
     refused(
         "memory:?namspace=a",
-        &["`namspace`", "did you mean `namespace`", "response_timeout, lazy, mode, endpoint"],
+        &[
+            "`namspace`",
+            "did you mean `namespace`",
+            "accepted are namespace, response_timeout, lazy, ttl, wait, keep_alive, max_hold, \
+             min_hold, on_lost, require_fencing, key_prefix, mode, endpoint",
+        ],
     );
     refused("memory:?db=1", &["unknown parameter `db`; accepted are namespace"]);
     refused("memory:?ttl=30", &["`ttl` is \"30\"", "has no unit; write \"30s\""]);
@@ -62,6 +67,11 @@ fn parameters_are_refused_by_name_value_and_what_is_accepted() {
     refused("memory:?response_timeout=soon", &["`response_timeout` is \"soon\""]);
     refused("memory:?lazy=1", &["`lazy` is \"1\"", "`true` or `false`"]);
     refused("memory:?mode=fast", &["`mode` is \"fast\"", "`auto` or `plain`"]);
+    refused("memory:?wait=5", &["`wait` is \"5\"", "write \"5s\", or `forever`"]);
+    refused("memory:?max_hold=never", &["`max_hold` is \"never\"", "no duration"]);
+    refused("memory:?keep_alive=1", &["`keep_alive` is \"1\"", "`true` or `false`"]);
+    refused("memory:?on_lost=stop", &["`on_lost` is \"stop\"", "`cancel` or `continue`"]);
+    refused("memory:?keepalive=true", &["`keepalive`", "did you mean `keep_alive`"]);
     refused("memory:?ttl=1s&ttl=2s", &["`ttl` twice"]);
     refused("memory:?ttl=%zz", &["query holds a `%`"]);
 }
@@ -74,6 +84,38 @@ fn settings_that_no_store_accepts_are_refused_before_they_are_used() {
     refused("memory:?key_prefix=a%00b", &["key_prefix holds a NUL"]);
     let long = format!("memory:?namespace={}", "x".repeat(1_024));
     refused(&long, &["namespace has 1024 bytes", "room for a name within 1024"]);
+}
+
+#[test]
+fn options_that_contradict_each_other_are_refused_before_the_first_lock_meets_them() {
+    refused("memory:?min_hold=2m", &["min_hold is 120s, above the ttl of 60s"]);
+    refused("memory:?max_hold=1s", &["max_hold is 1s, below the ttl of 60s"]);
+    refused("memory:?keep_alive=true&ttl=200ms", &["ttl is 200ms, too short to be renewed"]);
+    let error = refusal("memory:?min_hold=2m").to_string();
+    assert!(error.starts_with("connect: min_hold"), "{error}");
+
+    let config = LockConfig::from_url("memory:?min_hold=2m").unwrap();
+    config.ttl(Duration::from_secs(300)).check().unwrap();
+}
+
+#[test]
+fn a_url_is_parsed_into_a_configuration() {
+    let config: LockConfig = "memory:name?ttl=1s".parse().unwrap();
+    assert_eq!(config.to_string(), "memory:name");
+    let error = "memroy:".parse::<LockConfig>().unwrap_err();
+    assert_eq!(error.to_string(), refusal("memroy:").to_string());
+}
+
+#[tokio::test]
+async fn options_in_the_query_are_those_of_every_lock() {
+    let locks = connect("memory:?ttl=10m&max_hold=1h&wait=0s").await.unwrap();
+    let guard = locks.lock("x").acquire().await.unwrap();
+    assert!(guard.remaining() > Duration::from_secs(60));
+    // Without the wait of the query this would last 60 s.
+    let error = locks.lock("x").acquire().await.unwrap_err();
+    assert_eq!(error.kind(), LockErrorKind::Timeout);
+    let error = locks.lock("y").ttl(Duration::from_secs(7_200)).check().unwrap_err();
+    assert!(error.to_string().contains("max_hold is 3600s"), "{error}");
 }
 
 #[tokio::test]
@@ -165,6 +207,9 @@ mod dapr {
 
     #[test]
     fn malformed_dapr_urls_are_refused_with_their_fault() {
+        let error = refusal("dapr://s?keep_alive=true");
+        assert_eq!(error.kind(), LockErrorKind::Unsupported);
+        assert!(error.to_string().contains("keep_alive is set"), "{error}");
         for url in [
             "dapr:",
             "dapr:lockstore",
@@ -377,6 +422,12 @@ mod file {
             namespace = "shop:"
             key_prefix = ""
             ttl = "1h"
+            wait = "forever"
+            keep_alive = true
+            max_hold = "2h"
+            min_hold = "1ms"
+            on_lost = "continue"
+            require_fencing = true
             response_timeout = "500ms"
             lazy = true
             mode = "plain"
@@ -396,6 +447,11 @@ mod file {
             ("url = 'memory:'\nttl = 30", ["\"30\" is refused", "has no unit; write \"30s\""]),
             ("url = 'memory:'\nttl = true", ["boolean", "\"500ms\", \"30s\""]),
             ("url = 'memory:'\nlazy = 'true'", ["invalid type: string \"true\"", "boolean"]),
+            ("url = 'memory:'\nwait = 5", ["\"5\" is refused", "write \"5s\", or `forever`"]),
+            ("url = 'memory:'\nwait = true", ["boolean", "\"5m\" or \"1h\", or `forever`"]),
+            ("url = 'memory:'\nkeep_alive = 1", ["invalid type: integer `1`", "boolean"]),
+            ("url = 'memory:'\nnamespace = 1", ["invalid type: integer `1`", "a string"]),
+            ("url = 'memory:'\nttl = '1s'\nttl = '2s'", ["duplicate", "ttl"]),
             ("url = 'memory:'\nmode = 'fast'", ["\"fast\" is refused", "`auto` or `plain`"]),
             ("url = 'memory:'\nnamspace = 'x'", ["unknown field `namspace`", "`namespace`"]),
         ] {

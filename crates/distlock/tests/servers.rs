@@ -123,7 +123,7 @@ async fn no_answer(kind: &ServerKind) {
     let error = connect(&url).await.unwrap_err();
     assert_eq!(error.kind(), LockErrorKind::Unavailable, "{error}");
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
-    let lazy = connect(url.clone() + "&lazy=true").await.unwrap();
+    let lazy = connect(server.url() + "?lazy=true").await.unwrap();
     server.thaw().unwrap();
     assert!(lazy.lock("x").try_acquire().await.unwrap().is_some());
 

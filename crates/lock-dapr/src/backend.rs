@@ -10,66 +10,53 @@ use lock_core::backend::{
 };
 use lock_core::{Instant, LockError, LockErrorKind, Result};
 
-use crate::builder::DaprBackendBuilder;
-use crate::departures::Departures;
 use crate::error::Failure;
 use crate::link::Link;
+use crate::pending_releases::PendingReleases;
 use crate::sidecar::{Sidecar, Unlocked};
 
-/// The shortest lease: what a lease allows for drift and the way of an answer takes the rest.
+/// The shortest lease: a shorter one would be used up by what the core subtracts for clock drift and
+/// the time that an answer takes.
 const TTL_MIN: Duration = Duration::from_millis(10);
 /// The API counts whole seconds in 32 bits.
 const TTL_MAX: Duration = Duration::from_secs(i32::MAX as u64);
-/// How long after we gave a request up the sidecar may still act on it: it hears of that by a
-/// reset of the stream, and waits up to half a second between its own attempts.
+/// How long the sidecar may still act on a request that was given up: it learns of that when the
+/// stream is reset, and pauses for up to half a second between its own attempts.
 const LATE_MARGIN: Duration = Duration::from_secs(2);
-/// Asking costs the sidecar and its store a round trip each.
+/// How long a waiter pauses before it asks again; each time costs a round trip to the sidecar and
+/// one from there to its store.
 const POLL: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(500));
-/// What Dapr joins the parts of its keys with.
+/// Dapr joins the parts of its keys with it.
 const SEPARATOR: &str = "||";
-/// Never taken; only ever unlocked, by owners that own nothing.
+/// The lock that a ping unlocks. Nobody ever takes it.
 const PING: &str = "distlock-ping";
 
 /// Locks through a Dapr sidecar.
 ///
-/// Connecting is lazy: the first operation makes the first of at most two channels.
-/// See the [crate's documentation](crate).
+/// Nothing is connected until the first operation, and a backend makes two channels at most.
+/// What a lock can rely on, and what Dapr cannot do, is in the documentation of the crate
+/// `lock-dapr`.
 pub struct DaprBackend {
     pub(crate) sidecar: Sidecar,
-    /// Carries the callers' requests.
+    /// For the requests of callers.
     pub(crate) caller: Link,
-    /// Carries the keeper's, on its own thread, so that user code cannot hold them up.
-    pub(crate) keeper: Link,
+    /// For the requests of the background thread, which user code cannot block.
+    pub(crate) background: Link,
     pub(crate) timeout: Duration,
-    /// A refusal that took longer is verified.
-    pub(crate) doubt_after: Duration,
-    pub(crate) departures: Departures,
+    /// A refusal that took at least this long is verified.
+    pub(crate) verify_after: Duration,
+    pub(crate) pending_releases: PendingReleases,
 }
 
 impl DaprBackend {
-    /// Starts to set up a backend on the sidecar's lock store of this name, which is the name of
-    /// its component.
-    ///
-    /// ```
-    /// use lock_dapr::DaprBackend;
-    ///
-    /// # fn main() -> lock_core::Result<()> {
-    /// let backend = DaprBackend::builder("lockstore").endpoint("127.0.0.1:50001").build()?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn builder(store: impl Into<String>) -> DaprBackendBuilder {
-        DaprBackendBuilder::new(store.into())
-    }
-
     fn deadline(&self) -> Instant {
         Clock::SYSTEM.now() + self.timeout
     }
 
     async fn try_lock(&self, request: &AttemptRequest) -> Result<Attempt, Failure> {
         let deadline = on_system_clock(request.clock, request.asked_at + self.timeout);
-        // A release that was sent before must not be overtaken.
-        self.departures.passed(&request.key).await;
+        // The attempt must not overtake a release that was sent before.
+        self.pending_releases.wait(&request.key).await;
         let (key, owner) = (request.key.as_str(), hex(request.token));
         let was_troubled = self.caller.is_troubled();
         let sent = Clock::SYSTEM.now();
@@ -78,7 +65,7 @@ impl DaprBackend {
             return Ok(Attempt::granted(Grant::new()));
         }
         let took = Clock::SYSTEM.now().saturating_duration_since(sent);
-        if took < self.doubt_after && !was_troubled {
+        if took < self.verify_after && !was_troubled {
             return Ok(Attempt::held());
         }
         tracing::debug!(?took, "verifying a refusal of the Dapr sidecar");
@@ -113,20 +100,20 @@ impl LockBackend for DaprBackend {
 
     async fn attempt(self: Arc<Self>, request: AttemptRequest) -> Result<Attempt> {
         check_name(&request.key)?;
-        Ok(self.try_lock(&request).await?)
+        self.try_lock(&request).await.map_err(Failure::into_error)
     }
 
     async fn release(self: Arc<Self>, request: ReleaseRequest) -> Result<ReleaseReply> {
         check_name(&request.key)?;
-        let departure = self.departures.begin(&request.key);
+        let pending = self.pending_releases.begin(&request.key);
         let link = match request.lane {
             Lane::Caller => &self.caller,
-            _ => &self.keeper,
+            _ => &self.background,
         };
         let (key, owner) = (request.key.as_str(), hex(request.token));
         let unlocked = self.sidecar.unlock(link, key, &owner, self.deadline()).await;
-        drop(departure);
-        Ok(match unlocked.map_err(|failure| LockError::from(failure).or_unknown())? {
+        drop(pending);
+        Ok(match unlocked.map_err(|failure| failure.into_error().or_unknown())? {
             Unlocked::Released => ReleaseReply::Released,
             Unlocked::NotHeld => ReleaseReply::NotHeld,
             Unlocked::HeldByOther => ReleaseReply::HeldByOther,
@@ -138,17 +125,17 @@ impl LockBackend for DaprBackend {
     }
 
     async fn ping(self: Arc<Self>) -> Result<()> {
-        // The API has no question without an effect, but to unlock as an owner of nothing has none;
-        // and it goes all the way, to the store behind the sidecar.
+        // The API has no call that only asks. An unlock by an owner that holds nothing changes
+        // nothing, and goes all the way to the store behind the sidecar.
         let owner = hex(OwnerToken::random()?);
         let deadline = self.deadline();
-        self.sidecar.unlock(&self.caller, PING, &owner, deadline).await?;
-        Ok(())
+        let unlocked = self.sidecar.unlock(&self.caller, PING, &owner, deadline).await;
+        unlocked.map(drop).map_err(Failure::into_error)
     }
 
     async fn close(self: Arc<Self>) {
         self.caller.close();
-        self.keeper.close();
+        self.background.close();
     }
 }
 
@@ -162,13 +149,13 @@ impl fmt::Debug for DaprBackend {
     }
 }
 
-/// Refused here, with a cure: the sidecar would call it an internal error.
+/// Refuses what the sidecar would report as an internal error, and says what to change.
 fn check_name(key: &LockKey) -> Result<()> {
     if key.as_str().contains(SEPARATOR) {
         return Err(LockError::new(
             LockErrorKind::InvalidName,
-            "the name, with its namespace, holds `||`, with which Dapr separates the parts of its \
-             keys; choose another separator",
+            "the name, with its namespace, contains `||`, which Dapr uses to separate the parts of \
+             its keys; choose another separator",
         )
         .not_applied());
     }
@@ -179,7 +166,7 @@ fn hex(token: OwnerToken) -> String {
     token.to_hex().iter().map(|&digit| char::from(digit)).collect()
 }
 
-/// The same instant by the machine's clock, which is the one that requests on the wire obey.
+/// The same instant on the machine's clock, which the deadlines of requests are measured by.
 fn on_system_clock(clock: Clock, at: Instant) -> Instant {
     if clock == Clock::SYSTEM {
         return at;
@@ -188,7 +175,7 @@ fn on_system_clock(clock: Clock, at: Instant) -> Instant {
     now + at.saturating_duration_since(clock.now())
 }
 
-/// Seconds, rounded up: nothing is granted for less than was asked.
+/// Seconds, rounded up, so that no lease is shorter than what was asked for.
 fn whole_seconds(duration: Duration) -> i32 {
     i32::try_from(duration.as_nanos().div_ceil(1_000_000_000)).unwrap_or(i32::MAX).max(1)
 }

@@ -9,21 +9,21 @@ use lock_core::{LockError, LockErrorKind, Result};
 use tonic::transport::Channel;
 
 use crate::backend::DaprBackend;
-use crate::departures::Departures;
 use crate::endpoint::Address;
 use crate::environment::Environment;
 use crate::link::{Link, Source};
+use crate::pending_releases::PendingReleases;
 use crate::sidecar::Sidecar;
 
-/// As long as Dapr's own clients wait for a connection: the sidecar asks its store up to four
-/// times before it gives up.
+/// As long as Dapr's own clients wait for a connection. The sidecar asks its store up to four times
+/// before it gives up.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Below, every hiccup would cost a channel; above, a dead sidecar would be believed in for too
-/// long.
+/// A shorter timeout would replace the channel at every short delay; a longer one would notice a dead
+/// sidecar too late.
 const TIMEOUTS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(60));
-/// The sidecar pauses for half a second before it asks its store again, so a refusal that came
-/// sooner was the answer to the first question.
-const DEFAULT_DOUBT: Duration = Duration::from_millis(250);
+/// The sidecar pauses for half a second before it asks its store again, so a refusal that comes
+/// sooner is the answer to its first request.
+const DEFAULT_VERIFY_AFTER: Duration = Duration::from_millis(250);
 
 /// Builds a [`DaprBackend`]; see [`DaprBackend::builder`].
 ///
@@ -31,37 +31,56 @@ const DEFAULT_DOUBT: Duration = Duration::from_millis(250);
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct DaprBackendBuilder {
     store: String,
-    place: Place,
+    target: Target,
     environment: Option<Result<Environment>>,
     api_token: Option<String>,
     timeout: Duration,
-    doubt_after: Duration,
+    verify_after: Duration,
 }
 
-enum Place {
+enum Target {
     /// Where sidecars listen unless told otherwise.
     Default,
     Endpoint(String),
     Channel(Channel),
 }
 
+impl DaprBackend {
+    /// Starts to set up a backend on a lock store of the sidecar. The store's name is the
+    /// `metadata.name` of its component.
+    ///
+    /// ```
+    /// use distlock::LockService;
+    /// use distlock::dapr::DaprBackend;
+    ///
+    /// # fn main() -> distlock::Result<()> {
+    /// let backend = DaprBackend::builder("lockstore").endpoint("127.0.0.1:50001").build()?;
+    /// let locks = LockService::new(backend);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder(store: impl Into<String>) -> DaprBackendBuilder {
+        DaprBackendBuilder::new(store.into())
+    }
+}
+
 impl DaprBackendBuilder {
-    pub(crate) fn new(store: String) -> Self {
+    fn new(store: String) -> Self {
         Self {
             store,
-            place: Place::Default,
+            target: Target::Default,
             environment: None,
             api_token: None,
             timeout: DEFAULT_TIMEOUT,
-            doubt_after: DEFAULT_DOUBT,
+            verify_after: DEFAULT_VERIFY_AFTER,
         }
     }
 
-    /// Reads the environment as every Dapr SDK does: `DAPR_GRPC_ENDPOINT`, else `DAPR_GRPC_PORT` on
-    /// this machine, and `DAPR_API_TOKEN`.
+    /// Reads the environment variables that every Dapr SDK reads: `DAPR_GRPC_ENDPOINT`, or else
+    /// `DAPR_GRPC_PORT` for a sidecar on this machine, and `DAPR_API_TOKEN`.
     ///
-    /// What [`endpoint`](Self::endpoint), [`channel`](Self::channel) and
-    /// [`api_token`](Self::api_token) say counts more, in whichever order they are called.
+    /// [`endpoint`](Self::endpoint), [`channel`](Self::channel) and [`api_token`](Self::api_token)
+    /// take precedence over the environment, in whichever order they are called.
     pub fn from_env(mut self) -> Self {
         self.environment = Some(Environment::read());
         self
@@ -69,74 +88,76 @@ impl DaprBackendBuilder {
 
     /// The sidecar's gRPC endpoint; `127.0.0.1:50001` unless it is set.
     ///
-    /// It is written in one of Dapr's forms: `HOST[:PORT]`, `dns:HOST[:PORT]`, `http://HOST[:PORT]`,
-    /// `https://HOST[:PORT]`, each but `http` with `?tls=true` if wanted, or `unix:PATH`.
-    /// The port is 443 where it is left out, as Dapr has it.
-    /// TLS needs the feature `tls`, and is refused without it.
+    /// The forms are those of Dapr's own clients: `HOST[:PORT]`, `dns:HOST[:PORT]`,
+    /// `http://HOST[:PORT]`, `https://HOST[:PORT]` or `unix:PATH`. `?tls=true` behind the first two
+    /// turns TLS on.
+    /// As in those clients, the port is 443 if it is left out.
+    /// TLS needs the feature `tls`; without it, such an endpoint is refused.
     pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
-        self.place = Place::Endpoint(endpoint.into());
+        self.target = Target::Endpoint(endpoint.into());
         self
     }
 
-    /// A channel that exists already, in place of ones that the backend makes.
+    /// Uses an existing channel instead of making channels.
     ///
-    /// It is a [`Channel`] of tonic 0.14, for settings that an endpoint cannot express, such as
-    /// roots of TLS.
-    /// It is driven by the tokio runtime in which it was made, and never replaced: when that
+    /// This is for settings that an endpoint cannot express, such as root certificates for TLS.
+    /// The [`Channel`] is of tonic 0.14.
+    /// It is driven by the tokio runtime in which it was made, and is never replaced: when that
     /// runtime ends, every operation fails.
     pub fn channel(mut self, channel: Channel) -> Self {
-        self.place = Place::Channel(channel);
+        self.target = Target::Channel(channel);
         self
     }
 
-    /// The token that the sidecar wants (its `DAPR_API_TOKEN`).
+    /// The API token that the sidecar requires, the `DAPR_API_TOKEN` of the sidecar.
     ///
-    /// No text of this library shows it.
+    /// No message and no `Debug` output of this library shows it.
     pub fn api_token(mut self, token: impl Into<String>) -> Self {
         self.api_token = Some(token.into());
         self
     }
 
-    /// How long an operation may take, connecting included: 10 ms to 60 s, 5 s unless it is set.
+    /// How long an operation may take, including the time to connect: 10 ms to 60 s. Default: 5 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// From when on a refusal is verified before it is believed; 250 ms unless it is set.
+    /// Verifies a refusal that took at least this long, by a second call. Default: 250 ms.
     ///
-    /// Zero verifies each, at the price of a second call, for a sidecar that repeats requests sooner
-    /// than Dapr's own components do.
-    pub fn doubt_refusals_after(mut self, duration: Duration) -> Self {
-        self.doubt_after = duration;
+    /// A slow refusal may come from the attempt itself; see the crate's documentation.
+    /// Zero verifies every refusal. Use it if the sidecar repeats requests to its store sooner than
+    /// Dapr's own components do.
+    pub fn verify_refusals_after(mut self, duration: Duration) -> Self {
+        self.verify_after = duration;
         self
     }
 
-    /// Makes the backend. Nothing is connected yet: that happens at the first operation.
+    /// Makes the backend. It connects at the first operation.
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`](LockErrorKind::InvalidConfig) if the store has no name, or the endpoint, the
-    /// environment or a setting is not allowed.
+    /// [`InvalidConfig`](LockErrorKind::InvalidConfig) if the name of the store is empty, or if the
+    /// endpoint, an environment variable or a setting is not allowed.
     pub fn build(self) -> Result<DaprBackend> {
         self.check()?;
         let environment = self.environment.transpose()?.unwrap_or_default();
         let api_token = self.api_token.or(environment.api_token);
-        let (source, address) = match (self.place, environment.endpoint) {
-            (Place::Channel(channel), _) => {
+        let (source, address) = match (self.target, environment.endpoint) {
+            (Target::Channel(channel), _) => {
                 (Source::Existing(channel), "an existing channel".to_owned())
             }
-            (Place::Endpoint(endpoint), _) | (Place::Default, Some(endpoint)) => open(&endpoint)?,
-            (Place::Default, None) => open(&format!("127.0.0.1:{DEFAULT_DAPR_GRPC_PORT}"))?,
+            (Target::Endpoint(endpoint), _) | (Target::Default, Some(endpoint)) => open(&endpoint)?,
+            (Target::Default, None) => open(&format!("127.0.0.1:{DEFAULT_DAPR_GRPC_PORT}"))?,
         };
         let address: Arc<str> = address.into();
         Ok(DaprBackend {
             sidecar: Sidecar::new(self.store, api_token.map(as_header).transpose()?),
             caller: Link::new(source.clone(), Arc::clone(&address)),
-            keeper: Link::new(source, address),
+            background: Link::new(source, address),
             timeout: self.timeout,
-            doubt_after: self.doubt_after,
-            departures: Departures::default(),
+            verify_after: self.verify_after,
+            pending_releases: PendingReleases::default(),
         })
     }
 
@@ -159,17 +180,17 @@ impl DaprBackendBuilder {
 
 impl fmt::Debug for DaprBackendBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = match &self.place {
-            Place::Default => "the default",
-            Place::Endpoint(_) => "an endpoint",
-            Place::Channel(_) => "an existing channel",
+        let target = match &self.target {
+            Target::Default => "the default",
+            Target::Endpoint(_) => "an endpoint",
+            Target::Channel(_) => "an existing channel",
         };
         f.debug_struct("DaprBackendBuilder")
             .field("store", &self.store)
-            .field("sidecar", &place)
+            .field("sidecar", &target)
             .field("reads_environment", &self.environment.is_some())
             .field("timeout", &self.timeout)
-            .field("doubt_refusals_after", &self.doubt_after)
+            .field("verify_refusals_after", &self.verify_after)
             .finish_non_exhaustive()
     }
 }
@@ -180,9 +201,9 @@ fn open(endpoint: &str) -> Result<(Source, String)> {
 }
 
 fn as_header(token: String) -> Result<tonic::metadata::AsciiMetadataValue> {
-    // The cause is left out of the text: it may quote the token.
+    // The cause is left out, because it may quote the token.
     token.try_into().map_err(|_| {
-        invalid("the API token cannot be sent: it holds a character that is not visible ASCII")
+        invalid("the API token cannot be sent: it contains a character that is not visible ASCII")
     })
 }
 
@@ -213,17 +234,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_to_the_builder_counts_more_than_the_environment() {
+    fn the_builder_takes_precedence_over_the_environment() {
         let environment = || {
             let (endpoint, api_token) = (Some("dns:there:1".into()), Some("theirs".into()));
             Some(Ok(Environment { endpoint, api_token }))
         };
-        let mut said = builder().endpoint("here:2");
-        said.environment = environment();
-        assert_eq!(said.build().unwrap().caller.address(), "here:2");
-        let mut unsaid = builder();
-        unsaid.environment = environment();
-        assert_eq!(unsaid.build().unwrap().caller.address(), "there:1");
+        let mut set = builder().endpoint("here:2");
+        set.environment = environment();
+        assert_eq!(set.build().unwrap().caller.address(), "here:2");
+        let mut unset = builder();
+        unset.environment = environment();
+        assert_eq!(unset.build().unwrap().caller.address(), "there:1");
         assert_eq!(builder().build().unwrap().caller.address(), "127.0.0.1:50001");
     }
 

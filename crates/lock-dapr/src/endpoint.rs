@@ -1,19 +1,19 @@
 //! The forms in which Dapr lets the address of a sidecar be written.
 //!
-//! They are those of Dapr's proposal "Sidecar endpoint TLS": gRPC's name syntax or a URL, with TLS
-//! said by the scheme or by `?tls=`.
+//! They come from Dapr's proposal "Sidecar endpoint TLS": gRPC's name syntax or a URL. The scheme or
+//! `?tls=` turns TLS on.
 
 use std::fmt;
 
 use lock_core::{LockError, LockErrorKind, Result};
 use tonic::transport::Endpoint;
 
-/// What Dapr takes where no port is named.
+/// The port that Dapr's clients use if none is given.
 const DEFAULT_PORT: u16 = 443;
 const DEFAULT_HOST: &str = "127.0.0.1";
 const FORMS: &str = "HOST:PORT, dns:HOST:PORT, http://HOST:PORT, https://HOST:PORT or unix:PATH";
 
-/// Where a sidecar is.
+/// The address of a sidecar.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Address {
     Tcp { host: String, port: u16, is_tls: bool },
@@ -28,14 +28,14 @@ impl Address {
             return Err(invalid(format!("the endpoint is empty; write {FORMS}")));
         }
         if text.contains('@') {
-            // What stands before it may be a secret, so the text is not shown.
+            // The text in front of it may be a secret, so the message does not show it.
             return Err(invalid(
-                "the endpoint holds an `@`; a sidecar takes no user name, and its token belongs \
+                "the endpoint contains an `@`; a sidecar takes no user name, and its token goes \
                  into api_token or DAPR_API_TOKEN",
             ));
         }
         if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return Err(invalid("the endpoint holds a space or a control character"));
+            return Err(invalid("the endpoint contains a space or a control character"));
         }
         let (base, query) = match text.split_once('?') {
             Some((base, query)) => (base, Some(query)),
@@ -59,8 +59,8 @@ impl Address {
         let uri = match self {
             Self::Tcp { is_tls: true, .. } if cfg!(not(feature = "tls")) => {
                 return Err(invalid(
-                    "the endpoint wants TLS, which needs the feature `tls`; turn it on (without it \
-                     the API token would travel in plain text)",
+                    "the endpoint asks for TLS, which needs the feature `tls`; turn it on (without \
+                     it, the API token would be sent in plain text)",
                 ));
             }
             Self::Tcp { host, port, is_tls: true } => format!("https://{host}:{port}"),
@@ -68,7 +68,7 @@ impl Address {
             Self::Unix { path } => format!("unix:{path}"),
         };
         let endpoint = Endpoint::from_shared(uri).map_err(|error| {
-            let message = format!("the endpoint's host is not one; write {FORMS}");
+            let message = format!("the endpoint's host is not valid; write {FORMS}");
             invalid(message).with_source(error)
         })?;
         match self {
@@ -101,7 +101,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// `SCHEME:REST`, where the scheme is one that gRPC or Dapr knows; else all of it is the rest.
+/// Splits `SCHEME:REST` if gRPC or Dapr knows the scheme; otherwise all of the text is the rest.
 fn split_scheme(text: &str) -> (&str, &str) {
     const GRPC: [&str; 8] =
         ["dns", "unix", "unix-abstract", "vsock", "ipv4", "ipv6", "xds", "passthrough"];
@@ -111,7 +111,7 @@ fn split_scheme(text: &str) -> (&str, &str) {
     }
 }
 
-/// `dns:NAME`, `dns:///NAME`; `dns://SERVER/NAME` asks a name server of its own.
+/// The name in `dns:NAME` or `dns:///NAME`. `dns://SERVER/NAME` names a DNS server and is refused.
 fn without_authority(rest: &str) -> Result<&str> {
     let Some(hierarchical) = rest.strip_prefix("//") else { return Ok(rest) };
     hierarchical.strip_prefix('/').ok_or_else(|| {
@@ -119,7 +119,7 @@ fn without_authority(rest: &str) -> Result<&str> {
     })
 }
 
-/// What stands behind `http:`, without its slashes.
+/// The part behind `http:`, without its slashes.
 fn url_part(rest: &str) -> Result<&str> {
     let rest = rest.strip_prefix("//").unwrap_or(rest);
     let rest = rest.strip_suffix('/').unwrap_or(rest);
@@ -151,7 +151,7 @@ fn agreeing(by_scheme: bool, by_query: Option<bool>) -> Result<bool> {
 fn tcp(text: &str, is_tls: bool) -> Result<Address> {
     if text.contains(['/', '#', '%']) {
         return Err(invalid(format!(
-            "the endpoint has something behind its host and port; write {FORMS}"
+            "the endpoint has more than a host and a port; write {FORMS}"
         )));
     }
     let (host, port) = split_port(text)?;
@@ -165,7 +165,7 @@ fn tcp(text: &str, is_tls: bool) -> Result<Address> {
 
 fn split_port(text: &str) -> Result<(&str, u16)> {
     let (host, port) = match text.rsplit_once(':') {
-        // The last colon of an IPv6 address, whose port was left out.
+        // The last colon is part of an IPv6 address that has no port.
         Some((_, after)) if after.ends_with(']') => (text, None),
         Some((host, port)) => (host, Some(port)),
         None => (text, None),
@@ -180,7 +180,7 @@ fn split_port(text: &str) -> Result<(&str, u16)> {
 
 fn unix(rest: &str, tls: Option<bool>) -> Result<Address> {
     if tls == Some(true) {
-        return Err(invalid("the endpoint wants TLS on a Unix socket; leave `tls` out"));
+        return Err(invalid("the endpoint asks for TLS on a Unix socket; leave `tls` out"));
     }
     let path = rest.strip_prefix("//").unwrap_or(rest);
     let is_whole = rest.len() == path.len() || path.starts_with('/');
@@ -236,7 +236,7 @@ mod tests {
             ("host:port", "1 to 65535"),
             ("host:99999", "1 to 65535"),
             ("::1", "needs brackets"),
-            ("host:1/path", "behind its host"),
+            ("host:1/path", "more than a host and a port"),
             ("http://", "no host"),
             ("https://host?tls=false", "contradict"),
             ("http://host?tls=true", "contradict"),

@@ -1,4 +1,4 @@
-//! What the environment of a program beside a sidecar says.
+//! The environment variables of a program that has a sidecar.
 
 use std::ffi::OsString;
 
@@ -20,7 +20,7 @@ impl Environment {
 
     fn from(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
         let text = |name: &str| match variable(name).map(OsString::into_string) {
-            // Orchestrators set variables to nothing to unset them.
+            // Deployment tools often set a variable to an empty text to unset it.
             Some(Ok(text)) if text.is_empty() => Ok(None),
             Some(Ok(text)) => Ok(Some(text)),
             Some(Err(_)) => Err(invalid(format!("the environment variable {name} is not UTF-8"))),
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_counts_more_than_a_port_and_nothing_is_nothing() {
+    fn an_endpoint_takes_precedence_over_a_port_and_an_empty_variable_is_unset() {
         let endpoint = |variables| read(variables).unwrap().endpoint;
         let both = [("DAPR_GRPC_ENDPOINT", "dns:host:1"), ("DAPR_GRPC_PORT", "2")];
         assert_eq!(endpoint(&both).as_deref(), Some("dns:host:1"));
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_is_none_is_refused_by_name() {
+    fn a_bad_port_is_refused_with_the_name_of_its_variable() {
         let error = read(&[("DAPR_GRPC_PORT", "0")]).err().unwrap();
         assert!(error.to_string().contains("DAPR_GRPC_PORT is \"0\""), "{error}");
     }

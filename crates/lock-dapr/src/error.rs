@@ -1,4 +1,4 @@
-//! From what tonic and the sidecar say to what a caller can act on.
+//! Turns the errors of tonic and of the sidecar into errors that a caller can act on.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -6,19 +6,19 @@ use std::error::Error;
 use lock_core::{LockError, LockErrorKind};
 use tonic::{Code, ConnectError, Status};
 
-/// Of a foreign text, this much is passed on.
+/// Longer texts of others are cut to this length in our messages.
 const MAX_QUOTED_CHARS: usize = 300;
 
-/// How the sidecar begins what it says of its store.
+/// The beginnings of the sidecar's messages about its store.
 const STORE_FAILED: [&str; 2] = ["failed to try acquiring lock", "failed to release lock"];
 
 /// Why a request failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
     error: LockError,
-    /// The channel is of no use any more.
+    /// The channel cannot be used any more.
     pub(crate) breaks_channel: bool,
-    /// The sidecar found fault with the name of the store.
+    /// The sidecar does not know the name of the store.
     is_about_store: bool,
 }
 
@@ -32,29 +32,33 @@ impl Failure {
         Self::new(LockErrorKind::Unavailable, message)
     }
 
-    /// The deadline came before the answer.
+    /// There was no answer before the deadline.
     pub(crate) fn no_answer(address: &str) -> Self {
         let message = format!("the sidecar at {address} did not answer in time");
         Self { breaks_channel: true, ..Self::unavailable(message) }
     }
 
-    /// The sidecar proved that it did not ask its store, or nothing was sent.
+    /// Marks it as proof that the store was not asked.
     pub(crate) fn not_applied(self) -> Self {
         Self { error: self.error.not_applied(), ..self }
+    }
+
+    pub(crate) fn into_error(self) -> LockError {
+        self.error
     }
 
     pub(crate) fn is_not_applied(&self) -> bool {
         self.error.is_not_applied()
     }
 
-    /// The same of an operation whose earlier requests may have had an effect, with words before
-    /// it that say what was under way.
-    pub(crate) fn after_others(self, doing: &str) -> Self {
-        let message = format!("{doing}: {}", self.error);
+    /// The same for an operation whose earlier requests may have had an effect, with a text in front
+    /// that says what was being done.
+    pub(crate) fn after_others(self, context: &str) -> Self {
+        let message = format!("{context}: {}", self.error);
         Self { error: LockError::new(self.error.kind(), message).with_source(self.error), ..self }
     }
 
-    /// Names the store, where the failure is about its name.
+    /// Names the store in the message if the sidecar does not know it.
     pub(crate) fn about_store(self, store: &str) -> Self {
         if !self.is_about_store {
             return self;
@@ -67,9 +71,10 @@ impl Failure {
         Self { error: error.not_applied(), ..self }
     }
 
-    /// What a status means, by its code. The sidecar checks all but its store before it asks it.
+    /// What a status means. The sidecar checks everything else before it asks its store, so most
+    /// codes prove that the store was not asked.
     pub(crate) fn from_status(status: Status, address: &str) -> Self {
-        // What the sidecar said has no source; what tonic says of the connection has one.
+        // A status from the sidecar has no source; one that tonic makes for a broken connection does.
         let is_local = status.source().is_some() || status.code() == Code::Unknown;
         let failure = if is_connect_error(&status) {
             not_connected(&innermost(&status), address).not_applied()
@@ -118,9 +123,9 @@ impl Failure {
             Code::Internal if STORE_FAILED.iter().any(|begin| said.starts_with(begin)) => {
                 Self::unavailable(format!("the sidecar's lock store failed: {said}"))
             }
-            // Tonic says so of answers that it cannot read, whoever gave them.
+            // Tonic reports this for every answer that it cannot read, whoever sent it.
             Code::Internal => Self::unavailable(format!(
-                "the answer was not a sidecar's: {said}; is {address} its gRPC port?"
+                "the answer did not come from a sidecar: {said}; is {address} its gRPC port?"
             )),
             Code::Unavailable
             | Code::DeadlineExceeded
@@ -138,19 +143,13 @@ impl Failure {
     }
 }
 
-impl From<Failure> for LockError {
-    fn from(failure: Failure) -> Self {
-        failure.error
-    }
-}
-
 fn not_connected(cause: &str, address: &str) -> Failure {
     if cause.contains("certificate") {
         return Failure::new(
             LockErrorKind::Denied,
             format!(
-                "the TLS certificate of the sidecar at {address} was not accepted: {cause}; other \
-                 roots than the system's come with a channel of your own"
+                "the TLS certificate of the sidecar at {address} was not accepted: {cause}; to use \
+                 roots other than the system's, pass a channel of your own to the builder"
             ),
         );
     }
@@ -159,7 +158,7 @@ fn not_connected(cause: &str, address: &str) -> Failure {
     ))
 }
 
-/// Codes that tonic also makes out of an HTTP answer without a gRPC status.
+/// Codes that tonic also uses for an HTTP answer without a gRPC status.
 fn is_refusal(code: Code) -> bool {
     matches!(code, Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented)
 }
@@ -168,7 +167,7 @@ fn is_connect_error(status: &Status) -> bool {
     causes(status).any(|cause| cause.is::<ConnectError>())
 }
 
-/// The last cause says most: "connection refused" and not "transport error".
+/// The last cause, which is the most specific: "connection refused" and not "transport error".
 fn innermost(status: &Status) -> Cow<'_, str> {
     match causes(status).last() {
         Some(cause) => quoted(&cause.to_string()).into_owned().into(),
@@ -201,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_names_the_cure() {
+    fn the_message_says_what_to_do() {
         for (code, message, cure) in [
             (Code::InvalidArgument, "lock store x not found", "\"lockstore\"; add a component"),
             (Code::FailedPrecondition, "lock store is not configured", "type lock.redis"),

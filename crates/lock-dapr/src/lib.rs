@@ -1,78 +1,84 @@
-//! The Dapr backend of `distlock`: locks through the lock API of a Dapr sidecar, 1.8 or later.
+//! The Dapr backend of `distlock`: locks through the lock API of a Dapr sidecar, version 1.8 or later.
 //!
 //! ```
-//! use lock_core::LockService;
-//! use lock_dapr::DaprBackend;
+//! use distlock::LockService;
+//! use distlock::dapr::DaprBackend;
 //!
-//! # fn main() -> lock_core::Result<()> {
-//! // Where the sidecar is stands in the environment, as for every program beside a sidecar.
-//! // Nothing is connected before the first operation.
+//! # fn main() -> distlock::Result<()> {
+//! // The sidecar's address comes from the variables that Dapr sets for every program beside it.
+//! // Nothing is connected until the first operation.
 //! let backend = DaprBackend::builder("lockstore").from_env().build()?;
 //! let locks = LockService::new(backend);
 //! # Ok(())
 //! # }
 //! ```
 //!
+//! Programs use it through the crate `distlock` with the feature `dapr`, as `distlock::dapr`.
+//!
 //! # What the sidecar offers
 //!
 //! Dapr's lock API is in alpha and has two calls: `TryLockAlpha1` and `UnlockAlpha1`.
-//! So much is there, and the rest is refused as
-//! [`Unsupported`](lock_core::LockErrorKind::Unsupported) when it is asked for:
+//! An operation or option that needs more is refused as
+//! [`Unsupported`](lock_core::LockErrorKind::Unsupported):
 //!
 //! | | |
 //! |---|---|
 //! | `try_acquire`, `release`, `execute`, the manual pair | yes |
 //! | waiting | by asking again after 50 to 500 ms, with jitter; not in order of arrival |
 //! | `min_hold` | yes: the lock is released later |
-//! | `keep_alive`, `max_hold`, `extend` | no: the API cannot renew |
+//! | `keep_alive`, `max_hold`, `extend` | no: the API cannot renew a lease |
 //! | fencing tokens, `status`, metadata | no |
 //!
 //! # What a lock can rely on
 //!
-//! - **Scope.** With Dapr's default, locks exclude programs of the same *app id* only.
-//!   The component's item `keyPrefix` decides: `none` or `name` for a lock that all share.
+//! - **Scope.** With Dapr's default settings, a lock excludes only programs of the same *app id*.
+//!   For a lock that all programs share, set the item `keyPrefix` of the component to `none` or
+//!   `name`.
 //! - **Whole seconds.** The store's lease is the ttl rounded up to whole seconds; the guard's
-//!   deadline stays as it was asked for.
-//! - **One owner an attempt.** Each attempt carries an owner of its own, so that whatever came of
-//!   it can be undone without hurting anybody.
-//!   An attempt without a usable answer is undone until the sidecar says that nothing is left, or
-//!   the lease is over.
-//! - **A refusal is doubted if it was slow.** The sidecar sends a request again when Redis does not
-//!   answer it, and is then refused by its own first one: it reports "held by another" for a lock
-//!   that this very attempt took.
-//!   So a refusal that took longer than 250 ms, or came after trouble, is verified by an unlock
-//!   before it is believed.
-//! - **A drop is in order.** An attempt goes out after the releases of the same name that this
-//!   backend has under way, since the sidecar would serve both at once.
-//!   One that takes longer than 250 ms is not waited for.
-//! - The store is Redis, and what holds for Redis holds here: data that the server loses takes the
-//!   locks with it.
+//!   deadline is exactly what was asked for.
+//! - **One owner for each attempt.** Each attempt to take a lock uses an owner id of its own, so it
+//!   can be undone without touching anybody else's lock.
+//!   An attempt that gets no usable answer is undone until the sidecar confirms that nothing is
+//!   left of it, or until its lease is over.
+//! - **Slow refusals are verified.** If Redis does not answer, the sidecar sends the request again,
+//!   and its first request can make the second one fail: the sidecar then reports "held by another"
+//!   for a lock that this attempt took itself.
+//!   A refusal that took longer than 250 ms, or that follows a failed request, is therefore verified
+//!   by an unlock.
+//! - **A drop is in order.** A sidecar serves requests concurrently. An attempt is therefore sent
+//!   after the releases of the same name that this backend has sent before, but waits for them for
+//!   250 ms at most.
+//! - The store is Redis, and the limits of Redis apply: if the server loses its data, the locks are
+//!   lost with it.
 //!
 //! # The channel
 //!
-//! A backend makes at most two gRPC channels, each at its first use: one for the callers, and one
-//! for releases that outlive their caller.
-//! A channel is driven by the tokio runtime in which it was made, which needs its I/O and time
-//! enabled. When that runtime ends, or an answer does not come within the timeout, the next request
-//! makes a channel in its own.
-//! A connection that the sidecar ends, as it does when it stops, is replaced by the next request.
-//! Nothing is ever sent twice behind the caller's back, and no keepalive is sent: the sidecar ends
-//! connections that ping more often than every 8 s, and the timeout finds dead ones.
+//! A backend makes at most two gRPC channels, each at its first use: one for callers, and one for
+//! the background thread, which sends the releases that outlive their caller.
+//! A channel is driven by the tokio runtime in which it was made; that runtime needs its I/O and
+//! time drivers enabled.
+//! If the runtime ends, or if an answer does not come within the timeout, the next request makes a
+//! new channel in its own runtime.
+//! If the sidecar closes the connection, as it does when it stops, the next request connects again.
+//! No request is ever repeated without the caller's knowledge.
+//! No keepalive is sent: the sidecar closes connections that ping more often than every 8 s, and the
+//! timeout detects dead ones.
 //!
 //! # Features
 //!
-//! - `tls`: `https` endpoints, with rustls and the system's root certificates; other roots come with
+//! - `tls`: endpoints with TLS, with rustls and the system's root certificates. For other roots, pass
 //!   a [`channel`](DaprBackendBuilder::channel) of your own. A certificate that is not accepted is
 //!   [`Denied`](lock_core::LockErrorKind::Denied).
-//!   While it is off such endpoints are refused, since the token would travel in plain text.
+//!   Without this feature such endpoints are refused, because the API token would be sent in plain
+//!   text.
 
 mod backend;
 mod builder;
-mod departures;
 mod endpoint;
 mod environment;
 mod error;
 mod link;
+mod pending_releases;
 mod sidecar;
 
 pub use backend::DaprBackend;

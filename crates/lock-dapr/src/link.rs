@@ -1,4 +1,4 @@
-//! A gRPC channel that is made when it is needed, and anew when it or its runtime has ended.
+//! A gRPC channel that is made when it is first needed, and replaced when it or its runtime has ended.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,37 +18,37 @@ use crate::error::Failure;
 /// The generated client; a clone is cheap.
 pub(crate) type Client = DaprClient<Channel>;
 
-/// Where channels come from.
+/// How to get a channel.
 #[derive(Clone)]
 pub(crate) enum Source {
-    /// They are made as needed.
+    /// Make one, whenever one is needed.
     Endpoint(Box<Endpoint>),
-    /// There is only this one.
+    /// Use this one, and never another.
     Existing(Channel),
 }
 
-/// A channel that comes and goes.
+/// The way to the sidecar: the current channel, if there is one.
 pub(crate) struct Link {
     source: Source,
-    /// Where the sidecar is, for people.
+    /// The address of the sidecar, for messages.
     address: Arc<str>,
     phase: Mutex<Phase>,
-    /// The last request was not answered properly.
+    /// The last request failed in a way that leaves its outcome open.
     is_troubled: AtomicBool,
 }
 
 enum Phase {
     Idle,
-    Up(Arc<Line>),
+    Up(Arc<DrivenChannel>),
     Closed,
 }
 
-/// A channel, and a sign of whether it is still driven.
-struct Line {
+/// A channel, and a way to tell whether a runtime still drives it.
+struct DrivenChannel {
     client: Client,
-    /// A task beside those that drive the channel, in the same runtime: it ends when they do.
-    /// None for a channel that somebody else looks after.
-    sentinel: Option<JoinHandle<()>>,
+    /// A task that does nothing, in the runtime that drives the channel: it ends with the runtime.
+    /// `None` for a channel of the user's own.
+    canary: Option<JoinHandle<()>>,
 }
 
 impl Link {
@@ -57,31 +57,31 @@ impl Link {
         Self { source, address, phase: Mutex::new(Phase::Idle), is_troubled }
     }
 
-    /// Where the sidecar is, for people.
+    /// The address of the sidecar, for messages.
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
-    /// Whether the last request was not answered properly: the connections behind this one, from
-    /// the sidecar to its store, may have broken as well.
+    /// Whether the last request failed in a way that leaves its outcome open: the connection of the
+    /// sidecar to its store may have broken as well.
     pub(crate) fn is_troubled(&self) -> bool {
         self.is_troubled.load(Ordering::Relaxed)
     }
 
-    /// Calls the sidecar, and awaits its answer until the deadline.
+    /// Calls the sidecar, and waits for its answer until the deadline.
     ///
-    /// Whoever gives up tells the sidecar so: the dropped call resets its stream.
+    /// After the deadline the call is dropped, which resets its stream and so tells the sidecar.
     pub(crate) async fn call<T>(
         &self,
         deadline: Instant,
         call: impl AsyncFnOnce(Client) -> Result<Response<T>, Status>,
     ) -> Result<T, Failure> {
-        let line = self.line()?;
+        let channel = self.channel()?;
         if Clock::SYSTEM.now() >= deadline {
-            let failure = "the time to answer was over before the request was sent";
+            let failure = "the deadline passed before the request was sent";
             return Err(Failure::unavailable(failure).not_applied());
         }
-        let reply = pin!(call(line.client.clone()));
+        let reply = pin!(call(channel.client.clone()));
         let failure = match select(reply, Clock::SYSTEM.sleep_until(deadline)).await {
             Either::Left((Ok(reply), _)) => {
                 self.is_troubled.store(false, Ordering::Relaxed);
@@ -94,42 +94,42 @@ impl Link {
             self.is_troubled.store(true, Ordering::Relaxed);
         }
         if failure.breaks_channel {
-            self.give_up(&line);
+            self.give_up(&channel);
         }
         Err(failure)
     }
 
-    /// Ends it for good.
+    /// Closes it: later requests are refused.
     pub(crate) fn close(&self) {
         let closed = std::mem::replace(&mut *self.lock(), Phase::Closed);
         drop(closed);
     }
 
-    /// The channel, made in the current runtime if there is none that is driven.
-    fn line(&self) -> Result<Arc<Line>, Failure> {
+    /// The current channel; a new one, driven by the current runtime, if there is none that works.
+    fn channel(&self) -> Result<Arc<DrivenChannel>, Failure> {
         let mut phase = self.lock();
         match &*phase {
             Phase::Closed => {
                 let failure = Failure::new(LockErrorKind::ShutDown, "the Dapr backend was closed");
                 return Err(failure.not_applied());
             }
-            Phase::Up(line) if line.is_driven() => return Ok(Arc::clone(line)),
+            Phase::Up(channel) if channel.is_driven() => return Ok(Arc::clone(channel)),
             Phase::Up(_) | Phase::Idle => {}
         }
-        let line = Arc::new(Line::new(&self.source)?);
-        let before = std::mem::replace(&mut *phase, Phase::Up(Arc::clone(&line)));
+        let channel = Arc::new(DrivenChannel::new(&self.source)?);
+        let before = std::mem::replace(&mut *phase, Phase::Up(Arc::clone(&channel)));
         drop(phase);
         drop(before);
-        Ok(line)
+        Ok(channel)
     }
 
-    /// New requests go over another channel; those under way may still be answered.
-    fn give_up(&self, line: &Arc<Line>) {
-        if line.sentinel.is_none() {
+    /// New requests get another channel; those that were sent may still be answered.
+    fn give_up(&self, channel: &Arc<DrivenChannel>) {
+        if channel.canary.is_none() {
             return;
         }
         let mut phase = self.lock();
-        if matches!(&*phase, Phase::Up(current) if Arc::ptr_eq(current, line)) {
+        if matches!(&*phase, Phase::Up(current) if Arc::ptr_eq(current, channel)) {
             let given_up = std::mem::replace(&mut *phase, Phase::Idle);
             drop(phase);
             drop(given_up);
@@ -141,36 +141,36 @@ impl Link {
     }
 }
 
-impl Line {
+impl DrivenChannel {
     fn new(source: &Source) -> Result<Self, Failure> {
         let endpoint = match source {
             Source::Existing(channel) => {
-                return Ok(Self { client: DaprClient::new(channel.clone()), sentinel: None });
+                return Ok(Self { client: DaprClient::new(channel.clone()), canary: None });
             }
             Source::Endpoint(endpoint) => endpoint,
         };
         let runtime = Handle::try_current().map_err(|_| {
-            let message = "the Dapr backend connects inside a tokio runtime, and there is none";
+            let message = "the Dapr backend needs a tokio runtime to connect, and there is none";
             Failure::new(LockErrorKind::InvalidConfig, message).not_applied()
         })?;
-        let sentinel = runtime.spawn(std::future::pending());
-        if sentinel.is_finished() {
+        let canary = runtime.spawn(std::future::pending());
+        if canary.is_finished() {
             let message = "the tokio runtime of this request has ended";
             return Err(Failure::unavailable(message).not_applied());
         }
         let client = DaprClient::new(endpoint.connect_lazy());
-        Ok(Self { client, sentinel: Some(sentinel) })
+        Ok(Self { client, canary: Some(canary) })
     }
 
     fn is_driven(&self) -> bool {
-        self.sentinel.as_ref().is_none_or(|sentinel| !sentinel.is_finished())
+        self.canary.as_ref().is_none_or(|canary| !canary.is_finished())
     }
 }
 
-impl Drop for Line {
+impl Drop for DrivenChannel {
     fn drop(&mut self) {
-        if let Some(sentinel) = &self.sentinel {
-            sentinel.abort();
+        if let Some(canary) = &self.canary {
+            canary.abort();
         }
     }
 }
@@ -190,23 +190,23 @@ mod tests {
         let first = {
             let runtime = tokio::runtime::Runtime::new().unwrap();
             let _entered = runtime.enter();
-            let first = link.line().unwrap();
-            assert!(Arc::ptr_eq(&first, &link.line().unwrap()));
+            let first = link.channel().unwrap();
+            assert!(Arc::ptr_eq(&first, &link.channel().unwrap()));
             first
         };
         assert!(!first.is_driven());
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let _entered = runtime.enter();
-        assert!(link.line().unwrap().is_driven());
+        assert!(link.channel().unwrap().is_driven());
     }
 
     #[test]
-    fn without_a_living_runtime_or_after_the_end_nothing_is_sent() {
+    fn without_a_running_runtime_or_after_close_nothing_is_sent() {
         let link = link();
         let refused = |link: &Link| {
-            let failure = link.line().err().unwrap();
+            let failure = link.channel().err().unwrap();
             assert!(failure.is_not_applied());
-            lock_core::LockError::from(failure)
+            failure.into_error()
         };
         assert_eq!(refused(&link).kind(), LockErrorKind::InvalidConfig);
         let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -12,13 +12,13 @@ use tonic::metadata::{Ascii, MetadataValue};
 use crate::error::Failure;
 use crate::link::Link;
 
-/// A lock store of a sidecar, as it is asked.
+/// A lock store of a sidecar, with what every request to it needs.
 pub(crate) struct Sidecar {
     store: String,
     api_token: Option<MetadataValue<Ascii>>,
 }
 
-/// What an unlock found.
+/// The answer to an unlock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unlocked {
     Released,
@@ -29,7 +29,7 @@ pub(crate) enum Unlocked {
 impl Sidecar {
     pub(crate) fn new(store: String, mut api_token: Option<MetadataValue<Ascii>>) -> Self {
         if let Some(token) = &mut api_token {
-            // Neither shown by `Debug` nor kept in the header tables of HTTP/2.
+            // `Debug` does not show it, and the header tables of HTTP/2 do not keep it.
             token.set_sensitive(true);
         }
         Self { store, api_token }
@@ -39,7 +39,7 @@ impl Sidecar {
         &self.store
     }
 
-    /// Whether the lock was free, and is this owner's now.
+    /// Takes the lock for this owner; `false` if somebody holds it.
     pub(crate) async fn try_lock(
         &self,
         link: &Link,
@@ -59,7 +59,7 @@ impl Sidecar {
         Ok(reply.success)
     }
 
-    /// Gives the lock back if it is this owner's, and touches nothing else.
+    /// Releases the lock if this owner holds it, and does nothing otherwise.
     pub(crate) async fn unlock(
         &self,
         link: &Link,

@@ -4,7 +4,9 @@ use std::ffi::OsString;
 
 use lock_core::LockError;
 
-use super::settings::{Settings, WORDS, invalid, nearest};
+use super::settings::Settings;
+use super::text::{invalid, nearest};
+use super::words;
 
 const PREFIX: &str = "DISTLOCK_";
 const URL: &str = "url";
@@ -30,7 +32,8 @@ impl Environment {
             let Some(word) = name.strip_prefix(PREFIX).map(str::to_ascii_lowercase) else {
                 continue;
             };
-            let is_ours = word == URL || WORDS.contains(&word.as_str());
+            let setting = words::find(&word);
+            let is_ours = word == URL || setting.is_some();
             if !is_ours || name != variable(&word) {
                 refuse_near_miss(name, &word)?;
                 continue;
@@ -38,10 +41,12 @@ impl Environment {
             let value = value
                 .into_string()
                 .map_err(|_| invalid(format!("the environment variable {name} is not UTF-8")))?;
-            if word == URL {
-                found.url = Some(value);
-            } else {
-                found.settings.set(&word, &value, &format!("the environment variable {name}"))?;
+            match setting {
+                Some(word) => {
+                    let place = format!("the environment variable {name}");
+                    found.settings.read(word, &value, &place)?;
+                }
+                None => found.url = Some(value),
             }
         }
         Ok(found)
@@ -53,7 +58,7 @@ fn variable(word: &str) -> String {
 }
 
 fn refuse_near_miss(name: &str, word: &str) -> Result<(), LockError> {
-    match nearest(word, WORDS.into_iter().chain([URL])) {
+    match nearest(word, words::names().iter().copied().chain([URL])) {
         None => Ok(()),
         Some(near) => Err(invalid(format!(
             "the environment variable {name} is not known; did you mean {}?",
@@ -77,6 +82,12 @@ mod tests {
             ("DISTLOCK_NAMESPACE", "shop:"),
             ("DISTLOCK_KEY_PREFIX", ""),
             ("DISTLOCK_TTL", "30s"),
+            ("DISTLOCK_WAIT", "forever"),
+            ("DISTLOCK_KEEP_ALIVE", "true"),
+            ("DISTLOCK_MAX_HOLD", "5m"),
+            ("DISTLOCK_MIN_HOLD", "1s"),
+            ("DISTLOCK_ON_LOST", "continue"),
+            ("DISTLOCK_REQUIRE_FENCING", "false"),
             ("DISTLOCK_RESPONSE_TIMEOUT", "500ms"),
             ("DISTLOCK_LAZY", "true"),
             ("DISTLOCK_MODE", "plain"),
@@ -91,12 +102,18 @@ mod tests {
             ("namespace", "shop:"),
             ("key_prefix", ""),
             ("ttl", "30s"),
+            ("wait", "forever"),
+            ("keep_alive", "true"),
+            ("max_hold", "5m"),
+            ("min_hold", "1s"),
+            ("on_lost", "continue"),
+            ("require_fencing", "false"),
             ("response_timeout", "500ms"),
             ("lazy", "true"),
             ("mode", "plain"),
             ("endpoint", "dns:a:1"),
         ] {
-            expected.set(word, value, word).unwrap();
+            expected.read(words::find(word).unwrap(), value, word).unwrap();
         }
         assert_eq!(found.settings, expected);
     }
@@ -107,6 +124,9 @@ mod tests {
             ("DISTLOCK_TTL", "30", "DISTLOCK_TTL is \"30\": it has no unit; write \"30s\""),
             ("DISTLOCK_TTL", "", "DISTLOCK_TTL is \"\": it is no duration"),
             ("DISTLOCK_LAZY", "yes", "DISTLOCK_LAZY is \"yes\": write `true` or `false`"),
+            ("DISTLOCK_WAIT", "ever", "DISTLOCK_WAIT is \"ever\": it is no duration"),
+            ("DISTLOCK_ON_LOST", "stop", "\"stop\": write `cancel` or `continue`"),
+            ("DISTLOCK_MAXHOLD", "1s", "did you mean DISTLOCK_MAX_HOLD?"),
             ("DISTLOCK_MODE", "fast", "DISTLOCK_MODE is \"fast\": write `auto` or `plain`"),
             ("DISTLOCK_NAMESPCE", "x", "did you mean DISTLOCK_NAMESPACE?"),
             ("DISTLOCK_ttl", "30s", "did you mean DISTLOCK_TTL?"),

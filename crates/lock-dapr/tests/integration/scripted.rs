@@ -31,7 +31,7 @@ const LATE: Duration = Duration::from_millis(50);
 #[tokio::test]
 async fn a_quick_refusal_is_believed() {
     let (fake, address) = Fake::start([Act::Lock(false)]).await;
-    let backend = build(at(address).doubt_refusals_after(NEVER_SLOW));
+    let backend = build(at(address).verify_refusals_after(NEVER_SLOW));
     assert!(is_held(&attempt(&backend, "x", token(), MINUTE).await.unwrap()));
     assert_eq!(fake.methods(), ["lock"]);
 }
@@ -49,7 +49,7 @@ async fn a_slow_refusal_is_verified_by_an_unlock_of_the_same_owner() {
         (Act::Refuse(Code::Unauthenticated), false),
     ] {
         let (fake, address) = Fake::start([late, answer]).await;
-        let backend = build(at(address).doubt_refusals_after(SOON_SLOW));
+        let backend = build(at(address).verify_refusals_after(SOON_SLOW));
         let owner = token();
         let attempt = attempt(&backend, "x", owner, MINUTE).await;
         match attempt {
@@ -66,7 +66,7 @@ async fn a_slow_refusal_is_verified_by_an_unlock_of_the_same_owner() {
 async fn a_refusal_after_trouble_is_verified_too() {
     let acts = [Act::Refuse(Code::Unavailable), Act::Lock(false), Act::Unlock(BELONGS_TO_OTHERS)];
     let (fake, address) = Fake::start(acts).await;
-    let backend = build(at(address).doubt_refusals_after(NEVER_SLOW));
+    let backend = build(at(address).verify_refusals_after(NEVER_SLOW));
     attempt(&backend, "x", token(), MINUTE).await.unwrap_err();
     assert!(is_held(&attempt(&backend, "x", token(), MINUTE).await.unwrap()));
     // And then all is well again.
@@ -78,12 +78,13 @@ async fn a_refusal_after_trouble_is_verified_too() {
 #[tokio::test]
 async fn every_attempt_has_an_owner_of_its_own_and_whole_seconds() {
     let (fake, address) = Fake::start([Act::Lock(false); 100]).await;
-    let backend = build(at(address).doubt_refusals_after(NEVER_SLOW));
+    let backend = build(at(address).verify_refusals_after(NEVER_SLOW));
     let locks = LockService::new(Arc::clone(&backend));
-    let lock = locks.lock("x").ttl(Duration::from_millis(1_500)).wait(Duration::from_millis(500));
-    assert!(lock.try_acquire().await.unwrap().is_none());
+    let lock = locks.lock("x").ttl(Duration::from_millis(1_500)).wait_forever();
+    let waiting = tokio::spawn(lock.try_acquire());
+    until(|| fake.calls().len() > 1).await;
+    waiting.abort();
     let calls = fake.calls();
-    assert!(calls.len() > 1, "{calls:?}");
     for (index, call) in calls.iter().enumerate() {
         assert_eq!(call.seconds, Some(2));
         assert!(!call.metadata.contains_key("grpc-timeout"));

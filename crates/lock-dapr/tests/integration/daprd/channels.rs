@@ -25,7 +25,7 @@ fn a_service_outlives_the_runtime_that_it_was_first_used_in() {
     assert!(second.block_on(locks.lock("x").try_acquire()).unwrap().is_none());
     assert!(second.block_on(guard.release()).is_released());
     let guard = second.block_on(locks.lock("x").ttl(MINUTE).acquire()).unwrap();
-    // Dropped without any runtime: the keeper has one.
+    // Dropped without any runtime: the background thread has one.
     drop(second);
     drop(guard);
     runtime().block_on(until(|| stand.owner("x").is_none()));

@@ -1,14 +1,37 @@
-//! The stores behind `memory:NAME`: one a name in a process, gone with its last service.
+//! `memory:` and `memory:NAME`: a store in this process.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use lock_core::memory::MemoryBackend;
+use lock_core::{LockError, LockService};
+use url::Url;
 
+use super::definition::{Open, Parameter, Scheme, Spelling, accept_all};
+use crate::config::text::{decode, invalid};
+
+pub(super) const SCHEME: Scheme = Scheme {
+    spellings: &[Spelling { name: "memory", features: &[], parameters: &[] }],
+    example: "memory:",
+    has_host: false,
+    words: &[],
+    check: accept_all,
+    read,
+};
+
+fn read(url: &Url, _: &[Parameter]) -> Result<Open, LockError> {
+    if !url.cannot_be_a_base() {
+        return Err(invalid("a store in memory has no host; write memory: or memory:NAME"));
+    }
+    let name = decode(url.path(), "name")?;
+    Ok(Box::new(move |_| Ok(LockService::builder(store(&name)))))
+}
+
+/// The named stores of this process; each is gone with the last service that uses it.
 static STORES: Mutex<BTreeMap<String, Weak<MemoryBackend>>> = Mutex::new(BTreeMap::new());
 
 /// The store of this name, new if nobody uses one; without a name always a new one.
-pub(crate) fn store(name: &str) -> Arc<MemoryBackend> {
+fn store(name: &str) -> Arc<MemoryBackend> {
     if name.is_empty() {
         return Arc::default();
     }

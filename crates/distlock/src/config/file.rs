@@ -1,0 +1,126 @@
+//! The configuration in a file, through serde.
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Unexpected, Visitor,
+};
+
+use super::settings::Settings;
+use super::word::{Kind, Value, Word, quoted};
+use super::{LockConfig, words};
+
+const URL: &str = "url";
+const A_DURATION: &str = r#"a duration such as "500ms", "30s", "5m" or "1h""#;
+
+impl<'de> Deserialize<'de> for LockConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_struct("LockConfig", fields(), Fields)
+    }
+}
+
+fn fields() -> &'static [&'static str] {
+    static FIELDS: LazyLock<Vec<&'static str>> =
+        LazyLock::new(|| [URL].iter().chain(words::names()).copied().collect());
+    &FIELDS
+}
+
+struct Fields;
+
+impl<'de> Visitor<'de> for Fields {
+    type Value = LockConfig;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the configuration of a lock store")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<LockConfig, A::Error> {
+        let (mut url, mut settings) = (None, Settings::default());
+        while let Some(name) = map.next_key::<String>()? {
+            if name == URL {
+                if url.replace(map.next_value::<String>()?).is_some() {
+                    return Err(A::Error::duplicate_field(URL));
+                }
+                continue;
+            }
+            let word = words::find(&name);
+            let word = word.ok_or_else(|| A::Error::unknown_field(&name, fields()))?;
+            if let Some(value) = map.next_value_seed(ValueOf(word))?
+                && settings.put(word, value).is_some()
+            {
+                return Err(A::Error::duplicate_field(word.name));
+            }
+        }
+        let url = url.ok_or_else(|| A::Error::missing_field(URL))?;
+        // The URL is checked when it is used: a parser that quotes the faulty line would show it.
+        Ok(LockConfig { url, settings, ..LockConfig::empty() })
+    }
+}
+
+/// Reads the value of a word; nothing where the format has a value for "not set".
+struct ValueOf(&'static Word);
+
+impl<'de> DeserializeSeed<'de> for ValueOf {
+    type Value = Option<Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<Value>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ValueOf {
+    type Value = Option<Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.kind {
+            Kind::Text => f.write_str("a string"),
+            Kind::Flag => f.write_str("a boolean"),
+            Kind::Duration => f.write_str(A_DURATION),
+            Kind::DurationOr(word) => write!(f, "{A_DURATION}, or `{word}`"),
+            Kind::OneOf(accepted) => f.write_str(&quoted(accepted)),
+        }
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Option<Value>, E> {
+        if matches!(self.0.kind, Kind::Flag) {
+            return Err(E::invalid_type(Unexpected::Str(text), &self));
+        }
+        let value = self.0.read(text);
+        value.map(Some).map_err(|cause| E::custom(format!("{text:?} is refused: {cause}")))
+    }
+
+    fn visit_bool<E: Error>(self, flag: bool) -> Result<Option<Value>, E> {
+        match self.0.kind {
+            Kind::Flag => Ok(Some(Value::Flag(flag))),
+            _ => Err(E::invalid_type(Unexpected::Bool(flag), &self)),
+        }
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Option<Value>, E> {
+        match self.0.kind {
+            // Refused for its missing unit, with what to write.
+            Kind::Duration | Kind::DurationOr(_) => self.visit_str(&number.to_string()),
+            _ => Err(E::invalid_type(Unexpected::Unsigned(number), &self)),
+        }
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Option<Value>, E> {
+        match self.0.kind {
+            Kind::Duration | Kind::DurationOr(_) => self.visit_str(&number.to_string()),
+            _ => Err(E::invalid_type(Unexpected::Signed(number), &self)),
+        }
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<Value>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Option<Value>, E> {
+        Ok(None)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Option<Value>, E> {
+        Ok(None)
+    }
+}

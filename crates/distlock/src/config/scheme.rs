@@ -1,0 +1,98 @@
+//! The kinds of stores that a URL can name: one file for each, and one line in [`ALL`].
+
+pub(crate) mod dapr;
+mod definition;
+mod memory;
+pub(crate) mod redis;
+
+use lock_core::LockError;
+use url::Url;
+
+use super::settings::Settings;
+use super::text::{either, invalid, nearest};
+use super::word::Word;
+pub(super) use definition::{Open, Parameter};
+use definition::{Scheme, Spelling};
+
+const ALL: &[&Scheme] = &[&memory::SCHEME, &redis::SCHEME, &dapr::SCHEME];
+
+/// The kind of store that a URL names, and the way in which it does.
+pub(super) struct Named {
+    scheme: &'static Scheme,
+    spelling: &'static Spelling,
+}
+
+/// Finds the kind of store that this URL names; refused if it is not known or its feature is off.
+pub(super) fn of(url: &Url) -> Result<Named, LockError> {
+    let found = spellings().find(|named| named.spelling.name == url.scheme());
+    let named = found.ok_or_else(|| unknown(url))?;
+    named.spelling.check_features()?;
+    Ok(named)
+}
+
+/// The words of all kinds of stores.
+pub(super) fn words() -> impl Iterator<Item = &'static Word> {
+    ALL.iter().flat_map(|scheme| scheme.words)
+}
+
+/// Checks the words of all kinds, so that the same settings are good for every URL or for none.
+pub(super) fn check(settings: &Settings) -> Result<(), LockError> {
+    ALL.iter().try_for_each(|scheme| (scheme.check)(settings))
+}
+
+/// A URL of each kind, for messages.
+pub(super) fn examples() -> String {
+    either(&ALL.iter().map(|scheme| scheme.example).collect::<Vec<_>>())
+}
+
+impl Named {
+    /// The parameters that such a URL may have beside the words.
+    pub(super) fn parameters(&self) -> &'static [&'static str] {
+        self.spelling.parameters
+    }
+
+    /// Checks the URL, and says how its store is opened.
+    pub(super) fn read(&self, url: &Url, parameters: &[Parameter]) -> Result<Open, LockError> {
+        (self.scheme.read)(url, parameters)
+    }
+}
+
+impl Spelling {
+    fn check_features(&self) -> Result<(), LockError> {
+        let Some(missing) = self.features.iter().find(|feature| !feature.is_on) else {
+            return Ok(());
+        };
+        let needed: Vec<&str> = self.features.iter().map(|feature| feature.name).collect();
+        Err(invalid(format!(
+            "{}: needs the feature `{}` of distlock, which is off; write into Cargo.toml: \
+             distlock = {{ version = \"{}.{}\", features = {needed:?} }}",
+            self.name,
+            missing.name,
+            env!("CARGO_PKG_VERSION_MAJOR"),
+            env!("CARGO_PKG_VERSION_MINOR"),
+        )))
+    }
+}
+
+fn spellings() -> impl Iterator<Item = Named> {
+    let of = |&scheme: &&'static Scheme| {
+        scheme.spellings.iter().map(move |spelling| Named { scheme, spelling })
+    };
+    ALL.iter().flat_map(of)
+}
+
+fn unknown(url: &Url) -> LockError {
+    let scheme = url.scheme();
+    let known: Vec<&str> = spellings().map(|named| named.spelling.name).collect();
+    let with_host = spellings().find(|named| named.scheme.has_host);
+    let guess = match (nearest(scheme, known.iter().copied()), with_host) {
+        (Some(near), _) => format!("did you mean `{near}`? "),
+        // `localhost:6379` is a URL, of the scheme `localhost`.
+        (None, Some(named)) if url.cannot_be_a_base() => {
+            format!("a host needs `{}://` in front; ", named.spelling.name)
+        }
+        _ => String::new(),
+    };
+    let accepted = known.join(", ");
+    invalid(format!("the URL's scheme `{scheme}` is not known; {guess}accepted are {accepted}"))
+}

@@ -1,0 +1,52 @@
+//! What a kind of store says of itself: how its URLs begin, its words, and how it is opened.
+
+use lock_core::{LockError, LockServiceBuilder};
+use url::Url;
+
+use crate::config::settings::Settings;
+use crate::config::word::Word;
+
+/// A kind of store.
+pub(crate) struct Scheme {
+    /// How its URLs may begin.
+    pub(crate) spellings: &'static [Spelling],
+    /// A URL of it, for messages.
+    pub(crate) example: &'static str,
+    /// Its URLs name a server by host and port.
+    pub(crate) has_host: bool,
+    /// The settings that only it understands. The other kinds ignore them.
+    pub(crate) words: &'static [Word],
+    /// Checks the values of its words. It is called whichever kind of store the URL names.
+    pub(crate) check: fn(&Settings) -> Result<(), LockError>,
+    /// Checks a URL of one of its spellings, without I/O.
+    ///
+    /// Gets the parameters of the query that its spelling names.
+    pub(crate) read: fn(&Url, &[Parameter]) -> Result<Open, LockError>,
+}
+
+/// One way in which a URL of a kind of store may begin.
+pub(crate) struct Spelling {
+    /// What stands before the colon.
+    pub(crate) name: &'static str,
+    /// What must be on for it.
+    pub(crate) features: &'static [Feature],
+    /// The parameters that its query may have beside the words.
+    pub(crate) parameters: &'static [&'static str],
+}
+
+/// A cargo feature of this crate.
+pub(crate) struct Feature {
+    pub(crate) name: &'static str,
+    pub(crate) is_on: bool,
+}
+
+/// Name and value of a parameter of a query, decoded.
+pub(crate) type Parameter = (String, String);
+
+/// Makes the store of a URL, with these settings and without I/O.
+pub(crate) type Open = Box<dyn FnOnce(&Settings) -> Result<LockServiceBuilder, LockError>>;
+
+/// For kinds without words whose values could be wrong.
+pub(crate) fn accept_all(_: &Settings) -> Result<(), LockError> {
+    Ok(())
+}

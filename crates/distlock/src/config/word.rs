@@ -1,0 +1,124 @@
+//! The words of a configuration: what each is called, and which values it takes.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::duration;
+use super::text::either;
+
+/// A setting, under the name that it has in a URL's query, in the environment and in a file.
+pub(crate) struct Word {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+}
+
+/// Which values a word takes.
+pub(crate) enum Kind {
+    Text,
+    Flag,
+    Duration,
+    /// A duration, or this word in place of one.
+    DurationOr(&'static str),
+    OneOf(&'static [&'static str]),
+}
+
+/// The value of a word.
+#[derive(Clone, PartialEq)]
+pub(crate) enum Value {
+    Text(String),
+    Flag(bool),
+    Duration(Duration),
+    /// One of those that the word names.
+    Choice(&'static str),
+}
+
+impl Word {
+    pub(crate) const fn new(name: &'static str, kind: Kind) -> Self {
+        Self { name, kind }
+    }
+
+    /// Reads a value as it is written in a URL or in the environment.
+    ///
+    /// The error says what to write instead, and goes behind the value.
+    pub(crate) fn read(&self, text: &str) -> Result<Value, String> {
+        match self.kind {
+            Kind::Text => Ok(Value::Text(text.to_owned())),
+            Kind::Flag => one_of(text, &["true", "false"]).map(|word| Value::Flag(word == "true")),
+            Kind::Duration => duration::parse(text).map(Value::Duration),
+            Kind::DurationOr(word) if text == word => Ok(Value::Choice(word)),
+            Kind::DurationOr(word) => {
+                let duration = duration::parse(text);
+                duration.map(Value::Duration).map_err(|cause| format!("{cause}, or `{word}`"))
+            }
+            Kind::OneOf(accepted) => one_of(text, accepted).map(Value::Choice),
+        }
+    }
+}
+
+fn one_of(text: &str, accepted: &[&'static str]) -> Result<&'static str, String> {
+    let found = accepted.iter().find(|word| **word == text);
+    found.copied().ok_or_else(|| format!("write {}", quoted(accepted)))
+}
+
+/// The accepted words for a message: `` `true` or `false` ``.
+pub(crate) fn quoted(accepted: &[&str]) -> String {
+    let quoted: Vec<String> = accepted.iter().map(|word| format!("`{word}`")).collect();
+    either(&quoted.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(flag: bool) -> Self {
+        Self::Flag(flag)
+    }
+}
+
+impl From<Duration> for Value {
+    fn from(duration: Duration) -> Self {
+        Self::Duration(duration)
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // Somebody may have written a user name and a password into an address.
+            Self::Text(text) if text.contains('@') => f.write_str("***"),
+            Self::Text(text) => fmt::Debug::fmt(text, f),
+            Self::Flag(flag) => fmt::Debug::fmt(flag, f),
+            Self::Duration(duration) => fmt::Debug::fmt(duration, f),
+            Self::Choice(word) => f.write_str(word),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_read_by_the_kind_of_its_word_and_refused_with_what_to_write() {
+        let read = |kind, text| Word::new("word", kind).read(text);
+        assert_eq!(read(Kind::Text, "a b"), Ok(Value::Text("a b".into())));
+        assert_eq!(read(Kind::Flag, "false"), Ok(Value::Flag(false)));
+        assert_eq!(read(Kind::Duration, "2s"), Ok(Value::Duration(Duration::from_secs(2))));
+        assert_eq!(read(Kind::DurationOr("ever"), "ever"), Ok(Value::Choice("ever")));
+        assert_eq!(read(Kind::DurationOr("ever"), "2s"), read(Kind::Duration, "2s"));
+        assert_eq!(read(Kind::OneOf(&["a", "b"]), "b"), Ok(Value::Choice("b")));
+        assert_eq!(read(Kind::Flag, "yes"), Err("write `true` or `false`".into()));
+        assert_eq!(read(Kind::OneOf(&["a", "b"]), "c"), Err("write `a` or `b`".into()));
+        assert!(read(Kind::Duration, "2").unwrap_err().contains("no unit"));
+        assert!(read(Kind::DurationOr("ever"), "never").unwrap_err().ends_with(", or `ever`"));
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_not_shown() {
+        let texts = [Value::Text("user:secret@host".into()), Value::Text("host".into())];
+        assert_eq!(format!("{texts:?}"), "[***, \"host\"]");
+    }
+}
