@@ -87,7 +87,7 @@ const VERBS: &[Verb] = &[
     Verb {
         name: "tidy",
         arguments: "",
-        about: "checks the repository itself: layout, lengths, words, manifests, links",
+        about: "checks the repository itself: layout, lengths, words, manifests, links, imports",
         run: tidy::run,
     },
     Verb { name: "help", arguments: "", about: "prints this text", run: help },
