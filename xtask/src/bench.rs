@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use testbed::ServerKind;
 
-use crate::{Failure, Outcome, daprd, exec, project, servers};
+use crate::verb::{Failure, Outcome};
+use crate::{daprd, exec, paths, servers};
 use results::Results;
 
 /// The server that everything is measured on.
@@ -63,7 +64,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     if options.wants(BESIDE_A_SIDECAR) {
         daprd::find_or_build().map_err(Failure::Error)?;
     }
-    let scratch = project::root().join("target/xtask/bench");
+    let scratch = paths::root().join("target/xtask/bench");
     fs::create_dir_all(&scratch).map_err(|error| cannot_write(&scratch, &error))?;
     let json = scratch.join("results.json");
     let mut flags = vec!["--awake"];
@@ -84,7 +85,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     }
     let page = page::write(&results, &others, &machine());
     // What is not the whole is not shown to others.
-    let directory = if options.is_whole() { project::root().join("docs") } else { scratch };
+    let directory = if options.is_whole() { paths::root().join("docs") } else { scratch };
     let path = save(&page, &directory)?;
     eprintln!("\nwritten: {}", path.display());
     Ok(())

@@ -7,7 +7,7 @@ use std::process::Command;
 use testbed::{DAPRD_VARIABLE, DaprBinary};
 
 use crate::exec::{output, succeeds};
-use crate::project;
+use crate::paths;
 
 /// What the sidecar says of itself; the version of the module that it is built from.
 const VERSION: &str = "1.18.2";
@@ -38,7 +38,7 @@ fn build() -> Result<(), String> {
     let version = format!("-s -w -X github.com/dapr/dapr/pkg/buildinfo.version={VERSION}");
     let built = output(
         Command::new("go")
-            .current_dir(project::root().join("xtask/daprd"))
+            .current_dir(paths::root().join("xtask/daprd"))
             // Static, so that it runs on any Linux.
             .env("CGO_ENABLED", "0")
             .args(["build", "-trimpath", "-mod=readonly", "-buildvcs=false", "-ldflags", &version])
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn version_is_the_modules() {
-        let module = fs::read_to_string(project::root().join("xtask/daprd/go.mod")).unwrap();
+        let module = fs::read_to_string(paths::root().join("xtask/daprd/go.mod")).unwrap();
         assert!(module.contains(&format!("github.com/dapr/dapr v{VERSION}\n")), "{module}");
     }
 }

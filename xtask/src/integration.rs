@@ -18,11 +18,7 @@ mod table;
 
 use options::{IMAGES_VARIABLE, Options};
 
-use crate::Outcome;
-
-/// What to do if no engine answers.
-pub(crate) const CURE: &str = "start one (on Debian: `apt-get install docker.io iptables`, then \
-                               `dockerd` as root), or let DOCKER_HOST name one of this machine";
+use crate::verb::Outcome;
 
 /// Mistakes of the command line are told at once, before anything is built.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
@@ -46,5 +42,5 @@ fn proceed(arguments: &[String], options: &Options) -> Outcome {
     command.args(["run", "--quiet", "--package", "xtask", "--features", "integration"]);
     // In place of this process, so that a signal reaches the one that can act on it.
     let error = command.args(["--", "integration"]).args(arguments).exec();
-    Err(crate::Failure::Error(format!("cannot run cargo: {error}")))
+    Err(crate::verb::Failure::Error(format!("cannot run cargo: {error}")))
 }

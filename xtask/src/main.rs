@@ -12,13 +12,17 @@ mod images;
 mod integration;
 mod libtest;
 mod model;
+mod paths;
 mod project;
 mod report;
 mod servers;
 mod test;
 mod tidy;
+mod verb;
 
 use std::process::ExitCode;
+
+use verb::{Failure, Outcome, no_more};
 
 /// Everything is as it should be.
 const EXIT_OK: u8 = 0;
@@ -26,19 +30,6 @@ const EXIT_OK: u8 = 0;
 const EXIT_FAILED: u8 = 1;
 /// The command line was not understood; nothing was done.
 const EXIT_USAGE: u8 = 2;
-
-/// How a verb ends if it does not succeed.
-#[derive(Debug)]
-enum Failure {
-    /// A check failed; the verb has said all there is to say.
-    Reported,
-    /// The work could not be done, for the reason given.
-    Error(String),
-    /// The arguments are wrong, for the reason given.
-    Usage(String),
-}
-
-type Outcome = Result<(), Failure>;
 
 struct Verb {
     name: &'static str,
@@ -96,7 +87,7 @@ const VERBS: &[Verb] = &[
     Verb {
         name: "tidy",
         arguments: "",
-        about: "checks the repository itself: layout, lengths, words, manifests, links",
+        about: "checks the repository itself: layout, lengths, words, manifests, links, imports",
         run: tidy::run,
     },
     Verb { name: "help", arguments: "", about: "prints this text", run: help },
@@ -147,14 +138,6 @@ fn help_text() -> String {
         }
     }
     text + "\n\nExit codes: 0 all is well, 1 something failed, 2 the command line is wrong."
-}
-
-/// Refuses arguments that a verb does not know.
-fn no_more(arguments: &[String]) -> Outcome {
-    match arguments.first() {
-        None => Ok(()),
-        Some(argument) => Err(Failure::Usage(format!("unexpected argument `{argument}`"))),
-    }
 }
 
 #[cfg(test)]

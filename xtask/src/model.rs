@@ -3,9 +3,10 @@
 use std::process::Command;
 use std::time::Duration;
 
+use crate::exec;
 use crate::project::Project;
 use crate::report::Finding;
-use crate::{Failure, Outcome, exec, no_more};
+use crate::verb::{Failure, Outcome, no_more};
 
 const PACKAGE: &str = "lock-model";
 /// For the quick rows, which take a minute or two.

@@ -1,16 +1,10 @@
-//! The workspace: where it is and what is in it.
+//! What is in the workspace.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::Value;
 
 use crate::exec;
-
-/// The directory of the workspace.
-pub(crate) fn root() -> &'static Path {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here)
-}
 
 /// What `cargo metadata` says about the workspace.
 pub(crate) struct Project(Value);

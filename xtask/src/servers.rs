@@ -4,7 +4,8 @@ use std::io;
 
 use testbed::{DaprBinary, DaprSidecar, RedisServer, ServerBinary, ServerKind};
 
-use crate::{Failure, Outcome, daprd, fetch, no_more};
+use crate::verb::{Failure, Outcome, no_more};
+use crate::{daprd, fetch};
 
 const DEFAULT: ServerKind = ServerKind::REDIS_8_2;
 const DAPRD: &str = "daprd";

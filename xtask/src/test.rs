@@ -10,7 +10,8 @@ use testbed::{DAPRD_VARIABLE, DaprBinary, ServerKind};
 
 use crate::project::Project;
 use crate::report::{Counts, Finding, Report};
-use crate::{Failure, Outcome, daprd, exec, libtest, model, no_more, servers, tidy};
+use crate::verb::{Failure, Outcome, no_more};
+use crate::{daprd, exec, libtest, model, paths, servers, tidy};
 
 const FACADE: &str = "distlock";
 /// What every feature is turned on for. Not this program: its one feature brings a client of container engines, which
@@ -204,7 +205,7 @@ fn oldest_rust(project: &Project) -> Finding {
     };
     let mut command = Command::new("rustup");
     command.args(["run", toolchain, "cargo", "check"]).args(PRODUCT);
-    command.current_dir(crate::project::root());
+    command.current_dir(paths::root());
     Finding { note: version.to_owned(), ..check_command("oldest rust", &mut command) }
 }
 

@@ -1,16 +1,16 @@
 //! `tidy`: checks of the repository itself, of what no compiler looks at.
 
+mod imports;
 mod links;
 mod manifests;
+mod source;
 mod text;
 
 use std::collections::BTreeSet;
-use std::fmt;
-use std::fs;
-use std::process::Command;
 
 use crate::report::Finding;
-use crate::{Failure, Outcome, exec, no_more, project};
+use crate::verb::{Failure, Outcome, no_more};
+use source::{Problem, Source, files};
 
 /// What the repository consists of at its top, besides licences and dotfiles.
 const TOP_LEVEL: [&str; 7] =
@@ -39,41 +39,6 @@ pub(crate) fn finding() -> Finding {
     }
 }
 
-/// A file of the repository; its path is relative to the root.
-struct Source {
-    path: String,
-    text: String,
-}
-
-/// Something to repair.
-#[derive(Debug, PartialEq, Eq)]
-struct Problem {
-    path: String,
-    line: Option<usize>,
-    what: String,
-}
-
-impl Problem {
-    fn in_file(path: &str, what: impl Into<String>) -> Self {
-        Self { path: path.to_owned(), line: None, what: what.into() }
-    }
-
-    /// `index` counts lines from zero, as iterators do.
-    fn in_line(path: &str, index: usize, what: impl Into<String>) -> Self {
-        Self { path: path.to_owned(), line: Some(index + 1), what: what.into() }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { path, line, what } = self;
-        match line {
-            Some(line) => write!(f, "{path}:{line}: {what}"),
-            None => write!(f, "{path}: {what}"),
-        }
-    }
-}
-
 fn problems(files: &[Source]) -> Vec<Problem> {
     let mut problems = top_level(files);
     for file in files {
@@ -83,6 +48,7 @@ fn problems(files: &[Source]) -> Vec<Problem> {
         }
     }
     problems.extend(links::problems(files));
+    problems.extend(imports::problems(files));
     problems
 }
 
@@ -101,26 +67,9 @@ fn is_licence(entry: &str) -> bool {
     entry.starts_with("LICENSE-")
 }
 
-/// What git tracks, and what it would track: text files only.
-fn files() -> Result<Vec<Source>, String> {
-    let arguments = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
-    let list = exec::output(Command::new("git").args(arguments).current_dir(project::root()))?;
-    let paths: BTreeSet<&str> = list.split('\0').filter(|path| !path.is_empty()).collect();
-    let sources = paths.into_iter().filter_map(|path| {
-        // Binary files have no text to check; deleted ones are still listed until the next commit.
-        let text = fs::read_to_string(project::root().join(path)).ok()?;
-        Some(Source { path: path.to_owned(), text })
-    });
-    Ok(sources.collect())
-}
-
-#[cfg(test)]
-fn source(path: &str, text: &str) -> Source {
-    Source { path: path.to_owned(), text: text.to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::source::source;
     use super::*;
 
     #[test]

@@ -22,7 +22,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt};
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
-use super::CURE;
+use super::options::CURE;
 use crate::images::short;
 
 const LABEL: &str = "distlock.integration";

@@ -1,11 +1,15 @@
 //! What the command line and the environment of `integration` ask for.
 
-use crate::Failure;
+use crate::verb::Failure;
 
 /// The environment variable that names images: `redis-8=my/redis:8.2,…`.
 ///
 /// `cargo xtask images` prints it.
 pub(crate) const IMAGES_VARIABLE: &str = "DISTLOCK_TEST_IMAGES";
+
+/// What to do if no engine answers.
+pub(crate) const CURE: &str = "start one (on Debian: `apt-get install docker.io iptables`, then \
+                               `dockerd` as root), or let DOCKER_HOST name one of this machine";
 
 /// A group of rows, as `--only` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

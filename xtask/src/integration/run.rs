@@ -13,7 +13,7 @@ use super::options::{Image, Options, Service};
 use super::store::Store;
 use super::suites::{self, Examples, Finding};
 use super::table::{Row, Table};
-use crate::{Failure, Outcome};
+use crate::verb::{Failure, Outcome};
 
 /// For threads that are still at work when all is said.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);

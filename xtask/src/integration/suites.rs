@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::report::Counts;
 use crate::test::PRODUCT;
-use crate::{exec, libtest, project};
+use crate::{exec, libtest, paths};
 
 /// The package of the examples, the test that runs them, and its module for the store that
 /// [`STORE_VARIABLE`] names.
@@ -71,7 +71,7 @@ impl Examples {
         let mut command = Command::new(&self.program);
         // One after the other: they share the store here, and one of them is about a thundering herd.
         command.args([MODULE, "--test-threads=1"]).env(STORE_VARIABLE, url);
-        command.current_dir(project::root().join("crates").join(PACKAGE));
+        command.current_dir(paths::root().join("crates").join(PACKAGE));
         command.stdin(Stdio::null()).kill_on_drop(true);
         let output = match timeout(LIMIT, command.output()).await {
             Ok(Ok(output)) => output,

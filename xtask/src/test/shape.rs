@@ -14,7 +14,7 @@ struct Rule {
 const NETWORK: [&str; 9] =
     ["redis", "tonic", "hyper", "h2", "reqwest", "rustls", "native-tls", "openssl", "quinn"];
 
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 6] = [
     Rule {
         package: "distlock",
         features: "--no-default-features",
@@ -50,18 +50,6 @@ const RULES: [Rule; 8] = [
         features: "--all-features",
         absent: &NETWORK,
         why: "the core knows no network",
-    },
-    Rule {
-        package: "lock-redis",
-        features: "--all-features",
-        absent: &["lock-dapr", "distlock", "lock-testkit"],
-        why: "a backend depends on the core only",
-    },
-    Rule {
-        package: "lock-dapr",
-        features: "--all-features",
-        absent: &["lock-redis", "distlock", "lock-testkit"],
-        why: "a backend depends on the core only",
     },
 ];
 

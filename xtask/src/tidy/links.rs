@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Problem, Source};
+use super::source::{Problem, Source};
 
 pub(super) fn problems(files: &[Source]) -> Vec<Problem> {
     let places = places(files);
@@ -100,7 +100,7 @@ fn headings(text: &str) -> BTreeSet<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::source;
+    use super::super::source::source;
     use super::*;
 
     fn found(text: &str) -> Vec<String> {

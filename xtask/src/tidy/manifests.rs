@@ -1,6 +1,6 @@
 //! Checks of the manifests of the workspace's members.
 
-use super::{Problem, Source};
+use super::source::{Problem, Source};
 
 /// Lints and versions are said once, in the workspace's manifest.
 pub(super) fn problems(file: &Source) -> Vec<Problem> {
@@ -43,7 +43,7 @@ fn names_version(section: &str, line: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::source;
+    use super::super::source::source;
     use super::*;
 
     fn found(text: &str) -> Vec<String> {

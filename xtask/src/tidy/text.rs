@@ -1,6 +1,6 @@
 //! Checks of single files: length, words, whitespace, the first comment.
 
-use super::{Problem, Source};
+use super::source::{Problem, Source};
 
 /// A file has one subject and reads in one sitting.
 const MAX_LINES: usize = 500;
@@ -79,7 +79,7 @@ fn whitespace(file: &Source) -> Vec<Problem> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::source;
+    use super::super::source::source;
     use super::*;
 
     fn found(path: &str, text: &str) -> Vec<String> {
