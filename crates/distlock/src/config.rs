@@ -261,9 +261,9 @@ impl LockConfig {
         }
         let service = (address.open)(&settings)?
             .namespace(namespace)
-            .defaults(options::apply(&settings, self.options)?)
+            .defaults(options::apply(&settings, self.options))
             .build();
-        options::check(&service)?;
+        service.check().map_err(|error| error.with_operation("connect"))?;
         Ok((service, settings.flag(&LAZY) == Some(true)))
     }
 }

@@ -76,20 +76,17 @@ pub use lock_core::{
     LossReason, MAX_KEY_BYTES, MIN_KEEP_ALIVE_TTL, OnLost, ReleaseOutcome, Result, ShutdownReport,
 };
 
-/// For authors of backends: the trait, its requests, and its answers.
+/// For authors of backends: the trait, what it is asked, and what it answers.
 ///
 /// ```
-/// use std::sync::Arc;
-///
 /// use distlock::backend::{
-///     Attempt, AttemptRequest, Capabilities, LockBackend, ReleaseReply, ReleaseRequest, async_trait,
+///     AcquireReply, AcquireRequest, Capabilities, LockBackend, ReleaseReply, ReleaseRequest,
 /// };
 /// use distlock::{LockService, Result};
 ///
 /// /// A store in which somebody else holds every lock.
 /// struct Taken;
 ///
-/// #[async_trait]
 /// impl LockBackend for Taken {
 ///     fn kind(&self) -> &'static str {
 ///         "taken"
@@ -97,10 +94,10 @@ pub use lock_core::{
 ///     fn capabilities(&self) -> Capabilities {
 ///         Capabilities::none()
 ///     }
-///     async fn attempt(self: Arc<Self>, _: AttemptRequest) -> Result<Attempt> {
-///         Ok(Attempt::held())
+///     async fn acquire(&self, _: AcquireRequest) -> Result<AcquireReply> {
+///         Ok(AcquireReply::held())
 ///     }
-///     async fn release(self: Arc<Self>, _: ReleaseRequest) -> Result<ReleaseReply> {
+///     async fn release(&self, _: ReleaseRequest) -> Result<ReleaseReply> {
 ///         Ok(ReleaseReply::HeldByOther)
 ///     }
 /// }
@@ -113,12 +110,10 @@ pub use lock_core::{
 /// ```
 pub mod backend {
     #[doc(inline)]
-    pub use lock_core::Instant;
-    #[doc(inline)]
     pub use lock_core::backend::{
-        Attempt, AttemptRequest, Capabilities, Clock, Grant, IntoBackend, Lane, LockBackend,
-        LockKey, OwnerToken, ReleaseReply, ReleaseRequest, RenewReply, RenewRequest, Sleep, Ticket,
-        Waiting, Wake, async_trait,
+        AcquireReply, AcquireRequest, AnyBackend, Backoff, Capabilities, Clock, Grant, Instant,
+        Lane, LockBackend, LockKey, OwnerToken, ReleaseReply, ReleaseRequest, RenewReply,
+        RenewRequest, Sleep, Ticket, Waiting, Wake, in_time, on_system_clock,
     };
 }
 

@@ -59,7 +59,6 @@ mod daprd {
         for (lock, what) in [
             (locks.lock("x").keep_alive(), "keep_alive"),
             (locks.lock("x").require_fencing(), "fencing"),
-            (locks.lock("x").metadata("me"), "metadata"),
         ] {
             let error = lock.check().unwrap_err();
             assert_eq!(error.kind(), LockErrorKind::Unsupported, "{error}");

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use distlock::backend::LockBackend;
+use distlock::backend::AnyBackend;
 use distlock::{
     FencingToken, Lease, Lock, LockConfig, LockError, LockErrorKind, LockGuard, LockName,
     LockOptions, LockService, LockServiceBuilder, LockStatus, LossReason, ReleaseOutcome, Result,
@@ -35,8 +35,7 @@ fn everything_crosses_threads_and_borrows_nothing() {
     promises::<ReleaseOutcome>();
     promises::<LossReason>();
 
-    fn can_be_a_trait_object(_: &dyn LockBackend) {}
-    let _: fn(&dyn LockBackend) = can_be_a_trait_object;
+    promises::<AnyBackend>();
 }
 
 #[test]

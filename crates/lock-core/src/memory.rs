@@ -2,14 +2,14 @@
 
 use std::collections::hash_map;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use crate::backend::{
-    Attempt, AttemptRequest, Capabilities, Clock, Grant, LockBackend, LockKey, OwnerToken,
-    ReleaseReply, ReleaseRequest, RenewReply, RenewRequest, Ticket, Waiting, Wake, async_trait,
+    AcquireReply, AcquireRequest, Capabilities, Clock, Grant, LockBackend, LockKey, OwnerToken,
+    ReleaseReply, ReleaseRequest, RenewReply, RenewRequest, Ticket, Waiting, Wake,
 };
 use crate::sync::panics;
 use crate::time::instant::Instant;
@@ -23,8 +23,9 @@ use crate::types::status::LockStatus;
 /// Share one store between services with an `Arc`:
 ///
 /// ```
+/// # use lock_core as distlock;
 /// use std::sync::Arc;
-/// use lock_core::{LockService, memory::MemoryBackend};
+/// use distlock::{LockService, memory::MemoryBackend};
 /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
 /// # runtime.block_on(async {
 /// let store = Arc::new(MemoryBackend::new());
@@ -48,8 +49,7 @@ impl MemoryBackend {
         .with_fencing(true)
         .with_queueing(true)
         .with_inspect(true)
-        .with_metadata(true)
-        .with_rest(true)
+        .with_min_hold(true)
         .with_repeatable(true)
         .with_local_clock(true)
         .with_ttl_granularity(Duration::from_nanos(1))
@@ -86,7 +86,6 @@ impl MemoryBackend {
     }
 }
 
-#[async_trait]
 impl LockBackend for MemoryBackend {
     fn kind(&self) -> &'static str {
         "memory"
@@ -96,19 +95,19 @@ impl LockBackend for MemoryBackend {
         Self::CAPABILITIES
     }
 
-    async fn attempt(self: Arc<Self>, request: AttemptRequest) -> Result<Attempt> {
-        self.with(|store| store.attempt(request))
+    async fn acquire(&self, request: AcquireRequest) -> Result<AcquireReply> {
+        self.with(|store| store.acquire(request))
     }
 
-    async fn release(self: Arc<Self>, request: ReleaseRequest) -> Result<ReleaseReply> {
+    async fn release(&self, request: ReleaseRequest) -> Result<ReleaseReply> {
         self.with(|store| store.release(request))
     }
 
-    async fn renew(self: Arc<Self>, batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
+    async fn renew(&self, batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
         self.with(|store| batch.iter().map(|request| store.renew(request)).collect())
     }
 
-    async fn status(self: Arc<Self>, key: LockKey) -> Result<Option<LockStatus>> {
+    async fn status(&self, key: LockKey) -> Result<Option<LockStatus>> {
         Ok(self.with(|store| store.status(&key)))
     }
 }
@@ -152,7 +151,6 @@ struct Holder {
     token: OwnerToken,
     expiry: Instant,
     fencing: Option<FencingToken>,
-    metadata: Option<Arc<str>>,
     /// Released, but standing for the rest of `min_hold`.
     is_resting: bool,
 }
@@ -161,45 +159,44 @@ struct Holder {
 struct Waiter {
     token: OwnerToken,
     ttl: Duration,
-    metadata: Option<Arc<str>>,
     wake: oneshot::Sender<Wake>,
 }
 
 impl Store {
-    fn attempt(&mut self, request: AttemptRequest) -> Result<Attempt> {
+    fn acquire(&mut self, request: AcquireRequest) -> Result<AcquireReply> {
         self.common.measure_by(request.clock)?;
         // Just read by whoever asks. If the request was held up since, a holder may have expired
         // that still counts: then it is asked again.
         let now = request.asked_at;
         self.sweep(now);
-        let AttemptRequest { key, token, ttl, queue, ticket, metadata, .. } = request;
+        let AcquireRequest { key, token, ttl, queue, ticket, .. } = request;
         let common = &mut self.common;
         let entry = self.locks.entry(key).or_default();
         // Whoever asks is awake: it must not be passed over if the holder's time is over just now.
         let place = entry.leave(token, common).or(ticket);
-        let stood = place.map(|place| entry.stand(place, (token, ttl, metadata.clone()), common));
+        let stood = place.map(|place| entry.stand(place, (token, ttl), common));
         entry.expire(now, common);
         if entry.holder.is_none() {
             entry.advance(now, common);
         }
         let Some(holder) = &mut entry.holder else {
-            return Ok(Attempt::granted(entry.grant(now, (token, ttl, metadata), common)));
+            return Ok(AcquireReply::granted(entry.grant(now, (token, ttl), common)));
         };
         if holder.token == token && !holder.is_resting {
             holder.expiry = holder.expiry.max(now + ttl);
             let grant = grant_of(holder.fencing);
             entry.leave(token, common);
-            return Ok(Attempt::granted(grant));
+            return Ok(AcquireReply::granted(grant));
         }
         let left = holder.expiry.saturating_duration_since(now);
         if !queue {
             entry.leave(token, common);
-            return Ok(Attempt::held_for(left));
+            return Ok(AcquireReply::held_for(left));
         }
         let ticket = place.unwrap_or_else(|| Ticket::new(common.next()));
-        let woken = stood.unwrap_or_else(|| entry.stand(ticket, (token, ttl, metadata), common));
+        let woken = stood.unwrap_or_else(|| entry.stand(ticket, (token, ttl), common));
         let news = async { woken.await.unwrap_or(Wake::AskAgain) };
-        Ok(Attempt::queued(Waiting::new(news, ticket, left)))
+        Ok(AcquireReply::queued(Waiting::new(news, ticket, left)))
     }
 
     fn release(&mut self, request: ReleaseRequest) -> Result<ReleaseReply> {
@@ -214,12 +211,12 @@ impl Store {
         entry.expire(now, common);
         let reply = match &mut entry.holder {
             Some(holder) if holder.token == request.token => {
-                if request.rest.is_zero() {
+                if request.min_hold.is_zero() {
                     entry.holder = None;
                     entry.advance(now, common);
                 } else if !holder.is_resting {
                     holder.is_resting = true;
-                    holder.expiry = now + request.rest;
+                    holder.expiry = now + request.min_hold;
                     entry.ask_again(common);
                 }
                 ReleaseReply::Released
@@ -258,12 +255,11 @@ impl Store {
         Some(
             LockStatus::new(Some(remaining))
                 .with_waiters(u64::try_from(waiters).unwrap_or(u64::MAX))
-                .with_fencing_token(holder.fencing)
-                .with_metadata(holder.metadata.clone()),
+                .with_fencing_token(holder.fencing),
         )
     }
 
-    /// Throws out what expired unseen; amortised over the attempts that came since.
+    /// Throws out what expired unseen; amortised over the requests that came since.
     fn sweep(&mut self, now: Instant) {
         if self.locks.len() < self.sweep_at.max(SWEEP_MIN) {
             return;
@@ -318,12 +314,12 @@ impl Entry {
     /// it only stopped to ask again, it comes back to its old place.
     fn advance(&mut self, now: Instant, common: &mut Common) {
         while let Some((_, waiter)) = self.line.pop_first() {
-            let Waiter { token, ttl, metadata, wake } = waiter;
+            let Waiter { token, ttl, wake } = waiter;
             if wake.is_closed() {
                 common.note(wake, None);
                 continue;
             }
-            let grant = self.grant(now, (token, ttl, metadata), common);
+            let grant = self.grant(now, (token, ttl), common);
             return common.note(wake, Some(Wake::Granted(grant.with_since(now))));
         }
     }
@@ -331,12 +327,12 @@ impl Entry {
     fn grant(
         &mut self,
         now: Instant,
-        (token, ttl, metadata): (OwnerToken, Duration, Option<Arc<str>>),
+        (token, ttl): (OwnerToken, Duration),
         common: &mut Common,
     ) -> Grant {
         let fencing = FencingToken::from_grant_number(common.next());
         let expiry = now + ttl;
-        self.holder = Some(Holder { token, expiry, fencing, metadata, is_resting: false });
+        self.holder = Some(Holder { token, expiry, fencing, is_resting: false });
         grant_of(fencing)
     }
 
@@ -351,11 +347,11 @@ impl Entry {
     fn stand(
         &mut self,
         place: Ticket,
-        (token, ttl, metadata): (OwnerToken, Duration, Option<Arc<str>>),
+        (token, ttl): (OwnerToken, Duration),
         common: &mut Common,
     ) -> oneshot::Receiver<Wake> {
         let (wake, woken) = oneshot::channel();
-        if let Some(before) = self.line.insert(place, Waiter { token, ttl, metadata, wake }) {
+        if let Some(before) = self.line.insert(place, Waiter { token, ttl, wake }) {
             common.note(before.wake, None);
         }
         woken

@@ -1,12 +1,11 @@
 //! [`DaprBackend`]: each operation of a backend as one call of the sidecar, or two.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use lock_core::backend::{
-    Attempt, AttemptRequest, Backoff, Capabilities, Clock, Grant, Lane, LockBackend, LockKey,
-    OwnerToken, ReleaseReply, ReleaseRequest, async_trait,
+    AcquireReply, AcquireRequest, Backoff, Capabilities, Clock, Grant, Lane, LockBackend, LockKey,
+    OwnerToken, ReleaseReply, ReleaseRequest,
 };
 use lock_core::{Instant, LockError, LockErrorKind, Result};
 
@@ -53,7 +52,7 @@ impl DaprBackend {
         Clock::SYSTEM.now() + self.timeout
     }
 
-    async fn try_lock(&self, request: &AttemptRequest) -> Result<Attempt, Failure> {
+    async fn try_lock(&self, request: &AcquireRequest) -> Result<AcquireReply, Failure> {
         let deadline = on_system_clock(request.clock, request.asked_at + self.timeout);
         // The attempt must not overtake a release that was sent before.
         self.pending_releases.wait(&request.key).await;
@@ -62,15 +61,15 @@ impl DaprBackend {
         let sent = Clock::SYSTEM.now();
         let seconds = whole_seconds(request.ttl);
         if self.sidecar.try_lock(&self.caller, key, &owner, seconds, deadline).await? {
-            return Ok(Attempt::granted(Grant::new()));
+            return Ok(AcquireReply::granted(Grant::new()));
         }
         let took = Clock::SYSTEM.now().saturating_duration_since(sent);
         if took < self.verify_after && !was_troubled {
-            return Ok(Attempt::held());
+            return Ok(AcquireReply::held());
         }
         tracing::debug!(?took, "verifying a refusal of the Dapr sidecar");
         match self.sidecar.unlock(&self.caller, key, &owner, deadline).await {
-            Ok(Unlocked::NotHeld | Unlocked::HeldByOther) => Ok(Attempt::held()),
+            Ok(Unlocked::NotHeld | Unlocked::HeldByOther) => Ok(AcquireReply::held()),
             Ok(Unlocked::Released) => Err(Failure::unavailable(
                 "the sidecar took the lock for this attempt and then refused it, because it asked \
                  its store twice; the lock was given back",
@@ -83,7 +82,6 @@ impl DaprBackend {
     }
 }
 
-#[async_trait]
 impl LockBackend for DaprBackend {
     fn kind(&self) -> &'static str {
         "dapr"
@@ -98,12 +96,12 @@ impl LockBackend for DaprBackend {
             .with_poll(POLL)
     }
 
-    async fn attempt(self: Arc<Self>, request: AttemptRequest) -> Result<Attempt> {
+    async fn acquire(&self, request: AcquireRequest) -> Result<AcquireReply> {
         check_name(&request.key)?;
         self.try_lock(&request).await.map_err(Failure::into_error)
     }
 
-    async fn release(self: Arc<Self>, request: ReleaseRequest) -> Result<ReleaseReply> {
+    async fn release(&self, request: ReleaseRequest) -> Result<ReleaseReply> {
         check_name(&request.key)?;
         let pending = self.pending_releases.begin(&request.key);
         let link = match request.lane {
@@ -124,7 +122,7 @@ impl LockBackend for DaprBackend {
         check_name(key)
     }
 
-    async fn ping(self: Arc<Self>) -> Result<()> {
+    async fn ping(&self) -> Result<()> {
         // The API has no call that only asks. An unlock by an owner that holds nothing changes
         // nothing, and goes all the way to the store behind the sidecar.
         let owner = hex(OwnerToken::random()?);
@@ -133,7 +131,7 @@ impl LockBackend for DaprBackend {
         unlocked.map(drop).map_err(Failure::into_error)
     }
 
-    async fn close(self: Arc<Self>) {
+    async fn close(&self) {
         self.caller.close();
         self.background.close();
     }
@@ -182,7 +180,6 @@ fn whole_seconds(duration: Duration) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use lock_core::LockName;
 
     use super::*;
 
@@ -199,7 +196,7 @@ mod tests {
         for (namespace, name, is_allowed) in
             [("", "a||b", false), ("a|", "|b", false), ("a|", "b|c", true)]
         {
-            let checked = check_name(&LockKey::new(namespace, &LockName::from(name)).unwrap());
+            let checked = check_name(&LockKey::new(namespace, name).unwrap());
             assert_eq!(checked.is_ok(), is_allowed, "{namespace}{name}");
             if let Err(error) = checked {
                 assert_eq!(error.kind(), LockErrorKind::InvalidName);

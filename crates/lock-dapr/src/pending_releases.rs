@@ -71,12 +71,10 @@ impl Drop for PendingRelease<'_> {
 mod tests {
     use std::task::{Context, Poll, Waker};
 
-    use lock_core::LockName;
-
     use super::*;
 
     fn key(name: &str) -> LockKey {
-        LockKey::new("", &LockName::from(name)).unwrap()
+        LockKey::new("", name).unwrap()
     }
 
     #[test]

@@ -11,8 +11,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use lock_core::backend::{
-    Attempt, AttemptRequest, Capabilities, LockBackend, LockKey, ReleaseReply, ReleaseRequest,
-    RenewReply, RenewRequest, async_trait,
+    AcquireReply, AcquireRequest, AnyBackend, Capabilities, LockBackend, LockKey, ReleaseReply,
+    ReleaseRequest, RenewReply, RenewRequest,
 };
 use lock_core::{LockError, LockErrorKind, LockStatus, Result};
 use lock_redis::RedisBackend;
@@ -52,12 +52,12 @@ async fn contend(
     checks_owner: bool,
 ) -> std::result::Result<(), Box<dyn std::error::Error>> {
     let redis = Arc::new(RedisBackend::builder().url(url).build()?);
-    let backend: Arc<dyn LockBackend> = if checks_owner {
-        redis
+    let backend: AnyBackend = if checks_owner {
+        AnyBackend::new(redis)
     } else {
         let client = redis::Client::open(url)?;
         let connection = client.get_multiplexed_async_connection().await?;
-        Arc::new(DeletesAnything { redis, connection })
+        AnyBackend::new(DeletesAnything { redis, connection })
     };
     let process = std::process::id().to_string();
     let recorder = Recorder::with_writer(process, File::create(file)?);
@@ -73,7 +73,6 @@ struct DeletesAnything {
     connection: MultiplexedConnection,
 }
 
-#[async_trait]
 impl LockBackend for DeletesAnything {
     fn kind(&self) -> &'static str {
         "deletes anything"
@@ -83,11 +82,11 @@ impl LockBackend for DeletesAnything {
         self.redis.capabilities()
     }
 
-    async fn attempt(self: Arc<Self>, request: AttemptRequest) -> Result<Attempt> {
-        Arc::clone(&self.redis).attempt(request).await
+    async fn acquire(&self, request: AcquireRequest) -> Result<AcquireReply> {
+        Arc::clone(&self.redis).acquire(request).await
     }
 
-    async fn release(self: Arc<Self>, request: ReleaseRequest) -> Result<ReleaseReply> {
+    async fn release(&self, request: ReleaseRequest) -> Result<ReleaseReply> {
         let mut connection = self.connection.clone();
         let key = format!("lock:{}", request.key);
         let deleted: u32 =
@@ -99,11 +98,11 @@ impl LockBackend for DeletesAnything {
         Ok(if deleted == 1 { ReleaseReply::Released } else { ReleaseReply::NotHeld })
     }
 
-    async fn renew(self: Arc<Self>, batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
+    async fn renew(&self, batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
         Arc::clone(&self.redis).renew(batch).await
     }
 
-    async fn status(self: Arc<Self>, key: LockKey) -> Result<Option<LockStatus>> {
+    async fn status(&self, key: LockKey) -> Result<Option<LockStatus>> {
         Arc::clone(&self.redis).status(key).await
     }
 
@@ -111,11 +110,11 @@ impl LockBackend for DeletesAnything {
         self.redis.check_key(key)
     }
 
-    async fn ping(self: Arc<Self>) -> Result<()> {
+    async fn ping(&self) -> Result<()> {
         Arc::clone(&self.redis).ping().await
     }
 
-    async fn close(self: Arc<Self>) {
+    async fn close(&self) {
         Arc::clone(&self.redis).close().await;
     }
 }

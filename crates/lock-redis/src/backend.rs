@@ -1,12 +1,11 @@
 //! [`RedisBackend`]: what the core asks of it, given to the operations.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use lock_core::backend::{
-    Attempt, AttemptRequest, Capabilities, LockBackend, LockKey, ReleaseReply, ReleaseRequest,
-    RenewReply, RenewRequest, async_trait,
+    AcquireReply, AcquireRequest, Capabilities, LockBackend, LockKey, ReleaseReply, ReleaseRequest,
+    RenewReply, RenewRequest,
 };
 use lock_core::{LockStatus, Result};
 
@@ -45,7 +44,6 @@ impl RedisBackend {
     }
 }
 
-#[async_trait]
 impl LockBackend for RedisBackend {
     fn kind(&self) -> &'static str {
         "redis"
@@ -59,19 +57,19 @@ impl LockBackend for RedisBackend {
             .with_late_after(self.late_after)
     }
 
-    async fn attempt(self: Arc<Self>, request: AttemptRequest) -> Result<Attempt> {
+    async fn acquire(&self, request: AcquireRequest) -> Result<AcquireReply> {
         self.protocol.acquire(&self.parts, &request).await
     }
 
-    async fn release(self: Arc<Self>, request: ReleaseRequest) -> Result<ReleaseReply> {
+    async fn release(&self, request: ReleaseRequest) -> Result<ReleaseReply> {
         self.protocol.release(&self.parts, &request).await
     }
 
-    async fn renew(self: Arc<Self>, batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
+    async fn renew(&self, batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
         self.protocol.renew(&self.parts, &batch).await
     }
 
-    async fn status(self: Arc<Self>, key: LockKey) -> Result<Option<LockStatus>> {
+    async fn status(&self, key: LockKey) -> Result<Option<LockStatus>> {
         self.protocol.status(&self.parts, &key).await
     }
 
@@ -79,14 +77,14 @@ impl LockBackend for RedisBackend {
         self.parts.lock_key(key).map(drop)
     }
 
-    async fn ping(self: Arc<Self>) -> Result<()> {
+    async fn ping(&self) -> Result<()> {
         let deadline = self.parts.deadline();
         let connection = self.parts.topology.keyless().connection(deadline).await?;
         connection.send(ping(), deadline).await?;
         Ok(())
     }
 
-    async fn close(self: Arc<Self>) {
+    async fn close(&self) {
         self.parts.topology.close();
     }
 }

@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use lock_core::backend::{
-    Attempt, AttemptRequest, Capabilities, LockKey, ReleaseReply, ReleaseRequest, RenewReply,
+    AcquireReply, AcquireRequest, Capabilities, LockKey, ReleaseReply, ReleaseRequest, RenewReply,
     RenewRequest,
 };
 use lock_core::{LockStatus, Result};
@@ -42,14 +42,18 @@ impl Protocol {
         match self {
             Self::Scripted { queue } => of_both
                 .with_fencing(true)
-                .with_rest(true)
+                .with_min_hold(true)
                 .with_repeatable(true)
                 .with_queueing(queue.is_some() && !parts.topology.is_push_forbidden()),
             Self::Plain => of_both,
         }
     }
 
-    pub(crate) async fn acquire(&self, parts: &Parts, request: &AttemptRequest) -> Result<Attempt> {
+    pub(crate) async fn acquire(
+        &self,
+        parts: &Parts,
+        request: &AcquireRequest,
+    ) -> Result<AcquireReply> {
         match self {
             Self::Scripted { queue } => acquire::acquire(parts, queue.as_ref(), request).await,
             Self::Plain => plain::acquire(parts, request).await,

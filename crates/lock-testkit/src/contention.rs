@@ -33,8 +33,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use lock_core::backend::{Clock, LockBackend, LockKey, OwnerToken, ReleaseRequest};
-use lock_core::{Handover, Lock, LockGuard, LockName, LockService, Result};
+use lock_core::backend::{AnyBackend, Clock, LockBackend, LockKey, OwnerToken, ReleaseRequest};
+use lock_core::{Handover, Lock, LockGuard, LockService, Result};
 use tokio::task::JoinSet;
 
 use crate::history::{Ended, Held, Recorder, Told};
@@ -51,7 +51,7 @@ const LATE_RELEASES: u32 = 8;
 #[derive(Clone, Debug)]
 #[must_use = "a contention does nothing until `run`"]
 pub struct Contention {
-    name: LockName,
+    name: String,
     workers: u64,
     rounds: u64,
     ttl: Duration,
@@ -75,7 +75,7 @@ pub struct Tally {
 
 impl Contention {
     /// 16 workers fight for this name in 1,000 rounds with leases of 100 ms; every 100th overstays.
-    pub fn new(name: impl Into<LockName>) -> Self {
+    pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             workers: 16,
@@ -126,11 +126,7 @@ impl Contention {
     /// # Panics
     ///
     /// Outside a tokio runtime.
-    pub async fn run(
-        &self,
-        backends: Vec<Arc<dyn LockBackend>>,
-        recorder: &Recorder,
-    ) -> Result<Tally> {
+    pub async fn run(&self, backends: Vec<AnyBackend>, recorder: &Recorder) -> Result<Tally> {
         let key = LockKey::new("", &self.name)?;
         let next_round = Arc::new(AtomicU64::new(0));
         let spies: Vec<_> =
@@ -180,7 +176,7 @@ impl Worker {
             if round > self.contention.rounds {
                 return tally;
             }
-            let asked = self.recorder.ask(self.number, self.lock.name().as_str());
+            let asked = self.recorder.ask(self.number, self.lock.name());
             match self.lock.try_acquire().await {
                 Ok(Some(guard)) => {
                     let token = guard.fencing_token().map(u64::from);

@@ -1,10 +1,10 @@
 //! Single exchanges with a backend, without a lock service between: what tests of a backend send.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use lock_core::backend::{
-    Attempt, AttemptRequest, Clock, LockBackend, LockKey, OwnerToken, ReleaseReply, ReleaseRequest,
+    AcquireReply, AcquireRequest, Clock, LockBackend, LockKey, OwnerToken, ReleaseReply,
+    ReleaseRequest,
 };
 use lock_core::{LockName, Result};
 
@@ -14,7 +14,7 @@ use lock_core::{LockName, Result};
 ///
 /// [`InvalidName`](lock_core::LockErrorKind::InvalidName) for a name that is not allowed.
 pub fn key(name: &str) -> Result<LockKey> {
-    LockKey::new("", &LockName::from(name))
+    LockKey::new("", &LockName::new(name)?)
 }
 
 /// Asks once for a lock, in the machine's time.
@@ -22,20 +22,20 @@ pub fn key(name: &str) -> Result<LockKey> {
 /// # Errors
 ///
 /// What the backend says.
-pub async fn attempt<B: LockBackend>(
-    backend: &Arc<B>,
+pub async fn acquire(
+    backend: &impl LockBackend,
     name: &str,
     token: OwnerToken,
     ttl: Duration,
-) -> Result<Attempt> {
-    let request = AttemptRequest::new(key(name)?, token, ttl, Clock::SYSTEM);
-    Arc::clone(backend).attempt(request).await
+) -> Result<AcquireReply> {
+    let request = AcquireRequest::new(key(name)?, token, ttl, Clock::SYSTEM);
+    backend.acquire(request).await
 }
 
 /// Whether somebody else has the lock.
 #[must_use]
-pub fn is_held(attempt: &Attempt) -> bool {
-    matches!(attempt, Attempt::Held { .. })
+pub fn is_held(reply: &AcquireReply) -> bool {
+    matches!(reply, AcquireReply::Held { .. })
 }
 
 /// Gives a lock back once.
@@ -43,11 +43,11 @@ pub fn is_held(attempt: &Attempt) -> bool {
 /// # Errors
 ///
 /// What the backend says.
-pub async fn release<B: LockBackend>(
-    backend: &Arc<B>,
+pub async fn release(
+    backend: &impl LockBackend,
     name: &str,
     token: OwnerToken,
 ) -> Result<ReleaseReply> {
     let request = ReleaseRequest::new(key(name)?, token, Clock::SYSTEM);
-    Arc::clone(backend).release(request).await
+    backend.release(request).await
 }

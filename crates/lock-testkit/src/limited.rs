@@ -1,10 +1,7 @@
 //! Stands before a backend and takes abilities away, to test what is done without them.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
 use lock_core::backend::{
-    Attempt, AttemptRequest, Capabilities, IntoBackend, LockBackend, LockKey, ReleaseReply,
+    AcquireReply, AcquireRequest, AnyBackend, Capabilities, LockBackend, LockKey, ReleaseReply,
     ReleaseRequest, RenewReply, RenewRequest,
 };
 use lock_core::{LockError, LockErrorKind, LockStatus, Result};
@@ -21,18 +18,17 @@ use lock_core::{LockError, LockErrorKind, LockStatus, Result};
 /// assert_eq!(error.kind(), LockErrorKind::Unsupported);
 /// ```
 pub struct Limited {
-    inner: Arc<dyn LockBackend>,
+    inner: AnyBackend,
     capabilities: Capabilities,
 }
 
 impl Limited {
     /// Only these capabilities are left; the backend must have them.
-    pub fn new(inner: impl IntoBackend, capabilities: Capabilities) -> Self {
-        Self { inner: inner.into_backend(), capabilities }
+    pub fn new(inner: impl LockBackend, capabilities: Capabilities) -> Self {
+        Self { inner: AnyBackend::new(inner), capabilities }
     }
 }
 
-#[async_trait]
 impl LockBackend for Limited {
     fn kind(&self) -> &'static str {
         self.inner.kind()
@@ -42,47 +38,46 @@ impl LockBackend for Limited {
         self.capabilities
     }
 
-    async fn attempt(self: Arc<Self>, mut request: AttemptRequest) -> Result<Attempt> {
+    async fn acquire(&self, mut request: AcquireRequest) -> Result<AcquireReply> {
         let can = self.capabilities;
         request.queue &= can.queueing;
-        request.metadata = request.metadata.filter(|_| can.metadata);
-        let attempt = Arc::clone(&self.inner).attempt(request).await?;
+        let attempt = self.inner.acquire(request).await?;
         Ok(match attempt {
-            Attempt::Granted(mut grant) => {
+            AcquireReply::Granted(mut grant) => {
                 grant.fencing = grant.fencing.filter(|_| can.fencing);
-                Attempt::Granted(grant)
+                AcquireReply::Granted(grant)
             }
             other => other,
         })
     }
 
-    async fn release(self: Arc<Self>, mut request: ReleaseRequest) -> Result<ReleaseReply> {
-        if !self.capabilities.rest {
-            request = request.with_rest(std::time::Duration::ZERO);
+    async fn release(&self, mut request: ReleaseRequest) -> Result<ReleaseReply> {
+        if !self.capabilities.min_hold {
+            request = request.with_min_hold(std::time::Duration::ZERO);
         }
-        Arc::clone(&self.inner).release(request).await
+        self.inner.release(request).await
     }
 
-    async fn renew(self: Arc<Self>, batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
+    async fn renew(&self, batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
         self.needs(self.capabilities.renew, "renew leases")?;
-        Arc::clone(&self.inner).renew(batch).await
+        self.inner.renew(batch).await
     }
 
-    async fn status(self: Arc<Self>, key: LockKey) -> Result<Option<LockStatus>> {
+    async fn status(&self, key: LockKey) -> Result<Option<LockStatus>> {
         self.needs(self.capabilities.inspect, "show the status of a lock")?;
-        Arc::clone(&self.inner).status(key).await
+        self.inner.status(key).await
     }
 
     fn check_key(&self, key: &LockKey) -> Result<()> {
         self.inner.check_key(key)
     }
 
-    async fn ping(self: Arc<Self>) -> Result<()> {
-        Arc::clone(&self.inner).ping().await
+    async fn ping(&self) -> Result<()> {
+        self.inner.ping().await
     }
 
-    async fn close(self: Arc<Self>) {
-        Arc::clone(&self.inner).close().await;
+    async fn close(&self) {
+        self.inner.close().await;
     }
 }
 

@@ -3,10 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use async_trait::async_trait;
 use lock_core::backend::{
-    Attempt, AttemptRequest, Capabilities, Clock, LockBackend, LockKey, OwnerToken, ReleaseReply,
-    ReleaseRequest, RenewReply, RenewRequest, Waiting, Wake,
+    AcquireReply, AcquireRequest, AnyBackend, Capabilities, Clock, LockBackend, LockKey,
+    OwnerToken, ReleaseReply, ReleaseRequest, RenewReply, RenewRequest, Waiting, Wake,
 };
 use lock_core::{LockError, LockErrorKind, LockName, LockStatus, Result};
 use tokio::sync::watch;
@@ -17,7 +16,7 @@ use tokio::sync::watch;
 pub enum Method {
     Kind,
     Capabilities,
-    Attempt,
+    Acquire,
     Release,
     Renew,
     Status,
@@ -31,7 +30,7 @@ impl Method {
     pub const ALL: [Self; 9] = [
         Self::Kind,
         Self::Capabilities,
-        Self::Attempt,
+        Self::Acquire,
         Self::Release,
         Self::Renew,
         Self::Status,
@@ -50,7 +49,7 @@ impl Method {
 /// use std::sync::Arc;
 /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
 /// # runtime.block_on(async {
-/// let spy = Arc::new(Spy::new(Arc::new(MemoryBackend::new())));
+/// let spy = Arc::new(Spy::new(MemoryBackend::new()));
 /// let locks = LockService::new(Arc::clone(&spy));
 /// locks.lock("x").execute(async |_lease| ()).await.unwrap();
 /// assert!(spy.was_called(Method::Release));
@@ -61,14 +60,19 @@ impl Method {
 /// # });
 /// ```
 pub struct Spy {
-    inner: Arc<dyn LockBackend>,
-    seen: Mutex<Seen>,
-    /// Grants that have happened.
-    grants: watch::Sender<u64>,
+    inner: AnyBackend,
+    record: Arc<Record>,
     /// Attempts are answered only while this is open.
     attempts: watch::Sender<bool>,
     /// Renewals are passed on only while this is open.
     renewals: watch::Sender<bool>,
+}
+
+/// What the spy has seen, and what it was told to do.
+struct Record {
+    seen: Mutex<Seen>,
+    /// Grants that have happened.
+    grants: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -82,12 +86,11 @@ struct Seen {
 
 impl Spy {
     /// A spy before this backend.
-    #[must_use]
-    pub fn new(inner: Arc<dyn LockBackend>) -> Self {
+    pub fn new(inner: impl LockBackend) -> Self {
+        let (seen, grants) = (Mutex::default(), watch::Sender::new(0));
         Self {
-            inner,
-            seen: Mutex::default(),
-            grants: watch::Sender::new(0),
+            inner: AnyBackend::new(inner),
+            record: Arc::new(Record { seen, grants }),
             attempts: watch::Sender::new(true),
             renewals: watch::Sender::new(true),
         }
@@ -114,7 +117,7 @@ impl Spy {
     /// Ends when this many grants have happened, also those whose answer is held back.
     pub async fn granted(&self, count: u64) {
         // The sender is ours, so the channel stays open.
-        self.grants.subscribe().wait_for(|grants| *grants >= count).await.ok();
+        self.record.grants.subscribe().wait_for(|grants| *grants >= count).await.ok();
     }
 
     /// Holds the answers of attempts back, after the store has acted, until they are let through.
@@ -143,25 +146,32 @@ impl Spy {
     }
 
     /// Also notes a grant that is pushed.
-    fn overhear(self: Arc<Self>, waiting: Waiting, key: LockKey, token: OwnerToken) -> Waiting {
+    fn note_push(&self, waiting: Waiting, key: LockKey, token: OwnerToken) -> Waiting {
         let Waiting { wake, ticket, retry_after, .. } = waiting;
-        let overheard = async move {
+        let record = Arc::clone(&self.record);
+        let noted = async move {
             let news = wake.await;
             if matches!(news, Wake::Granted(_)) {
-                self.note_grant(key, token);
+                record.note_grant(key, token);
             }
             news
         };
-        Waiting::new(overheard, ticket, retry_after)
-    }
-
-    fn note_grant(&self, key: LockKey, token: OwnerToken) {
-        self.seen().granted.insert(key, token);
-        self.grants.send_modify(|grants| *grants += 1);
+        Waiting::new(noted, ticket, retry_after)
     }
 
     fn note(&self, method: Method) {
         self.seen().called.insert(method);
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.record.seen()
+    }
+}
+
+impl Record {
+    fn note_grant(&self, key: LockKey, token: OwnerToken) {
+        self.seen().granted.insert(key, token);
+        self.grants.send_modify(|grants| *grants += 1);
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -182,11 +192,11 @@ impl Spy {
 /// assert!(forgotten_methods(|backend| backend).await.is_empty());
 /// # });
 /// ```
-pub async fn forgotten_methods(
-    decorate: impl FnOnce(Arc<dyn LockBackend>) -> Arc<dyn LockBackend>,
+pub async fn forgotten_methods<D: LockBackend>(
+    decorate: impl FnOnce(AnyBackend) -> D,
 ) -> Vec<Method> {
-    let spy = Arc::new(Spy::new(Arc::new(lock_core::memory::MemoryBackend::new())));
-    let backend = decorate(Arc::clone(&spy) as Arc<dyn LockBackend>);
+    let spy = Arc::new(Spy::new(lock_core::memory::MemoryBackend::new()));
+    let backend = decorate(AnyBackend::new(Arc::clone(&spy)));
     // Making the decorator may have asked it already.
     spy.seen().called.clear();
     call_every_method(&backend).await;
@@ -194,24 +204,24 @@ pub async fn forgotten_methods(
 }
 
 /// What comes of the calls does not matter here, so errors are dropped.
-async fn call_every_method(backend: &Arc<dyn LockBackend>) {
+async fn call_every_method(backend: &impl LockBackend) {
     let ttl = std::time::Duration::from_secs(1);
     let clock = Clock::SYSTEM;
-    let Ok(key) = LockKey::new("", &LockName::from("every method")) else { return };
+    let Ok(key) = LockName::new("every method").and_then(|name| LockKey::new("", &name)) else {
+        return;
+    };
     let token = OwnerToken::from_bytes([7; 16]);
-    let shared = || Arc::clone(backend);
     backend.kind();
     backend.capabilities();
     backend.check_key(&key).ok();
-    shared().ping().await.ok();
-    shared().attempt(AttemptRequest::new(key.clone(), token, ttl, clock)).await.ok();
-    shared().renew(vec![RenewRequest::new(key.clone(), token, ttl, clock)]).await.ok();
-    shared().status(key.clone()).await.ok();
-    shared().release(ReleaseRequest::new(key, token, clock)).await.ok();
-    shared().close().await;
+    backend.ping().await.ok();
+    backend.acquire(AcquireRequest::new(key.clone(), token, ttl, clock)).await.ok();
+    backend.renew(vec![RenewRequest::new(key.clone(), token, ttl, clock)]).await.ok();
+    backend.status(key.clone()).await.ok();
+    backend.release(ReleaseRequest::new(key, token, clock)).await.ok();
+    backend.close().await;
 }
 
-#[async_trait]
 impl LockBackend for Spy {
     fn kind(&self) -> &'static str {
         self.note(Method::Kind);
@@ -223,41 +233,43 @@ impl LockBackend for Spy {
         self.inner.capabilities()
     }
 
-    async fn attempt(self: Arc<Self>, request: AttemptRequest) -> Result<Attempt> {
-        self.note(Method::Attempt);
+    async fn acquire(&self, request: AcquireRequest) -> Result<AcquireReply> {
+        self.note(Method::Acquire);
         let (key, token) = (request.key.clone(), request.token);
-        let attempt = Arc::clone(&self.inner).attempt(request).await?;
-        if matches!(attempt, Attempt::Granted(_)) {
-            self.note_grant(key.clone(), token);
+        let attempt = self.inner.acquire(request).await?;
+        if matches!(attempt, AcquireReply::Granted(_)) {
+            self.record.note_grant(key.clone(), token);
             if self.seen().swallow_grants {
                 return Err(no_answer());
             }
         }
         self.attempts.subscribe().wait_for(|open| *open).await.ok();
         Ok(match attempt {
-            Attempt::Queued(waiting) => Attempt::Queued(self.overhear(waiting, key, token)),
+            AcquireReply::Queued(waiting) => {
+                AcquireReply::Queued(self.note_push(waiting, key, token))
+            }
             answered => answered,
         })
     }
 
-    async fn release(self: Arc<Self>, request: ReleaseRequest) -> Result<ReleaseReply> {
+    async fn release(&self, request: ReleaseRequest) -> Result<ReleaseReply> {
         self.note(Method::Release);
         if self.seen().refuse_releases {
             return Err(no_answer());
         }
-        let reply = Arc::clone(&self.inner).release(request).await?;
+        let reply = self.inner.release(request).await?;
         if self.seen().fail_releases { Err(no_answer()) } else { Ok(reply) }
     }
 
-    async fn renew(self: Arc<Self>, batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
+    async fn renew(&self, batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
         self.note(Method::Renew);
         self.renewals.subscribe().wait_for(|open| *open).await.ok();
-        Arc::clone(&self.inner).renew(batch).await
+        self.inner.renew(batch).await
     }
 
-    async fn status(self: Arc<Self>, key: LockKey) -> Result<Option<LockStatus>> {
+    async fn status(&self, key: LockKey) -> Result<Option<LockStatus>> {
         self.note(Method::Status);
-        Arc::clone(&self.inner).status(key).await
+        self.inner.status(key).await
     }
 
     fn check_key(&self, key: &LockKey) -> Result<()> {
@@ -265,14 +277,14 @@ impl LockBackend for Spy {
         self.inner.check_key(key)
     }
 
-    async fn ping(self: Arc<Self>) -> Result<()> {
+    async fn ping(&self) -> Result<()> {
         self.note(Method::Ping);
-        Arc::clone(&self.inner).ping().await
+        self.inner.ping().await
     }
 
-    async fn close(self: Arc<Self>) {
+    async fn close(&self) {
         self.note(Method::Close);
-        Arc::clone(&self.inner).close().await;
+        self.inner.close().await;
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use lock_core::backend::{
-    Attempt, AttemptRequest, Capabilities, IntoBackend, LockBackend, LockKey, ReleaseReply,
-    ReleaseRequest, async_trait,
+    AcquireReply, AcquireRequest, AnyBackend, Capabilities, LockBackend, LockKey, ReleaseReply,
+    ReleaseRequest,
 };
 use lock_core::memory::MemoryBackend;
 use lock_core::{LockStatus, Result};
@@ -15,35 +15,32 @@ use lock_testkit::spy::{Spy, forgotten_methods};
 
 #[tokio::test]
 async fn every_way_into_a_service_forwards_every_method() {
-    let shared = forgotten_methods(|backend| backend.into_backend()).await;
+    let shared = forgotten_methods(|backend| backend).await;
     assert_eq!(shared, []);
-    let by_value = forgotten_methods(|backend| Spy::new(backend).into_backend()).await;
+    let by_value = forgotten_methods(Spy::new).await;
     assert_eq!(by_value, []);
-    let in_arc = forgotten_methods(|backend| Arc::new(Spy::new(backend)).into_backend()).await;
+    let in_arc = forgotten_methods(|backend| Arc::new(Spy::new(backend))).await;
     assert_eq!(in_arc, []);
-    let boxed = forgotten_methods(|backend| {
-        let boxed: Box<dyn LockBackend> = Box::new(Spy::new(backend));
-        boxed.into_backend()
-    })
-    .await;
-    assert_eq!(boxed, []);
+    let erased = forgotten_methods(|backend| AnyBackend::new(Spy::new(backend))).await;
+    assert_eq!(erased, []);
+    let in_two = forgotten_methods(|backend| AnyBackend::new(Arc::new(Arc::new(backend)))).await;
+    assert_eq!(in_two, []);
 }
 
 #[tokio::test]
 async fn a_limited_backend_forwards_what_it_is_left_with() {
     let all = MemoryBackend::new().capabilities();
-    let forgotten = forgotten_methods(|backend| Limited::new(backend, all).into_backend()).await;
+    let forgotten = forgotten_methods(|backend| Limited::new(backend, all)).await;
     // Its capabilities are its own.
     assert_eq!(forgotten, [lock_testkit::spy::Method::Capabilities]);
 }
 
-const NEEDS: [Need; 8] = [
+const NEEDS: [Need; 7] = [
     Need::Renew,
     Need::Fencing,
     Need::Queueing,
     Need::Inspect,
-    Need::Metadata,
-    Need::Rest,
+    Need::MinHold,
     Need::Repeatable,
     Need::Lateness,
 ];
@@ -73,7 +70,6 @@ fn a_claim_that_does_not_apply_must_be_declared() {
 /// Says that it can do nothing, and does everything.
 struct Secretive(Arc<MemoryBackend>);
 
-#[async_trait]
 impl LockBackend for Secretive {
     fn kind(&self) -> &'static str {
         "secretive"
@@ -81,13 +77,13 @@ impl LockBackend for Secretive {
     fn capabilities(&self) -> Capabilities {
         Capabilities::none().with_local_clock(true)
     }
-    async fn attempt(self: Arc<Self>, request: AttemptRequest) -> Result<Attempt> {
-        Arc::clone(&self.0).attempt(request).await
+    async fn acquire(&self, request: AcquireRequest) -> Result<AcquireReply> {
+        Arc::clone(&self.0).acquire(request).await
     }
-    async fn release(self: Arc<Self>, request: ReleaseRequest) -> Result<ReleaseReply> {
+    async fn release(&self, request: ReleaseRequest) -> Result<ReleaseReply> {
         Arc::clone(&self.0).release(request).await
     }
-    async fn status(self: Arc<Self>, key: LockKey) -> Result<Option<LockStatus>> {
+    async fn status(&self, key: LockKey) -> Result<Option<LockStatus>> {
         Arc::clone(&self.0).status(key).await
     }
 }

@@ -1,14 +1,12 @@
 //! A lock store in containers, and how to reach it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures_util::future::select_all;
-use lock_core::backend::LockBackend;
+use lock_core::backend::AnyBackend;
 use lock_dapr::DaprBackend;
 use lock_redis::RedisBackend;
-use lock_testkit::conformance::{Harness, Need, Pace};
+use lock_testkit::conformance::{Harness, Need, Pace, async_trait};
 
 use super::engine::{Container, Engine, Wanted};
 use super::suites::Finding;
@@ -82,12 +80,12 @@ impl Address {
 
 #[async_trait]
 impl Harness for Address {
-    async fn backend(&self) -> lock_core::Result<Arc<dyn LockBackend>> {
+    async fn backend(&self) -> lock_core::Result<AnyBackend> {
         Ok(match self {
-            Self::Redis { url } => Arc::new(RedisBackend::builder().url(url).build()?),
+            Self::Redis { url } => AnyBackend::new(RedisBackend::builder().url(url).build()?),
             Self::Dapr { endpoint } => {
                 let builder = DaprBackend::builder(LOCK_STORE).endpoint(endpoint);
-                Arc::new(builder.timeout(Duration::from_secs(2)).build()?)
+                AnyBackend::new(builder.timeout(Duration::from_secs(2)).build()?)
             }
         })
     }
@@ -103,12 +101,17 @@ impl Harness for Address {
     }
 
     fn lacks(&self) -> Vec<Need> {
-        let mut lacks = vec![Need::Metadata];
-        if let Self::Dapr { .. } = self {
-            lacks.extend([Need::Queueing, Need::Renew, Need::Fencing]);
-            lacks.extend([Need::Inspect, Need::Rest, Need::Repeatable]);
+        match self {
+            Self::Redis { .. } => Vec::new(),
+            Self::Dapr { .. } => vec![
+                Need::Queueing,
+                Need::Renew,
+                Need::Fencing,
+                Need::Inspect,
+                Need::MinHold,
+                Need::Repeatable,
+            ],
         }
-        lacks
     }
 }
 

@@ -76,6 +76,7 @@ impl<'de> Visitor<'de> for ValueOf {
         match self.0.kind {
             Kind::Text => f.write_str("a string"),
             Kind::Flag => f.write_str("a boolean"),
+            Kind::FlagOr(word) => write!(f, "a boolean, or `{word}`"),
             Kind::Duration => f.write_str(A_DURATION),
             Kind::DurationOr(word) => write!(f, "{A_DURATION}, or `{word}`"),
             Kind::OneOf(accepted) => f.write_str(&quoted(accepted)),
@@ -92,7 +93,7 @@ impl<'de> Visitor<'de> for ValueOf {
 
     fn visit_bool<E: Error>(self, flag: bool) -> Result<Option<Value>, E> {
         match self.0.kind {
-            Kind::Flag => Ok(Some(Value::Flag(flag))),
+            Kind::Flag | Kind::FlagOr(_) => Ok(Some(Value::Flag(flag))),
             _ => Err(E::invalid_type(Unexpected::Bool(flag), &self)),
         }
     }

@@ -16,6 +16,8 @@ pub(crate) struct Word {
 pub(crate) enum Kind {
     Text,
     Flag,
+    /// `true` or `false`, or this word in place of them.
+    FlagOr(&'static str),
     Duration,
     /// A duration, or this word in place of one.
     DurationOr(&'static str),
@@ -44,6 +46,10 @@ impl Word {
         match self.kind {
             Kind::Text => Ok(Value::Text(text.to_owned())),
             Kind::Flag => one_of(text, &["true", "false"]).map(|word| Value::Flag(word == "true")),
+            Kind::FlagOr(word) if text == word => Ok(Value::Choice(word)),
+            Kind::FlagOr(word) => {
+                one_of(text, &["true", "false", word]).map(|word| Value::Flag(word == "true"))
+            }
             Kind::Duration => duration::parse(text).map(Value::Duration),
             Kind::DurationOr(word) if text == word => Ok(Value::Choice(word)),
             Kind::DurationOr(word) => {
@@ -106,6 +112,12 @@ mod tests {
         let read = |kind, text| Word::new("word", kind).read(text);
         assert_eq!(read(Kind::Text, "a b"), Ok(Value::Text("a b".into())));
         assert_eq!(read(Kind::Flag, "false"), Ok(Value::Flag(false)));
+        assert_eq!(read(Kind::FlagOr("maybe"), "true"), Ok(Value::Flag(true)));
+        assert_eq!(read(Kind::FlagOr("maybe"), "maybe"), Ok(Value::Choice("maybe")));
+        assert_eq!(
+            read(Kind::FlagOr("maybe"), "yes"),
+            Err("write `true`, `false` or `maybe`".into())
+        );
         assert_eq!(read(Kind::Duration, "2s"), Ok(Value::Duration(Duration::from_secs(2))));
         assert_eq!(read(Kind::DurationOr("ever"), "ever"), Ok(Value::Choice("ever")));
         assert_eq!(read(Kind::DurationOr("ever"), "2s"), read(Kind::Duration, "2s"));

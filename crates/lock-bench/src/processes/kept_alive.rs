@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use lock_core::backend::{
-    Attempt, AttemptRequest, Capabilities, Clock, LockBackend, LockKey, ReleaseReply,
+    AcquireReply, AcquireRequest, Capabilities, Clock, LockBackend, LockKey, ReleaseReply,
     ReleaseRequest, RenewReply, RenewRequest,
 };
 use lock_core::{LockGuard, LockService, LockStatus, Result};
@@ -137,7 +136,6 @@ impl Timed {
     }
 }
 
-#[async_trait]
 impl LockBackend for Timed {
     fn kind(&self) -> &'static str {
         self.inner.kind()
@@ -147,18 +145,18 @@ impl LockBackend for Timed {
         self.inner.capabilities()
     }
 
-    async fn attempt(self: Arc<Self>, request: AttemptRequest) -> Result<Attempt> {
-        Arc::clone(&self.inner).attempt(request).await
+    async fn acquire(&self, request: AcquireRequest) -> Result<AcquireReply> {
+        self.inner.acquire(request).await
     }
 
-    async fn release(self: Arc<Self>, request: ReleaseRequest) -> Result<ReleaseReply> {
-        Arc::clone(&self.inner).release(request).await
+    async fn release(&self, request: ReleaseRequest) -> Result<ReleaseReply> {
+        self.inner.release(request).await
     }
 
-    async fn renew(self: Arc<Self>, batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
+    async fn renew(&self, batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
         let began = Clock::SYSTEM.now().as_nanos();
         let leases = u64::try_from(batch.len()).unwrap_or(u64::MAX);
-        let replies = Arc::clone(&self.inner).renew(batch).await;
+        let replies = self.inner.renew(batch).await;
         let ended = Clock::SYSTEM.now().as_nanos();
         // Calls that are under way at once end in turn, on one thread: the time of each counts once.
         let counted = self.counted_until.swap(ended, Ordering::Relaxed);
@@ -167,19 +165,19 @@ impl LockBackend for Timed {
         replies
     }
 
-    async fn status(self: Arc<Self>, key: LockKey) -> Result<Option<LockStatus>> {
-        Arc::clone(&self.inner).status(key).await
+    async fn status(&self, key: LockKey) -> Result<Option<LockStatus>> {
+        self.inner.status(key).await
     }
 
     fn check_key(&self, key: &LockKey) -> Result<()> {
         self.inner.check_key(key)
     }
 
-    async fn ping(self: Arc<Self>) -> Result<()> {
-        Arc::clone(&self.inner).ping().await
+    async fn ping(&self) -> Result<()> {
+        self.inner.ping().await
     }
 
-    async fn close(self: Arc<Self>) {
-        Arc::clone(&self.inner).close().await;
+    async fn close(&self) {
+        self.inner.close().await;
     }
 }

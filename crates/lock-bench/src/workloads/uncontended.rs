@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lock_core::backend::{AttemptRequest, Clock, LockBackend, LockKey, OwnerToken, ReleaseRequest};
+use lock_core::backend::{AcquireRequest, Clock, LockBackend, LockKey, OwnerToken, ReleaseRequest};
 use lock_redis::{Mode, RedisBackend};
 use testbed::DaprSidecar;
 
@@ -103,11 +103,10 @@ async fn compare(
 /// The server's own time for the acquire script and for the release script, in µs.
 async fn script_micros(bench: &Bench, settings: &Settings) -> Result<(f64, f64), Failure> {
     let backend = Arc::new(RedisBackend::builder().url(bench.server.url()).build()?);
-    let keys: Vec<_> = (0..100)
-        .map(|key| LockKey::new("", &format!("script:{key}").into()))
-        .collect::<Result<_, _>>()?;
+    let keys: Vec<_> =
+        (0..100).map(|key| LockKey::new("", format!("script:{key}"))).collect::<Result<_, _>>()?;
     // So that connecting is over.
-    Arc::clone(&backend).ping().await?;
+    backend.ping().await?;
     let rounds = settings.script_rounds();
     let (mut acquire, mut release) = (0.0, 0.0);
     for _ in 0..rounds {
@@ -115,8 +114,8 @@ async fn script_micros(bench: &Bench, settings: &Settings) -> Result<(f64, f64),
         let mut held = Vec::with_capacity(keys.len());
         for key in &keys {
             let (token, clock) = (OwnerToken::random()?, Clock::SYSTEM);
-            let request = AttemptRequest::new(key.clone(), token, Duration::from_secs(30), clock);
-            Arc::clone(&backend).attempt(request).await?;
+            let request = AcquireRequest::new(key.clone(), token, Duration::from_secs(30), clock);
+            Arc::clone(&backend).acquire(request).await?;
             held.push(ReleaseRequest::new(key.clone(), token, clock));
         }
         let middle = bench.stats.snapshot()?;

@@ -47,7 +47,8 @@ where
         if let Poll::Ready(value) = body.as_mut().poll(cx) {
             return Poll::Ready(Ok(value));
         }
-        lost.as_mut().poll(cx).map(Err)
+        // Nobody but the guard itself could have released it.
+        lost.as_mut().poll(cx).map(|reason| Err(reason.unwrap_or(LossReason::Removed)))
     })
     .await
 }

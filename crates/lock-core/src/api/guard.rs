@@ -21,7 +21,8 @@ use crate::types::status::ReleaseOutcome;
 /// **The guard must be bound to a variable.** Each of these releases at once:
 ///
 /// ```
-/// # use lock_core::LockService;
+/// # use lock_core as distlock;
+/// # use distlock::LockService;
 /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
 /// # runtime.block_on(async {
 /// let locks = LockService::memory();
@@ -42,7 +43,8 @@ use crate::types::status::ReleaseOutcome;
 /// ```
 ///
 /// ```compile_fail,E0599
-/// # async fn f(guard: lock_core::LockGuard) {
+/// # use lock_core as distlock;
+/// # async fn f(guard: distlock::LockGuard) {
 /// let copy = guard.clone();
 /// # }
 /// ```
@@ -110,7 +112,7 @@ impl LockGuard {
     }
 
     /// See [`Lease::lost`].
-    pub fn lost(&self) -> impl Future<Output = LossReason> + Send + 'static + use<> {
+    pub fn lost(&self) -> impl Future<Output = Option<LossReason>> + Send + 'static + use<> {
         self.lease.lost()
     }
 

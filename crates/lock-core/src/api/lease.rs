@@ -43,8 +43,8 @@ impl Lease {
     pub fn ensure_held(&self) -> Result<()> {
         match self.0.ended() {
             None => Ok(()),
-            Some(reason) => {
-                Err(LockError::lost(reason).with_operation("ensure_held").with_name(self.name()))
+            Some(end) => {
+                Err(LockError::ended(end).with_operation("ensure_held").with_name(self.name()))
             }
         }
     }
@@ -64,15 +64,31 @@ impl Lease {
         self.0.fencing()
     }
 
-    /// Ends when the lease does, and says why: at its deadline at the latest, whatever the network
-    /// does; also on release.
+    /// Waits until the lease is over, and says why it was lost; `None` if it was released.
+    ///
+    /// It ends at the lease's deadline at the latest, whatever the network does.
+    ///
+    /// ```
+    /// # use lock_core as distlock;
+    /// # use distlock::LockService;
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    /// # runtime.block_on(async {
+    /// # let locks = LockService::memory();
+    /// # async fn work() {}
+    /// let guard = locks.lock("import").keep_alive().acquire().await.unwrap();
+    /// tokio::select! {
+    ///     () = work() => {}
+    ///     Some(reason) = guard.lost() => eprintln!("stopped: {reason}"),
+    /// }
+    /// # });
+    /// ```
     ///
     /// # Cancel safety
     ///
     /// It only watches; it can be dropped and asked again.
-    pub fn lost(&self) -> impl Future<Output = LossReason> + Send + 'static + use<> {
+    pub fn lost(&self) -> impl Future<Output = Option<LossReason>> + Send + 'static + use<> {
         let lease = Arc::clone(&self.0);
-        async move { lease.wait_for_end().await }
+        async move { lease.wait_for_end().await.loss() }
     }
 
     /// Sets the lease to `ttl` from now; it does not add to what is left.

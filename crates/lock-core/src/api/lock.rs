@@ -8,12 +8,12 @@ use std::time::Duration;
 use crate::api::execute;
 use crate::api::guard::LockGuard;
 use crate::api::lease::Lease;
+use crate::backend::LockBackend;
 use crate::engine::acquire::acquire;
 use crate::engine::held::ServiceContext;
 use crate::engine::plan::Plan;
 use crate::sync::panics;
 use crate::types::error::{LockError, LockErrorKind, Result};
-use crate::types::name::LockName;
 use crate::types::options::{DEFAULT_ACQUIRE_WAIT, LockOptions, option_setters};
 use crate::types::status::LockStatus;
 
@@ -28,8 +28,9 @@ use crate::types::status::LockStatus;
 /// until its own lease is over.
 ///
 /// ```
+/// # use lock_core as distlock;
 /// use std::time::Duration;
-/// use lock_core::LockService;
+/// use distlock::LockService;
 /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
 /// # runtime.block_on(async {
 /// let locks = LockService::memory();
@@ -62,10 +63,10 @@ impl Lock {
         self
     }
 
-    /// The lock's name.
+    /// The lock's name, as it was given: [`check`](Self::check) says whether it is allowed.
     #[must_use]
-    pub fn name(&self) -> &LockName {
-        &self.plan.name
+    pub fn name(&self) -> &str {
+        self.plan.name()
     }
 
     /// Checks name, options and the backend's capabilities, without I/O: call it at start-up.
@@ -80,12 +81,12 @@ impl Lock {
         self.plan
             .check(self.context.store())
             .map(drop)
-            .map_err(|error| error.with_operation("check").with_name(&self.plan.name))
+            .map_err(|error| error.with_operation("check").with_name(self.name()))
     }
 
     /// Whether the name is allowed, whatever the options are.
     pub(crate) fn check_name(&self) -> Result<()> {
-        self.plan.check_key(self.context.store()).map(drop)
+        self.plan.check_name(self.context.store()).map(drop)
     }
 
     /// Takes the lock if it is free, or becomes free within [`wait`](Self::wait) (default: no
@@ -130,14 +131,14 @@ impl Lock {
     pub fn acquire(&self) -> impl Future<Output = Result<LockGuard>> + Send + 'static + use<> {
         let (context, plan) = (Arc::clone(&self.context), Arc::clone(&self.plan));
         async move {
-            let name = plan.name.clone();
+            let asked = Arc::clone(&plan);
             let clock = context.store().clock();
             let began = clock.now();
             match acquire(context, plan, DEFAULT_ACQUIRE_WAIT, "acquire").await? {
                 Some(held) => Ok(LockGuard::new(held)),
                 None => Err(timed_out(clock.now().saturating_duration_since(began))
                     .with_operation("acquire")
-                    .with_name(&name)),
+                    .with_name(asked.name())),
             }
         }
     }
@@ -153,23 +154,7 @@ impl Lock {
     /// meanwhile (end critical bodies with [`Lease::ensure_held`], and fence the write), and not
     /// because the release failed.
     ///
-    /// A body that fails returns a `Result` of its own, and `transpose` joins the two:
-    ///
-    /// ```
-    /// # use lock_core::LockService;
-    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    /// # runtime.block_on(async {
-    /// # async fn charge(_token: Option<lock_core::FencingToken>) -> Result<u32, std::io::Error> { Ok(7) }
-    /// # async fn run(locks: LockService) -> Result<(), Box<dyn std::error::Error>> {
-    /// let receipt: Option<u32> = locks
-    ///     .lock("order:42")
-    ///     .execute(async |lease| charge(lease.fencing_token()).await)
-    ///     .await?
-    ///     .transpose()?;
-    /// # assert_eq!(receipt, Some(7)); Ok(()) }
-    /// # run(LockService::memory()).await.unwrap();
-    /// # });
-    /// ```
+    /// For a body that returns a `Result` there is [`try_execute`](Self::try_execute).
     ///
     /// A body must be a closure, not a future: `execute(async { … })` does not compile; write
     /// `execute(async |_| { … })`.
@@ -205,6 +190,51 @@ impl Lock {
         }
     }
 
+    /// As [`execute`](Self::execute), for a body that returns a `Result`: one `?` unpacks both.
+    ///
+    /// The error is the body's own; errors of the lock are converted into it.
+    /// `LockError` converts into [`io::Error`](std::io::Error), `Box<dyn Error + Send + Sync>`, and
+    /// every error type with `From<LockError>`.
+    ///
+    /// ```
+    /// # use lock_core as distlock;
+    /// # use distlock::LockService;
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    /// # runtime.block_on(async {
+    /// # async fn charge(_token: Option<distlock::FencingToken>) -> Result<u32, std::io::Error> { Ok(7) }
+    /// # async fn run(locks: LockService) -> Result<(), std::io::Error> {
+    /// let receipt: Option<u32> = locks
+    ///     .lock("order:42")
+    ///     .try_execute(async |lease| charge(lease.fencing_token()).await)
+    ///     .await?;
+    /// # assert_eq!(receipt, Some(7)); Ok(()) }
+    /// # run(LockService::memory()).await.unwrap();
+    /// # });
+    /// ```
+    ///
+    /// A body that uses `?` itself does not say which error it means; its type names it:
+    /// `async |lease| -> Result<_, MyError> { … }`.
+    ///
+    /// # Errors
+    ///
+    /// The body's error, or one of [`execute`](Self::execute), converted.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`execute`](Self::execute).
+    pub fn try_execute<F, Fut, T, E>(
+        &self,
+        f: F,
+    ) -> impl Future<Output = Result<Option<T>, E>> + use<F, Fut, T, E>
+    where
+        F: FnOnce(Lease) -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+        E: From<LockError>,
+    {
+        let executing = self.execute(f);
+        async move { executing.await?.transpose() }
+    }
+
     /// Looks at the lock without touching it; `None` if nobody holds it.
     ///
     /// # Errors
@@ -217,8 +247,8 @@ impl Lock {
         let (context, plan) = (Arc::clone(&self.context), Arc::clone(&self.plan));
         async move {
             let asked = async {
-                let key = context.admit(&plan)?;
-                let backend = Arc::clone(context.store().backend());
+                let key = context.admit(&plan)?.key;
+                let backend = context.store().backend().clone();
                 let status = panics::caught(async { backend.status(key.clone()).await });
                 let mut status = context.background().in_runtime(status).await?;
                 if let Some(LockStatus { waiters: Some(waiters), .. }) = &mut status {
@@ -228,7 +258,7 @@ impl Lock {
                 Ok(status)
             };
             let asked: Result<_> = asked.await;
-            asked.map_err(|error| error.with_operation("status").with_name(&plan.name))
+            asked.map_err(|error| error.with_operation("status").with_name(plan.name()))
         }
     }
 }
@@ -237,7 +267,7 @@ impl fmt::Debug for Lock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lock")
             .field("backend", &self.context.store().kind())
-            .field("name", &self.plan.name)
+            .field("name", &self.name())
             .field("options", &self.plan.options)
             .finish_non_exhaustive()
     }

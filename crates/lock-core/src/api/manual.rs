@@ -39,14 +39,13 @@ impl ManualLocks {
     }
 
     pub(crate) async fn release(&self, lock: &Lock) -> Result<bool> {
-        let name = lock.name();
-        let guard = self.lock().guards.remove(name);
+        let guard = self.lock().guards.remove(lock.name());
         let Some(guard) = guard else {
             // What could not be taken is a mistake, and not merely not held.
             return lock
                 .check_name()
                 .map(|()| false)
-                .map_err(|error| error.with_operation("release_lock").with_name(name));
+                .map_err(|error| error.with_operation("release_lock").with_name(lock.name()));
         };
         match guard.release().await {
             ReleaseOutcome::Released => Ok(true),
@@ -56,7 +55,7 @@ impl ManualLocks {
                                lease is over";
                 Err(LockError::new(LockErrorKind::Unknown, message)
                     .with_operation("release_lock")
-                    .with_name(name))
+                    .with_name(lock.name()))
             }
         }
     }

@@ -8,14 +8,14 @@ use std::time::Duration;
 use crate::api::lease::Lease;
 use crate::api::lock::Lock;
 use crate::api::manual::ManualLocks;
-use crate::backend::{Capabilities, Clock, IntoBackend, LockBackend};
+use crate::backend::{AnyBackend, Capabilities, Clock, LockBackend};
 use crate::engine::held::ServiceContext;
-use crate::engine::plan::Plan;
+use crate::engine::plan::{self, Plan};
 use crate::engine::store::Store;
 use crate::engine::{renew, shutdown};
 use crate::memory::MemoryBackend;
 use crate::sync::panics;
-use crate::types::error::Result;
+use crate::types::error::{LockError, Result};
 use crate::types::handover::Handover;
 use crate::types::name::LockName;
 use crate::types::options::LockOptions;
@@ -28,8 +28,9 @@ use crate::types::status::{LockStatus, ShutdownReport};
 /// callers have left; it ends by itself after the last service, lock and guard are gone.
 ///
 /// ```
+/// # use lock_core as distlock;
 /// use std::time::Duration;
-/// use lock_core::LockService;
+/// use distlock::LockService;
 /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
 /// # runtime.block_on(async {
 /// let locks = LockService::memory();
@@ -62,7 +63,7 @@ struct Shared {
 
 impl LockService {
     /// A service over this backend, with the defaults. Does no I/O.
-    pub fn new(backend: impl IntoBackend) -> Self {
+    pub fn new(backend: impl LockBackend) -> Self {
         Self::builder(backend).build()
     }
 
@@ -73,9 +74,9 @@ impl LockService {
     }
 
     /// Starts to build a service with settings of its own.
-    pub fn builder(backend: impl IntoBackend) -> LockServiceBuilder {
+    pub fn builder(backend: impl LockBackend) -> LockServiceBuilder {
         LockServiceBuilder {
-            backend: backend.into_backend(),
+            backend: AnyBackend::new(backend),
             namespace: "".into(),
             defaults: LockOptions::new(),
             clock: Clock::SYSTEM,
@@ -92,13 +93,17 @@ impl LockService {
     /// locks nothing: finish the plan with `try_acquire`, `acquire` or `execute`.
     ///
     /// ```compile_fail,E0277
-    /// # async fn f(locks: lock_core::LockService) {
+    /// # use lock_core as distlock;
+    /// # async fn f(locks: distlock::LockService) {
     /// let guard = locks.lock("x").await;
     /// # }
     /// ```
-    pub fn lock(&self, name: impl Into<LockName>) -> Lock {
+    pub fn lock<N>(&self, name: N) -> Lock
+    where
+        N: TryInto<LockName, Error: Into<LockError>>,
+    {
         let Shared { context, namespace, defaults, .. } = &*self.0;
-        let plan = Plan::new(namespace, name.into(), defaults.clone());
+        let plan = Plan::new(namespace, LockName::new(name), defaults.clone());
         Lock::new(Arc::clone(context), Arc::new(plan))
     }
 
@@ -117,11 +122,10 @@ impl LockService {
     /// # Cancel safety
     ///
     /// As [`Lock::try_acquire`].
-    pub async fn try_acquire_lock(
-        &self,
-        resource_id: impl Into<LockName>,
-        ttl: Duration,
-    ) -> Result<bool> {
+    pub async fn try_acquire_lock<N>(&self, resource_id: N, ttl: Duration) -> Result<bool>
+    where
+        N: TryInto<LockName, Error: Into<LockError>>,
+    {
         let lock = self.lock(resource_id).ttl(ttl);
         self.0.manual.acquire(&lock).await
     }
@@ -140,7 +144,10 @@ impl LockService {
     /// # Cancel safety
     ///
     /// If the future is dropped, the release goes on.
-    pub async fn release_lock(&self, resource_id: impl Into<LockName>) -> Result<bool> {
+    pub async fn release_lock<N>(&self, resource_id: N) -> Result<bool>
+    where
+        N: TryInto<LockName, Error: Into<LockError>>,
+    {
         self.0.manual.release(&self.lock(resource_id)).await
     }
 
@@ -153,13 +160,14 @@ impl LockService {
     /// # Cancel safety
     ///
     /// As [`Lock::execute`].
-    pub async fn execute_with_lock<F, Fut, T>(
+    pub async fn execute_with_lock<N, F, Fut, T>(
         &self,
-        resource_id: impl Into<LockName>,
+        resource_id: N,
         ttl: Duration,
         f: F,
     ) -> Result<Option<T>>
     where
+        N: TryInto<LockName, Error: Into<LockError>>,
         F: FnOnce(Lease) -> Fut,
         Fut: Future<Output = T>,
     {
@@ -171,7 +179,10 @@ impl LockService {
     /// # Errors
     ///
     /// As [`Lock::status`].
-    pub async fn status(&self, name: impl Into<LockName>) -> Result<Option<LockStatus>> {
+    pub async fn status<N>(&self, name: N) -> Result<Option<LockStatus>>
+    where
+        N: TryInto<LockName, Error: Into<LockError>>,
+    {
         self.lock(name).status().await
     }
 
@@ -179,6 +190,18 @@ impl LockService {
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {
         self.0.context.store().capabilities()
+    }
+
+    /// Checks the service's default options against each other and against what the backend can do,
+    /// without I/O: call it at start-up.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`](crate::LockErrorKind::InvalidConfig) or
+    /// [`Unsupported`](crate::LockErrorKind::Unsupported), naming the option, its value, and what
+    /// is accepted.
+    pub fn check(&self) -> Result<()> {
+        plan::check_options(&self.0.defaults, self.0.context.store())
     }
 
     /// Asks the backend whether it answers; for a readiness probe.
@@ -190,7 +213,7 @@ impl LockService {
         let context = &self.0.context;
         let asked = async {
             context.ensure_open()?;
-            let backend = Arc::clone(context.store().backend());
+            let backend = context.store().backend().clone();
             context.background().in_runtime(panics::caught(async { backend.ping().await })).await
         };
         asked.await.map_err(|error| error.with_operation("ping"))
@@ -232,7 +255,7 @@ impl fmt::Debug for LockService {
 /// Builds a [`LockService`]; made by [`LockService::builder`].
 #[must_use = "a builder does nothing until `build`"]
 pub struct LockServiceBuilder {
-    backend: Arc<dyn LockBackend>,
+    backend: AnyBackend,
     namespace: Arc<str>,
     defaults: LockOptions,
     clock: Clock,
@@ -269,8 +292,9 @@ impl LockServiceBuilder {
     /// the runtime in which the service is first used.
     ///
     /// ```
+    /// # use lock_core as distlock;
     /// # use std::time::Duration;
-    /// # use lock_core::{LockService, memory::MemoryBackend};
+    /// # use distlock::{LockService, memory::MemoryBackend};
     /// # let runtime = tokio::runtime::Builder::new_current_thread()
     /// #     .enable_all().start_paused(true).build().unwrap();
     /// # runtime.block_on(async {

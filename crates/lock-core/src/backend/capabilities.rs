@@ -10,7 +10,8 @@ use crate::time::backoff::Backoff;
 /// has:
 ///
 /// ```
-/// use lock_core::backend::Capabilities;
+/// # use lock_core as distlock;
+/// use distlock::backend::Capabilities;
 ///
 /// const MINE: Capabilities = Capabilities::none().with_renew(true).with_fencing(true);
 /// assert!(MINE.renew && !MINE.queueing);
@@ -22,15 +23,13 @@ pub struct Capabilities {
     pub renew: bool,
     /// Grants carry fencing tokens that rise.
     pub fencing: bool,
-    /// Waiters stand in line at the store and are granted in order of arrival.
+    /// The store keeps a queue of those who wait, and grants in order of arrival.
     pub queueing: bool,
     /// `status` can be asked.
     pub inspect: bool,
-    /// The metadata of a holder is kept and shown by `status`.
-    pub metadata: bool,
-    /// A release can leave the lock standing for a rest (`min_hold`).
-    pub rest: bool,
-    /// An attempt can be repeated with the same token: it finds its own grant.
+    /// A release can leave the name taken for the rest of `min_hold`.
+    pub min_hold: bool,
+    /// A request can be repeated with the same token: it finds its own grant.
     pub repeatable: bool,
     /// Leases run on the very clock that this process reads, so no drift has to be allowed for.
     pub local_clock: bool,
@@ -40,7 +39,7 @@ pub struct Capabilities {
     pub ttl_min: Duration,
     /// The longest lease.
     pub ttl_max: Duration,
-    /// How long after it was sent an attempt can still take effect.
+    /// How long after it was sent a request for a lock can still take effect.
     pub late_after: Duration,
     /// The pauses, each shortened at random by up to a half, after which a lock that another holds
     /// is asked for again; a waiter that stands in the store's queue asks when its place says.
@@ -56,8 +55,7 @@ impl Capabilities {
             fencing: false,
             queueing: false,
             inspect: false,
-            metadata: false,
-            rest: false,
+            min_hold: false,
             repeatable: false,
             local_clock: false,
             ttl_granularity: Duration::from_millis(1),
@@ -101,10 +99,8 @@ setters! {
     with_queueing queueing: bool,
     /// Sets [`inspect`](Self::inspect).
     with_inspect inspect: bool,
-    /// Sets [`metadata`](Self::metadata).
-    with_metadata metadata: bool,
-    /// Sets [`rest`](Self::rest).
-    with_rest rest: bool,
+    /// Sets [`min_hold`](Self::min_hold).
+    with_min_hold min_hold: bool,
     /// Sets [`repeatable`](Self::repeatable).
     with_repeatable repeatable: bool,
     /// Sets [`local_clock`](Self::local_clock).

@@ -9,11 +9,10 @@ use tracing::Instrument;
 use crate::engine::acquisition::Acquisition;
 use crate::engine::held::{Held, ServiceContext};
 use crate::engine::local_queues::{Entered, Turn};
-use crate::engine::plan::Plan;
+use crate::engine::plan::{Plan, Target};
 use crate::engine::telemetry;
 use crate::time::instant::Instant;
 use crate::types::error::{LockError, Result};
-use crate::types::name::LockKey;
 
 /// Acquires the lock of `plan`, waiting for it as the plan says, or else for `unset_wait`.
 /// `None`: somebody else held it for the whole wait.
@@ -23,34 +22,36 @@ pub(crate) async fn acquire(
     unset_wait: Duration,
     operation: &'static str,
 ) -> Result<Option<Held>> {
-    let span = telemetry::acquire_span(&plan.name, context.store().kind());
-    let name = plan.name.clone();
+    let span = telemetry::acquire_span(plan.name(), context.store().kind());
+    let asked = Arc::clone(&plan);
     let obtaining = async {
         // Before it is let in, so that a shutdown which begins just then waits for its end.
         let _counted = context.count();
-        let key = context.admit(&plan)?;
+        let target = context.admit(&plan)?;
         let began = context.store().now();
         let deadline = plan.deadline(began, unset_wait);
         tokio::select! {
             biased;
-            obtained = obtain(&context, plan, key, began, deadline) => obtained,
+            obtained = obtain(&context, plan, &target, began, deadline) => obtained,
             () = context.closing() => Err(LockError::shut_down()),
         }
     };
     let told = async { obtaining.await.inspect_err(telemetry::failed) };
-    told.instrument(span).await.map_err(|error| error.with_operation(operation).with_name(&name))
+    told.instrument(span)
+        .await
+        .map_err(|error| error.with_operation(operation).with_name(asked.name()))
 }
 
 async fn obtain(
     context: &Arc<ServiceContext>,
     plan: Arc<Plan>,
-    key: LockKey,
+    target: &Target,
     began: Instant,
     deadline: Instant,
 ) -> Result<Option<Held>> {
     let mut now = began;
     let obtained = loop {
-        let leadership = match context.queues().enter(&key, &plan, now, deadline) {
+        let leadership = match context.queues().enter(&target.key, &plan, now, deadline) {
             Entered::Lead(leadership) => leadership,
             Entered::Refused => break None,
             Entered::Wait(waiter) => match waiter.turn(deadline).await? {
@@ -70,7 +71,7 @@ async fn obtain(
             },
         };
         let times = (began, now, deadline);
-        break Acquisition::new(context, leadership, plan, times)?.run().await?;
+        break Acquisition::new(context, leadership, plan, target, times)?.run().await?;
     };
     if obtained.is_none() {
         telemetry::contended(context.store().now().saturating_duration_since(began));

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use crate::backend::{AttemptRequest, Grant, Ticket, Waiting, Wake};
+use crate::backend::{AcquireRequest, Grant, Ticket, Waiting, Wake};
 use crate::engine::attempt_driver::{Asked, AttemptDriver};
 use crate::engine::held::{Held, NewLease, ServiceContext, SharedLease};
 use crate::engine::local_queues::{LeaderState, Leadership};
-use crate::engine::plan::Plan;
+use crate::engine::plan::{Plan, Target};
 use crate::engine::telemetry;
 use crate::machine::lease::Lease;
 use crate::machine::margins::AFTER_EXPIRY;
@@ -26,6 +26,7 @@ const RETRY: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_se
 pub(crate) struct Acquisition {
     context: Arc<ServiceContext>,
     plan: Arc<Plan>,
+    target: Target,
     driver: AttemptDriver,
     ticket: Option<Ticket>,
     began: Instant,
@@ -53,6 +54,7 @@ impl Acquisition {
         context: &Arc<ServiceContext>,
         mut leadership: Leadership<SharedLease, Held>,
         plan: Arc<Plan>,
+        target: &Target,
         (began, now, deadline): (Instant, Instant, Instant),
     ) -> Result<Self> {
         let (ticket, driver) = match leadership.take_state() {
@@ -62,12 +64,13 @@ impl Acquisition {
             // Another lease was asked for, and will be granted: only the place in line is kept.
             state => {
                 let ticket = state.and_then(|state| state.ticket);
-                (ticket, fresh(context, &leadership, now)?)
+                (ticket, fresh(context, target, now)?)
             }
         };
         Ok(Self {
             context: Arc::clone(context),
             plan,
+            target: target.clone(),
             driver,
             ticket,
             began,
@@ -111,13 +114,12 @@ impl Acquisition {
             return self.driver.asked().await;
         }
         let options = &self.plan.options;
-        let request = AttemptRequest {
-            key: self.driver.key().clone(),
+        let request = AcquireRequest {
+            key: self.target.key.clone(),
             token: self.driver.token(),
             ttl: options.ttl,
             queue: self.deadline > self.now && self.context.store().capabilities().queueing,
             ticket: self.ticket,
-            metadata: options.metadata.clone(),
             clock: self.context.store().clock(),
             asked_at: self.now,
         };
@@ -178,7 +180,7 @@ impl Acquisition {
 
     /// Goes on with a fresh token; what the old one may own is undone.
     fn start_afresh(&mut self) -> Result<()> {
-        self.driver = fresh(&self.context, &self.leadership, self.now)?;
+        self.driver = fresh(&self.context, &self.target, self.now)?;
         Ok(())
     }
 
@@ -216,11 +218,17 @@ impl Acquisition {
         let is_window = grant.granted_ttl.is_some_and(|ttl| ttl < asked)
             && self.context.store().capabilities().renew;
         let (token, attempt) = (self.driver.token(), self.driver.take_machine());
-        let lease = Lease::granted(&self.plan.terms(), self.now, valid_until, is_window, attempt);
-        let (key, term) = (self.leadership.key().clone(), self.leadership.become_holder());
-        let new = NewLease { key, token, fencing: grant.fencing, term };
-        let held = Held::new(Arc::clone(&self.context), &self.plan, new, lease, self.now);
-        self.context.queues().granted(self.leadership.key(), term, held.lease(), self.now);
+        let lease = Lease::granted(
+            &self.plan.terms(self.context.store()),
+            self.now,
+            valid_until,
+            is_window,
+            attempt,
+        );
+        let (target, term) = (self.target.clone(), self.leadership.become_holder());
+        let new = NewLease { target, token, fencing: grant.fencing, term };
+        let held = Held::new(Arc::clone(&self.context), new, lease, self.now);
+        self.context.queues().granted(&self.target.key, term, held.lease(), self.now);
         // Only now: a shutdown that begins later finds the lease in the schedule.
         if self.context.is_closing() {
             return Err(LockError::shut_down());
@@ -257,13 +265,9 @@ impl Drop for Acquisition {
 }
 
 /// A driver with a fresh token.
-fn fresh(
-    context: &ServiceContext,
-    leadership: &Leadership<SharedLease, Held>,
-    now: Instant,
-) -> Result<AttemptDriver> {
+fn fresh(context: &ServiceContext, target: &Target, now: Instant) -> Result<AttemptDriver> {
     let (store, background) = (context.store().clone(), Arc::clone(context.background()));
-    AttemptDriver::new(store, background, leadership.key().clone(), now)
+    AttemptDriver::new(store, background, target.key.clone(), now)
 }
 
 enum Reaction {

@@ -10,8 +10,10 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use crate::backend::capabilities::Capabilities;
+use crate::backend::contract::Exchange;
 use crate::backend::{
-    Attempt, AttemptRequest, Grant, Lane, OwnerToken, ReleaseReply, ReleaseRequest, Sleep, Waiting,
+    AcquireReply, AcquireRequest, Grant, Lane, OwnerToken, ReleaseReply, ReleaseRequest, Sleep,
+    Waiting,
 };
 use crate::engine::background::Background;
 use crate::engine::store::Store;
@@ -22,9 +24,6 @@ use crate::time::instant::Instant;
 use crate::types::error::{LockError, LockErrorKind, Result};
 use crate::types::name::LockKey;
 use crate::types::status::ReleaseOutcome;
-
-type StepFuture = Pin<Box<dyn Future<Output = Result<Attempt>> + Send>>;
-type ReleaseFuture = Pin<Box<dyn Future<Output = Result<ReleaseReply>> + Send>>;
 
 /// Everything that one token does with the store, driven by the task that asks or by the background.
 ///
@@ -54,8 +53,8 @@ enum DrivenBy {
 
 enum InFlight {
     Nothing,
-    Step { future: StepFuture, ttl: Duration },
-    Release(ReleaseFuture),
+    Step { future: Exchange<AcquireReply>, ttl: Duration },
+    Release(Exchange<ReleaseReply>),
     Pause(Sleep),
 }
 
@@ -109,7 +108,7 @@ impl AttemptDriver {
         now: Instant,
     ) -> Self {
         // A store that cannot leave a lock standing is asked when it is over.
-        let store_keeps = store.capabilities().rest;
+        let store_keeps = store.capabilities().min_hold;
         let (not_before, min_hold_end) = if store_keeps {
             (Instant::ORIGIN, min_hold_end)
         } else {
@@ -133,10 +132,6 @@ impl AttemptDriver {
         self.token
     }
 
-    pub(crate) fn key(&self) -> &LockKey {
-        &self.key
-    }
-
     pub(crate) const fn answered_at(&self) -> Instant {
         self.answered_at
     }
@@ -156,10 +151,10 @@ impl AttemptDriver {
     /// # Cancel safety
     ///
     /// Dropping the future and then the driver hands the exchange over to the background.
-    pub(crate) async fn ask(&mut self, request: AttemptRequest) -> Asked {
+    pub(crate) async fn ask(&mut self, request: AcquireRequest) -> Asked {
         let ttl = request.ttl;
         self.machine.step_sent(request.asked_at, ttl);
-        let future = panics::begun(|| Arc::clone(self.store.backend()).attempt(request));
+        let future = self.store.backend().begin_acquire(request);
         self.in_flight = InFlight::Step { future, ttl };
         self.asked().await
     }
@@ -249,15 +244,15 @@ impl AttemptDriver {
         let now = self.store.now();
         self.answered_at = now;
         Poll::Ready(match result {
-            Ok(Attempt::Granted(grant)) => {
+            Ok(AcquireReply::Granted(grant)) => {
                 let lease = grant.granted_ttl.unwrap_or(ttl);
                 asked(self.machine.step_answered(now, StepAnswer::Granted { lease }), grant)
             }
-            Ok(Attempt::Held { retry_after }) => {
+            Ok(AcquireReply::Held { retry_after }) => {
                 self.machine.step_answered(now, StepAnswer::Held);
                 Asked::Held { retry_after }
             }
-            Ok(Attempt::Queued(waiting)) => {
+            Ok(AcquireReply::Queued(waiting)) => {
                 self.machine.step_answered(now, StepAnswer::Queued);
                 Asked::Queued(waiting)
             }
@@ -306,15 +301,15 @@ impl AttemptDriver {
 
     fn send_release(&mut self, now: Instant) {
         self.machine.release_sent(now);
-        let rest = self.min_hold_end.saturating_duration_since(now);
+        let min_hold = self.min_hold_end.saturating_duration_since(now);
         let lane = match self.driven_by {
             DrivenBy::Caller(_) => Lane::Caller,
-            DrivenBy::Background => Lane::Keeper,
+            DrivenBy::Background => Lane::Background,
         };
         let request = ReleaseRequest::new(self.key.clone(), self.token, self.store.clock())
-            .with_rest(rest)
+            .with_min_hold(min_hold)
             .with_lane(lane);
-        let future = panics::begun(|| Arc::clone(self.store.backend()).release(request));
+        let future = self.store.backend().begin_release(request);
         self.in_flight = InFlight::Release(future);
     }
 
@@ -358,11 +353,7 @@ impl Drop for AttemptDriver {
 impl DrivenBy {
     /// Polls a backend's future: in the caller's runtime if there is one, else in the background's,
     /// and with a panic turned into an error that says "perhaps applied".
-    fn poll<T>(
-        &self,
-        future: &mut Pin<Box<dyn Future<Output = Result<T>> + Send>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<T>> {
+    fn poll<T>(&self, future: &mut Exchange<T>, cx: &mut Context<'_>) -> Poll<Result<T>> {
         let polled = catch_unwind(AssertUnwindSafe(|| {
             let _entered = match self {
                 Self::Caller(background) => background.enter_unless_in_runtime(),

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use crate::backend::LockBackend;
+use crate::backend::AnyBackend;
 
 /// One service's use of a backend, until it is given up or dropped.
 pub(crate) struct BackendUse {
@@ -13,13 +13,13 @@ pub(crate) struct BackendUse {
     is_over: AtomicBool,
 }
 
-/// How many services use each backend of the process. A backend is an `Arc` of the user's, which
-/// has no other place to count them.
+/// How many services use each backend of the process. A backend is the user's, and has no place to
+/// count them.
 static USERS: Mutex<BTreeMap<usize, usize>> = Mutex::new(BTreeMap::new());
 
 impl BackendUse {
-    pub(crate) fn new(backend: &Arc<dyn LockBackend>) -> Self {
-        let backend = Arc::as_ptr(backend).addr();
+    pub(crate) fn new(backend: &AnyBackend) -> Self {
+        let backend = backend.address();
         *USERS.lock().unwrap_or_else(PoisonError::into_inner).entry(backend).or_default() += 1;
         Self { backend, is_over: AtomicBool::new(false) }
     }

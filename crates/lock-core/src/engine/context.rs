@@ -9,13 +9,12 @@ use tokio::sync::Notify;
 use crate::engine::backend_users::BackendUse;
 use crate::engine::background::Background;
 use crate::engine::local_queues::{LocalQueues, Watched};
-use crate::engine::plan::Plan;
+use crate::engine::plan::{Plan, Target};
 use crate::engine::schedule::{Schedule, Scheduled};
 use crate::engine::store::Store;
 use crate::sync::wait_group::WaitGroup;
 use crate::types::error::{LockError, Result};
 use crate::types::handover::Handover;
-use crate::types::name::LockKey;
 
 /// `L` is a lease that is held, and `G` is what owns one.
 pub(crate) struct Context<L, G> {
@@ -73,10 +72,10 @@ impl<L: Watched + Scheduled, G> Context<L, G> {
     }
 
     /// Lets an operation in: the plan is allowed, the service is open, and the background runs.
-    pub(crate) fn admit(&self, plan: &Plan) -> Result<LockKey> {
-        let key = plan.check(&self.store)?;
+    pub(crate) fn admit(&self, plan: &Plan) -> Result<Target> {
+        let target = plan.check(&self.store)?;
         self.ensure_open()?;
-        Ok(key)
+        Ok(target)
     }
 
     pub(crate) fn ensure_open(&self) -> Result<()> {

@@ -1,9 +1,8 @@
 //! Setting a lease anew, for its holder.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::{LockBackend, RenewReply, RenewRequest};
+use crate::backend::{AnyBackend, LockBackend, RenewReply, RenewRequest};
 use crate::engine::held::SharedLease;
 use crate::machine::lease::Lease;
 use crate::sync::panics;
@@ -24,29 +23,29 @@ pub(crate) async fn extend(shared: &SharedLease, ttl: Duration) -> Result<()> {
         return Err(LockError::new(LockErrorKind::InvalidConfig, message).not_applied());
     }
     let sent = store.now();
-    let extension = shared.update(|lease| lease.extend(sent, ttl)).map_err(LockError::lost)?;
+    let extension = shared.update(|lease| lease.extend(sent, ttl)).map_err(LockError::ended)?;
     if let Some(at) = extension.look_at {
         shared.schedule(at);
     }
     let request = RenewRequest::new(shared.key().clone(), shared.token(), ttl, store.clock());
-    let renewing = renew_one(Arc::clone(store.backend()), request);
+    let renewing = renew_one(store.backend().clone(), request);
     let reply = shared.context().background().in_runtime(renewing).await;
     let now = store.now();
     let reason = match reply {
         Ok(RenewReply::Renewed) => {
             let extended = shared.update(|lease| lease.extended(extension, sent, now, ttl));
-            return extended.map_err(LockError::lost);
+            return extended.map_err(LockError::ended);
         }
         Ok(RenewReply::NotHeld) => LossReason::Removed,
         Ok(RenewReply::HeldByOther) => LossReason::HeldByOther,
         Ok(RenewReply::Failed(error)) | Err(error) => return Err(not_known(error)),
     };
-    let reason = shared.lose(reason);
+    let end = shared.lose(reason);
     shared.schedule(Lease::look_after_loss(now));
-    Err(LockError::lost(reason))
+    Err(LockError::ended(end))
 }
 
-async fn renew_one(backend: Arc<dyn LockBackend>, request: RenewRequest) -> Result<RenewReply> {
+async fn renew_one(backend: AnyBackend, request: RenewRequest) -> Result<RenewReply> {
     let mut replies = panics::caught(async { backend.renew(vec![request]).await }).await?;
     match (replies.len(), replies.pop()) {
         (1, Some(reply)) => Ok(reply),

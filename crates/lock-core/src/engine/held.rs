@@ -9,7 +9,7 @@ use crate::backend::OwnerToken;
 use crate::engine::attempt_driver::AttemptDriver;
 use crate::engine::context::Context;
 use crate::engine::local_queues::{NextLeader, Released, Watched};
-use crate::engine::plan::Plan;
+use crate::engine::plan::{Plan, Target};
 use crate::engine::schedule::{Scheduled, Slot};
 use crate::engine::store::Store;
 use crate::engine::telemetry;
@@ -19,7 +19,7 @@ use crate::machine::local_queue::Term;
 use crate::sync::lazy_notify::LazyNotify;
 use crate::time::instant::Instant;
 use crate::types::fencing::FencingToken;
-use crate::types::loss::LossReason;
+use crate::types::loss::{LeaseEnd, LossReason};
 use crate::types::name::{LockKey, LockName};
 use crate::types::status::ReleaseOutcome;
 
@@ -31,7 +31,7 @@ pub(crate) struct Held(Arc<SharedLease>);
 
 /// What a fresh grant brings into its lease.
 pub(crate) struct NewLease {
-    pub(crate) key: LockKey,
+    pub(crate) target: Target,
     pub(crate) token: OwnerToken,
     pub(crate) fencing: Option<FencingToken>,
     /// The number under which it is held in its queue.
@@ -58,17 +58,15 @@ impl Held {
     /// The lock that `new` describes is held from now on.
     pub(crate) fn new(
         context: Arc<ServiceContext>,
-        plan: &Plan,
         new: NewLease,
         lease: Lease,
         now: Instant,
     ) -> Self {
-        let NewLease { key, token, fencing, term } = new;
+        let NewLease { target, token, fencing, term } = new;
         let first_look = lease.first_look(now);
         let shared = Arc::new(SharedLease {
             context,
-            name: plan.name.clone(),
-            key,
+            target,
             token,
             fencing,
             term,
@@ -109,7 +107,7 @@ impl Held {
                 .await
             }
         };
-        telemetry::released(&shared.name, shared.store().kind(), outcome);
+        telemetry::released(&shared.target.name, shared.store().kind(), outcome);
         outcome
     }
 
@@ -135,15 +133,14 @@ impl Drop for Held {
 /// A lease that is held, or was.
 pub(crate) struct SharedLease {
     context: Arc<ServiceContext>,
-    name: LockName,
-    key: LockKey,
+    target: Target,
     token: OwnerToken,
     fencing: Option<FencingToken>,
     term: Term,
     slot: Slot,
     /// The lease's deadline in nanoseconds, to be read without the mutex.
     deadline: AtomicU64,
-    /// Why the lease ended, once it has, to be read without the mutex.
+    /// How the lease ended, once it has, to be read without the mutex.
     ended: AtomicU8,
     changed: LazyNotify,
     lease: Mutex<Lease>,
@@ -159,11 +156,11 @@ impl SharedLease {
     }
 
     pub(crate) const fn name(&self) -> &LockName {
-        &self.name
+        &self.target.name
     }
 
     pub(crate) const fn key(&self) -> &LockKey {
-        &self.key
+        &self.target.key
     }
 
     pub(crate) const fn token(&self) -> OwnerToken {
@@ -178,11 +175,11 @@ impl SharedLease {
         Instant::from_nanos(self.deadline.load(Ordering::Acquire))
     }
 
-    /// Why the lease has ended, if it has; looks at the clock.
-    pub(crate) fn ended(&self) -> Option<LossReason> {
+    /// How the lease has ended, if it has; looks at the clock.
+    pub(crate) fn ended(&self) -> Option<LeaseEnd> {
         // A lease that has ended is not worth a look at the clock.
-        if let Some(reason) = self.known_end() {
-            return Some(reason);
+        if let Some(end) = self.known_end() {
+            return Some(end);
         }
         let now = self.store().now();
         if now < self.deadline() {
@@ -191,16 +188,16 @@ impl SharedLease {
         self.update(|lease| lease.look(now))
     }
 
-    /// Ends the lease, unless it has ended already; returns why it ended.
-    pub(crate) fn lose(&self, reason: LossReason) -> LossReason {
+    /// The lease is lost, unless it has ended already; returns how it ended.
+    pub(crate) fn lose(&self, reason: LossReason) -> LeaseEnd {
         self.update(|lease| lease.lose(reason))
     }
 
-    /// Ends when the lease does, and says why.
-    pub(crate) async fn wait_for_end(&self) -> LossReason {
+    /// Ends when the lease does, and says how.
+    pub(crate) async fn wait_for_end(&self) -> LeaseEnd {
         loop {
-            if let Some(reason) = self.ended() {
-                return reason;
+            if let Some(end) = self.ended() {
+                return end;
             }
             let deadline = self.deadline();
             let is_changed = || self.ended().is_some() || self.deadline() != deadline;
@@ -218,7 +215,7 @@ impl SharedLease {
 
     /// Ends the lease on behalf of its owner.
     pub(crate) fn end(&self) -> Ending {
-        if self.known_end() == Some(LossReason::Released) {
+        if self.known_end() == Some(LeaseEnd::Released) {
             return Ending::without_release(ReleaseOutcome::AlreadyExpired);
         }
         let now = self.store().now();
@@ -228,10 +225,11 @@ impl SharedLease {
         self.context.schedule().leave(self);
         // When the service ends, nobody accepts it any more.
         let handover = given_up.handover.filter(|_| !self.context.is_closing());
-        let next = if self.known_end() == Some(LossReason::Released) {
+        let next = if self.known_end() == Some(LeaseEnd::Released) {
             let left = handover.unwrap_or_default();
             let hand_over = |plan: &Plan, term| self.hand_over(plan, term, given_up.attempt, now);
-            match self.context.queues().released(&self.key, self.term, now, left, hand_over) {
+            match self.context.queues().released(&self.target.key, self.term, now, left, hand_over)
+            {
                 Released::ToStore(next) => next,
                 Released::HandedOver => {
                     return Ending::without_release(ReleaseOutcome::Released);
@@ -261,18 +259,16 @@ impl SharedLease {
             return result;
         }
         self.deadline.store(after.0.as_nanos(), Ordering::SeqCst);
-        self.ended.store(after.1.map_or(0, LossReason::code), Ordering::SeqCst);
+        self.ended.store(after.1.map_or(0, LeaseEnd::code), Ordering::SeqCst);
         let is_offered = lease.is_offered();
         drop(lease);
         self.changed.notify();
-        if let (None, Some(reason)) = (before.1, after.1)
-            && reason != LossReason::Released
-        {
+        if let (None, Some(LeaseEnd::Lost(reason))) = (before.1, after.1) {
             // An offer that no task accepted is nobody's loss.
             if !is_offered {
-                telemetry::lost(&self.name, self.store().kind(), reason);
+                telemetry::lost(&self.target.name, self.store().kind(), reason);
             }
-            self.context.queues().lost(&self.key, self.term);
+            self.context.queues().lost(&self.target.key, self.term);
         }
         result
     }
@@ -285,10 +281,10 @@ impl SharedLease {
         attempt: StoreAttempt,
         now: Instant,
     ) -> (Held, Weak<Self>) {
-        let lease = Lease::handed_over(&plan.terms(), now, attempt);
+        let lease = Lease::handed_over(&plan.terms(self.store()), now, attempt);
         let fencing = self.fencing.map(FencingToken::next_local);
-        let new = NewLease { key: self.key.clone(), token: self.token, fencing, term };
-        let held = Held::new(Arc::clone(&self.context), plan, new, lease, now);
+        let new = NewLease { target: self.target.clone(), token: self.token, fencing, term };
+        let held = Held::new(Arc::clone(&self.context), new, lease, now);
         let watched = Arc::downgrade(&held.0);
         (held, watched)
     }
@@ -300,12 +296,12 @@ impl SharedLease {
         now: Instant,
     ) -> AttemptDriver {
         let (store, background) = (self.store().clone(), Arc::clone(self.context.background()));
-        let owner = (self.key.clone(), self.token);
+        let owner = (self.target.key.clone(), self.token);
         AttemptDriver::releasing(store, background, owner, attempt, min_hold_end, now)
     }
 
-    fn known_end(&self) -> Option<LossReason> {
-        LossReason::from_code(self.ended.load(Ordering::Acquire))
+    fn known_end(&self) -> Option<LeaseEnd> {
+        LeaseEnd::from_code(self.ended.load(Ordering::Acquire))
     }
 
     fn lock(&self) -> MutexGuard<'_, Lease> {

@@ -264,10 +264,6 @@ impl<L, G> Leadership<L, G> {
         Self { queues: Arc::clone(queues), key: key.clone(), term, state: None }
     }
 
-    pub(crate) const fn key(&self) -> &LockKey {
-        &self.key
-    }
-
     /// Takes over what the leader before has in the store.
     pub(crate) fn take_state(&mut self) -> Option<LeaderState> {
         self.state.take().map(|state| *state)

@@ -2,41 +2,59 @@
 
 use std::time::Duration;
 
+use crate::backend::LockBackend;
 use crate::backend::capabilities::Capabilities;
 use crate::engine::store::Store;
 use crate::machine::lease::Terms;
 use crate::time::instant::Instant;
 use crate::types::error::{LockError, LockErrorKind, Result};
 use crate::types::name::{LockKey, LockName};
-use crate::types::options::{LockOptions, MIN_KEEP_ALIVE_TTL, Wait};
+use crate::types::options::{LockOptions, MIN_KEEP_ALIVE_TTL, Renewal, Wait};
 
 /// A name and options; nothing is asked for yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    pub(crate) name: LockName,
     /// An error if the name is not allowed.
-    key: Result<LockKey>,
+    target: Result<Target>,
     pub(crate) options: LockOptions,
 }
 
+/// Which lock is meant.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) name: LockName,
+    pub(crate) key: LockKey,
+}
+
 impl Plan {
-    pub(crate) fn new(namespace: &str, name: LockName, options: LockOptions) -> Self {
-        let key = LockKey::new(namespace, &name);
-        Self { name, key, options }
+    pub(crate) fn new(namespace: &str, name: Result<LockName>, options: LockOptions) -> Self {
+        let target = name.and_then(|name| {
+            let key = LockKey::new(namespace, &name)?;
+            Ok(Target { name, key })
+        });
+        Self { target, options }
     }
 
-    /// Checks name, options and capabilities, and gives the key.
-    pub(crate) fn check(&self, store: &Store) -> Result<LockKey> {
-        let key = self.check_key(store)?;
-        check_options(&self.options, store.kind(), &store.capabilities())?;
-        Ok(key)
+    /// The name as it was given.
+    pub(crate) fn name(&self) -> &str {
+        match &self.target {
+            Ok(target) => target.name.as_str(),
+            Err(error) => error.name().unwrap_or_default(),
+        }
     }
 
-    /// Checks the name alone, and gives the key.
-    pub(crate) fn check_key(&self, store: &Store) -> Result<LockKey> {
-        let key = self.key.clone()?;
-        store.backend().check_key(&key)?;
-        Ok(key)
+    /// Checks name, options and capabilities, and says which lock is meant.
+    pub(crate) fn check(&self, store: &Store) -> Result<Target> {
+        let target = self.check_name(store)?;
+        check_options(&self.options, store)?;
+        Ok(target)
+    }
+
+    /// Checks the name alone.
+    pub(crate) fn check_name(&self, store: &Store) -> Result<Target> {
+        let target = self.target.clone()?;
+        store.backend().check_key(&target.key)?;
+        Ok(target)
     }
 
     /// The instant at which to give up; `unset` is the operation's own wait.
@@ -49,20 +67,32 @@ impl Plan {
     }
 
     /// What is asked of the lease.
-    pub(crate) const fn terms(&self) -> Terms {
-        let LockOptions { ttl, keep_alive, max_hold, min_hold, .. } = self.options;
+    pub(crate) fn terms(&self, store: &Store) -> Terms {
+        let LockOptions { ttl, max_hold, min_hold, .. } = self.options;
+        let keep_alive = keeps_alive(&self.options, &store.capabilities());
         Terms { ttl, keep_alive, max_hold, min_hold }
     }
 }
 
-/// Checks the options against each other and against what the backend can do.
-fn check_options(options: &LockOptions, kind: &str, capabilities: &Capabilities) -> Result<()> {
+/// Whether the lease is renewed.
+fn keeps_alive(options: &LockOptions, capabilities: &Capabilities) -> bool {
+    match options.renewal {
+        Renewal::Fixed => false,
+        Renewal::KeepAlive => true,
+        Renewal::IfSupported => capabilities.renew,
+    }
+}
+
+/// Checks the options against each other and against what the store can do.
+pub(crate) fn check_options(options: &LockOptions, store: &Store) -> Result<()> {
+    check(options, store.kind(), &store.capabilities())
+}
+
+fn check(options: &LockOptions, kind: &str, capabilities: &Capabilities) -> Result<()> {
     check_times(options, kind, capabilities)?;
     let needs = [
-        (options.keep_alive, capabilities.renew, "keep_alive", "renew leases"),
-        (options.max_hold.is_some(), capabilities.renew, "max_hold", "renew leases"),
+        (options.renewal == Renewal::KeepAlive, capabilities.renew, "keep_alive", "renew leases"),
         (options.require_fencing, capabilities.fencing, "require_fencing", "issue fencing tokens"),
-        (options.metadata.is_some(), capabilities.metadata, "metadata", "keep metadata"),
     ];
     for (asked, can, option, what) in needs {
         if asked && !can {
@@ -74,14 +104,14 @@ fn check_options(options: &LockOptions, kind: &str, capabilities: &Capabilities)
 }
 
 fn check_times(options: &LockOptions, kind: &str, capabilities: &Capabilities) -> Result<()> {
-    let LockOptions { ttl, min_hold, max_hold, keep_alive, .. } = *options;
+    let LockOptions { ttl, min_hold, max_hold, .. } = *options;
     let Capabilities { ttl_min, ttl_max, .. } = *capabilities;
     if ttl < ttl_min || ttl > ttl_max {
         return Err(invalid(format!(
             "ttl is {ttl:?}; the {kind} backend accepts {ttl_min:?} to {ttl_max:?}"
         )));
     }
-    if keep_alive && ttl < MIN_KEEP_ALIVE_TTL {
+    if keeps_alive(options, capabilities) && ttl < MIN_KEEP_ALIVE_TTL {
         return Err(invalid(format!(
             "ttl is {ttl:?}, too short to be renewed in time; with keep_alive it must be at \
                  least {MIN_KEEP_ALIVE_TTL:?}"
@@ -108,12 +138,11 @@ fn invalid(message: String) -> LockError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::options::DEFAULT_TTL;
 
     const MS: fn(u64) -> Duration = Duration::from_millis;
 
     fn full() -> Capabilities {
-        Capabilities::none().with_renew(true).with_fencing(true).with_metadata(true)
+        Capabilities::none().with_renew(true).with_fencing(true)
     }
 
     #[test]
@@ -131,24 +160,22 @@ mod tests {
             ),
         ];
         for (options, cause) in cases {
-            let error = check_options(&options, "test", &full()).unwrap_err();
+            let error = check(&options, "test", &full()).unwrap_err();
             assert_eq!(error.kind(), LockErrorKind::InvalidConfig);
             assert!(error.to_string().contains(cause), "{error}");
         }
-        check_options(&options().ttl(MS(300)).keep_alive(), "test", &full()).unwrap();
+        check(&options().ttl(MS(300)).keep_alive(), "test", &full()).unwrap();
     }
 
     #[test]
     fn what_the_backend_cannot_do_is_unsupported_and_named() {
         let cases = [
             (LockOptions::new().keep_alive(), "keep_alive"),
-            (LockOptions::new().max_hold(DEFAULT_TTL), "max_hold"),
             (LockOptions::new().require_fencing(), "require_fencing"),
-            (LockOptions::new().metadata("host"), "metadata"),
         ];
         for (options, option) in cases {
-            check_options(&options, "test", &full()).unwrap();
-            let error = check_options(&options, "test", &Capabilities::none()).unwrap_err();
+            check(&options, "test", &full()).unwrap();
+            let error = check(&options, "test", &Capabilities::none()).unwrap_err();
             assert_eq!(error.kind(), LockErrorKind::Unsupported);
             assert!(error.to_string().contains(option), "{error}");
         }

@@ -4,7 +4,7 @@
 use std::mem;
 use std::sync::{Arc, Weak};
 
-use crate::backend::{RenewReply, RenewRequest};
+use crate::backend::{LockBackend, RenewReply, RenewRequest};
 use crate::engine::held::SharedLease;
 use crate::engine::schedule::Schedule;
 use crate::engine::store::Store;
@@ -62,7 +62,7 @@ fn sort_out(due: Vec<Weak<SharedLease>>, store: &Store) -> Vec<Sent> {
 async fn renew(batch: Vec<Sent>, store: Store) {
     let sent = store.now();
     let requests: Vec<_> = batch.iter().map(|renewal| renewal.request.clone()).collect();
-    let backend = Arc::clone(store.backend());
+    let backend = store.backend().clone();
     let replies = panics::caught(async { backend.renew(requests).await }).await;
     let now = store.now();
     match replies {

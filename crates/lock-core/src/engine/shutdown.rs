@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
+use crate::backend::LockBackend;
 use crate::engine::held::ServiceContext;
 use crate::sync::panics;
-use crate::types::loss::LossReason;
+use crate::types::loss::{LeaseEnd, LossReason};
 use crate::types::status::{ReleaseOutcome, ShutdownReport};
 
 /// Shuts the service down. `let_go` drops the locks that the service itself keeps for its users; by
@@ -40,10 +41,10 @@ pub(crate) async fn run(
     let mut report = ShutdownReport::default();
     for lease in before.iter().filter(|lease| !taken.contains(&Arc::as_ptr(lease).addr())) {
         match lease.ended() {
-            Some(LossReason::Released) => report.released += 1,
+            Some(LeaseEnd::Released) => report.released += 1,
             // Another task that shuts the service down took it, and reports it.
-            Some(LossReason::ShutDown) | None => {}
-            Some(_) => report.lost += 1,
+            Some(LeaseEnd::Lost(LossReason::ShutDown)) | None => {}
+            Some(LeaseEnd::Lost(_)) => report.lost += 1,
         }
     }
     drop(before);
@@ -62,7 +63,7 @@ pub(crate) async fn run(
         () = store.clock().sleep(store.capabilities().settled_after()) => {}
     }
     if context.is_last_to_use_backend() {
-        let backend = Arc::clone(store.backend());
+        let backend = store.backend().clone();
         let closing = async {
             backend.close().await;
             Ok(())

@@ -1,26 +1,24 @@
 //! The store that a service works on: its backend, and the clock that its leases are measured by.
 
-use std::sync::Arc;
-
 use crate::backend::capabilities::Capabilities;
-use crate::backend::{Clock, LockBackend};
+use crate::backend::{AnyBackend, Clock, LockBackend};
 use crate::time::instant::Instant;
 
 /// Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Store {
-    backend: Arc<dyn LockBackend>,
+    backend: AnyBackend,
     kind: &'static str,
     clock: Clock,
 }
 
 impl Store {
-    pub(crate) fn new(backend: Arc<dyn LockBackend>, clock: Clock) -> Self {
+    pub(crate) fn new(backend: AnyBackend, clock: Clock) -> Self {
         let kind = backend.kind();
         Self { backend, kind, clock }
     }
 
-    pub(crate) const fn backend(&self) -> &Arc<dyn LockBackend> {
+    pub(crate) const fn backend(&self) -> &AnyBackend {
         &self.backend
     }
 

@@ -15,8 +15,8 @@ use crate::types::name::{LockKey, LockName};
 use crate::types::status::ReleaseOutcome;
 
 /// The span around one acquisition, with its wait.
-pub(crate) fn acquire_span(lock: &LockName, backend: &str) -> Span {
-    span!(target: "distlock", Level::DEBUG, "distlock.acquire", lock = lock.as_str(), backend)
+pub(crate) fn acquire_span(lock: &str, backend: &str) -> Span {
+    span!(target: "distlock", Level::DEBUG, "distlock.acquire", lock, backend)
 }
 
 /// The lock was granted.

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::machine::attempt::StoreAttempt;
 use crate::time::instant::Instant;
-use crate::types::loss::LossReason;
+use crate::types::loss::{LeaseEnd, LossReason};
 
 /// A lease is renewed when this part of it is over, so that two more tries are left.
 const RENEW_AT: u32 = 3;
@@ -112,7 +112,7 @@ pub struct Lease {
     /// Never later than the store's expiry.
     deadline: Instant,
     /// It never changes again.
-    ended: Option<LossReason>,
+    ended: Option<LeaseEnd>,
     /// Counts the calls of `extend`: only the latest one sets the deadline.
     extensions: u32,
     /// Counts those that lowered the deadline: a renewal sent before one must not raise it again.
@@ -185,9 +185,9 @@ impl Lease {
         self.deadline
     }
 
-    /// Why the lease has ended, as far as is known.
+    /// How the lease has ended, as far as is known.
     #[must_use]
-    pub const fn ended(&self) -> Option<LossReason> {
+    pub const fn ended(&self) -> Option<LeaseEnd> {
         self.ended
     }
 
@@ -198,17 +198,18 @@ impl Lease {
     }
 
     /// Looks whether the lease is over by now.
-    pub fn look(&mut self, now: Instant) -> Option<LossReason> {
+    pub fn look(&mut self, now: Instant) -> Option<LeaseEnd> {
         if self.ended.is_none() && now >= self.deadline {
             let is_max = now >= self.max_hold_end;
-            self.ended = Some(if is_max { LossReason::MaxHold } else { LossReason::Expired });
+            let reason = if is_max { LossReason::MaxHold } else { LossReason::Expired };
+            self.ended = Some(LeaseEnd::Lost(reason));
         }
         self.ended
     }
 
-    /// Ends the lease, unless it has ended already; returns why it ended.
-    pub fn lose(&mut self, reason: LossReason) -> LossReason {
-        *self.ended.get_or_insert(reason)
+    /// The lease is lost, unless it has ended already; returns how it ended.
+    pub fn lose(&mut self, reason: LossReason) -> LeaseEnd {
+        *self.ended.get_or_insert(LeaseEnd::Lost(reason))
     }
 
     /// The task to which this was handed over accepts it. `false`: too late.
@@ -250,13 +251,13 @@ impl Lease {
     }
 
     /// A renewal that was sent at `sent` was confirmed at `now`. Returns when the background looks
-    /// again; an error says why the lease has ended meanwhile.
+    /// again; an error says how the lease has ended meanwhile.
     pub fn renewed(
         &mut self,
         renewal: Renewal,
         sent: Instant,
         now: Instant,
-    ) -> Result<Instant, LossReason> {
+    ) -> Result<Instant, LeaseEnd> {
         let bound = self.confirmed(sent, now, renewal.ttl)?;
         if self.lowered == renewal.lowered {
             self.deadline = bound.min(self.max_hold_end).max(self.deadline);
@@ -280,11 +281,11 @@ impl Lease {
     /// The holder is about to ask the store for a lease of `ttl` from `now`.
     ///
     /// A shorter lease takes effect at once: no answer is needed for it.
-    pub fn extend(&mut self, now: Instant, ttl: Duration) -> Result<Extension, LossReason> {
-        if let Some(reason) = self.look(now) {
-            return Err(reason);
+    pub fn extend(&mut self, now: Instant, ttl: Duration) -> Result<Extension, LeaseEnd> {
+        if let Some(end) = self.look(now) {
+            return Err(end);
         }
-        let Some(attempt) = &mut self.attempt else { return Err(LossReason::Released) };
+        let Some(attempt) = &mut self.attempt else { return Err(LeaseEnd::Released) };
         attempt.renewal_sent(now, ttl);
         self.is_unconfirmed = true;
         self.extensions = self.extensions.wrapping_add(1);
@@ -307,7 +308,7 @@ impl Lease {
         sent: Instant,
         now: Instant,
         ttl: Duration,
-    ) -> Result<(), LossReason> {
+    ) -> Result<(), LeaseEnd> {
         let bound = self.confirmed(sent, now, ttl)?;
         if self.extensions == extension.number {
             // The store's bound may lie later, from a longer lease before; this one counts.
@@ -319,15 +320,15 @@ impl Lease {
     /// The guard ends. `None`: somebody else has taken care of what is in the store.
     pub fn give_up(&mut self, now: Instant) -> Option<GivenUp> {
         self.look(now);
-        let reason = self.lose(LossReason::Released);
+        let end = *self.ended.get_or_insert(LeaseEnd::Released);
         let attempt = self.attempt.take()?;
-        let min_hold_end = match reason {
-            LossReason::Released | LossReason::ShutDown => self.min_hold_end,
-            _ => Instant::ORIGIN,
+        let min_hold_end = match end {
+            LeaseEnd::Released | LeaseEnd::Lost(LossReason::ShutDown) => self.min_hold_end,
+            LeaseEnd::Lost(_) => Instant::ORIGIN,
         };
         // What the store has not confirmed, or what has to rest, is not handed over.
         let may_hand_over =
-            reason == LossReason::Released && !self.is_unconfirmed && min_hold_end <= now;
+            end == LeaseEnd::Released && !self.is_unconfirmed && min_hold_end <= now;
         let left = attempt.valid_until().saturating_duration_since(now);
         Some(GivenUp { attempt, min_hold_end, handover: may_hand_over.then_some(left) })
     }
@@ -351,15 +352,18 @@ impl Lease {
         sent: Instant,
         now: Instant,
         ttl: Duration,
-    ) -> Result<Instant, LossReason> {
+    ) -> Result<Instant, LeaseEnd> {
         self.look(now);
-        let Some(attempt) = &mut self.attempt else { return Err(LossReason::Released) };
+        let Some(attempt) = &mut self.attempt else { return Err(LeaseEnd::Released) };
         let bound = attempt.renewed(sent, ttl);
-        if let Some(reason) = self.ended {
-            return Err(reason);
+        if let Some(end) = self.ended {
+            return Err(end);
         }
         self.is_window = false;
         self.is_unconfirmed = false;
         Ok(bound)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,9 +2,8 @@
 //! panics in the keeper, or a waker anywhere, costs nothing but what it was told.
 
 use std::any::Any;
-use std::future::{Future, ready};
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 
 use futures_util::FutureExt;
 
@@ -13,14 +12,6 @@ use crate::types::error::{LockError, LockErrorKind, Result};
 /// The backend's future, with a panic turned into an error that says "perhaps applied".
 pub(crate) async fn caught<T>(exchange: impl Future<Output = Result<T>>) -> Result<T> {
     AssertUnwindSafe(exchange).catch_unwind().await.unwrap_or_else(|panic| Err(error(&*panic)))
-}
-
-type Exchange<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
-
-/// The exchange that `call` begins; a panic in that very call is its answer.
-pub(crate) fn begun<T: Send + 'static>(call: impl FnOnce() -> Exchange<T>) -> Exchange<T> {
-    let begun = catch_unwind(AssertUnwindSafe(call));
-    begun.unwrap_or_else(|panic| Box::pin(ready(Err(error(&*panic)))))
 }
 
 /// Runs what may call a subscriber or a waker of the user's; `None` if that panicked.

@@ -5,8 +5,9 @@ use std::time::Duration;
 /// Pauses that double from the first to the longest.
 ///
 /// ```
+/// # use lock_core as distlock;
 /// use std::time::Duration;
-/// use lock_core::backend::Backoff;
+/// use distlock::backend::Backoff;
 ///
 /// const RECONNECT: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
 /// assert_eq!(RECONNECT.pause(0), Duration::from_millis(50));

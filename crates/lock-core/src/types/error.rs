@@ -1,11 +1,13 @@
 //! The one error type: what happened, to which lock, and whether trying again can help.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
-use crate::types::loss::LossReason;
+use crate::types::loss::{LeaseEnd, LossReason};
 
 /// A result whose error is [`LockError`] unless another is named.
 ///
@@ -24,7 +26,7 @@ pub enum LockErrorKind {
     /// A request was sent and not answered, so it is not known whether it took effect.
     /// Trying again can help: what reports this can be repeated without harm.
     Unknown,
-    /// The lease ended before the work did; see [`LockError::loss_reason`].
+    /// The lease is over: it was lost, for [`LockError::loss_reason`], or released.
     Lost,
     /// The store refused the credentials, or they lack a permission.
     Denied,
@@ -51,7 +53,8 @@ impl LockErrorKind {
 /// "Somebody else holds the lock" is not an error: it is `None`.
 ///
 /// ```
-/// use lock_core::{LockErrorKind, LockService};
+/// # use lock_core as distlock;
+/// use distlock::{LockErrorKind, LockService};
 /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
 /// # runtime.block_on(async {
 /// let error = LockService::memory().lock("").try_acquire().await.unwrap_err();
@@ -65,7 +68,7 @@ pub struct LockError(Box<Inner>);
 #[derive(Clone)]
 struct Inner {
     kind: LockErrorKind,
-    operation: &'static str,
+    operation: Option<&'static str>,
     name: Option<Arc<str>>,
     loss_reason: Option<LossReason>,
     not_applied: bool,
@@ -80,13 +83,20 @@ impl LockError {
     pub fn new(kind: LockErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
             kind,
-            operation: "",
+            operation: None,
             name: None,
             loss_reason: None,
             not_applied: false,
             message: message.into(),
             source: None,
         }))
+    }
+
+    pub(crate) fn ended(end: LeaseEnd) -> Self {
+        match end {
+            LeaseEnd::Lost(reason) => Self::lost(reason),
+            LeaseEnd::Released => Self::new(LockErrorKind::Lost, "the lock was released"),
+        }
     }
 
     pub(crate) fn lost(reason: LossReason) -> Self {
@@ -129,9 +139,7 @@ impl LockError {
     /// Says which operation failed, unless that is known already.
     #[must_use]
     pub fn with_operation(mut self, operation: &'static str) -> Self {
-        if self.0.operation.is_empty() {
-            self.0.operation = operation;
-        }
+        self.0.operation.get_or_insert(operation);
         self
     }
 
@@ -160,9 +168,9 @@ impl LockError {
         self.0.not_applied
     }
 
-    /// The operation that failed, such as `acquire`; empty if none was under way.
+    /// The operation that failed, such as `acquire`, if one was under way.
     #[must_use]
-    pub fn operation(&self) -> &'static str {
+    pub fn operation(&self) -> Option<&'static str> {
         self.0.operation
     }
 
@@ -172,10 +180,50 @@ impl LockError {
         self.0.name.as_deref()
     }
 
-    /// Why the lease ended, if the kind is [`Lost`](LockErrorKind::Lost).
+    /// Why the lease was lost, if it was.
     #[must_use]
     pub fn loss_reason(&self) -> Option<LossReason> {
         self.0.loss_reason
+    }
+}
+
+/// For conversions that cannot fail, so that they can stand where others can.
+impl From<Infallible> for LockError {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+/// For bodies and functions whose own error is [`io::Error`].
+impl From<LockError> for io::Error {
+    fn from(error: LockError) -> Self {
+        let kind = match error.kind() {
+            LockErrorKind::Timeout => io::ErrorKind::TimedOut,
+            LockErrorKind::Denied => io::ErrorKind::PermissionDenied,
+            LockErrorKind::Unsupported => io::ErrorKind::Unsupported,
+            LockErrorKind::InvalidName | LockErrorKind::InvalidConfig => {
+                io::ErrorKind::InvalidInput
+            }
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}
+
+impl fmt::Display for LockErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Timeout => "timeout",
+            Self::Unavailable => "unavailable",
+            Self::Unknown => "unknown",
+            Self::Lost => "lost",
+            Self::Denied => "denied",
+            Self::Unsupported => "unsupported",
+            Self::InvalidName => "invalid name",
+            Self::InvalidConfig => "invalid configuration",
+            Self::ShutDown => "shut down",
+            Self::Backend => "backend error",
+        })
     }
 }
 
@@ -183,10 +231,10 @@ impl fmt::Display for LockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.0;
         match (inner.operation, &inner.name) {
-            ("", None) => {}
-            ("", Some(name)) => write!(f, "lock {name:?}: ")?,
-            (operation, None) => write!(f, "{operation}: ")?,
-            (operation, Some(name)) => write!(f, "{operation} {name:?}: ")?,
+            (None, None) => {}
+            (None, Some(name)) => write!(f, "lock {name:?}: ")?,
+            (Some(operation), None) => write!(f, "{operation}: ")?,
+            (Some(operation), Some(name)) => write!(f, "{operation} {name:?}: ")?,
         }
         f.write_str(&inner.message)
     }

@@ -13,7 +13,8 @@ use crate::types::error::{LockError, LockErrorKind, Result};
 /// JavaScript number is exact.
 ///
 /// ```
-/// use lock_core::FencingToken;
+/// # use lock_core as distlock;
+/// use distlock::FencingToken;
 ///
 /// let token = FencingToken::new(7).unwrap();
 /// assert_eq!(token.get(), 7);

@@ -11,8 +11,9 @@ use crate::types::fencing::FencingToken;
 /// section more.
 ///
 /// ```
+/// # use lock_core as distlock;
 /// use std::time::Duration;
-/// use lock_core::{Handover, LockService, memory::MemoryBackend};
+/// use distlock::{Handover, LockService, memory::MemoryBackend};
 ///
 /// // First come, first served over all processes, at the price of a round trip for each.
 /// let strict = LockService::builder(MemoryBackend::new()).handover(Handover::OFF).build();

@@ -1,8 +1,8 @@
-//! Why leases end.
+//! How leases end.
 
 use std::fmt;
 
-/// Why a lease ended.
+/// Why a lease was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LossReason {
@@ -16,41 +16,65 @@ pub enum LossReason {
     MaxHold,
     /// The service was shut down.
     ShutDown,
-    /// It was released by its guard: not a loss, but the end.
-    Released,
 }
 
 impl fmt::Display for LossReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Self::Expired => "its time ran out",
             Self::HeldByOther => "somebody else owns the lock now",
             Self::Removed => "the store does not know the lock any more",
             Self::MaxHold => "it was held for as long as max_hold allows",
             Self::ShutDown => "the service was shut down",
-            Self::Released => "it was released",
         })
     }
 }
 
-const ALL: [LossReason; 6] = [
+/// How a lease ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LeaseEnd {
+    /// Its guard released it.
+    Released,
+    /// It was lost.
+    Lost(LossReason),
+}
+
+const REASONS: [LossReason; 5] = [
     LossReason::Expired,
     LossReason::HeldByOther,
     LossReason::Removed,
     LossReason::MaxHold,
     LossReason::ShutDown,
-    LossReason::Released,
 ];
 
-/// For a cell that many threads read: zero stands for "not ended".
-impl LossReason {
+impl LeaseEnd {
+    /// A number that is not zero, for a cell that is read without a mutex.
     pub(crate) fn code(self) -> u8 {
-        let at = ALL.iter().position(|&known| known == self).unwrap_or(0);
-        u8::try_from(at + 1).unwrap_or(1)
+        match self {
+            Self::Released => 1,
+            Self::Lost(reason) => {
+                let at = REASONS.iter().position(|&known| known == reason).unwrap_or(0);
+                u8::try_from(at + 2).unwrap_or(u8::MAX)
+            }
+        }
     }
 
+    /// The end with this number; zero stands for "not ended".
     pub(crate) fn from_code(code: u8) -> Option<Self> {
-        usize::from(code).checked_sub(1).and_then(|at| ALL.get(at).copied())
+        match code {
+            0 => None,
+            1 => Some(Self::Released),
+            lost => REASONS.get(usize::from(lost) - 2).copied().map(Self::Lost),
+        }
+    }
+
+    /// Why the lease was lost; `None` if it was released.
+    #[must_use]
+    pub const fn loss(self) -> Option<LossReason> {
+        match self {
+            Self::Released => None,
+            Self::Lost(reason) => Some(reason),
+        }
     }
 }
 
@@ -59,10 +83,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_reason_survives_its_code() {
-        assert_eq!(LossReason::from_code(0), None);
-        for reason in ALL {
-            assert_eq!(LossReason::from_code(reason.code()), Some(reason));
+    fn every_end_survives_its_code() {
+        assert_eq!(LeaseEnd::from_code(0), None);
+        for end in REASONS.map(LeaseEnd::Lost).into_iter().chain([LeaseEnd::Released]) {
+            assert_eq!(LeaseEnd::from_code(end.code()), Some(end));
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Lock names, as users write them, and lock keys, as backends see them.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::types::error::{LockError, LockErrorKind, Result};
@@ -11,18 +12,19 @@ pub const MAX_KEY_BYTES: usize = 1_024;
 
 /// The name of a lock: what is locked, in the user's words, such as `order:42`.
 ///
-/// Every conversion into a `LockName` succeeds, so that names can be written in line;
-/// a name that is not allowed is reported by [`LockName::new`], by
-/// [`Lock::check`](crate::Lock::check), and by every operation before it sends anything.
-/// A name is allowed when it is not empty, holds no NUL, and is, with the service's namespace,
-/// at most [`MAX_KEY_BYTES`] bytes long.
-/// Everything else is kept byte for byte.
+/// A name is not empty, holds no NUL, and is at most [`MAX_KEY_BYTES`] bytes long; everything else
+/// is kept byte for byte.
+/// [`LockService::lock`](crate::LockService::lock) takes whatever can be made a name, such as a
+/// `&str`, a `String` or `format_args!`, and reports a name that is not allowed in
+/// [`Lock::check`](crate::Lock::check) and in every operation, before it sends anything.
 ///
 /// ```
-/// use lock_core::LockName;
+/// # use lock_core as distlock;
+/// use distlock::LockName;
 ///
 /// let order = 42;
-/// assert_eq!(LockName::from(format_args!("order:{order}")).as_str(), "order:42");
+/// let name = LockName::new(format_args!("order:{order}")).unwrap();
+/// assert_eq!(name.as_str(), "order:42");
 /// assert!(LockName::new("").is_err());
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,16 +37,22 @@ impl LockName {
     ///
     /// [`InvalidName`](LockErrorKind::InvalidName) if the name is empty, longer than
     /// [`MAX_KEY_BYTES`] bytes, or holds a NUL.
-    pub fn new(name: impl Into<Self>) -> Result<Self> {
-        let name = name.into();
-        check("lock name", &name.0, name.0.len()).map_err(|e| e.with_name(&name))?;
-        Ok(name)
+    pub fn new<N>(name: N) -> Result<Self>
+    where
+        N: TryInto<Self, Error: Into<LockError>>,
+    {
+        name.try_into().map_err(Into::into)
     }
 
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    fn checked(name: Arc<str>) -> Result<Self> {
+        check(&name, name.len()).map_err(|error| error.with_name(&name))?;
+        Ok(Self(name))
     }
 }
 
@@ -59,16 +67,20 @@ impl LockKey {
     ///
     /// [`InvalidName`](LockErrorKind::InvalidName) if the name is empty, either part holds a NUL,
     /// or both together are longer than [`MAX_KEY_BYTES`] bytes.
-    pub fn new(namespace: &str, name: &LockName) -> Result<Self> {
-        let joined = namespace.len() + name.0.len();
-        check("lock name", &name.0, joined).map_err(|e| e.with_name(name))?;
+    pub fn new<N>(namespace: &str, name: N) -> Result<Self>
+    where
+        N: TryInto<LockName, Error: Into<LockError>>,
+    {
+        let name = LockName::new(name)?;
+        let bytes = namespace.len() + name.0.len();
+        check(&name.0, bytes).map_err(|error| error.with_name(&name))?;
         if namespace.contains('\0') {
             return Err(invalid("namespace holds a NUL character; remove it"));
         }
         if namespace.is_empty() {
-            return Ok(Self(Arc::clone(&name.0)));
+            return Ok(Self(name.0));
         }
-        let mut key = String::with_capacity(joined);
+        let mut key = String::with_capacity(bytes);
         key.push_str(namespace);
         key.push_str(&name.0);
         Ok(Self(key.into()))
@@ -81,17 +93,20 @@ impl LockKey {
     }
 }
 
-fn check(what: &str, text: &str, joined_bytes: usize) -> Result<()> {
-    if text.is_empty() {
-        return Err(invalid(format!("{what} is empty; it must have 1 to {MAX_KEY_BYTES} bytes")));
-    }
-    if joined_bytes > MAX_KEY_BYTES {
+fn check(name: &str, bytes_with_namespace: usize) -> Result<()> {
+    if name.is_empty() {
         return Err(invalid(format!(
-            "{what} has {joined_bytes} bytes with its namespace; at most {MAX_KEY_BYTES} are allowed"
+            "lock name is empty; it must have 1 to {MAX_KEY_BYTES} bytes"
         )));
     }
-    if let Some(at) = text.find('\0') {
-        return Err(invalid(format!("{what} holds a NUL character at byte {at}; remove it")));
+    if bytes_with_namespace > MAX_KEY_BYTES {
+        return Err(invalid(format!(
+            "lock name has {bytes_with_namespace} bytes with its namespace; at most \
+             {MAX_KEY_BYTES} are allowed"
+        )));
+    }
+    if let Some(at) = name.find('\0') {
+        return Err(invalid(format!("lock name holds a NUL character at byte {at}; remove it")));
     }
     Ok(())
 }
@@ -122,39 +137,44 @@ macro_rules! text_newtype {
 text_newtype!(LockName);
 text_newtype!(LockKey);
 
-impl From<&str> for LockName {
-    fn from(name: &str) -> Self {
-        Self(name.into())
+/// A map whose keys are names can be asked with text.
+impl Borrow<str> for LockName {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
-impl From<String> for LockName {
-    fn from(name: String) -> Self {
-        Self(name.into())
-    }
+
+macro_rules! try_from {
+    ($($from:ty: |$name:ident| $text:expr;)*) => {
+        $(impl TryFrom<$from> for LockName {
+            type Error = LockError;
+
+            fn try_from($name: $from) -> Result<Self> {
+                Self::checked($text)
+            }
+        })*
+    };
 }
-impl From<&String> for LockName {
-    fn from(name: &String) -> Self {
-        Self(name.as_str().into())
-    }
+try_from! {
+    &str: |name| name.into();
+    String: |name| name.into();
+    &String: |name| name.as_str().into();
+    Arc<str>: |name| name;
+    Cow<'_, str>: |name| name.into();
+    fmt::Arguments<'_>: |name| name.as_str().map_or_else(|| name.to_string().into(), Into::into);
 }
-impl From<Arc<str>> for LockName {
-    fn from(name: Arc<str>) -> Self {
-        Self(name)
-    }
-}
-impl From<Cow<'_, str>> for LockName {
-    fn from(name: Cow<'_, str>) -> Self {
-        Self(name.into())
-    }
-}
-impl From<fmt::Arguments<'_>> for LockName {
-    fn from(name: fmt::Arguments<'_>) -> Self {
-        name.as_str().map_or_else(|| name.to_string().into(), Self::from)
-    }
-}
+
 impl From<&Self> for LockName {
     fn from(name: &Self) -> Self {
         name.clone()
+    }
+}
+
+impl FromStr for LockName {
+    type Err = LockError;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::new(name)
     }
 }
 
@@ -197,7 +217,7 @@ mod tests {
 
     #[test]
     fn the_namespace_is_a_literal_prefix_and_counts_towards_the_length() {
-        let name = LockName::from("order");
+        let name = LockName::new("order").unwrap();
         assert_eq!(LockKey::new("shop:", &name).unwrap().as_str(), "shop:order");
         assert_eq!(LockKey::new("", &name).unwrap().as_str(), "order");
         assert!(LockKey::new(&"n".repeat(1_020), &name).is_err());
@@ -206,7 +226,7 @@ mod tests {
 
     #[test]
     fn without_a_namespace_the_key_shares_the_names_memory() {
-        let name = LockName::from("order");
+        let name = LockName::new("order").unwrap();
         let key = LockKey::new("", &name).unwrap();
         assert!(Arc::ptr_eq(&name.0, &key.0));
     }

@@ -1,7 +1,10 @@
 //! How a lock is to be taken and held.
 
-use std::sync::Arc;
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
+
+use crate::types::error::{LockError, LockErrorKind, Result};
 
 /// The lease if none is set.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(60);
@@ -25,6 +28,39 @@ pub enum OnLost {
     Continue,
 }
 
+impl fmt::Display for OnLost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Cancel => "cancel",
+            Self::Continue => "continue",
+        })
+    }
+}
+
+impl FromStr for OnLost {
+    type Err = LockError;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "cancel" => Ok(Self::Cancel),
+            "continue" => Ok(Self::Continue),
+            _ => {
+                let message = format!("on_lost is {text:?}; it must be \"cancel\" or \"continue\"");
+                Err(LockError::new(LockErrorKind::InvalidConfig, message).not_applied())
+            }
+        }
+    }
+}
+
+/// Whether a lease is renewed for as long as its guard lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Renewal {
+    #[default]
+    Fixed,
+    KeepAlive,
+    IfSupported,
+}
+
 /// How long an operation is ready to wait for the lock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Wait {
@@ -39,8 +75,9 @@ pub(crate) enum Wait {
 /// name.
 ///
 /// ```
+/// # use lock_core as distlock;
 /// use std::time::Duration;
-/// use lock_core::{LockOptions, LockService};
+/// use distlock::{LockOptions, LockService};
 ///
 /// let patient = LockOptions::new().ttl(Duration::from_secs(10)).wait(Duration::from_secs(5));
 /// let locks = LockService::memory();
@@ -51,12 +88,11 @@ pub(crate) enum Wait {
 pub struct LockOptions {
     pub(crate) ttl: Duration,
     pub(crate) wait: Wait,
-    pub(crate) keep_alive: bool,
+    pub(crate) renewal: Renewal,
     pub(crate) max_hold: Option<Duration>,
     pub(crate) min_hold: Duration,
     pub(crate) on_lost: OnLost,
     pub(crate) require_fencing: bool,
-    pub(crate) metadata: Option<Arc<str>>,
 }
 
 impl Default for LockOptions {
@@ -71,12 +107,11 @@ impl LockOptions {
         Self {
             ttl: DEFAULT_TTL,
             wait: Wait::Unset,
-            keep_alive: false,
+            renewal: Renewal::Fixed,
             max_hold: None,
             min_hold: Duration::ZERO,
             on_lost: OnLost::Cancel,
             require_fencing: false,
-            metadata: None,
         }
     }
 }
@@ -120,16 +155,32 @@ macro_rules! option_setters {
             /// [`max_hold`](Self::max_hold) too. Needs a ttl of at least 300 ms.
             pub fn keep_alive(mut self) -> Self {
                 let $this = &mut self;
-                $options.keep_alive = true;
+                $options.renewal = crate::types::options::Renewal::KeepAlive;
+                self
+            }
+
+            /// As [`keep_alive`](Self::keep_alive) where the backend can renew leases, and a
+            /// [`fixed_lease`](Self::fixed_lease) where it cannot: for programs that run over
+            /// several backends.
+            pub fn keep_alive_if_supported(mut self) -> Self {
+                let $this = &mut self;
+                $options.renewal = crate::types::options::Renewal::IfSupported;
+                self
+            }
+
+            /// Does not renew the lease: it ends after the ttl. This is the default.
+            pub fn fixed_lease(mut self) -> Self {
+                let $this = &mut self;
+                $options.renewal = crate::types::options::Renewal::Fixed;
                 self
             }
 
             /// Bounds how long the lock is held with `keep_alive` or `extend`; then it is lost
             /// with [`LossReason::MaxHold`](crate::LossReason::MaxHold). Must be at least the
-            /// ttl. Default: no bound.
-            pub fn max_hold(mut self, max_hold: Duration) -> Self {
+            /// ttl. Default: `None`, no bound.
+            pub fn max_hold(mut self, max_hold: impl Into<Option<Duration>>) -> Self {
                 let $this = &mut self;
-                $options.max_hold = Some(max_hold);
+                $options.max_hold = max_hold.into();
                 self
             }
 
@@ -156,10 +207,10 @@ macro_rules! option_setters {
                 self
             }
 
-            /// Something for those who look at the lock's status, such as a host name.
-            pub fn metadata(mut self, text: impl Into<std::sync::Arc<str>>) -> Self {
+            /// Also works on a backend that issues no fencing tokens. This is the default.
+            pub fn allow_unfenced(mut self) -> Self {
                 let $this = &mut self;
-                $options.metadata = Some(text.into());
+                $options.require_fencing = false;
                 self
             }
         }

@@ -1,6 +1,6 @@
 //! What can be seen of a lock from outside, and what a release reports.
 
-use std::sync::Arc;
+use std::fmt;
 use std::time::Duration;
 
 use crate::types::fencing::FencingToken;
@@ -16,15 +16,13 @@ pub struct LockStatus {
     pub waiters: Option<u64>,
     /// The holder's fencing token, where the backend keeps it.
     pub fencing_token: Option<FencingToken>,
-    /// The holder's metadata, where the backend keeps it.
-    pub metadata: Option<Arc<str>>,
 }
 
 impl LockStatus {
     /// A status of which only the remaining time is known.
     #[must_use]
     pub const fn new(remaining: Option<Duration>) -> Self {
-        Self { remaining, waiters: None, fencing_token: None, metadata: None }
+        Self { remaining, waiters: None, fencing_token: None }
     }
 
     /// Adds the number of waiters.
@@ -40,28 +38,22 @@ impl LockStatus {
         self.fencing_token = token;
         self
     }
-
-    /// Adds the holder's metadata.
-    #[must_use]
-    pub fn with_metadata(mut self, metadata: Option<Arc<str>>) -> Self {
-        self.metadata = metadata;
-        self
-    }
 }
 
 /// What came of a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ReleaseOutcome {
-    /// The lock was ours, and is free now, or after the rest of `min_hold`; or it was passed on,
-    /// before its deadline, to the next in line of the same service.
+    /// The lock was ours, and is free now, or after the rest of `min_hold`; or it was handed over,
+    /// before its deadline, to the next waiting task of the same service.
     Released,
     /// The lease had ended before, and nobody holds the lock.
     AlreadyExpired,
     /// The lease had ended before, and somebody else holds the lock.
     HeldByOther,
-    /// The store did not answer, or not clearly; the keeper goes on until the lease is over.
-    /// Also where the backend cannot keep the rest of `min_hold`: the keeper releases after it.
+    /// The store did not answer, or not clearly; the background repeats the release until the lease
+    /// is over. Also where the backend cannot keep the rest of `min_hold`: the background releases
+    /// after it.
     Unknown,
 }
 
@@ -70,6 +62,17 @@ impl ReleaseOutcome {
     #[must_use]
     pub const fn is_released(self) -> bool {
         matches!(self, Self::Released)
+    }
+}
+
+impl fmt::Display for ReleaseOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Released => "released",
+            Self::AlreadyExpired => "already expired",
+            Self::HeldByOther => "held by another",
+            Self::Unknown => "unknown",
+        })
     }
 }
 

@@ -8,7 +8,6 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use lock_core::LockService;
-use lock_core::backend::LockBackend;
 
 use crate::faulty::{Fault, Faulty};
 
@@ -73,7 +72,7 @@ async fn a_waiter_dropped_while_it_waits_gives_its_place_up() {
 #[tokio::test(start_paused = true)]
 async fn a_grant_pushed_to_a_waiter_that_is_dropped_is_released_however_long_it_waited() {
     let backend = Faulty::new();
-    let shared = Arc::clone(&backend) as Arc<dyn LockBackend>;
+    let shared = Arc::clone(&backend);
     let locks = LockService::builder(shared).tokio_time().build();
     let guard = locks.lock("x").ttl(TTL).acquire().await.unwrap();
     // Its own lease is much shorter than the holder's.

@@ -19,7 +19,7 @@ async fn an_acquire_that_got_no_answer_says_that_it_holds_nothing() {
         let error = locks.lock("x").try_acquire().await.unwrap_err();
         assert_eq!(error.kind(), LockErrorKind::Unavailable, "{fault:?}");
         assert!(error.is_retryable());
-        assert_eq!(error.operation(), "try_acquire");
+        assert_eq!(error.operation(), Some("try_acquire"));
         assert_eq!(error.name(), Some("x"));
     }
 }
@@ -71,10 +71,7 @@ async fn an_outage_for_the_whole_wait_is_unavailable_and_not_a_refusal() {
 async fn a_grant_that_took_longer_than_its_lease_is_not_handed_out() {
     let backend = Faulty::new();
     backend.attempts([Fault::TokioSleep(Duration::from_secs(11))]);
-    let locks =
-        LockService::builder(Arc::clone(&backend) as Arc<dyn lock_core::backend::LockBackend>)
-            .tokio_time()
-            .build();
+    let locks = LockService::builder(Arc::clone(&backend)).tokio_time().build();
     let ttl = Duration::from_secs(10);
     let error = locks.lock("x").ttl(ttl).try_acquire().await;
     // The memory store grants after the sleep, so the store's lease is fresh; the local bound

@@ -8,8 +8,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use lock_core::backend::{
-    Attempt, AttemptRequest, Capabilities, LockBackend, LockKey, ReleaseReply, ReleaseRequest,
-    RenewReply, RenewRequest, async_trait,
+    AcquireReply, AcquireRequest, Capabilities, LockBackend, LockKey, ReleaseReply, ReleaseRequest,
+    RenewReply, RenewRequest,
 };
 use lock_core::memory::MemoryBackend;
 use lock_core::{LockError, LockErrorKind, LockStatus, Result};
@@ -99,13 +99,13 @@ impl Faulty {
 
     /// Whether nobody holds the lock in the store itself.
     pub(crate) async fn is_free(&self, name: &str) -> bool {
-        let key = LockKey::new("", &name.into()).unwrap();
-        Arc::clone(&self.store).status(key).await.unwrap().is_none()
+        let key = LockKey::new("", name).unwrap();
+        self.store.status(key).await.unwrap().is_none()
     }
 
     /// Makes the store forget a lock, as if its data were lost.
     pub(crate) async fn forget(&self, name: &str) {
-        let key = LockKey::new("", &name.into()).unwrap();
+        let key = LockKey::new("", name).unwrap();
         self.store.forget(&key);
     }
 
@@ -163,7 +163,6 @@ fn next(faults: &Mutex<VecDeque<Fault>>, made: &AtomicUsize) -> Fault {
     faults.lock().unwrap().pop_front().unwrap_or(Fault::None)
 }
 
-#[async_trait]
 impl LockBackend for Faulty {
     fn kind(&self) -> &'static str {
         "faulty"
@@ -173,34 +172,34 @@ impl LockBackend for Faulty {
         self.capabilities
     }
 
-    async fn attempt(self: Arc<Self>, mut request: AttemptRequest) -> Result<Attempt> {
+    async fn acquire(&self, mut request: AcquireRequest) -> Result<AcquireReply> {
         let fault = next(&self.attempts, &self.attempts_made);
         let Some(window) = self.window else {
-            return self.suffer(fault, Arc::clone(&self.store).attempt(request)).await;
+            return self.suffer(fault, self.store.acquire(request)).await;
         };
         request.ttl = window;
-        Ok(match self.suffer(fault, Arc::clone(&self.store).attempt(request)).await? {
-            Attempt::Granted(grant) => Attempt::granted(grant.with_granted_ttl(window)),
+        Ok(match self.suffer(fault, self.store.acquire(request)).await? {
+            AcquireReply::Granted(grant) => AcquireReply::granted(grant.with_granted_ttl(window)),
             other => other,
         })
     }
 
-    async fn release(self: Arc<Self>, request: ReleaseRequest) -> Result<ReleaseReply> {
+    async fn release(&self, request: ReleaseRequest) -> Result<ReleaseReply> {
         let fault = next(&self.releases, &self.releases_made);
-        self.suffer(fault, Arc::clone(&self.store).release(request)).await
+        self.suffer(fault, self.store.release(request)).await
     }
 
-    async fn renew(self: Arc<Self>, batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
+    async fn renew(&self, batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
         let fault = next(&self.renewals, &self.renewals_made);
-        let replies = self.suffer(fault, Arc::clone(&self.store).renew(batch)).await?;
+        let replies = self.suffer(fault, self.store.renew(batch)).await?;
         Ok(if fault == Fault::NoAnswers { Vec::new() } else { replies })
     }
 
-    async fn status(self: Arc<Self>, key: LockKey) -> Result<Option<LockStatus>> {
-        Arc::clone(&self.store).status(key).await
+    async fn status(&self, key: LockKey) -> Result<Option<LockStatus>> {
+        self.store.status(key).await
     }
 
-    async fn close(self: Arc<Self>) {
+    async fn close(&self) {
         self.times_closed.fetch_add(1, Ordering::SeqCst);
     }
 }

@@ -61,7 +61,7 @@ async fn a_lease_goes_through_the_whole_line_by_one_exchange_with_the_store() {
         let lease = guard.lease();
         assert_eq!(guard.release().await, ReleaseOutcome::Released);
         guard = waiter.await.unwrap().unwrap();
-        assert_eq!(lease.lost().await, LossReason::Released);
+        assert_eq!(lease.lost().await, None);
         numbers.push(guard.fencing_token().unwrap().get());
     }
     assert_eq!((attempts(&backend), releases(&backend)), (1, 0));
@@ -187,7 +187,7 @@ async fn a_lease_that_was_lost_is_not_passed_on() {
     // Nobody touches the guard: whoever waits finds out.
     let next = waiter.await.unwrap().unwrap();
     assert!(next.fencing_token().unwrap().get() >= number + 1_024, "a grant of the store's own");
-    assert_eq!(guard.lost().await, LossReason::Expired);
+    assert_eq!(guard.lost().await, Some(LossReason::Expired));
     drop(guard);
     assert!(next.is_held());
     assert_eq!(attempts(&backend), 2);
@@ -217,7 +217,7 @@ async fn a_fixed_lease_is_not_longer_than_asked_and_is_freed_when_it_is_over() {
     let hung = waiting.await.unwrap().unwrap();
     assert_eq!(attempts(&backend), 1, "it was passed on");
     assert!(hung.remaining() <= short);
-    assert_eq!(hung.lost().await, LossReason::Expired);
+    assert_eq!(hung.lost().await, Some(LossReason::Expired));
     // The store's lease runs on for 50 s; its keeper gives it back.
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(backend.is_free("x").await);

@@ -222,6 +222,6 @@ async fn a_shutdown_ends_the_whole_line() {
     for waiter in waiting {
         assert_eq!(waiter.await.unwrap().unwrap_err().kind(), LockErrorKind::ShutDown);
     }
-    assert_eq!(guard.lost().await, LossReason::ShutDown);
+    assert_eq!(guard.lost().await, Some(LossReason::ShutDown));
     assert!(backend.is_free("x").await);
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use lock_core::backend::LockBackend;
 use lock_core::{LockErrorKind, LockService, LossReason};
 
 use crate::faulty::{Fault, Faulty};
@@ -12,7 +11,7 @@ use crate::faulty::{Fault, Faulty};
 const TTL: Duration = Duration::from_secs(9);
 
 fn paused(backend: &Arc<Faulty>) -> LockService {
-    LockService::builder(Arc::clone(backend) as Arc<dyn LockBackend>).tokio_time().build()
+    LockService::builder(Arc::clone(backend)).tokio_time().build()
 }
 
 #[tokio::test(start_paused = true)]
@@ -68,7 +67,7 @@ async fn a_store_that_never_answers_renewals_costs_the_lease_at_its_deadline() {
     let locks = paused(&backend);
     let began = tokio::time::Instant::now();
     let guard = locks.lock("x").ttl(TTL).keep_alive().acquire().await.unwrap();
-    assert_eq!(guard.lost().await, LossReason::Expired);
+    assert_eq!(guard.lost().await, Some(LossReason::Expired));
     assert_eq!(began.elapsed().as_secs(), TTL.as_secs());
     assert_eq!(guard.ensure_held().unwrap_err().kind(), LockErrorKind::Lost);
 }
@@ -80,7 +79,7 @@ async fn max_hold_ends_a_kept_lease() {
     let began = tokio::time::Instant::now();
     let lock = locks.lock("x").ttl(TTL).keep_alive().max_hold(TTL * 4);
     let guard = lock.acquire().await.unwrap();
-    assert_eq!(guard.lost().await, LossReason::MaxHold);
+    assert_eq!(guard.lost().await, Some(LossReason::MaxHold));
     assert_eq!(began.elapsed().as_secs(), (TTL * 4).as_secs());
     // A holder that does not react does not keep the others out for another ttl.
     assert!(lock.clone().wait(Duration::from_secs(1)).try_acquire().await.unwrap().is_some());
@@ -93,7 +92,7 @@ async fn a_lease_that_the_store_does_not_know_is_lost_at_its_next_renewal() {
     let guard = locks.lock("x").ttl(TTL).keep_alive().acquire().await.unwrap();
     let began = tokio::time::Instant::now();
     backend.forget("x").await;
-    assert_eq!(guard.lost().await, LossReason::Removed);
+    assert_eq!(guard.lost().await, Some(LossReason::Removed));
     assert_eq!(began.elapsed().as_secs(), (TTL / 3).as_secs());
 }
 
@@ -152,7 +151,7 @@ async fn a_lease_that_the_store_set_for_longer_than_the_guard_has_it_is_freed_at
     let lock = lock_of(&Faulty::new()).max_hold(TTL);
     let guard = lock.acquire().await.unwrap();
     guard.extend(long).await.unwrap();
-    assert_eq!(guard.lost().await, LossReason::MaxHold);
+    assert_eq!(guard.lost().await, Some(LossReason::MaxHold));
     assert!(lock.clone().wait(TTL / 9).try_acquire().await.unwrap().is_some());
 
     for fault in [Fault::AnswerLost, Fault::TokioSleep(TTL * 2)] {
@@ -162,7 +161,7 @@ async fn a_lease_that_the_store_set_for_longer_than_the_guard_has_it_is_freed_at
             let guard = lock.acquire().await.unwrap();
             backend.renewals([fault]);
             guard.extend(long).await.unwrap_err();
-            assert_eq!(guard.lost().await, LossReason::Expired);
+            assert_eq!(guard.lost().await, Some(LossReason::Expired));
             let next = lock.clone().wait(TTL / 9).try_acquire().await.unwrap();
             assert!(next.is_some(), "{fault:?}, {window:?}");
         }
@@ -178,7 +177,7 @@ async fn a_window_is_claimed_once_and_lasts_as_long_as_was_asked() {
     let began = tokio::time::Instant::now();
     let guard = locks.lock("x").ttl(TTL).acquire().await.unwrap();
     assert!(guard.remaining() <= WINDOW);
-    assert_eq!(guard.lost().await, LossReason::Expired);
+    assert_eq!(guard.lost().await, Some(LossReason::Expired));
     assert_eq!(began.elapsed().as_secs(), TTL.as_secs());
     assert_eq!(backend.renewals_made.load(Ordering::SeqCst), 1);
 }
@@ -201,7 +200,7 @@ async fn a_window_that_cannot_be_claimed_ends_as_one() {
     let locks = paused(&backend);
     let began = tokio::time::Instant::now();
     let guard = locks.lock("x").ttl(TTL).acquire().await.unwrap();
-    assert_eq!(guard.lost().await, LossReason::Expired);
+    assert_eq!(guard.lost().await, Some(LossReason::Expired));
     assert_eq!(began.elapsed().as_secs(), WINDOW.as_secs());
 }
 
@@ -229,7 +228,7 @@ async fn a_claim_does_not_raise_what_extend_has_lowered() {
         tokio::time::sleep(passed).await;
         guard.extend(WINDOW / 2).await.unwrap();
         let began = tokio::time::Instant::now();
-        assert_eq!(guard.lost().await, LossReason::Expired);
+        assert_eq!(guard.lost().await, Some(LossReason::Expired));
         assert_eq!(began.elapsed().as_secs(), (WINDOW / 2).as_secs(), "{passed:?}");
     }
 }

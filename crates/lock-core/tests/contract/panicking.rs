@@ -1,21 +1,18 @@
 //! A backend that panics wherever it can, also in the very call that begins an exchange.
 
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lock_core::backend::{
-    Attempt, AttemptRequest, Capabilities, LockBackend, LockKey, ReleaseReply, ReleaseRequest,
+    AcquireReply, AcquireRequest, Capabilities, LockBackend, LockKey, ReleaseReply, ReleaseRequest,
     RenewReply, RenewRequest, Waiting,
 };
 use lock_core::memory::MemoryBackend;
 use lock_core::{LockErrorKind, LockService, LockStatus, ReleaseOutcome, Result};
 
 const TTL: Duration = Duration::from_secs(9);
-
-type Exchange<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Panics in the first call of each kind, and in every wake.
 #[derive(Default)]
@@ -25,7 +22,7 @@ struct Panicking {
     renewals: AtomicUsize,
 }
 
-/// Without `async_trait`, so that the methods run when they are called.
+/// Not with `async fn`, so that the methods run when they are called.
 impl LockBackend for Panicking {
     fn kind(&self) -> &'static str {
         "panicking"
@@ -35,57 +32,54 @@ impl LockBackend for Panicking {
         self.store.capabilities()
     }
 
-    fn attempt<'a>(self: Arc<Self>, request: AttemptRequest) -> Exchange<'a, Result<Attempt>>
-    where
-        Self: 'a,
-    {
+    fn acquire(
+        &self,
+        request: AcquireRequest,
+    ) -> impl Future<Output = Result<AcquireReply>> + Send {
         assert_ne!(request.key.as_str(), "refused", "on command");
-        Box::pin(async move {
-            Ok(match Arc::clone(&self.store).attempt(request).await? {
-                Attempt::Queued(Waiting { ticket, retry_after, .. }) => {
+        async move {
+            Ok(match self.store.acquire(request).await? {
+                AcquireReply::Queued(Waiting { ticket, retry_after, .. }) => {
                     let wake = async { panic!("on command") };
-                    Attempt::queued(Waiting::new(wake, ticket, retry_after))
+                    AcquireReply::queued(Waiting::new(wake, ticket, retry_after))
                 }
                 other => other,
             })
-        })
+        }
     }
 
-    fn release<'a>(self: Arc<Self>, request: ReleaseRequest) -> Exchange<'a, Result<ReleaseReply>>
-    where
-        Self: 'a,
-    {
+    fn release(
+        &self,
+        request: ReleaseRequest,
+    ) -> impl Future<Output = Result<ReleaseReply>> + Send {
         assert_ne!(self.releases.fetch_add(1, Ordering::SeqCst), 0, "on command");
-        Arc::clone(&self.store).release(request)
+        self.store.release(request)
     }
 
-    fn renew<'a>(self: Arc<Self>, batch: Vec<RenewRequest>) -> Exchange<'a, Result<Vec<RenewReply>>>
-    where
-        Self: 'a,
-    {
+    fn renew(
+        &self,
+        batch: Vec<RenewRequest>,
+    ) -> impl Future<Output = Result<Vec<RenewReply>>> + Send {
         assert_ne!(self.renewals.fetch_add(1, Ordering::SeqCst), 0, "on command");
-        Arc::clone(&self.store).renew(batch)
+        self.store.renew(batch)
     }
 
-    fn status<'a>(self: Arc<Self>, _: LockKey) -> Exchange<'a, Result<Option<LockStatus>>>
-    where
-        Self: 'a,
-    {
-        panic!("on command")
+    #[expect(unreachable_code, reason = "the type of a future that is never made")]
+    fn status(&self, _: LockKey) -> impl Future<Output = Result<Option<LockStatus>>> + Send {
+        panic!("on command");
+        async { Ok(None) }
     }
 
-    fn ping<'a>(self: Arc<Self>) -> Exchange<'a, Result<()>>
-    where
-        Self: 'a,
-    {
-        panic!("on command")
+    #[expect(unreachable_code, reason = "the type of a future that is never made")]
+    fn ping(&self) -> impl Future<Output = Result<()>> + Send {
+        panic!("on command");
+        async { Ok(()) }
     }
 
-    fn close<'a>(self: Arc<Self>) -> Exchange<'a, ()>
-    where
-        Self: 'a,
-    {
-        panic!("on command")
+    #[expect(unreachable_code, reason = "the type of a future that is never made")]
+    fn close(&self) -> impl Future<Output = ()> + Send {
+        panic!("on command");
+        async {}
     }
 }
 

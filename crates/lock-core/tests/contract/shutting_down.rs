@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use lock_core::backend::LockBackend;
 use lock_core::memory::MemoryBackend;
 use lock_core::{LockErrorKind, LockService, LossReason, ReleaseOutcome};
 
@@ -47,7 +46,7 @@ async fn holders_have_the_grace_and_then_lose_their_locks() {
         tokio::time::sleep(grace - Duration::from_secs(1)).await;
         // Still renewed.
         assert!(guard.is_held());
-        assert_eq!(guard.lost().await, LossReason::ShutDown);
+        assert_eq!(guard.lost().await, Some(LossReason::ShutDown));
         assert_eq!(began.elapsed(), grace);
     });
     assert_eq!((report.released, report.lost, report.unknown), (0, 1, 0));
@@ -57,7 +56,7 @@ async fn holders_have_the_grace_and_then_lose_their_locks() {
 #[tokio::test]
 async fn what_the_store_does_not_confirm_is_reported_as_unknown() {
     let backend = Faulty::new();
-    let locks = LockService::new(Arc::clone(&backend) as Arc<dyn LockBackend>);
+    let locks = LockService::new(Arc::clone(&backend));
     let _guard = locks.lock("x").ttl(TTL).acquire().await.unwrap();
     backend.releases([Fault::RequestLost]);
     let report = locks.shutdown(Duration::ZERO).await;
@@ -68,7 +67,7 @@ async fn what_the_store_does_not_confirm_is_reported_as_unknown() {
 async fn an_exchange_that_is_under_way_is_finished_and_undone() {
     let backend = Faulty::new();
     backend.attempts([Fault::Gated]);
-    let locks = LockService::new(Arc::clone(&backend) as Arc<dyn LockBackend>);
+    let locks = LockService::new(Arc::clone(&backend));
     let asking = tokio::spawn(locks.lock("x").ttl(TTL).try_acquire());
     while backend.attempts_made.load(Ordering::SeqCst) == 0 {
         tokio::task::yield_now().await;
@@ -86,7 +85,7 @@ async fn an_exchange_that_is_under_way_is_finished_and_undone() {
 async fn a_release_that_is_under_way_is_answered_before_the_backend_is_closed() {
     let backend = Faulty::new();
     backend.releases([Fault::Gated]);
-    let locks = LockService::new(Arc::clone(&backend) as Arc<dyn LockBackend>);
+    let locks = LockService::new(Arc::clone(&backend));
     let guard = locks.lock("x").ttl(TTL).acquire().await.unwrap();
     let mut releasing = Box::pin(guard.release());
     assert!(futures_util::poll!(&mut releasing).is_pending());
@@ -102,8 +101,8 @@ async fn a_release_that_is_under_way_is_answered_before_the_backend_is_closed() 
 
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_for_the_end_of_min_hold_where_the_store_cannot_keep_it() {
-    let backend = Faulty::with(|capabilities| capabilities.with_rest(false));
-    let shared = Arc::clone(&backend) as Arc<dyn LockBackend>;
+    let backend = Faulty::with(|capabilities| capabilities.with_min_hold(false));
+    let shared = Arc::clone(&backend);
     let locks = LockService::builder(shared).tokio_time().build();
     let began = tokio::time::Instant::now();
     let guard = locks.lock("x").ttl(TTL).min_hold(TTL / 2).acquire().await.unwrap();
@@ -138,8 +137,8 @@ async fn a_lease_that_ended_within_the_grace_is_not_reported_as_released() {
     let fixed = locks.lock("y").ttl(TTL).acquire().await.unwrap();
     let report = locks.shutdown(TTL * 2).await;
     assert_eq!((report.released, report.lost, report.unknown), (0, 2, 0));
-    assert_eq!(kept.lost().await, LossReason::MaxHold);
-    assert_eq!(fixed.lost().await, LossReason::Expired);
+    assert_eq!(kept.lost().await, Some(LossReason::MaxHold));
+    assert_eq!(fixed.lost().await, Some(LossReason::Expired));
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,7 +150,7 @@ async fn a_second_shutdown_cuts_the_grace_short_and_counts_what_it_took() {
     assert!(futures_util::poll!(&mut first).is_pending());
     released.release().await;
     let second = locks.shutdown(Duration::ZERO).await;
-    assert_eq!(taken.lost().await, LossReason::ShutDown);
+    assert_eq!(taken.lost().await, Some(LossReason::ShutDown));
     let first = first.await;
     assert_eq!((first.released, first.lost, first.unknown), (1, 0, 0));
     assert_eq!((second.released, second.lost, second.unknown), (0, 1, 0));

@@ -138,7 +138,7 @@ async fn a_subscriber_that_panics_costs_no_other_lease() {
 
     let removed = locks.lock("a").ttl(ttl).keep_alive().acquire().await.unwrap();
     let in_same_batch = locks.lock("b").ttl(ttl).keep_alive().acquire().await.unwrap();
-    store.forget(&LockKey::new("", &"a".into()).unwrap());
+    store.forget(&LockKey::new("", "a").unwrap());
     tokio::time::sleep(ttl * 3).await;
     assert!(kept.is_held() && in_same_batch.is_held() && !removed.is_held());
 }

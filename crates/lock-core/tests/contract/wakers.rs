@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use lock_core::LockService;
 use lock_core::backend::{
-    Attempt, AttemptRequest, Clock, LockBackend, LockKey, OwnerToken, ReleaseRequest, Waiting,
+    AcquireReply, AcquireRequest, Clock, LockBackend, LockKey, OwnerToken, ReleaseRequest, Waiting,
 };
 use lock_core::memory::MemoryBackend;
 
@@ -48,18 +48,18 @@ fn in_time(test: impl FnOnce() + Send + 'static) {
 }
 
 fn key() -> LockKey {
-    LockKey::new("", &"x".into()).unwrap()
+    LockKey::new("", "x").unwrap()
 }
 
-fn request(token: OwnerToken) -> AttemptRequest {
-    AttemptRequest::new(key(), token, TTL, Clock::SYSTEM)
+fn request(token: OwnerToken) -> AcquireRequest {
+    AcquireRequest::new(key(), token, TTL, Clock::SYSTEM)
 }
 
 /// A store with a holder, and somebody in line whose waker does this.
 fn in_line(store: &Arc<MemoryBackend>, waker: &Waker) -> (OwnerToken, OwnerToken, Waiting) {
     let [holder, waiter] = [(); 2].map(|()| OwnerToken::random().unwrap());
-    assert!(matches!(ask(store, request(holder)), Attempt::Granted(_)));
-    let Attempt::Queued(mut waiting) = ask(store, request(waiter).with_queue(None)) else {
+    assert!(matches!(ask(store, request(holder)), AcquireReply::Granted(_)));
+    let AcquireReply::Queued(mut waiting) = ask(store, request(waiter).with_queue(None)) else {
         panic!("it is not held");
     };
     let polled = waiting.wake.as_mut().poll(&mut Context::from_waker(waker));
@@ -67,12 +67,12 @@ fn in_line(store: &Arc<MemoryBackend>, waker: &Waker) -> (OwnerToken, OwnerToken
     (holder, waiter, waiting)
 }
 
-fn ask(store: &Arc<MemoryBackend>, request: AttemptRequest) -> Attempt {
-    Arc::clone(store).attempt(request).now_or_never().unwrap().unwrap()
+fn ask(store: &Arc<MemoryBackend>, request: AcquireRequest) -> AcquireReply {
+    Arc::clone(store).acquire(request).now_or_never().unwrap().unwrap()
 }
 
 fn release(store: &Arc<MemoryBackend>, token: OwnerToken, rest: Duration) {
-    let request = ReleaseRequest::new(key(), token, Clock::SYSTEM).with_rest(rest);
+    let request = ReleaseRequest::new(key(), token, Clock::SYSTEM).with_min_hold(rest);
     Arc::clone(store).release(request).now_or_never().unwrap().unwrap();
 }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_executor::block_on;
-use lock_core::backend::LockBackend;
 use lock_core::{LockService, LossReason};
 use tokio::runtime::Builder;
 
@@ -17,10 +16,10 @@ fn acquire_wait_lost_and_release_work_on_any_executor() {
     let locks = LockService::memory();
     let lock = locks.lock("x").ttl(Duration::from_millis(50));
     let guard = block_on(lock.acquire()).unwrap();
-    assert_eq!(block_on(guard.lost()), LossReason::Expired);
+    assert_eq!(block_on(guard.lost()), Some(LossReason::Expired));
     let second = block_on(lock.acquire()).unwrap();
     let third = block_on(lock.clone().wait(Duration::from_secs(60)).acquire()).unwrap();
-    assert_eq!(block_on(second.lost()), LossReason::Expired);
+    assert_eq!(block_on(second.lost()), Some(LossReason::Expired));
     block_on(third.release());
 }
 
@@ -29,14 +28,14 @@ fn a_backend_that_needs_a_runtime_finds_the_keepers() {
     let backend = Faulty::new();
     backend.attempts([Fault::TokioSleep(Duration::from_millis(1))]);
     backend.renewals([Fault::TokioSleep(Duration::from_millis(1))]);
-    let locks = LockService::new(backend as Arc<dyn LockBackend>);
+    let locks = LockService::new(backend);
     let guard = block_on(locks.lock("x").try_acquire()).unwrap().unwrap();
     block_on(guard.extend(TTL)).unwrap();
 }
 
 #[test]
 fn a_keeper_that_could_not_be_started_is_started_by_the_next_operation() {
-    let locks = LockService::builder(Faulty::new() as Arc<dyn LockBackend>).tokio_time().build();
+    let locks = LockService::builder(Faulty::new()).tokio_time().build();
     // It wants to be a task of the current runtime, and there is none.
     let error = block_on(locks.lock("x").try_acquire()).unwrap_err();
     assert!(error.is_retryable(), "{error}");
@@ -49,7 +48,7 @@ fn a_runtime_that_dies_with_an_attempt_under_way_leaves_nothing_behind() {
     for sleep in [Duration::from_millis(1), Duration::from_millis(50)] {
         let backend = Faulty::new();
         backend.attempts([Fault::TokioSleep(sleep)]);
-        let locks = LockService::new(Arc::clone(&backend) as Arc<dyn LockBackend>);
+        let locks = LockService::new(Arc::clone(&backend));
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let asking = runtime.spawn(locks.lock("x").ttl(TTL).try_acquire());
         while backend.attempts_made.load(std::sync::atomic::Ordering::SeqCst) == 0 {
@@ -65,7 +64,7 @@ fn a_runtime_that_dies_with_an_attempt_under_way_leaves_nothing_behind() {
 #[test]
 fn a_runtime_that_dies_with_guards_alive_releases_them() {
     let backend = Faulty::new();
-    let locks = LockService::new(Arc::clone(&backend) as Arc<dyn LockBackend>);
+    let locks = LockService::new(Arc::clone(&backend));
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (ready, readied) = std::sync::mpsc::channel();
     for i in 0..20 {
@@ -94,7 +93,7 @@ fn a_guard_may_be_dropped_on_a_thread_that_knows_no_runtime() {
 #[test]
 fn the_keeper_ends_when_nobody_needs_it_any_more() {
     let backend = Faulty::new();
-    let locks = LockService::new(Arc::clone(&backend) as Arc<dyn LockBackend>);
+    let locks = LockService::new(Arc::clone(&backend));
     let guard = block_on(locks.lock("x").ttl(TTL).keep_alive().acquire()).unwrap();
     drop(locks);
     assert!(guard.is_held());

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dapr::dapr::proto::runtime::v1::dapr_client::DaprClient;
-use lock_core::backend::{Attempt, OwnerToken};
+use lock_core::backend::{AcquireReply, OwnerToken};
 use lock_dapr::{DaprBackend, DaprBackendBuilder};
-pub(crate) use lock_testkit::direct::{attempt, is_held, key, release};
+pub(crate) use lock_testkit::direct::{acquire, is_held, key, release};
 pub(crate) use testbed::wait::{LIMIT, soon, until};
 use testbed::{DaprSidecar, RedisServer, ServerKind};
 use tonic::transport::{Channel, Endpoint};
@@ -78,8 +78,8 @@ pub(crate) fn hex(token: OwnerToken) -> String {
 /// Takes a lock that is free.
 pub(crate) async fn take(backend: &Arc<DaprBackend>, name: &str, ttl: Duration) -> OwnerToken {
     let token = token();
-    let attempt = attempt(backend, name, token, ttl).await.unwrap();
-    assert!(matches!(attempt, Attempt::Granted(_)), "not granted: {attempt:?}");
+    let attempt = acquire(backend, name, token, ttl).await.unwrap();
+    assert!(matches!(attempt, AcquireReply::Granted(_)), "not granted: {attempt:?}");
     token
 }
 

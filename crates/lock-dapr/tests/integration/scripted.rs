@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lock_core::backend::{Attempt, AttemptRequest, Clock, LockBackend, ReleaseReply};
+use lock_core::backend::{AcquireReply, AcquireRequest, Clock, LockBackend, ReleaseReply};
 use lock_core::{LockErrorKind, LockService};
 use lock_testkit::proxy::Proxy;
 use tokio::sync::oneshot;
@@ -11,7 +11,7 @@ use tonic::Code;
 use tonic::transport::Server;
 
 use crate::common::{
-    LIMIT, MINUTE, at, attempt, build, hex, is_held, key, release, soon, token, until,
+    LIMIT, MINUTE, acquire, at, build, hex, is_held, key, release, soon, token, until,
 };
 use crate::fake::{Act, Fake};
 
@@ -32,7 +32,7 @@ const LATE: Duration = Duration::from_millis(50);
 async fn a_quick_refusal_is_believed() {
     let (fake, address) = Fake::start([Act::Lock(false)]).await;
     let backend = build(at(address).verify_refusals_after(NEVER_SLOW));
-    assert!(is_held(&attempt(&backend, "x", token(), MINUTE).await.unwrap()));
+    assert!(is_held(&acquire(&backend, "x", token(), MINUTE).await.unwrap()));
     assert_eq!(fake.methods(), ["lock"]);
 }
 
@@ -51,7 +51,7 @@ async fn a_slow_refusal_is_verified_by_an_unlock_of_the_same_owner() {
         let (fake, address) = Fake::start([late, answer]).await;
         let backend = build(at(address).verify_refusals_after(SOON_SLOW));
         let owner = token();
-        let attempt = attempt(&backend, "x", owner, MINUTE).await;
+        let attempt = acquire(&backend, "x", owner, MINUTE).await;
         match attempt {
             Ok(attempt) => assert!(is_held(&attempt) && is_refused, "{answer:?}"),
             // It may be ours, so the core has to undo it.
@@ -67,11 +67,11 @@ async fn a_refusal_after_trouble_is_verified_too() {
     let acts = [Act::Refuse(Code::Unavailable), Act::Lock(false), Act::Unlock(BELONGS_TO_OTHERS)];
     let (fake, address) = Fake::start(acts).await;
     let backend = build(at(address).verify_refusals_after(NEVER_SLOW));
-    attempt(&backend, "x", token(), MINUTE).await.unwrap_err();
-    assert!(is_held(&attempt(&backend, "x", token(), MINUTE).await.unwrap()));
+    acquire(&backend, "x", token(), MINUTE).await.unwrap_err();
+    assert!(is_held(&acquire(&backend, "x", token(), MINUTE).await.unwrap()));
     // And then all is well again.
     fake.then([Act::Lock(false)]);
-    assert!(is_held(&attempt(&backend, "x", token(), MINUTE).await.unwrap()));
+    assert!(is_held(&acquire(&backend, "x", token(), MINUTE).await.unwrap()));
     assert_eq!(fake.methods(), ["lock", "lock", "unlock", "lock"]);
 }
 
@@ -97,7 +97,7 @@ async fn the_token_goes_with_both_methods() {
     let (fake, address) = Fake::start([Act::Lock(true), Act::Unlock(SUCCESS)]).await;
     let backend = build(at(address).api_token("t0ken"));
     let owner = token();
-    attempt(&backend, "x", owner, MINUTE).await.unwrap();
+    acquire(&backend, "x", owner, MINUTE).await.unwrap();
     release(&backend, "x", owner).await.unwrap();
     let calls = fake.calls();
     assert_eq!(calls.len(), 2);
@@ -145,7 +145,7 @@ async fn codes_decide_who_has_to_act() {
         (Code::DataLoss, Backend, false),
     ] {
         let (_fake, address) = Fake::start([Act::Refuse(code)]).await;
-        let error = attempt(&build(at(address)), "x", token(), MINUTE).await.unwrap_err();
+        let error = acquire(&build(at(address)), "x", token(), MINUTE).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{code:?}: {error}");
         assert_eq!(error.is_not_applied(), proves_nothing_happened, "{code:?}: {error}");
     }
@@ -170,9 +170,9 @@ async fn a_silent_sidecar_is_given_up_at_the_deadline_and_its_grant_undone() {
 async fn a_request_that_comes_too_late_is_not_sent() {
     let (fake, address) = Fake::start([Act::Lock(true)]).await;
     let backend = build(at(address));
-    let mut request = AttemptRequest::new(key("x").unwrap(), token(), MINUTE, Clock::SYSTEM);
+    let mut request = AcquireRequest::new(key("x").unwrap(), token(), MINUTE, Clock::SYSTEM);
     request.asked_at = request.asked_at - MINUTE;
-    let error = Arc::clone(&backend).attempt(request).await.unwrap_err();
+    let error = Arc::clone(&backend).acquire(request).await.unwrap_err();
     assert!(error.is_not_applied(), "{error}");
     assert!(fake.calls().is_empty());
 }
@@ -209,13 +209,13 @@ async fn a_sidecar_that_goes_away_answers_what_it_was_asked_and_is_connected_to_
     let owner = token();
     let asking = tokio::spawn({
         let backend = Arc::clone(&backend);
-        async move { attempt(&backend, "x", owner, MINUTE).await }
+        async move { acquire(&backend, "x", owner, MINUTE).await }
     });
     until(|| fake.methods() == ["unlock", "lock"]).await;
     proxy.redirect(next).unwrap();
     end.send(()).unwrap();
     let attempt = asking.await.unwrap().unwrap();
-    assert!(matches!(attempt, Attempt::Granted(_)), "{attempt:?}");
+    assert!(matches!(attempt, AcquireReply::Granted(_)), "{attempt:?}");
 
     // The connection ends while nobody asks anything, as one that was idle for too long.
     until(|| proxy.stats().open == 0).await;

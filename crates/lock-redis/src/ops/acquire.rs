@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lock_core::backend::{Attempt, AttemptRequest, Clock, Grant, Lane, Ticket, Waiting};
+use lock_core::backend::{AcquireReply, AcquireRequest, Clock, Grant, Lane, Ticket, Waiting};
 use lock_core::{FencingToken, Instant, LockError, LockErrorKind, Result};
 use redis::Cmd;
 
@@ -36,8 +36,8 @@ enum Place<'a> {
 pub(crate) async fn acquire(
     parts: &Parts,
     queue: Option<&Arc<Queue>>,
-    request: &AttemptRequest,
-) -> Result<Attempt> {
+    request: &AcquireRequest,
+) -> Result<AcquireReply> {
     let keys = Keys::new(&parts.key_prefix, &request.key)?;
     let deadline = parts.deadline_of(request);
     let connection = parts.topology.route(keys.slot, Lane::Caller).connection(deadline).await?;
@@ -52,7 +52,7 @@ pub(crate) async fn acquire(
                 return granted(number, lease, request.ttl, &keys.fence);
             }
             Acquired::Busy { left, .. } => {
-                return Ok(left.map_or_else(Attempt::held, Attempt::held_for));
+                return Ok(left.map_or_else(AcquireReply::held, AcquireReply::held_for));
             }
             Acquired::Queued { place: queued, .. } => {
                 // So many were dead that the server put off the rest.
@@ -62,7 +62,7 @@ pub(crate) async fn acquire(
                 {
                     let news = queue.news(request.token, request.clock);
                     let ticket = Ticket::new(queued.ticket);
-                    return Ok(Attempt::queued(Waiting::new(news, ticket, jittered())));
+                    return Ok(AcquireReply::queued(Waiting::new(news, ticket, jittered())));
                 }
             }
             Acquired::TooLate { .. } => too_late += 1,
@@ -74,7 +74,7 @@ pub(crate) async fn acquire(
 
 async fn place<'a>(
     queue: &'a Arc<Queue>,
-    request: &AttemptRequest,
+    request: &AcquireRequest,
     connection: &Connection,
     deadline: Instant,
 ) -> Result<Place<'a>> {
@@ -92,7 +92,7 @@ async fn place<'a>(
 
 /// Asks once, and tells the queue what came of it.
 async fn ask(
-    request: &AttemptRequest,
+    request: &AcquireRequest,
     keys: &Keys,
     connection: &Connection,
     place: Place<'_>,
@@ -131,7 +131,7 @@ async fn ask(
     Ok(answer)
 }
 
-fn tell(queue: &Queue, request: &AttemptRequest, answer: &Result<Acquired, Failure>) {
+fn tell(queue: &Queue, request: &AcquireRequest, answer: &Result<Acquired, Failure>) {
     match answer {
         Ok(Acquired::Granted { .. }) => queue.granted(request.token),
         Ok(Acquired::Queued { place, .. }) => queue.queued(request.token, *place),
@@ -140,13 +140,18 @@ fn tell(queue: &Queue, request: &AttemptRequest, answer: &Result<Acquired, Failu
     }
 }
 
-fn granted(number: u64, lease: Option<Duration>, asked: Duration, fence: &str) -> Result<Attempt> {
+fn granted(
+    number: u64,
+    lease: Option<Duration>,
+    asked: Duration,
+    fence: &str,
+) -> Result<AcquireReply> {
     let Some(fencing) = FencingToken::from_grant_number(number) else {
         let message = format!("the fencing counter {fence} is too large; delete that key");
         return Err(LockError::new(LockErrorKind::Backend, message));
     };
     let grant = Grant::new().with_fencing(fencing);
-    Ok(Attempt::granted(match lease {
+    Ok(AcquireReply::granted(match lease {
         Some(lease) if lease < asked => grant.with_granted_ttl(lease),
         _ => grant,
     }))

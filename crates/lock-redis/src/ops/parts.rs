@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lock_core::Instant;
-use lock_core::backend::{AttemptRequest, Clock, LockKey};
+use lock_core::backend::{AcquireRequest, Clock, LockKey};
 use lock_core::{LockErrorKind, Result};
 
 use crate::protocol::keys;
@@ -30,7 +30,7 @@ impl Parts {
     }
 
     /// When an attempt has to be answered, by the machine's clock.
-    pub(crate) fn deadline_of(&self, request: &AttemptRequest) -> Instant {
+    pub(crate) fn deadline_of(&self, request: &AcquireRequest) -> Instant {
         on_system_clock(request.clock, request.asked_at + self.response_timeout)
     }
 }

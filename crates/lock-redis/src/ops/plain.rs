@@ -1,7 +1,7 @@
 //! The operations of locks that are taken by `SET NX PX`: they touch the lock's key alone.
 
 use lock_core::backend::{
-    Attempt, AttemptRequest, Grant, Lane, LockKey, ReleaseReply, ReleaseRequest,
+    AcquireReply, AcquireRequest, Grant, Lane, LockKey, ReleaseReply, ReleaseRequest,
 };
 use lock_core::{LockStatus, Result};
 use redis::Cmd;
@@ -13,7 +13,7 @@ use crate::protocol::keys;
 use crate::protocol::reply;
 use crate::protocol::units::whole_millis;
 
-pub(crate) async fn acquire(parts: &Parts, request: &AttemptRequest) -> Result<Attempt> {
+pub(crate) async fn acquire(parts: &Parts, request: &AcquireRequest) -> Result<AcquireReply> {
     let lock = parts.lock_key(&request.key)?;
     let deadline = parts.deadline_of(request);
     let route = parts.topology.route(keys::slot(&lock), Lane::Caller);
@@ -23,7 +23,7 @@ pub(crate) async fn acquire(parts: &Parts, request: &AttemptRequest) -> Result<A
     command.arg(whole_millis(request.ttl));
     let answer = connection.send(command, deadline).await?;
     if connection.judge(reply::was_set(&answer))? {
-        return Ok(Attempt::granted(Grant::new()));
+        return Ok(AcquireReply::granted(Grant::new()));
     }
     let mut question = redis::cmd("PTTL");
     question.arg(&lock);
@@ -31,8 +31,8 @@ pub(crate) async fn acquire(parts: &Parts, request: &AttemptRequest) -> Result<A
     // Not to know how long it is held is no reason to fail.
     let left = left.ok().and_then(|left| reply::time_to_live(&left).ok());
     Ok(match left {
-        Some(Some(Some(left))) => Attempt::held_for(left),
-        _ => Attempt::held(),
+        Some(Some(Some(left))) => AcquireReply::held_for(left),
+        _ => AcquireReply::held(),
     })
 }
 

@@ -55,9 +55,9 @@ pub(crate) async fn send(
     place: Option<(&str, Duration)>,
     deadline: Instant,
 ) -> Result<Released, Failure> {
-    let rest = if request.rest.is_zero() { 0 } else { whole_millis(request.rest) };
+    let min_hold = if request.min_hold.is_zero() { 0 } else { whole_millis(request.min_hold) };
     let arguments = |command: &mut Cmd| {
-        command.arg(keys.len()).arg(keys).arg(&request.token.to_hex()[..]).arg(rest);
+        command.arg(keys.len()).arg(keys).arg(&request.token.to_hex()[..]).arg(min_hold);
         if let Some((channel, window)) = place {
             command.arg(channel).arg(whole_millis(window));
         }

@@ -88,7 +88,7 @@ impl Lease<'_> {
 fn by_route<'a>(topology: &'a Standalone, leases: Vec<Lease<'a>>) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
     for lease in leases {
-        let route = topology.route(keys::slot(&lease.lock), Lane::Keeper);
+        let route = topology.route(keys::slot(&lease.lock), Lane::Background);
         match groups.iter_mut().find(|group| group.route == route) {
             Some(group) => group.leases.push(lease),
             None => groups.push(Group { route, leases: vec![lease] }),

@@ -140,7 +140,6 @@ static CRC_OF_BYTE: [u16; 256] = {
 
 #[cfg(test)]
 mod tests {
-    use lock_core::LockName;
     use proptest::prelude::*;
 
     use super::*;
@@ -168,7 +167,7 @@ mod tests {
     #[test]
     fn a_key_that_would_collide_with_a_queue_or_a_counter_is_refused() {
         for (prefix, name) in [("", "dl:x"), ("dl:", "x"), ("d", "l:f:{0}")] {
-            let key = LockKey::new("", &LockName::from(name)).unwrap();
+            let key = LockKey::new("", name).unwrap();
             let error = lock_key(prefix, &key).unwrap_err();
             assert_eq!(error.kind(), LockErrorKind::InvalidName);
             assert!(error.is_not_applied());
@@ -178,7 +177,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_queue_and_the_counter_are_in_the_slot_of_their_lock(name in "[ -~\u{e4}\u{20ac}{}]{1,40}") {
-            let key = LockKey::new("", &LockName::from(name)).unwrap();
+            let key = LockKey::new("", name).unwrap();
             let keys = Keys::new("lock:", &key).unwrap();
             let home = slot(&keys.lock);
             prop_assert_eq!(slot(&keys.queue), home);

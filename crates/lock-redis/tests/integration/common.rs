@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lock_core::backend::{
-    Attempt, AttemptRequest, Clock, IntoBackend, LockBackend, LockKey, OwnerToken, ReleaseReply,
+    AcquireReply, AcquireRequest, Clock, LockBackend, LockKey, OwnerToken, ReleaseReply,
     ReleaseRequest, RenewReply, RenewRequest,
 };
-use lock_core::{FencingToken, Handover, LockName, LockService, Result};
+use lock_core::{FencingToken, Handover, LockService, Result};
 use lock_redis::{RedisBackend, RedisBackendBuilder};
 use lock_testkit::proxy::Proxy;
 use testbed::{RedisServer, ServerKind};
@@ -20,7 +20,7 @@ pub(crate) const TEST_LIMIT: Duration = Duration::from_secs(120);
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
 /// A service in strict order, whose every task stands in the server's line by itself.
-pub(crate) fn strict(backend: impl IntoBackend) -> LockService {
+pub(crate) fn strict(backend: impl LockBackend) -> LockService {
     LockService::builder(backend).handover(Handover::OFF).build()
 }
 
@@ -135,7 +135,7 @@ pub(crate) fn build(builder: RedisBackendBuilder) -> Arc<RedisBackend> {
 }
 
 pub(crate) fn key(name: &str) -> LockKey {
-    LockKey::new("", &LockName::from(name)).unwrap()
+    LockKey::new("", name).unwrap()
 }
 
 pub(crate) fn token() -> OwnerToken {
@@ -147,9 +147,9 @@ pub(crate) async fn attempt(
     name: &str,
     token: OwnerToken,
     ttl: Duration,
-) -> Result<Attempt> {
-    let request = AttemptRequest::new(key(name), token, ttl, Clock::SYSTEM);
-    Arc::clone(backend).attempt(request).await
+) -> Result<AcquireReply> {
+    let request = AcquireRequest::new(key(name), token, ttl, Clock::SYSTEM);
+    Arc::clone(backend).acquire(request).await
 }
 
 /// Takes a lock that is free.
@@ -163,15 +163,15 @@ pub(crate) async fn take(
 }
 
 /// The fencing token of a grant.
-pub(crate) fn fencing(attempt: Attempt) -> FencingToken {
+pub(crate) fn fencing(attempt: AcquireReply) -> FencingToken {
     match attempt {
-        Attempt::Granted(grant) => grant.fencing.unwrap(),
+        AcquireReply::Granted(grant) => grant.fencing.unwrap(),
         other => panic!("not granted: {other:?}"),
     }
 }
 
-pub(crate) fn is_held(attempt: &Attempt) -> bool {
-    matches!(attempt, Attempt::Held { .. })
+pub(crate) fn is_held(attempt: &AcquireReply) -> bool {
+    matches!(attempt, AcquireReply::Held { .. })
 }
 
 pub(crate) async fn release(

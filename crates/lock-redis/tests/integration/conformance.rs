@@ -1,11 +1,11 @@
 //! Every claim of the conformance suite, on every supported server.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use lock_core::Result;
-use lock_core::backend::{LockBackend, async_trait};
+use lock_core::backend::AnyBackend;
 use lock_redis::RedisBackend;
-use lock_testkit::conformance::{Harness, Need, Pace};
+use lock_testkit::conformance::{Harness, Pace, async_trait};
 use lock_testkit::conformance_tests;
 use testbed::{RedisServer, ServerKind};
 
@@ -17,17 +17,13 @@ struct OnServer(usize, ServerKind);
 
 #[async_trait]
 impl Harness for OnServer {
-    async fn backend(&self) -> Result<Arc<dyn LockBackend>> {
+    async fn backend(&self) -> Result<AnyBackend> {
         let server = SERVERS[self.0].get_or_init(|| RedisServer::start(&self.1).unwrap());
-        Ok(Arc::new(RedisBackend::builder().url(server.url()).build()?))
+        Ok(AnyBackend::new(RedisBackend::builder().url(server.url()).build()?))
     }
 
     fn pace(&self) -> Pace {
         Pace::real()
-    }
-
-    fn lacks(&self) -> Vec<Need> {
-        vec![Need::Metadata]
     }
 }
 

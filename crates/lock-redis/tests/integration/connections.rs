@@ -198,7 +198,10 @@ async fn a_caller_who_leaves_does_not_stop_the_connecting_of_others(kind: &Serve
     let store = Store::start(kind);
     let backend = store.backend_behind_proxy(LIMIT);
     store.proxy.set(Direction::ToServer, Scope::All, Fault::Hold);
-    let pings = [0, 1].map(|_| tokio::spawn(Arc::clone(&backend).ping()));
+    let pings = [0, 1].map(|_| {
+        let backend = Arc::clone(&backend);
+        tokio::spawn(async move { backend.ping().await })
+    });
     store.proxy.until(LIMIT, |stats| stats.to_server.held() > 0).await.unwrap();
     let [leaving, staying] = pings;
     leaving.abort();
@@ -271,7 +274,7 @@ async fn a_release_goes_over_the_background_connection_while_the_other_is_down(k
     store.proxy.arm(Cut::after_bytes(Direction::ToServer, 0));
     attempt(&backend, "y", token(), MINUTE).await.unwrap_err();
     assert_eq!(release(&backend, "x", owner).await.unwrap(), ReleaseReply::Released);
-    let request = ReleaseRequest::new(key("x"), owner, Clock::SYSTEM).with_lane(Lane::Keeper);
+    let request = ReleaseRequest::new(key("x"), owner, Clock::SYSTEM).with_lane(Lane::Background);
     assert_eq!(release_with(&backend, request).await.unwrap(), ReleaseReply::NotHeld);
 }
 

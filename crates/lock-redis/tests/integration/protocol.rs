@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use crate::common::*;
 use lock_core::LockErrorKind;
-use lock_core::backend::{Attempt, Clock, LockBackend, ReleaseReply, ReleaseRequest, RenewReply};
-use lock_core::backend::{AttemptRequest, RenewRequest};
+use lock_core::backend::{
+    AcquireReply, Clock, LockBackend, ReleaseReply, ReleaseRequest, RenewReply,
+};
+use lock_core::backend::{AcquireRequest, RenewRequest};
 use lock_redis::{Mode, RedisBackend};
 use lock_testkit::proxy::{Direction, Fault, Scope};
 use testbed::ServerKind;
@@ -38,7 +40,7 @@ async fn a_lock_is_taken_by_one_and_given_back(kind: &ServerKind) {
     let backend = store.backend();
     let (owner, first) = take(&backend, "x", MINUTE).await;
     let other = attempt(&backend, "x", token(), MINUTE).await.unwrap();
-    let Attempt::Held { retry_after: Some(left) } = other else { panic!("{other:?}") };
+    let AcquireReply::Held { retry_after: Some(left) } = other else { panic!("{other:?}") };
     assert!(left <= MINUTE && left > MINUTE / 2);
 
     let status = Arc::clone(&backend).status(key("x")).await.unwrap().unwrap();
@@ -233,7 +235,7 @@ async fn a_release_with_rest_keeps_others_out_and_is_not_undone(kind: &ServerKin
     let backend = store.backend();
     let (owner, _) = take(&backend, "x", MINUTE).await;
     let release_for = |rest| {
-        let request = ReleaseRequest::new(key("x"), owner, Clock::SYSTEM).with_rest(rest);
+        let request = ReleaseRequest::new(key("x"), owner, Clock::SYSTEM).with_min_hold(rest);
         release_with(&backend, request)
     };
     assert_eq!(release_for(MINUTE / 2).await.unwrap(), ReleaseReply::Released);
@@ -267,7 +269,7 @@ async fn a_holder_without_expiry_gives_no_time_to_wait(kind: &ServerKind) {
     let backend = store.backend();
     store.run::<()>(&["SET", "lock:x", "theirs"]);
     let held = attempt(&backend, "x", token(), MINUTE).await.unwrap();
-    assert!(matches!(held, Attempt::Held { retry_after: None }), "{held:?}");
+    assert!(matches!(held, AcquireReply::Held { retry_after: None }), "{held:?}");
     let status = Arc::clone(&backend).status(key("x")).await.unwrap().unwrap();
     assert_eq!(status.remaining, None);
 }
@@ -311,13 +313,13 @@ async fn names_are_kept_byte_for_byte(kind: &ServerKind) {
 async fn plain_mode_takes_and_releases_without_a_counter(kind: &ServerKind) {
     let mut store = Store::start(kind);
     let backend = build(RedisBackend::builder().url(store.server.url()).mode(Mode::Plain));
-    assert!(!backend.capabilities().fencing && !backend.capabilities().rest);
+    assert!(!backend.capabilities().fencing && !backend.capabilities().min_hold);
     let owner = token();
-    let request = AttemptRequest::new(key("x"), owner, MINUTE, Clock::SYSTEM);
-    let granted = Arc::clone(&backend).attempt(request).await.unwrap();
-    assert!(matches!(granted, Attempt::Granted(grant) if grant.fencing.is_none()));
+    let request = AcquireRequest::new(key("x"), owner, MINUTE, Clock::SYSTEM);
+    let granted = Arc::clone(&backend).acquire(request).await.unwrap();
+    assert!(matches!(granted, AcquireReply::Granted(grant) if grant.fencing.is_none()));
     let held = attempt(&backend, "x", token(), MINUTE).await.unwrap();
-    assert!(matches!(held, Attempt::Held { retry_after: Some(_) }), "{held:?}");
+    assert!(matches!(held, AcquireReply::Held { retry_after: Some(_) }), "{held:?}");
     assert!(matches!(renew(&backend, "x", owner, MINUTE).await.unwrap(), RenewReply::Renewed));
     assert_eq!(release(&backend, "x", token()).await.unwrap(), ReleaseReply::HeldByOther);
     assert_eq!(release(&backend, "x", owner).await.unwrap(), ReleaseReply::Released);

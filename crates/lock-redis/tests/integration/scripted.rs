@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 
 use lock_core::LockErrorKind;
-use lock_core::backend::{Attempt, LockBackend};
+use lock_core::backend::{AcquireReply, LockBackend};
 use lock_redis::RedisBackend;
 
 use crate::common::*;
@@ -157,7 +157,7 @@ async fn a_server_that_is_loading_is_unavailable_for_a_while() {
         assert!(error.is_not_applied(), "{error}");
     }
     let held = attempt(&backend, "x", token(), MINUTE).await.unwrap();
-    let Attempt::Held { retry_after: Some(left) } = held else { panic!("{held:?}") };
+    let AcquireReply::Held { retry_after: Some(left) } = held else { panic!("{held:?}") };
     assert_eq!(left.as_millis(), 250);
 }
 

@@ -53,7 +53,7 @@ async fn a_full_server_refuses_new_locks_and_lets_go_of_old_ones(kind: &ServerKi
     let renewed = renew(&backend, "x", rested, MINUTE * 2).await.unwrap();
     assert!(matches!(renewed, RenewReply::Renewed));
     assert!(store.run::<i64>(&["PTTL", "lock:x"]) > 60_000);
-    let rest = ReleaseRequest::new(key("x"), rested, Clock::SYSTEM).with_rest(MINUTE);
+    let rest = ReleaseRequest::new(key("x"), rested, Clock::SYSTEM).with_min_hold(MINUTE);
     assert_eq!(release_with(&backend, rest).await.unwrap(), ReleaseReply::Released);
     assert_eq!(release(&backend, "y", freed).await.unwrap(), ReleaseReply::Released);
     assert_eq!(store.keys(), ["lock:x"]);

@@ -1,11 +1,10 @@
 //! The backend in front of the broken store: what goes wrong on the way.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use lock_core::backend::{
-    Attempt, AttemptRequest, Capabilities, LockBackend, LockKey, ReleaseReply, ReleaseRequest,
+    AcquireReply, AcquireRequest, Capabilities, LockBackend, LockKey, ReleaseReply, ReleaseRequest,
     RenewReply, RenewRequest,
 };
 use lock_core::memory::MemoryBackend;
@@ -58,11 +57,10 @@ impl BrokenBackend {
             Some(Defect::DropsTheNamespace) => text.rsplit(':').next().unwrap_or(text).to_owned(),
             _ => return key,
         };
-        LockKey::new("", &LockName::from(mangled)).unwrap_or(key)
+        LockName::new(mangled).and_then(|name| LockKey::new("", &name)).unwrap_or(key)
     }
 }
 
-#[async_trait]
 impl LockBackend for BrokenBackend {
     fn kind(&self) -> &'static str {
         "broken"
@@ -72,7 +70,7 @@ impl LockBackend for BrokenBackend {
         MemoryBackend::new().capabilities().with_late_after(LATE_AFTER)
     }
 
-    async fn attempt(self: Arc<Self>, mut request: AttemptRequest) -> Result<Attempt> {
+    async fn acquire(&self, mut request: AcquireRequest) -> Result<AcquireReply> {
         let (clock, ttl) = (request.clock, request.ttl);
         request.key = self.key(request.key);
         let is_late = clock.now() > request.asked_at + LATE_AFTER;
@@ -93,16 +91,16 @@ impl LockBackend for BrokenBackend {
         }
         let attempt = self.store().attempt(request);
         match &attempt {
-            Attempt::Held { retry_after: Some(left) } if self.has(Defect::WaitsForTheLock) => {
+            AcquireReply::Held { retry_after: Some(left) } if self.has(Defect::WaitsForTheLock) => {
                 clock.sleep(*left).await;
             }
-            Attempt::Granted(_) if self.has(Defect::GrantsLate) => clock.sleep(ttl).await,
+            AcquireReply::Granted(_) if self.has(Defect::GrantsLate) => clock.sleep(ttl).await,
             _ => {}
         }
         Ok(attempt)
     }
 
-    async fn release(self: Arc<Self>, mut request: ReleaseRequest) -> Result<ReleaseReply> {
+    async fn release(&self, mut request: ReleaseRequest) -> Result<ReleaseReply> {
         request.key = self.key(request.key);
         let reply = self.store().release(&request);
         if reply == ReleaseReply::NotHeld && self.has(Defect::UnknownTokenIsAnError) {
@@ -111,7 +109,7 @@ impl LockBackend for BrokenBackend {
         Ok(reply)
     }
 
-    async fn renew(self: Arc<Self>, mut batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
+    async fn renew(&self, mut batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
         if self.has(Defect::RenewsTooFew) {
             batch.truncate(500);
         }
@@ -126,7 +124,7 @@ impl LockBackend for BrokenBackend {
         Ok(replies)
     }
 
-    async fn status(self: Arc<Self>, key: LockKey) -> Result<Option<LockStatus>> {
+    async fn status(&self, key: LockKey) -> Result<Option<LockStatus>> {
         let key = self.key(key);
         Ok(self.store().status(&key))
     }
@@ -138,11 +136,11 @@ impl LockBackend for BrokenBackend {
         Ok(())
     }
 
-    async fn ping(self: Arc<Self>) -> Result<()> {
+    async fn ping(&self) -> Result<()> {
         if self.has(Defect::PingFails) { Err(failure("out of order")) } else { Ok(()) }
     }
 
-    async fn close(self: Arc<Self>) {}
+    async fn close(&self) {}
 }
 
 fn failure(message: &'static str) -> LockError {

@@ -82,10 +82,10 @@ defects! {
     UnknownTokenIsAnError => "release::releasing_an_unknown_token_is_an_answer",
     /// A release that is repeated says that it was done again.
     RepeatedReleaseLies => "release::a_release_can_be_repeated",
-    /// A release frees the lock at once, whatever its rest.
-    IgnoresTheRest => "release::a_rest_keeps_the_lock_standing",
+    /// A release frees the lock at once, whatever its `min_hold`.
+    IgnoresTheRest => "release::a_release_with_min_hold_keeps_the_name_taken",
     /// The last holder of a lock that rests gets it again.
-    RestIsNoEnd => "release::a_resting_lock_is_nobodys",
+    RestIsNoEnd => "release::a_name_that_is_kept_taken_is_nobodys",
 
     /// Says that it queues, and does not.
     NeverQueues => "waiting::a_held_lock_queues_who_asks_to",
@@ -124,8 +124,6 @@ defects! {
     /// A refusal sets the fencing tokens back.
     RefusalLowersFencing => "fencing::a_refusal_costs_no_order",
 
-    /// Metadata is dropped.
-    ForgetsMetadata => "options::metadata_is_shown",
     /// A free lock has a status.
     StatusShowsFreeLocks => "options::a_free_lock_has_no_status",
     /// A held lock has none.

@@ -1,11 +1,10 @@
 //! The store of a broken backend: a plain one, with a switch at each step that can go wrong.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::time::Duration;
 
 use lock_core::backend::{
-    Attempt, AttemptRequest, Clock, Grant, LockKey, OwnerToken, ReleaseReply, ReleaseRequest,
+    AcquireReply, AcquireRequest, Clock, Grant, LockKey, OwnerToken, ReleaseReply, ReleaseRequest,
     RenewReply, RenewRequest, Ticket, Waiting, Wake,
 };
 use lock_core::{FencingToken, Instant, LockStatus};
@@ -36,16 +35,14 @@ struct Holder {
     expiry: Instant,
     clock: Clock,
     fencing: Option<FencingToken>,
-    metadata: Option<Arc<str>>,
     is_resting: bool,
 }
 
 /// What somebody wants to hold.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Wish {
     token: OwnerToken,
     ttl: Duration,
-    metadata: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -68,10 +65,10 @@ impl Store {
         Self { defect, locks: HashMap::new(), grants: 0, tickets: 0 }
     }
 
-    pub(super) fn attempt(&mut self, request: AttemptRequest) -> Attempt {
-        let AttemptRequest { key, token, ttl, queue, metadata, clock, ticket, .. } = request;
+    pub(super) fn attempt(&mut self, request: AcquireRequest) -> AcquireReply {
+        let AcquireRequest { key, token, ttl, queue, clock, ticket, .. } = request;
         let now = clock.now();
-        let wish = Wish { token, ttl, metadata };
+        let wish = Wish { token, ttl };
         self.expire(&key, now);
         let entry = self.locks.entry(key.clone()).or_default();
         let stood = entry.leave(token);
@@ -96,7 +93,7 @@ impl Store {
         }
         let queue = queue && self.defect != Some(Defect::NeverQueues);
         if !queue && self.defect != Some(Defect::RefusalStaysQueued) {
-            return Attempt::held_for(left);
+            return AcquireReply::held_for(left);
         }
         let known =
             stood.or(ticket).filter(|_| self.defect != Some(Defect::AskingAgainLosesThePlace));
@@ -126,11 +123,11 @@ impl Store {
         if self.defect == Some(Defect::ForgetsReleases) {
             return ReleaseReply::Released;
         }
-        if request.rest.is_zero() || self.defect == Some(Defect::IgnoresTheRest) {
+        if request.min_hold.is_zero() || self.defect == Some(Defect::IgnoresTheRest) {
             self.free(&request.key, now, true);
         } else if !holder.is_resting {
             holder.is_resting = true;
-            holder.expiry = now + request.rest;
+            holder.expiry = now + request.min_hold;
         }
         ReleaseReply::Released
     }
@@ -192,10 +189,8 @@ impl Store {
         }
         let listening = entry.waiters.values().filter(|waiter| !waiter.wake.is_closed()).count();
         let counted = if self.defect == Some(Defect::StatusCountsNobody) { 0 } else { listening };
-        let metadata =
-            holder.metadata.clone().filter(|_| self.defect != Some(Defect::ForgetsMetadata));
         let status = LockStatus::new(Some(left)).with_waiters(u64::try_from(counted).unwrap_or(0));
-        Some(status.with_fencing_token(holder.fencing).with_metadata(metadata))
+        Some(status.with_fencing_token(holder.fencing))
     }
 
     pub(super) fn is_free(&mut self, key: &LockKey, clock: Clock) -> bool {
@@ -237,7 +232,7 @@ impl Store {
                 continue;
             }
             let attempt = self.grant(key, now, waiter.wish, clock);
-            let Attempt::Granted(mut grant) = attempt else { return };
+            let AcquireReply::Granted(mut grant) = attempt else { return };
             if self.defect == Some(Defect::QueueIsNotFenced) {
                 grant.fencing = None;
             }
@@ -258,7 +253,7 @@ impl Store {
         next.map(|(_, waiter)| waiter)
     }
 
-    fn grant(&mut self, key: &LockKey, now: Instant, wish: Wish, clock: Clock) -> Attempt {
+    fn grant(&mut self, key: &LockKey, now: Instant, wish: Wish, clock: Clock) -> AcquireReply {
         if self.defect != Some(Defect::FencingRepeats) {
             self.grants += 1;
         }
@@ -266,30 +261,30 @@ impl Store {
             Some(Defect::FencingLeavesNoRoom) => FencingToken::new(self.grants),
             _ => FencingToken::from_grant_number(self.grants),
         };
-        let Wish { token, ttl, metadata } = wish;
+        let Wish { token, ttl } = wish;
         let expiry = match self.defect {
             Some(Defect::ExpiresEarly) => now + ttl / 2,
             Some(Defect::LongLeasesOverflow) if ttl > Duration::from_secs(3 * 3_600) => now,
             _ => now + ttl,
         };
-        let holder = Holder { token, expiry, clock, fencing, metadata, is_resting: false };
+        let holder = Holder { token, expiry, clock, fencing, is_resting: false };
         self.locks.entry(key.clone()).or_default().holder = Some(holder);
         let mut grant = grant_of(fencing);
         if self.defect == Some(Defect::PromisesTooMuch) {
             grant = grant.with_granted_ttl(ttl * 2);
         }
-        Attempt::granted(grant)
+        AcquireReply::granted(grant)
     }
 
     /// The holder asked again.
-    fn repeat(holder: &mut Holder, defect: Option<Defect>, expiry: Instant) -> Attempt {
+    fn repeat(holder: &mut Holder, defect: Option<Defect>, expiry: Instant) -> AcquireReply {
         if defect != Some(Defect::RepeatDoesNotRaise) {
             holder.expiry = holder.expiry.max(expiry);
         }
         if defect == Some(Defect::RepeatLowersFencing) {
             holder.fencing = FencingToken::new(0);
         }
-        Attempt::granted(grant_of(holder.fencing))
+        AcquireReply::granted(grant_of(holder.fencing))
     }
 
     fn queue(
@@ -298,12 +293,12 @@ impl Store {
         place: Ticket,
         wish: Wish,
         retry_after: Duration,
-    ) -> Attempt {
+    ) -> AcquireReply {
         let (wake, woken) = oneshot::channel();
         let waiter = Waiter { wish, wake, _ear: None };
         self.locks.entry(key.clone()).or_default().waiters.insert(place, waiter);
         let news = async { woken.await.unwrap_or(Wake::AskAgain) };
-        Attempt::queued(Waiting::new(news, place, retry_after))
+        AcquireReply::queued(Waiting::new(news, place, retry_after))
     }
 
     /// Leaves somebody in the queue who was refused; only a release or its turn takes it out.
@@ -311,9 +306,9 @@ impl Store {
         &mut self,
         key: &LockKey,
         place: Ticket,
-        queued: Attempt,
+        queued: AcquireReply,
         left: Duration,
-    ) -> Attempt {
+    ) -> AcquireReply {
         drop(queued);
         if let Some(waiter) =
             self.locks.get_mut(key).and_then(|entry| entry.waiters.get_mut(&place))
@@ -321,7 +316,7 @@ impl Store {
             let (wake, ear) = oneshot::channel();
             (waiter.wake, waiter._ear) = (wake, Some(ear));
         }
-        Attempt::held_for(left)
+        AcquireReply::held_for(left)
     }
 }
 

@@ -102,7 +102,7 @@ pub(super) async fn a_release_given_up_goes_on(scene: &Scene<'_>) -> Proof {
 pub(super) async fn a_failed_release_is_tried_again(scene: &Scene<'_>) -> Proof {
     let (spy, service) = scene.spied_service().await?;
     let guard = service.lock(scene.name()).ttl(scene.long()).acquire().await?;
-    let key = LockKey::new("", &scene.name())?;
+    let key = LockKey::new("", scene.name())?;
     ensure!(spy.granted_token(&key).is_some(), "the service did not ask for this very lock");
     spy.refuse_releases(true);
     let outcome = guard.release().await;

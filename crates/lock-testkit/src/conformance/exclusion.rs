@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
-use lock_core::backend::Attempt;
+use lock_core::backend::{AcquireReply, LockBackend};
 
 use super::proof::{Failure, Proof, ensure, fail};
 use super::scene::Scene;
@@ -35,7 +35,7 @@ pub(super) async fn of_many_at_once_one_is_granted(scene: &Scene<'_>) -> Proof {
     let all: [_; 16] = scene.contenders().await?;
     let attempts = join_all(all.iter().map(|one| one.attempt(scene.long()))).await;
     let attempts = attempts.into_iter().collect::<Result<Vec<_>, Failure>>()?;
-    let granted = attempts.iter().filter(|one| matches!(one, Attempt::Granted(_))).count();
+    let granted = attempts.iter().filter(|one| matches!(one, AcquireReply::Granted(_))).count();
     ensure!(granted == 1, "of 16 attempts at once {granted} were granted");
     Ok(())
 }
@@ -51,7 +51,7 @@ pub(super) async fn a_repeated_attempt_finds_its_own_grant(scene: &Scene<'_>) ->
     let [alice] = scene.contenders().await?;
     alice.take(scene.long()).await?;
     match alice.attempt(scene.long()).await? {
-        Attempt::Granted(_) => {}
+        AcquireReply::Granted(_) => {}
         other => fail!("the holder asked again and was answered {other:?}"),
     }
     scene.is_taken().await?;
@@ -94,7 +94,7 @@ pub(super) async fn a_late_attempt_is_not_applied(scene: &Scene<'_>) -> Proof {
     let mut request = alice.request(scene.long());
     let late = scene.capabilities().late_after + Duration::from_secs(1);
     request.asked_at = request.asked_at - late;
-    if let Ok(Attempt::Granted(_)) = Arc::clone(&alice.backend).attempt(request).await {
+    if let Ok(AcquireReply::Granted(_)) = alice.backend.acquire(request).await {
         fail!("an attempt was granted {late:?} after it was asked for");
     }
     // Nor does it take effect unseen.

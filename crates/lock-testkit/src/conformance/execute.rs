@@ -75,7 +75,7 @@ pub(super) async fn a_body_may_finish_after_a_loss(scene: &Scene<'_>) -> Proof {
     let lock = service.lock(scene.name()).ttl(scene.lease()).on_lost(OnLost::Continue);
     let reason = lock.execute(async |lease| lease.lost().await).await?;
     ensure!(
-        reason == Some(LossReason::Expired),
+        reason == Some(Some(LossReason::Expired)),
         "a body that was to finish came back with {reason:?}"
     );
     Ok(())
@@ -84,8 +84,8 @@ pub(super) async fn a_body_may_finish_after_a_loss(scene: &Scene<'_>) -> Proof {
 pub(super) async fn execute_with_lock_is_execute(scene: &Scene<'_>) -> Proof {
     let service = scene.service().await?;
     let name = scene.name();
-    let value = service.execute_with_lock(&name, scene.long(), async |lease: Lease| {
-        let within = service.execute_with_lock(&name, scene.long(), async |_lease| ()).await;
+    let value = service.execute_with_lock(name, scene.long(), async |lease: Lease| {
+        let within = service.execute_with_lock(name, scene.long(), async |_lease| ()).await;
         (lease.is_held(), within)
     });
     match value.await? {

@@ -1,7 +1,7 @@
 //! Every grant of a lock carries a larger token than all before.
 
 use lock_core::FencingToken;
-use lock_core::backend::Attempt;
+use lock_core::backend::AcquireReply;
 
 use super::proof::{Failure, Proof, ensure, fail};
 use super::renewal::is_unsupported;
@@ -76,7 +76,7 @@ pub(super) async fn a_refusal_costs_no_order(scene: &Scene<'_>) -> Proof {
     let first = token_of(&alice.take(scene.long()).await?)?;
     for _ in 0..3 {
         match bob.attempt(scene.long()).await? {
-            Attempt::Held { .. } => {}
+            AcquireReply::Held { .. } => {}
             other => fail!("a lock that is held was answered with {other:?}"),
         }
     }

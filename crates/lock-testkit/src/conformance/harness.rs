@@ -1,10 +1,8 @@
 //! What the suite has to know of a backend.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use lock_core::Result;
-use lock_core::backend::{IntoBackend, LockBackend};
+use lock_core::backend::{AnyBackend, LockBackend};
 
 use super::need::Need;
 use super::pace::Pace;
@@ -14,9 +12,9 @@ use super::pace::Pace;
 /// ```
 /// use std::sync::Arc;
 ///
-/// use lock_core::backend::{LockBackend, async_trait};
+/// use lock_core::backend::AnyBackend;
 /// use lock_core::memory::MemoryBackend;
-/// use lock_testkit::conformance::{Harness, Pace};
+/// use lock_testkit::conformance::{Harness, Pace, async_trait};
 ///
 /// struct MyStore {
 ///     store: Arc<MemoryBackend>, // for a real one: its URL
@@ -24,8 +22,8 @@ use super::pace::Pace;
 ///
 /// #[async_trait]
 /// impl Harness for MyStore {
-///     async fn backend(&self) -> lock_core::Result<Arc<dyn LockBackend>> {
-///         Ok(self.store.clone()) // for a real one: a new connection
+///     async fn backend(&self) -> lock_core::Result<AnyBackend> {
+///         Ok(AnyBackend::new(self.store.clone())) // for a real one: a new connection
 ///     }
 ///     fn pace(&self) -> Pace {
 ///         Pace::paused() // for a real one: Pace::real()
@@ -35,7 +33,7 @@ use super::pace::Pace;
 #[async_trait]
 pub trait Harness: Send + Sync {
     /// A new handle onto the one store, such as another process would have.
-    async fn backend(&self) -> Result<Arc<dyn LockBackend>>;
+    async fn backend(&self) -> Result<AnyBackend>;
 
     /// How time passes.
     fn pace(&self) -> Pace {
@@ -66,24 +64,24 @@ pub trait Harness: Send + Sync {
 /// # drop(harness);
 /// ```
 pub struct OneBackend {
-    backend: Arc<dyn LockBackend>,
+    backend: AnyBackend,
     pace: Pace,
     lacks: Vec<Need>,
 }
 
 impl OneBackend {
     /// Proves the backend at this pace.
-    pub fn new(backend: impl IntoBackend, pace: Pace) -> Self {
-        Self { backend: backend.into_backend(), pace, lacks: Vec::new() }
+    pub fn new(backend: impl LockBackend, pace: Pace) -> Self {
+        Self { backend: AnyBackend::new(backend), pace, lacks: Vec::new() }
     }
 
     /// Proves the backend in tokio's paused time.
-    pub fn paused(backend: impl IntoBackend) -> Self {
+    pub fn paused(backend: impl LockBackend) -> Self {
         Self::new(backend, Pace::paused())
     }
 
     /// Proves the backend in the machine's time.
-    pub fn real(backend: impl IntoBackend) -> Self {
+    pub fn real(backend: impl LockBackend) -> Self {
         Self::new(backend, Pace::real())
     }
 
@@ -97,8 +95,8 @@ impl OneBackend {
 
 #[async_trait]
 impl Harness for OneBackend {
-    async fn backend(&self) -> Result<Arc<dyn LockBackend>> {
-        Ok(Arc::clone(&self.backend))
+    async fn backend(&self) -> Result<AnyBackend> {
+        Ok(self.backend.clone())
     }
 
     fn pace(&self) -> Pace {

@@ -58,11 +58,13 @@ macro_rules! __with_all_claims {
                 a_renewal_never_revives_a_released_lock [Renew] "A renewal never revives a released lock.";
                 keep_alive_outlasts_the_lease [Renew] else keep_alive_is_refused
                     "With keep_alive a lock is held for as long as its guard lives.";
+                keep_alive_if_supported_is_never_refused []
+                    "keep_alive_if_supported is accepted by every backend.";
                 extend_sets_the_lease [Renew] else extend_is_refused
                     "extend sets the lease to ttl from now; it does not add.";
                 a_shorter_extend_lowers_the_local_deadline [Renew] else extend_is_refused
                     "A shorter extend takes effect at once, locally.";
-                max_hold_bounds_keep_alive [Renew] else max_hold_is_refused
+                max_hold_bounds_keep_alive [Renew] else max_hold_is_allowed
                     "max_hold bounds how long a lock is kept alive.";
             }
             release {
@@ -73,9 +75,10 @@ macro_rules! __with_all_claims {
                     "The release of a lease that has ended does not touch the next holder.";
                 releasing_an_unknown_token_is_an_answer [] "An unknown token is NotHeld, never an error.";
                 a_release_can_be_repeated [] "A release can be repeated.";
-                a_rest_keeps_the_lock_standing [Rest] "A release leaves the lock standing for its rest.";
-                a_resting_lock_is_nobodys [Rest, Repeatable]
-                    "A lock that rests is neither granted nor renewed, not even to its last holder.";
+                a_release_with_min_hold_keeps_the_name_taken [MinHold]
+                    "A release keeps the name taken for what is left of min_hold.";
+                a_name_that_is_kept_taken_is_nobodys [MinHold, Repeatable]
+                    "A name that is kept taken is neither granted nor renewed, not even to its last holder.";
                 min_hold_keeps_the_name_taken [] "min_hold keeps the name taken for at least this long.";
                 a_guards_release_says_what_it_found [] "A guard's release says what the store said.";
                 dropping_a_guard_releases [] "Dropping a guard releases its lock.";
@@ -176,7 +179,6 @@ macro_rules! __with_all_claims {
                 leases_out_of_range_are_refused [] "A ttl that the backend does not accept is refused up front.";
                 the_longest_lease_is_granted [] "The longest ttl that the backend accepts is granted.";
                 options_that_contradict_are_refused [] "Options that contradict each other are refused up front.";
-                metadata_is_shown [Metadata, Inspect] else metadata_is_refused "A status shows the holder's metadata.";
                 a_free_lock_has_no_status [Inspect] else a_status_is_refused "A free lock has no status.";
                 a_held_lock_has_a_status [Inspect] else a_status_is_refused "A held lock has a status.";
                 a_ping_is_answered [] "A store that works answers a ping.";

@@ -11,7 +11,7 @@ pub(super) async fn a_lease_is_lost_at_its_deadline(scene: &Scene<'_>) -> Proof 
     let service = scene.service().await?;
     let guard = service.lock(scene.name()).ttl(scene.lease()).acquire().await?;
     let reason = guard.lost().await;
-    ensure!(reason == LossReason::Expired, "a lease that ran out was lost with {reason:?}");
+    ensure!(reason == Some(LossReason::Expired), "a lease that ran out was lost with {reason:?}");
     is_lost(&guard, LossReason::Expired)
 }
 
@@ -27,7 +27,7 @@ pub(super) async fn a_loss_is_final(scene: &Scene<'_>) -> Proof {
     }
     is_lost(&guard, LossReason::Expired)?;
     let reason = guard.lost().await;
-    ensure!(reason == LossReason::Expired, "a loss changed its reason to {reason:?}");
+    ensure!(reason == Some(LossReason::Expired), "a loss changed its reason to {reason:?}");
     Ok(())
 }
 
@@ -38,7 +38,7 @@ pub(super) async fn a_release_ends_the_lease(scene: &Scene<'_>) -> Proof {
     ensure!(lease.is_held(), "a lease is over while its guard lives");
     guard.release().await;
     let reason = lost.await;
-    ensure!(reason == LossReason::Released, "a released lease ended with {reason:?}");
+    ensure!(reason.is_none(), "a released lease ended with {reason:?}");
     ensure!(!lease.is_held(), "a lease outlives the release of its guard");
     Ok(())
 }
@@ -52,7 +52,7 @@ pub(super) async fn a_lock_that_vanished_is_lost(scene: &Scene<'_>) -> Proof {
     // A stranger with the guard's own token stands for a store that has lost the lock.
     stranger.with_token(token).give_back().await?;
     let reason = guard.lost().await;
-    ensure!(reason == LossReason::Removed, "a lock that vanished was lost with {reason:?}");
+    ensure!(reason == Some(LossReason::Removed), "a lock that vanished was lost with {reason:?}");
     is_lost(&guard, LossReason::Removed)
 }
 
@@ -67,7 +67,7 @@ pub(super) async fn a_lock_that_another_took_is_lost(scene: &Scene<'_>) -> Proof
     rival.take(scene.long()).await?;
     spy.hold_renewals(false);
     let reason = guard.lost().await;
-    ensure!(reason == LossReason::HeldByOther, "another's lock was lost with {reason:?}");
+    ensure!(reason == Some(LossReason::HeldByOther), "another's lock was lost with {reason:?}");
     drop(guard);
     // Neither the loss nor the drop touched the rival's lock.
     scene.is_taken().await?;
@@ -79,7 +79,7 @@ pub(super) async fn a_loss_needs_no_answer(scene: &Scene<'_>) -> Proof {
     let guard = service.lock(scene.name()).ttl(scene.lease()).keep_alive().acquire().await?;
     spy.hold_renewals(true);
     let reason = guard.lost().await;
-    ensure!(reason == LossReason::Expired, "a silent store's lease was lost with {reason:?}");
+    ensure!(reason == Some(LossReason::Expired), "a silent store's lease was lost with {reason:?}");
     spy.hold_renewals(false);
     is_lost(&guard, LossReason::Expired)
 }

@@ -13,7 +13,7 @@ pub(super) async fn the_pair_takes_and_gives_back(scene: &Scene<'_>) -> Proof {
     let again = service.try_acquire_lock(scene.name(), scene.long()).await?;
     ensure!(!again, "a service took its own lock a second time");
     // Any clone, in any task, can give it back.
-    let (clone, name) = (service.clone(), scene.name());
+    let (clone, name) = (service.clone(), scene.name().to_owned());
     let released = tokio::spawn(async move { clone.release_lock(name).await }).await??;
     ensure!(released, "a lock that was held was not released");
     scene.contender().await?.take(scene.long()).await.map(drop)

@@ -69,6 +69,7 @@ mod renewal;
 mod shutdown;
 mod waiting;
 
+pub use ::async_trait::async_trait;
 pub use claim::Claim;
 pub use harness::{Harness, OneBackend};
 pub use index::{CLAIMS, find};

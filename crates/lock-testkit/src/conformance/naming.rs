@@ -1,7 +1,7 @@
 //! A name is one lock, byte for byte.
 
-use lock_core::backend::LockKey;
-use lock_core::{LockErrorKind, LockName, MAX_KEY_BYTES};
+use lock_core::backend::{LockBackend, LockKey};
+use lock_core::{LockErrorKind, MAX_KEY_BYTES};
 
 use super::proof::{Failure, Proof, ensure, fail};
 use super::scene::{Contender, Scene};
@@ -72,7 +72,7 @@ pub(super) async fn names_that_look_alike_are_different_locks(scene: &Scene<'_>)
 }
 
 pub(super) async fn the_longest_names_are_kept_whole(scene: &Scene<'_>) -> Proof {
-    let room = MAX_KEY_BYTES - scene.name().as_str().len();
+    let room = MAX_KEY_BYTES - scene.name().len();
     let names = ["a", "b"].map(|end| scene.other_name(&format!("{}{end}", "x".repeat(room - 1))));
     for name in &names {
         let contender = scene.contender_for(name).await?;
@@ -122,7 +122,7 @@ pub(super) async fn namespaces_separate_services(scene: &Scene<'_>) -> Proof {
 }
 
 /// Whether the backend refuses the name, which it must do in the same way everywhere.
-async fn refusal_is_clear(scene: &Scene<'_>, name: &LockName) -> Result<bool, Failure> {
+async fn refusal_is_clear(scene: &Scene<'_>, name: &str) -> Result<bool, Failure> {
     let key = LockKey::new("", name)?;
     if scene.backend().await?.check_key(&key).is_ok() {
         return Ok(false);

@@ -16,10 +16,8 @@ pub enum Need {
     Queueing,
     /// [`Capabilities::inspect`].
     Inspect,
-    /// [`Capabilities::metadata`].
-    Metadata,
-    /// [`Capabilities::rest`].
-    Rest,
+    /// [`Capabilities::min_hold`].
+    MinHold,
     /// [`Capabilities::repeatable`].
     Repeatable,
     /// [`Capabilities::late_after`] is not zero: requests can be late.
@@ -33,8 +31,7 @@ impl Need {
             Self::Fencing => capabilities.fencing,
             Self::Queueing => capabilities.queueing,
             Self::Inspect => capabilities.inspect,
-            Self::Metadata => capabilities.metadata,
-            Self::Rest => capabilities.rest,
+            Self::MinHold => capabilities.min_hold,
             Self::Repeatable => capabilities.repeatable,
             Self::Lateness => !capabilities.late_after.is_zero(),
         }
@@ -48,8 +45,7 @@ impl fmt::Display for Need {
             Self::Fencing => "fencing",
             Self::Queueing => "queueing",
             Self::Inspect => "inspect",
-            Self::Metadata => "metadata",
-            Self::Rest => "rest",
+            Self::MinHold => "min_hold",
             Self::Repeatable => "repeatable",
             Self::Lateness => "lateness",
         })

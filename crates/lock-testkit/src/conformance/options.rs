@@ -54,25 +54,6 @@ pub(super) async fn options_that_contradict_are_refused(scene: &Scene<'_>) -> Pr
     scene.contender().await?.take(scene.long()).await.map(drop)
 }
 
-pub(super) async fn metadata_is_shown(scene: &Scene<'_>) -> Proof {
-    let service = scene.service().await?;
-    let lock = service.lock(scene.name()).ttl(scene.long()).metadata("host 7 \"é\"\n");
-    let _guard = lock.acquire().await?;
-    let shown = lock.status().await?.and_then(|status| status.metadata);
-    ensure!(shown.as_deref() == Some("host 7 \"é\"\n"), "the metadata is shown as {shown:?}");
-    Ok(())
-}
-
-pub(super) async fn metadata_is_refused(scene: &Scene<'_>) -> Proof {
-    if scene.capabilities().metadata {
-        // It is kept, and only cannot be seen.
-        return Ok(());
-    }
-    let lock = scene.service().await?.lock(scene.name()).metadata("host");
-    is_unsupported(lock.check(), "metadata")?;
-    is_unsupported(lock.try_acquire().await, "try_acquire with metadata")
-}
-
 pub(super) async fn a_free_lock_has_no_status(scene: &Scene<'_>) -> Proof {
     let service = scene.service().await?;
     let before = service.status(scene.name()).await?;
@@ -112,12 +93,8 @@ pub(super) async fn an_error_names_what_it_is_about(scene: &Scene<'_>) -> Proof 
     holder.take(scene.long()).await?;
     let lock = scene.service().await?.lock(scene.name()).wait(Duration::ZERO);
     let Err(error) = lock.acquire().await else { fail!("a lock that is held was acquired") };
-    ensure!(error.operation() == "acquire", "acquire's error names {:?}", error.operation());
-    ensure!(
-        error.name() == Some(lock.name().as_str()),
-        "the error names the lock {:?}",
-        error.name()
-    );
+    ensure!(error.operation() == Some("acquire"), "acquire's error names {:?}", error.operation());
+    ensure!(error.name() == Some(lock.name()), "the error names the lock {:?}", error.name());
     ensure!(error.is_retryable(), "{error} is said to be final");
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Whoever releases gives back what is its own, and nothing else.
 
 use lock_core::ReleaseOutcome;
-use lock_core::backend::{Attempt, ReleaseReply, RenewReply};
+use lock_core::backend::{AcquireReply, ReleaseReply, RenewReply};
 
 use super::proof::{Proof, ensure};
 use super::scene::Scene;
@@ -57,35 +57,35 @@ pub(super) async fn a_release_can_be_repeated(scene: &Scene<'_>) -> Proof {
     bob.give_back().await
 }
 
-pub(super) async fn a_rest_keeps_the_lock_standing(scene: &Scene<'_>) -> Proof {
+pub(super) async fn a_release_with_min_hold_keeps_the_name_taken(scene: &Scene<'_>) -> Proof {
     let [alice, bob] = scene.contenders().await?;
     alice.take(scene.long()).await?;
     let sent = scene.now();
-    let reply = alice.release_resting(scene.lease()).await?;
-    ensure!(reply == ReleaseReply::Released, "a release with a rest was answered {reply:?}");
+    let reply = alice.release_with_min_hold(scene.lease()).await?;
+    ensure!(reply == ReleaseReply::Released, "a release with min_hold was answered {reply:?}");
     let taken = bob.take_when_free(scene.lease()).await?;
-    let rested = taken.answered.saturating_duration_since(sent);
+    let kept = taken.answered.saturating_duration_since(sent);
     ensure!(
-        rested >= scene.at_least(scene.lease()),
-        "a rest of {:?} was over after {rested:?}",
+        kept >= scene.at_least(scene.lease()),
+        "a min_hold of {:?} was over after {kept:?}",
         scene.lease()
     );
-    ensure!(rested < scene.long() / 2, "a rest of {:?} took {rested:?}", scene.lease());
+    ensure!(kept < scene.long() / 2, "a min_hold of {:?} took {kept:?}", scene.lease());
     Ok(())
 }
 
-pub(super) async fn a_resting_lock_is_nobodys(scene: &Scene<'_>) -> Proof {
+pub(super) async fn a_name_that_is_kept_taken_is_nobodys(scene: &Scene<'_>) -> Proof {
     let [alice] = scene.contenders().await?;
     alice.take(scene.long()).await?;
-    alice.release_resting(scene.long()).await?;
+    alice.release_with_min_hold(scene.long()).await?;
     let attempt = alice.attempt(scene.long()).await?;
     ensure!(
-        !matches!(attempt, Attempt::Granted(_)),
-        "a token was granted the lock again during its rest"
+        !matches!(attempt, AcquireReply::Granted(_)),
+        "a token was granted the lock again during its min_hold"
     );
     if scene.capabilities().renew {
         let reply = alice.renew(scene.long()).await?;
-        ensure!(!matches!(reply, RenewReply::Renewed), "a lock was renewed during its rest");
+        ensure!(!matches!(reply, RenewReply::Renewed), "a lock was renewed during its min_hold");
     }
     Ok(())
 }

@@ -1,9 +1,8 @@
 //! A lease that is renewed stands longer; nothing else is changed by it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use lock_core::backend::{RenewReply, RenewRequest};
+use lock_core::backend::{LockBackend, RenewReply, RenewRequest};
 use lock_core::{LockErrorKind, LossReason};
 
 use super::proof::{Proof, ensure, fail};
@@ -75,7 +74,7 @@ pub(super) async fn a_large_batch_is_answered_in_full(scene: &Scene<'_>) -> Proo
     let mut batch: Vec<RenewRequest> = (1..COUNT).map(|_| stranger.renewal(scene.long())).collect();
     batch.push(alice.renewal(scene.long()));
     let backend = scene.backend().await?;
-    let replies = Arc::clone(&backend).renew(batch).await?;
+    let replies = backend.renew(batch).await?;
     ensure!(replies.len() == COUNT, "{COUNT} renewals got {} answers", replies.len());
     ensure!(
         matches!(replies.last(), Some(RenewReply::Renewed)),
@@ -154,7 +153,7 @@ pub(super) async fn extend_sets_the_lease(scene: &Scene<'_>) -> Proof {
         "the store did not extend the lease"
     );
     let reason = guard.lost().await;
-    ensure!(reason == LossReason::Expired, "an extended lease ended with {reason:?}");
+    ensure!(reason == Some(LossReason::Expired), "an extended lease ended with {reason:?}");
     Ok(())
 }
 
@@ -171,7 +170,7 @@ pub(super) async fn a_shorter_extend_lowers_the_local_deadline(scene: &Scene<'_>
     let remaining = guard.remaining();
     ensure!(remaining <= scene.lease(), "{remaining:?} are left of {:?}", scene.lease());
     let reason = guard.lost().await;
-    ensure!(reason == LossReason::Expired, "a shortened lease ended with {reason:?}");
+    ensure!(reason == Some(LossReason::Expired), "a shortened lease ended with {reason:?}");
     // The store still keeps the longer lease; the release ends it.
     drop(guard);
     scene.becomes_free().await
@@ -184,15 +183,30 @@ pub(super) async fn max_hold_bounds_keep_alive(scene: &Scene<'_>) -> Proof {
     let guard = lock.max_hold(scene.lease() * 2).acquire().await?;
     let reason = guard.lost().await;
     let lasted = scene.now().saturating_duration_since(sent);
-    ensure!(reason == LossReason::MaxHold, "max_hold ended a lease with {reason:?}");
+    ensure!(reason == Some(LossReason::MaxHold), "max_hold ended a lease with {reason:?}");
     let max = scene.lease() * 2;
     ensure!(lasted >= max, "a max_hold of {max:?} ended a lease after {lasted:?}");
     scene.becomes_free().await
 }
 
-pub(super) async fn max_hold_is_refused(scene: &Scene<'_>) -> Proof {
+/// A lease that cannot be renewed ends before `max_hold` is over.
+pub(super) async fn max_hold_is_allowed(scene: &Scene<'_>) -> Proof {
     let lock = scene.service().await?.lock(scene.name()).max_hold(Duration::from_secs(600));
-    is_unsupported(lock.check(), "max_hold")
+    Ok(lock.check()?)
+}
+
+pub(super) async fn keep_alive_if_supported_is_never_refused(scene: &Scene<'_>) -> Proof {
+    let service = scene.service().await?;
+    let lock = service.lock(scene.name()).ttl(scene.lease()).keep_alive_if_supported();
+    let guard = lock.acquire().await?;
+    scene.pass(scene.lease() * 3).await;
+    let can_renew = scene.capabilities().renew;
+    ensure!(
+        guard.is_held() == can_renew,
+        "three leases later, with renew = {can_renew}, the lock is held: {}",
+        guard.is_held()
+    );
+    Ok(())
 }
 
 async fn is_renewed(contender: &Contender, ttl: Duration) -> Proof {

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use lock_core::backend::{
-    Attempt, AttemptRequest, Capabilities, Clock, Grant, LockBackend, LockKey, OwnerToken,
-    ReleaseReply, ReleaseRequest, RenewReply, RenewRequest, Sleep, Ticket, Waiting, Wake,
+    AcquireReply, AcquireRequest, AnyBackend, Capabilities, Clock, Grant, LockBackend, LockKey,
+    OwnerToken, ReleaseReply, ReleaseRequest, RenewReply, RenewRequest, Sleep, Ticket, Waiting,
+    Wake,
 };
 use lock_core::machine::margins::drift;
 use lock_core::{Handover, Instant, LockName, LockService, LockServiceBuilder, LockStatus};
@@ -19,7 +20,7 @@ use crate::spy::Spy;
 /// Where one claim is proven.
 pub(super) struct Scene<'a> {
     harness: &'a dyn Harness,
-    backend: Arc<dyn LockBackend>,
+    backend: AnyBackend,
     name: String,
 }
 
@@ -82,27 +83,27 @@ impl<'a> Scene<'a> {
     }
 
     /// The name of the claim's own lock.
-    pub(super) fn name(&self) -> LockName {
-        self.name.as_str().into()
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The name of another lock of the claim's.
-    pub(super) fn other_name(&self, suffix: &str) -> LockName {
-        format!("{}{suffix}", self.name).into()
+    pub(super) fn other_name(&self, suffix: &str) -> String {
+        format!("{}{suffix}", self.name)
     }
 
     /// A new handle onto the store.
-    pub(super) async fn backend(&self) -> Result<Arc<dyn LockBackend>, Failure> {
+    pub(super) async fn backend(&self) -> Result<AnyBackend, Failure> {
         Ok(self.harness.backend().await?)
     }
 
     /// Someone with a handle and a token of its own, interested in the claim's lock.
     pub(super) async fn contender(&self) -> Result<Contender, Failure> {
-        self.contender_for(&self.name()).await
+        self.contender_for(self.name()).await
     }
 
-    pub(super) async fn contender_for(&self, name: &LockName) -> Result<Contender, Failure> {
-        let key = LockKey::new("", name)?;
+    pub(super) async fn contender_for(&self, name: &str) -> Result<Contender, Failure> {
+        let key = LockKey::new("", &LockName::new(name)?)?;
         Contender::new(self.backend().await?, key, self.pace())
     }
 
@@ -123,11 +124,11 @@ impl<'a> Scene<'a> {
     /// A lock service whose requests to the store can be watched and disturbed.
     pub(super) async fn spied_service(&self) -> Result<(Arc<Spy>, LockService), Failure> {
         let spy = Arc::new(Spy::new(self.backend().await?));
-        let service = self.builder(Arc::clone(&spy) as Arc<dyn LockBackend>).build();
+        let service = self.builder(AnyBackend::new(Arc::clone(&spy))).build();
         Ok((spy, service))
     }
 
-    pub(super) fn builder(&self, backend: Arc<dyn LockBackend>) -> LockServiceBuilder {
+    pub(super) fn builder(&self, backend: AnyBackend) -> LockServiceBuilder {
         // In strict order: what is passed on inside the service would not be the backend's doing.
         let builder = LockService::builder(backend).handover(Handover::OFF);
         if self.pace().is_paused() { builder.tokio_time() } else { builder }
@@ -151,7 +152,7 @@ impl<'a> Scene<'a> {
 
 /// Someone with a handle and a token of its own, interested in one lock.
 pub(super) struct Contender {
-    pub(super) backend: Arc<dyn LockBackend>,
+    pub(super) backend: AnyBackend,
     pub(super) key: LockKey,
     pace: Pace,
     token: Mutex<OwnerToken>,
@@ -166,7 +167,7 @@ pub(super) struct Taken {
 }
 
 impl Contender {
-    fn new(backend: Arc<dyn LockBackend>, key: LockKey, pace: Pace) -> Result<Self, Failure> {
+    fn new(backend: AnyBackend, key: LockKey, pace: Pace) -> Result<Self, Failure> {
         Ok(Self { backend, key, pace, token: Mutex::new(OwnerToken::random()?) })
     }
 
@@ -179,17 +180,17 @@ impl Contender {
         Self { token: Mutex::new(token), ..self }
     }
 
-    pub(super) fn request(&self, ttl: Duration) -> AttemptRequest {
-        AttemptRequest::new(self.key.clone(), self.token(), ttl, self.pace.clock())
+    pub(super) fn request(&self, ttl: Duration) -> AcquireRequest {
+        AcquireRequest::new(self.key.clone(), self.token(), ttl, self.pace.clock())
     }
 
-    pub(super) async fn attempt(&self, ttl: Duration) -> Result<Attempt, Failure> {
+    pub(super) async fn attempt(&self, ttl: Duration) -> Result<AcquireReply, Failure> {
         self.send(self.request(ttl)).await
     }
 
-    pub(super) async fn send(&self, request: AttemptRequest) -> Result<Attempt, Failure> {
-        let attempt = Arc::clone(&self.backend).attempt(request).await?;
-        let is_granted = matches!(attempt, Attempt::Granted(_));
+    pub(super) async fn send(&self, request: AcquireRequest) -> Result<AcquireReply, Failure> {
+        let attempt = self.backend.acquire(request).await?;
+        let is_granted = matches!(attempt, AcquireReply::Granted(_));
         if !is_granted && !self.backend.capabilities().repeatable {
             // Such a store knows each token for one attempt only.
             *self.token.lock().unwrap_or_else(PoisonError::into_inner) = OwnerToken::random()?;
@@ -201,7 +202,7 @@ impl Contender {
     pub(super) async fn take(&self, ttl: Duration) -> Result<Taken, Failure> {
         let sent = self.pace.clock().now();
         match self.attempt(ttl).await? {
-            Attempt::Granted(grant) => {
+            AcquireReply::Granted(grant) => {
                 let answered = self.pace.clock().now();
                 Ok(Taken { sent, answered, grant })
             }
@@ -212,7 +213,7 @@ impl Contender {
     /// Is refused the lock.
     pub(super) async fn is_refused(&self, ttl: Duration) -> Result<(), Failure> {
         match self.attempt(ttl).await? {
-            Attempt::Held { .. } => Ok(()),
+            AcquireReply::Held { .. } => Ok(()),
             other => fail!("a lock that is held was answered with {other:?}"),
         }
     }
@@ -235,11 +236,11 @@ impl Contender {
         loop {
             let sent = clock.now();
             let retry_after = match self.attempt(ttl).await? {
-                Attempt::Granted(grant) => {
+                AcquireReply::Granted(grant) => {
                     let answered = clock.now();
                     return Ok(Some(Taken { sent, answered, grant }));
                 }
-                Attempt::Held { retry_after } => retry_after,
+                AcquireReply::Held { retry_after } => retry_after,
                 other => fail!("an attempt that does not queue was answered with {other:?}"),
             };
             if sent >= deadline {
@@ -263,7 +264,7 @@ impl Contender {
         ticket: Option<Ticket>,
     ) -> Result<Waiting, Failure> {
         match self.send(self.request(ttl).with_queue(ticket)).await? {
-            Attempt::Queued(waiting) => Ok(waiting),
+            AcquireReply::Queued(waiting) => Ok(waiting),
             other => fail!("an attempt that queues was answered with {other:?}"),
         }
     }
@@ -283,8 +284,8 @@ impl Contender {
             }
             let request = self.request(ttl).with_queue(Some(waiting.ticket));
             waiting = match self.send(request).await? {
-                Attempt::Granted(grant) => return Ok(grant),
-                Attempt::Queued(waiting) => waiting,
+                AcquireReply::Granted(grant) => return Ok(grant),
+                AcquireReply::Queued(waiting) => waiting,
                 other => fail!("asking again from the queue was answered with {other:?}"),
             };
         }
@@ -292,12 +293,15 @@ impl Contender {
     }
 
     pub(super) async fn release(&self) -> Result<ReleaseReply, Failure> {
-        self.release_resting(Duration::ZERO).await
+        self.release_with_min_hold(Duration::ZERO).await
     }
 
-    pub(super) async fn release_resting(&self, rest: Duration) -> Result<ReleaseReply, Failure> {
+    pub(super) async fn release_with_min_hold(
+        &self,
+        min_hold: Duration,
+    ) -> Result<ReleaseReply, Failure> {
         let request = ReleaseRequest::new(self.key.clone(), self.token(), self.pace.clock());
-        Ok(Arc::clone(&self.backend).release(request.with_rest(rest)).await?)
+        Ok(self.backend.release(request.with_min_hold(min_hold)).await?)
     }
 
     /// Releases a lock that it holds.
@@ -313,7 +317,7 @@ impl Contender {
 
     pub(super) async fn renew(&self, ttl: Duration) -> Result<RenewReply, Failure> {
         let batch = vec![self.renewal(ttl)];
-        let mut replies = Arc::clone(&self.backend).renew(batch).await?;
+        let mut replies = self.backend.renew(batch).await?;
         ensure!(replies.len() == 1, "one renewal got {} answers", replies.len());
         match replies.pop() {
             Some(reply) => Ok(reply),
@@ -322,6 +326,6 @@ impl Contender {
     }
 
     pub(super) async fn status(&self) -> Result<Option<LockStatus>, Failure> {
-        Ok(Arc::clone(&self.backend).status(self.key.clone()).await?)
+        Ok(self.backend.status(self.key.clone()).await?)
     }
 }

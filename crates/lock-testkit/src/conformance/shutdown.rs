@@ -54,7 +54,7 @@ pub(super) async fn a_shutdown_ends_what_is_left(scene: &Scene<'_>) -> Proof {
     let report = service.shutdown(scene.lease() / 5).await;
     ensure!(report.lost == 1 && report.released == 0, "one holder did not stop: {report:?}");
     let reason = guard.lost().await;
-    ensure!(reason == LossReason::ShutDown, "a shutdown ended a lease with {reason:?}");
+    ensure!(reason == Some(LossReason::ShutDown), "a shutdown ended a lease with {reason:?}");
     scene.contender().await?.take(scene.long()).await.map(drop)
 }
 
@@ -64,7 +64,7 @@ pub(super) async fn a_shutdown_renews_during_the_grace(scene: &Scene<'_>) -> Pro
     let report = service.shutdown(scene.lease() * 2).await;
     ensure!(report.lost == 1, "a lease was not kept alive during the grace: {report:?}");
     let reason = guard.lost().await;
-    ensure!(reason == LossReason::ShutDown, "a shutdown ended a lease with {reason:?}");
+    ensure!(reason == Some(LossReason::ShutDown), "a shutdown ended a lease with {reason:?}");
     Ok(())
 }
 

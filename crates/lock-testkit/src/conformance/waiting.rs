@@ -3,7 +3,7 @@
 use futures_util::FutureExt;
 use futures_util::future::{Either, select, try_join_all};
 use lock_core::LockErrorKind;
-use lock_core::backend::{Attempt, ReleaseReply};
+use lock_core::backend::{AcquireReply, ReleaseReply};
 
 use super::proof::{Failure, Proof, ensure, fail};
 use super::scene::Scene;
@@ -90,7 +90,7 @@ pub(super) async fn asking_to_queue_is_a_plain_attempt(scene: &Scene<'_>) -> Pro
     let [alice, bob] = scene.contenders().await?;
     alice.take(scene.long()).await?;
     match bob.send(bob.request(scene.long()).with_queue(None)).await? {
-        Attempt::Held { .. } => {}
+        AcquireReply::Held { .. } => {}
         other => fail!("an attempt that asked to queue was answered with {other:?}"),
     }
     alice.give_back().await?;
@@ -148,7 +148,7 @@ pub(super) async fn a_waiter_is_granted_without_its_wake(scene: &Scene<'_>) -> P
     let deadline = scene.now() + scene.wait_limit();
     while scene.now() < deadline {
         let request = bob.request(scene.long()).with_queue(Some(ticket));
-        if let Attempt::Granted(_) = bob.send(request).await? {
+        if let AcquireReply::Granted(_) = bob.send(request).await? {
             return Ok(());
         }
         scene.pass(scene.lease() / 10).await;

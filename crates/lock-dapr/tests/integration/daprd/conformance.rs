@@ -1,11 +1,11 @@
 //! Every claim of the conformance suite, on one sidecar that all claims share.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use lock_core::backend::{LockBackend, async_trait};
+use lock_core::backend::AnyBackend;
 use lock_dapr::DaprBackend;
-use lock_testkit::conformance::{Harness, Need, Pace};
+use lock_testkit::conformance::{Harness, Need, Pace, async_trait};
 
 use crate::common::Stand;
 
@@ -15,10 +15,10 @@ struct Dapr;
 
 #[async_trait]
 impl Harness for Dapr {
-    async fn backend(&self) -> lock_core::Result<Arc<dyn LockBackend>> {
+    async fn backend(&self) -> lock_core::Result<AnyBackend> {
         let builder = DaprBackend::builder(STAND.sidecar.store());
         let builder = builder.endpoint(STAND.sidecar.address().to_string());
-        Ok(Arc::new(builder.timeout(Duration::from_secs(2)).build()?))
+        Ok(AnyBackend::new(builder.timeout(Duration::from_secs(2)).build()?))
     }
 
     fn pace(&self) -> Pace {
@@ -32,8 +32,7 @@ impl Harness for Dapr {
             Need::Fencing,
             Need::Queueing,
             Need::Inspect,
-            Need::Metadata,
-            Need::Rest,
+            Need::MinHold,
             Need::Repeatable,
         ]
     }

@@ -9,7 +9,7 @@ use lock_core::{LockErrorKind, LockService};
 use lock_testkit::proxy::{Cut, Direction, Fault, Proxy, Scope};
 use testbed::{DaprSidecar, RedisServer, ServerKind};
 
-use crate::common::{LIMIT, MINUTE, Stand, at, attempt, build, redis, soon, take, token, until};
+use crate::common::{LIMIT, MINUTE, Stand, acquire, at, build, redis, soon, take, token, until};
 
 const TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -157,7 +157,7 @@ async fn an_api_that_is_not_allowed_is_unsupported_with_the_cure() {
     let settings = DaprSidecar::before(redis.address()).configuration(denied);
     let sidecar = settings.start().unwrap();
     let backend = build(at(sidecar.address()));
-    let error = attempt(&backend, "x", token(), MINUTE).await.unwrap_err();
+    let error = acquire(&backend, "x", token(), MINUTE).await.unwrap_err();
     assert_eq!(error.kind(), LockErrorKind::Unsupported, "{error}");
     assert!(error.to_string().contains("lock.v1alpha1"), "{error}");
     assert!(error.is_not_applied());
@@ -181,7 +181,7 @@ async fn a_refusal_by_one_s_own_request_is_noticed_and_the_lock_given_back() {
     // Its connection to Redis is there, and greeted.
     locks.lock("x").ttl(MINUTE).acquire().await.unwrap().release().await;
     proxy.arm(Cut::when(Direction::ToClient, b"+OK\r\n"));
-    let error = soon(LIMIT, attempt(&backend, "x", token(), MINUTE)).await.unwrap_err();
+    let error = soon(LIMIT, acquire(&backend, "x", token(), MINUTE)).await.unwrap_err();
     assert_eq!(error.kind(), LockErrorKind::Unavailable, "{error}");
     assert!(error.to_string().contains("was given back"), "{error}");
     assert_eq!(redis(server.address(), "KEYS *"), "*0\r\n");

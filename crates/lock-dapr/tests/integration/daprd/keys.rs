@@ -3,7 +3,7 @@
 use lock_core::LockService;
 use testbed::{DaprSettings, DaprSidecar, RedisServer, ServerKind};
 
-use crate::common::{MINUTE, at, attempt, build, is_held, redis, take, token};
+use crate::common::{MINUTE, acquire, at, build, is_held, redis, take, token};
 
 #[tokio::test]
 async fn the_prefix_strategy_decides_the_key() {
@@ -38,7 +38,7 @@ async fn apps_exclude_each_other_only_where_their_keys_are_the_same() {
             (sidecar, backend)
         });
         take(&one.1, "x", MINUTE).await;
-        let theirs = attempt(&other.1, "x", token(), MINUTE).await.unwrap();
+        let theirs = acquire(&other.1, "x", token(), MINUTE).await.unwrap();
         assert_eq!(is_held(&theirs), exclude, "{prefix}");
         redis(server.address(), "FLUSHALL");
     }

@@ -29,7 +29,7 @@ async fn a_server_that_lost_its_data_tells_the_holder(kind: &ServerKind) {
     store.server.restart().unwrap();
     let reason = soon(LIMIT, guard.lost()).await;
     // At the next renewal, or at the deadline if the renewals before it failed.
-    assert!(matches!(reason, LossReason::Removed | LossReason::Expired), "{reason:?}");
+    assert!(matches!(reason, Some(LossReason::Removed | LossReason::Expired)), "{reason:?}");
     let other = soon(LIMIT, lock.acquire()).await.unwrap();
     let outcome = guard.release().await;
     assert!(!outcome.is_released(), "{outcome:?}");
@@ -54,7 +54,7 @@ async fn a_frozen_server_costs_a_kept_lease_at_its_deadline(kind: &ServerKind) {
     let locks = direct(&store);
     let guard = locks.lock("x").ttl(KEPT).keep_alive().acquire().await.unwrap();
     store.server.freeze().unwrap();
-    assert_eq!(soon(LIMIT, guard.lost()).await, LossReason::Expired);
+    assert_eq!(soon(LIMIT, guard.lost()).await, Some(LossReason::Expired));
     assert_eq!(in_time(guard.release()).await, ReleaseOutcome::Unknown);
     store.server.thaw().unwrap();
     assert_eq!(left_behind(&locks, &mut store).await, Vec::<String>::new());
@@ -66,7 +66,7 @@ async fn a_flush_costs_the_lease_and_tokens_still_rise(kind: &ServerKind) {
     let lock = locks.lock("x").ttl(KEPT).keep_alive();
     let guard = lock.acquire().await.unwrap();
     store.run::<()>(&["FLUSHALL"]);
-    assert_eq!(soon(LIMIT, guard.lost()).await, LossReason::Removed);
+    assert_eq!(soon(LIMIT, guard.lost()).await, Some(LossReason::Removed));
     let next = lock.acquire().await.unwrap();
     assert!(next.fencing_token() > guard.fencing_token());
 }

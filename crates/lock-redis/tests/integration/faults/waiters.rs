@@ -255,7 +255,7 @@ async fn those_who_wait_are_served_after_a_flush(kind: &ServerKind) {
     until_in_line(&holder, WAITERS).await;
     let before = guard.fencing_token();
     store.run::<()>(&["FLUSHALL"]);
-    assert_eq!(soon(LIMIT, guard.lost()).await, LossReason::Removed);
+    assert_eq!(soon(LIMIT, guard.lost()).await, Some(LossReason::Removed));
     are_served(waiting, before).await;
     assert_eq!(left_behind(&locks, &mut store).await, Vec::<String>::new());
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lock_core::backend::{Attempt, Clock, ReleaseReply, ReleaseRequest, RenewReply, Wake};
+use lock_core::backend::{AcquireReply, Clock, ReleaseReply, ReleaseRequest, RenewReply, Wake};
 use testbed::ServerKind;
 
 use super::*;
@@ -71,7 +71,7 @@ async fn the_grant_tells_the_next_how_long_the_holder_has(kind: &ServerKind) {
     let (owner, _) = take(&holder, "x", HOUR).await;
     let window = Duration::from_millis(200);
     let asked = ask_for(&waiter, "x", token(), window, None).await.unwrap();
-    let Attempt::Queued(_never_polled) = asked else { panic!("{asked:?}") };
+    let AcquireReply::Queued(_never_polled) = asked else { panic!("{asked:?}") };
     let next = token();
     let waiting = queue(&waiter, "x", next, None).await;
     let ticket = waiting.ticket;
@@ -117,7 +117,7 @@ async fn the_next_is_served_when_the_first_does_not_claim(kind: &ServerKind) {
     let (owner, _) = take(&holder, "x", HOUR).await;
     let window = Duration::from_millis(200);
     let asked = ask_for(&frozen, "x", token(), window, None).await.unwrap();
-    let Attempt::Queued(never_polled) = asked else { panic!("{asked:?}") };
+    let AcquireReply::Queued(never_polled) = asked else { panic!("{asked:?}") };
     let next = token();
     let waiting = queue(&waiter, "x", next, None).await;
     let ticket = waiting.ticket;
@@ -198,11 +198,11 @@ async fn a_rest_is_not_granted_and_the_first_watches_its_end(kind: &ServerKind) 
     let waiting = queue(&waiter, "x", next, None).await;
     let ticket = waiting.ticket;
     let rest = Duration::from_millis(500);
-    let request = ReleaseRequest::new(key("x"), owner, Clock::SYSTEM).with_rest(rest);
+    let request = ReleaseRequest::new(key("x"), owner, Clock::SYSTEM).with_min_hold(rest);
     let released = Clock::SYSTEM.now();
     assert_eq!(release_with(&holder, request).await.unwrap(), ReleaseReply::Released);
     let asked = ask(&waiter, "x", next, Some(ticket)).await.unwrap();
-    let Attempt::Queued(waiting) = asked else { panic!("{asked:?}") };
+    let AcquireReply::Queued(waiting) = asked else { panic!("{asked:?}") };
     assert_eq!(news(waiting).await, Wake::AskAgain);
     assert!(Clock::SYSTEM.now().saturating_duration_since(released) >= rest);
     fencing(ask(&waiter, "x", next, Some(ticket)).await.unwrap());

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lock_core::backend::{
-    Attempt, AttemptRequest, Clock, Grant, LockBackend, OwnerToken, Ticket, Waiting, Wake,
+    AcquireReply, AcquireRequest, Clock, Grant, LockBackend, OwnerToken, Ticket, Waiting, Wake,
 };
 use lock_core::{LockStatus, Result};
 use lock_redis::RedisBackend;
@@ -31,7 +31,7 @@ async fn ask(
     name: &str,
     token: OwnerToken,
     ticket: Option<Ticket>,
-) -> Result<Attempt> {
+) -> Result<AcquireReply> {
     ask_for(backend, name, token, HOUR, ticket).await
 }
 
@@ -42,9 +42,9 @@ async fn ask_for(
     token: OwnerToken,
     ttl: Duration,
     ticket: Option<Ticket>,
-) -> Result<Attempt> {
-    let request = AttemptRequest::new(key(name), token, ttl, Clock::SYSTEM).with_queue(ticket);
-    Arc::clone(backend).attempt(request).await
+) -> Result<AcquireReply> {
+    let request = AcquireRequest::new(key(name), token, ttl, Clock::SYSTEM).with_queue(ticket);
+    Arc::clone(backend).acquire(request).await
 }
 
 /// Stands in line for a lock that is held.
@@ -55,7 +55,7 @@ async fn queue(
     ticket: Option<Ticket>,
 ) -> Waiting {
     match ask(backend, name, token, ticket).await.unwrap() {
-        Attempt::Queued(waiting) => waiting,
+        AcquireReply::Queued(waiting) => waiting,
         other => panic!("not in line: {other:?}"),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use lock_core::backend::{Attempt, Clock, OwnerToken, ReleaseReply, ReleaseRequest, Ticket};
+use lock_core::backend::{AcquireReply, Clock, OwnerToken, ReleaseReply, ReleaseRequest, Ticket};
 use lock_redis::RedisBackend;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
@@ -232,7 +232,7 @@ impl Pair {
         let backend = &self.backends[token % 2];
         let attempt = ask(backend, "x", self.tokens[token], ticket).await.unwrap();
         let issued = match &attempt {
-            Attempt::Queued(waiting) => {
+            AcquireReply::Queued(waiting) => {
                 self.tickets.insert(token, waiting.ticket);
                 Some(waiting.ticket.get())
             }
@@ -244,20 +244,23 @@ impl Pair {
         // A new ticket is behind all others, but not behind the dead that were put at the end.
         let answer = match self.model.ask(token, true, issued.unwrap_or(1 << 51)) {
             Answer::Queued { rank } => {
-                prop_assert!(matches!(attempt, Attempt::Queued(_)), "{attempt:?}, and not {rank}");
+                prop_assert!(
+                    matches!(attempt, AcquireReply::Queued(_)),
+                    "{attempt:?}, and not {rank}"
+                );
                 return Ok(());
             }
             answer => answer,
         };
         prop_assert_eq!(answer, Answer::Granted);
-        prop_assert!(matches!(attempt, Attempt::Granted(_)), "{attempt:?}");
+        prop_assert!(matches!(attempt, AcquireReply::Granted(_)), "{attempt:?}");
         Ok(())
     }
 
     async fn release(&mut self, token: usize, rest: Duration) -> Result<(), TestCaseError> {
         let request = ReleaseRequest::new(key("x"), self.tokens[token], Clock::SYSTEM);
         let backend = &self.backends[token % 2];
-        let reply = release_with(backend, request.with_rest(rest)).await.unwrap();
+        let reply = release_with(backend, request.with_min_hold(rest)).await.unwrap();
         prop_assert_eq!(reply, self.model.release(token, !rest.is_zero()));
         self.tickets.remove(&token);
         Ok(())

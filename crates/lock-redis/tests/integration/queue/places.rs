@@ -1,6 +1,6 @@
 //! How a place in line is taken, kept and left.
 
-use lock_core::backend::{Attempt, LockBackend, ReleaseReply};
+use lock_core::backend::{AcquireReply, LockBackend, ReleaseReply};
 use lock_testkit::proxy::{Cut, Direction};
 use testbed::{RedisServer, ServerKind};
 
@@ -108,7 +108,7 @@ async fn a_release_sent_behind_its_acquire_leaves_the_line(kind: &ServerKind) {
         let token = token();
         let asking = ask(&waiter, "x", token, None);
         let (asked, released) = tokio::join!(biased; asking, release(&waiter, "x", token));
-        assert!(matches!(asked.unwrap(), Attempt::Queued(_)));
+        assert!(matches!(asked.unwrap(), AcquireReply::Queued(_)));
         assert_eq!(released.unwrap(), ReleaseReply::HeldByOther);
     }
     assert_eq!(entries(&mut store).len(), 1);

@@ -1,0 +1,126 @@
+//! What the core asks of a backend.
+
+use std::time::Duration;
+
+use crate::backend::token::{OwnerToken, Ticket};
+use crate::time::clock::Clock;
+use crate::time::instant::Instant;
+use crate::types::name::LockKey;
+
+/// One request for a lock. Made by the core.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AcquireRequest {
+    /// The lock.
+    pub key: LockKey,
+    /// Who asks; the same again when a `repeatable` backend is asked again.
+    pub token: OwnerToken,
+    /// The lease that is asked for.
+    pub ttl: Duration,
+    /// Whether to wait in the store's queue if the lock is held.
+    pub queue: bool,
+    /// The place in the queue, from an earlier [`Waiting`](super::Waiting) of the same wait.
+    pub ticket: Option<Ticket>,
+    /// The time that the lease is measured by.
+    pub clock: Clock,
+    /// When the core began to ask: the response timeout counts from here, and the store must
+    /// refuse to act on the request later than
+    /// [`late_after`](super::Capabilities::late_after) from here.
+    pub asked_at: Instant,
+}
+
+impl AcquireRequest {
+    /// A request of this moment that does not queue.
+    #[must_use]
+    pub fn new(key: LockKey, token: OwnerToken, ttl: Duration, clock: Clock) -> Self {
+        let asked_at = clock.now();
+        Self { key, token, ttl, queue: false, ticket: None, clock, asked_at }
+    }
+
+    /// Asks to wait in the store's queue, at this place if one is known.
+    #[must_use]
+    pub const fn with_queue(mut self, ticket: Option<Ticket>) -> Self {
+        self.queue = true;
+        self.ticket = ticket;
+        self
+    }
+}
+
+/// Who waits for the answer to a request: it decides which of two connections is the better one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Lane {
+    /// A task of the user's: the connection that its attempt used, so that they stay in order.
+    Caller,
+    /// The background, on a thread that user code cannot block.
+    Background,
+}
+
+/// One release. Made by the core.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ReleaseRequest {
+    /// The lock.
+    pub key: LockKey,
+    /// Whose lock; nothing else is touched.
+    pub token: OwnerToken,
+    /// How long the name must stay taken; zero frees it now. Only where `min_hold` is supported.
+    pub min_hold: Duration,
+    /// Who waits for the answer.
+    pub lane: Lane,
+    /// The time to measure by.
+    pub clock: Clock,
+}
+
+impl ReleaseRequest {
+    /// A release that frees the lock now, whose answer the caller waits for.
+    #[must_use]
+    pub const fn new(key: LockKey, token: OwnerToken, clock: Clock) -> Self {
+        Self { key, token, min_hold: Duration::ZERO, lane: Lane::Caller, clock }
+    }
+
+    /// Keeps the name taken for this long.
+    #[must_use]
+    pub const fn with_min_hold(mut self, min_hold: Duration) -> Self {
+        self.min_hold = min_hold;
+        self
+    }
+
+    /// Says who waits for the answer.
+    #[must_use]
+    pub const fn with_lane(mut self, lane: Lane) -> Self {
+        self.lane = lane;
+        self
+    }
+}
+
+/// One lease to renew. Made by the core.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RenewRequest {
+    /// The lock.
+    pub key: LockKey,
+    /// Whose lease.
+    pub token: OwnerToken,
+    /// The lease from now on.
+    pub ttl: Duration,
+    /// An answer later than this is of no use; a backend whose own timeout is shorter uses that.
+    pub within: Duration,
+    /// The time to measure by.
+    pub clock: Clock,
+}
+
+impl RenewRequest {
+    /// A renewal whose answer may take as long as the lease.
+    #[must_use]
+    pub const fn new(key: LockKey, token: OwnerToken, ttl: Duration, clock: Clock) -> Self {
+        Self { key, token, ttl, within: ttl, clock }
+    }
+
+    /// Bounds the time to the answer.
+    #[must_use]
+    pub const fn with_within(mut self, within: Duration) -> Self {
+        self.within = within;
+        self
+    }
+}
