@@ -240,6 +240,9 @@ fn tell(example: &str, store: &Store<'_>) -> Vec<String> {
         }
     }
     command.envs(store.url.map(|url| ("DISTLOCK_URL", url)));
+    // Many programs and servers start at once here, so an answer can take longer than the 2 s that
+    // are the default.
+    command.env("DISTLOCK_RESPONSE_TIMEOUT", "20s");
     let output = command.output().unwrap();
     let (told, complaints) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{example} failed:\n{told}\n{complaints}");
