@@ -153,4 +153,12 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn every_bit_of_a_word_that_crosses_into_the_next_one_counts() {
+        let mut seen = HashSet::new();
+        for bit in 0..u64::BITS {
+            assert!(seen.insert(fingerprint(&(0_u8, 0_u16, 1_u64 << bit))), "bit {bit}");
+        }
+    }
 }
