@@ -125,8 +125,9 @@ pub(super) async fn a_renewal_never_revives_a_released_lock(scene: &Scene<'_>) -
 
 pub(super) async fn keep_alive_outlasts_the_lease(scene: &Scene<'_>) -> Proof {
     let (service, rival) = (scene.service().await?, scene.contender().await?);
-    let guard = service.lock(scene.name()).ttl(scene.lease()).keep_alive().acquire().await?;
-    let end = scene.now() + scene.lease() * 3;
+    let lease = scene.renewed_lease();
+    let guard = service.lock(scene.name()).ttl(lease).keep_alive().acquire().await?;
+    let end = scene.now() + lease * 3;
     let taken = rival.take_by(scene.lease(), end).await?;
     ensure!(taken.is_none(), "another got a lock that is kept alive");
     guard.ensure_held()?;
@@ -179,13 +180,14 @@ pub(super) async fn a_shorter_extend_lowers_the_local_deadline(scene: &Scene<'_>
 
 pub(super) async fn max_hold_bounds_keep_alive(scene: &Scene<'_>) -> Proof {
     let service = scene.service().await?;
-    let lock = service.lock(scene.name()).ttl(scene.lease()).keep_alive();
+    let lease = scene.renewed_lease();
+    let lock = service.lock(scene.name()).ttl(lease).keep_alive();
     let sent = scene.now();
-    let guard = lock.max_hold(scene.lease() * 2).acquire().await?;
+    let guard = lock.max_hold(lease * 2).acquire().await?;
     let reason = guard.lost().await;
     let lasted = scene.now().saturating_duration_since(sent);
     ensure!(reason == LossReason::MaxHold, "max_hold ended a lease with {reason:?}");
-    let max = scene.lease() * 2;
+    let max = lease * 2;
     ensure!(lasted >= max, "a max_hold of {max:?} ended a lease after {lasted:?}");
     scene.becomes_free().await
 }
