@@ -1,7 +1,5 @@
 //! A lease that is over says so, in time, and for good.
 
-use std::time::Duration;
-
 use lock_core::{LockErrorKind, LockGuard, LossReason};
 
 use super::proof::{Proof, ensure, fail};
@@ -45,7 +43,7 @@ pub(super) async fn a_release_ends_the_lease(scene: &Scene<'_>) -> Proof {
 
 pub(super) async fn a_lock_that_vanished_is_lost(scene: &Scene<'_>) -> Proof {
     let (spy, service) = scene.spied_service().await?;
-    let lock = service.lock(scene.name()).ttl(lease_that_outlasts_a_stall(scene)).keep_alive();
+    let lock = service.lock(scene.name()).ttl(scene.renewed_lease()).keep_alive();
     let guard = lock.acquire().await?;
     let stranger = scene.contender().await?;
     let token = spy.granted_token(&stranger.key).unwrap_or(stranger.token());
@@ -58,7 +56,7 @@ pub(super) async fn a_lock_that_vanished_is_lost(scene: &Scene<'_>) -> Proof {
 
 pub(super) async fn a_lock_that_another_took_is_lost(scene: &Scene<'_>) -> Proof {
     let (spy, service) = scene.spied_service().await?;
-    let lock = service.lock(scene.name()).ttl(lease_that_outlasts_a_stall(scene)).keep_alive();
+    let lock = service.lock(scene.name()).ttl(scene.renewed_lease()).keep_alive();
     let guard = lock.acquire().await?;
     let (stranger, rival) = (scene.contender().await?, scene.contender().await?);
     let token = spy.granted_token(&stranger.key).unwrap_or(stranger.token());
@@ -82,11 +80,6 @@ pub(super) async fn a_loss_needs_no_answer(scene: &Scene<'_>) -> Proof {
     ensure!(reason == Some(LossReason::Expired), "a silent store's lease was lost with {reason:?}");
     spy.hold_renewals(false);
     is_lost(&guard, LossReason::Expired)
-}
-
-/// A renewal comes after a third of it.
-fn lease_that_outlasts_a_stall(scene: &Scene<'_>) -> Duration {
-    scene.lease() * 3
 }
 
 fn is_lost(guard: &LockGuard, reason: LossReason) -> Proof {

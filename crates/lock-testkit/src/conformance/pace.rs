@@ -39,8 +39,8 @@ impl Pace {
 
     /// Sets the lease of the claims that wait for its end.
     ///
-    /// At least 300 ms, or it could not be kept alive; a machine that can stall for two thirds of
-    /// it needs a longer one.
+    /// At least 300 ms. Leases that are kept alive are three times as long, so that a machine may
+    /// stall for twice this time.
     #[must_use]
     pub const fn with_lease(mut self, lease: Duration) -> Self {
         self.lease = lease;

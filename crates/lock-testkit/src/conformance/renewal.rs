@@ -124,8 +124,9 @@ pub(super) async fn a_renewal_never_revives_a_released_lock(scene: &Scene<'_>) -
 
 pub(super) async fn keep_alive_outlasts_the_lease(scene: &Scene<'_>) -> Proof {
     let (service, rival) = (scene.service().await?, scene.contender().await?);
-    let guard = service.lock(scene.name()).ttl(scene.lease()).keep_alive().acquire().await?;
-    let end = scene.now() + scene.lease() * 3;
+    let lease = scene.renewed_lease();
+    let guard = service.lock(scene.name()).ttl(lease).keep_alive().acquire().await?;
+    let end = scene.now() + lease * 3;
     let taken = rival.take_by(scene.lease(), end).await?;
     ensure!(taken.is_none(), "another got a lock that is kept alive");
     guard.ensure_held()?;
@@ -178,13 +179,14 @@ pub(super) async fn a_shorter_extend_lowers_the_local_deadline(scene: &Scene<'_>
 
 pub(super) async fn max_hold_bounds_keep_alive(scene: &Scene<'_>) -> Proof {
     let service = scene.service().await?;
-    let lock = service.lock(scene.name()).ttl(scene.lease()).keep_alive();
+    let lease = scene.renewed_lease();
+    let lock = service.lock(scene.name()).ttl(lease).keep_alive();
     let sent = scene.now();
-    let guard = lock.max_hold(scene.lease() * 2).acquire().await?;
+    let guard = lock.max_hold(lease * 2).acquire().await?;
     let reason = guard.lost().await;
     let lasted = scene.now().saturating_duration_since(sent);
     ensure!(reason == Some(LossReason::MaxHold), "max_hold ended a lease with {reason:?}");
-    let max = scene.lease() * 2;
+    let max = lease * 2;
     ensure!(lasted >= max, "a max_hold of {max:?} ended a lease after {lasted:?}");
     scene.becomes_free().await
 }
@@ -197,9 +199,9 @@ pub(super) async fn max_hold_is_allowed(scene: &Scene<'_>) -> Proof {
 
 pub(super) async fn keep_alive_if_supported_is_never_refused(scene: &Scene<'_>) -> Proof {
     let service = scene.service().await?;
-    let lock = service.lock(scene.name()).ttl(scene.lease()).keep_alive_if_supported();
+    let lock = service.lock(scene.name()).ttl(scene.renewed_lease()).keep_alive_if_supported();
     let guard = lock.acquire().await?;
-    scene.pass(scene.lease() * 3).await;
+    scene.pass(scene.renewed_lease() * 3).await;
     let can_renew = scene.capabilities().renew;
     ensure!(
         guard.is_held() == can_renew,

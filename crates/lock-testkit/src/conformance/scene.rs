@@ -61,6 +61,12 @@ impl<'a> Scene<'a> {
         self.pace().lease()
     }
 
+    /// A lease that is kept alive. A renewal comes after a third of it, so that a machine may stall
+    /// for the rest.
+    pub(super) fn renewed_lease(&self) -> Duration {
+        self.lease() * 3
+    }
+
     /// A lease that does not end before the proof does.
     pub(super) fn long(&self) -> Duration {
         self.pace().limit() * 2

@@ -60,8 +60,9 @@ pub(super) async fn a_shutdown_ends_what_is_left(scene: &Scene<'_>) -> Proof {
 
 pub(super) async fn a_shutdown_renews_during_the_grace(scene: &Scene<'_>) -> Proof {
     let service = scene.service().await?;
-    let guard = service.lock(scene.name()).ttl(scene.lease()).keep_alive().acquire().await?;
-    let report = service.shutdown(scene.lease() * 2).await;
+    let lease = scene.renewed_lease();
+    let guard = service.lock(scene.name()).ttl(lease).keep_alive().acquire().await?;
+    let report = service.shutdown(lease * 2).await;
     ensure!(report.lost == 1, "a lease was not kept alive during the grace: {report:?}");
     let reason = guard.lost().await;
     ensure!(reason == Some(LossReason::ShutDown), "a shutdown ended a lease with {reason:?}");
