@@ -6,9 +6,9 @@ use lock_core::{Instant, Result};
 use redis::Cmd;
 
 use crate::ops::parts::Parts;
-use crate::protocol::keys;
 use crate::protocol::reply;
 use crate::protocol::scripts::Scripts;
+use crate::protocol::slots;
 use crate::protocol::units::whole_millis;
 use crate::topology::route::Route;
 use crate::topology::standalone::Standalone;
@@ -88,7 +88,7 @@ impl Lease<'_> {
 fn by_route<'a>(topology: &'a Standalone, leases: Vec<Lease<'a>>) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
     for lease in leases {
-        let route = topology.route(keys::slot(&lease.lock), Lane::Keeper);
+        let route = topology.route(slots::slot(&lease.lock), Lane::Keeper);
         match groups.iter_mut().find(|group| group.route == route) {
             Some(group) => group.leases.push(lease),
             None => groups.push(Group { route, leases: vec![lease] }),
