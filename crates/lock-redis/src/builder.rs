@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lock_core::{LockError, LockErrorKind, Result};
 use redis::aio::MultiplexedConnection;
-use redis::{Client, ConnectionAddr, ProtocolVersion};
+use redis::{Client, ProtocolVersion};
 
 use crate::backend::RedisBackend;
 use crate::ops::Protocol;
@@ -259,25 +259,12 @@ fn own(client: &Client) -> Result<(Source, String)> {
         0 => info.addr().to_string(),
         database => format!("{}/{database}", info.addr()),
     };
-    install_crypto(info.addr());
     // Only with RESP3 does redis-rs tell when an idle connection is lost.
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
     let client = Client::open(info.set_redis_settings(settings))
         .map_err(|error| invalid("the client cannot be used").with_source(error))?;
     Ok((Source::Client(client), address))
 }
-
-/// Chooses the cryptography for TLS if the program has not: rustls panics when it has to guess.
-#[cfg(feature = "tls")]
-fn install_crypto(address: &ConnectionAddr) {
-    if matches!(address, ConnectionAddr::TcpTls { .. }) {
-        // An error says that another choice was made first, and that one stays.
-        rustls::crypto::ring::default_provider().install_default().ok();
-    }
-}
-
-#[cfg(not(feature = "tls"))]
-fn install_crypto(_: &ConnectionAddr) {}
 
 fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> LockError {
     LockError::new(LockErrorKind::InvalidConfig, message).not_applied()

@@ -116,6 +116,10 @@ pub(crate) async fn open(
     client: &Client,
     health: &Arc<Health>,
 ) -> Result<MultiplexedConnection, Failure> {
+    #[cfg(feature = "tls")]
+    if is_tls(client) {
+        choose_cryptography();
+    }
     // Its own timeouts would need tokio's timers; whoever calls us has a deadline.
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(None)
@@ -150,6 +154,19 @@ fn at_connect(error: RedisError, client: &Client) -> Failure {
         return failure;
     }
     failure.with_hint(if is_tls(client) { NOT_TLS } else { "is it a TLS port?" })
+}
+
+/// redis-rs takes the process's default provider of cryptography and cannot be given another;
+/// without one, rustls panics unless exactly one is compiled in.
+#[cfg(feature = "tls")]
+fn choose_cryptography() {
+    use rustls::crypto::{CryptoProvider, ring};
+
+    // An error says that the program made its choice in between, which stays.
+    if CryptoProvider::get_default().is_none() && ring::default_provider().install_default().is_ok()
+    {
+        tracing::debug!("ring is now the process's default provider of cryptography for rustls");
+    }
 }
 
 fn is_tls(client: &Client) -> bool {
