@@ -2,7 +2,6 @@
 //! process of its own.
 
 #![cfg(feature = "tls")]
-#![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lock_core::backend::{Attempt, AttemptRequest, Clock, Grant, Lane, Ticket, Waiting};
-use lock_core::{FencingToken, Instant, LockError, LockErrorKind, Result};
+use lock_core::{FencingToken, Instant, LockErrorKind};
 use redis::Cmd;
 
 use crate::ops::parts::{Parts, about};
@@ -37,7 +37,7 @@ pub(crate) async fn acquire(
     parts: &Parts,
     queue: Option<&Arc<Queue>>,
     request: &AttemptRequest,
-) -> Result<Attempt> {
+) -> Result<Attempt, Failure> {
     let keys = Keys::new(&parts.key_prefix, &request.key)?;
     let deadline = parts.deadline_of(request);
     let connection = parts.topology.route(keys.slot, Lane::Caller).connection(deadline).await?;
@@ -69,7 +69,7 @@ pub(crate) async fn acquire(
         }
     }
     let message = "the server did not get the request in time, or its clock leaps";
-    Err(Failure::unavailable(message).not_applied().into())
+    Err(Failure::unavailable(message).not_applied())
 }
 
 async fn place<'a>(
@@ -77,7 +77,7 @@ async fn place<'a>(
     request: &AttemptRequest,
     connection: &Connection,
     deadline: Instant,
-) -> Result<Place<'a>> {
+) -> Result<Place<'a>, Failure> {
     if request.queue {
         let subscribed = connection.subscribe(queue.channel(), deadline).await;
         if subscribed.map_err(Failure::not_applied)? {
@@ -140,10 +140,15 @@ fn tell(queue: &Queue, request: &AttemptRequest, answer: &Result<Acquired, Failu
     }
 }
 
-fn granted(number: u64, lease: Option<Duration>, asked: Duration, fence: &str) -> Result<Attempt> {
+fn granted(
+    number: u64,
+    lease: Option<Duration>,
+    asked: Duration,
+    fence: &str,
+) -> Result<Attempt, Failure> {
     let Some(fencing) = FencingToken::from_grant_number(number) else {
         let message = format!("the fencing counter {fence} is too large; delete that key");
-        return Err(LockError::new(LockErrorKind::Backend, message));
+        return Err(Failure::new(LockErrorKind::Backend, message));
     };
     let grant = Grant::new().with_fencing(fencing);
     Ok(Attempt::granted(match lease {
@@ -163,6 +168,6 @@ mod tests {
     #[test]
     fn a_counter_beyond_53_bits_is_an_error_that_names_it() {
         let error = granted(1 << 53, None, Duration::from_secs(1), "dl:f:{1a}").unwrap_err();
-        assert!(error.to_string().contains("dl:f:{1a}"), "{error}");
+        assert!(error.message().contains("dl:f:{1a}"), "{error:?}");
     }
 }

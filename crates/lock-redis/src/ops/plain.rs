@@ -1,9 +1,9 @@
 //! The operations of locks that are taken by `SET NX PX`: they touch the lock's key alone.
 
+use lock_core::LockStatus;
 use lock_core::backend::{
     Attempt, AttemptRequest, Grant, Lane, LockKey, ReleaseReply, ReleaseRequest,
 };
-use lock_core::{LockStatus, Result};
 use redis::Cmd;
 
 use crate::ops::parts::Parts;
@@ -12,8 +12,9 @@ use crate::ops::status;
 use crate::protocol::reply;
 use crate::protocol::slots;
 use crate::protocol::units::whole_millis;
+use crate::wire::failure::Failure;
 
-pub(crate) async fn acquire(parts: &Parts, request: &AttemptRequest) -> Result<Attempt> {
+pub(crate) async fn acquire(parts: &Parts, request: &AttemptRequest) -> Result<Attempt, Failure> {
     let lock = parts.lock_key(&request.key)?;
     let deadline = parts.deadline_of(request);
     let route = parts.topology.route(slots::slot(&lock), Lane::Caller);
@@ -36,7 +37,10 @@ pub(crate) async fn acquire(parts: &Parts, request: &AttemptRequest) -> Result<A
     })
 }
 
-pub(crate) async fn release(parts: &Parts, request: &ReleaseRequest) -> Result<ReleaseReply> {
+pub(crate) async fn release(
+    parts: &Parts,
+    request: &ReleaseRequest,
+) -> Result<ReleaseReply, Failure> {
     let lock = parts.lock_key(&request.key)?;
     let deadline = parts.deadline();
     let route = parts.topology.route(slots::slot(&lock), request.lane);
@@ -45,7 +49,7 @@ pub(crate) async fn release(parts: &Parts, request: &ReleaseRequest) -> Result<R
     Ok(released.map_err(|failure| failure.or_unknown())?.reply)
 }
 
-pub(crate) async fn status(parts: &Parts, key: &LockKey) -> Result<Option<LockStatus>> {
+pub(crate) async fn status(parts: &Parts, key: &LockKey) -> Result<Option<LockStatus>, Failure> {
     let lock = parts.lock_key(key)?;
     status::look(parts, slots::slot(&lock), &lock, None).await
 }

@@ -10,10 +10,11 @@
 
 use std::fmt::Write as _;
 
+use lock_core::LockErrorKind;
 use lock_core::backend::LockKey;
-use lock_core::{LockError, LockErrorKind, Result};
 
 use crate::protocol::slots::{slot, tag};
+use crate::wire::failure::Failure;
 
 /// What all keys but the locks begin with.
 pub(crate) const RESERVED_PREFIX: &str = "dl:";
@@ -23,12 +24,12 @@ pub(crate) const RESERVED_PREFIX: &str = "dl:";
 /// # Errors
 ///
 /// `InvalidName` if it would begin like the keys that this backend keeps beside the locks.
-pub(crate) fn lock_key(prefix: &str, key: &LockKey) -> Result<String> {
+pub(crate) fn lock_key(prefix: &str, key: &LockKey) -> Result<String, Failure> {
     let mut spelled = String::with_capacity(prefix.len() + key.as_str().len());
     spelled.push_str(prefix);
     spelled.push_str(key.as_str());
     if spelled.starts_with(RESERVED_PREFIX) {
-        return Err(LockError::new(
+        return Err(Failure::new(
             LockErrorKind::InvalidName,
             "the Redis key of the lock begins with `dl:`, which is reserved for the queues and \
              counters beside the locks; choose another name or key prefix",
@@ -50,7 +51,7 @@ impl Keys {
     /// # Errors
     ///
     /// As [`lock_key`].
-    pub(crate) fn new(prefix: &str, key: &LockKey) -> Result<Self> {
+    pub(crate) fn new(prefix: &str, key: &LockKey) -> Result<Self, Failure> {
         let lock = lock_key(prefix, key)?;
         let slot = slot(&lock);
         Ok(Self { fence: fence_key(slot), queue: queue_key(slot, &lock), slot, lock })
@@ -103,8 +104,8 @@ mod tests {
         for (prefix, name) in [("", "dl:x"), ("dl:", "x"), ("d", "l:f:{0}")] {
             let key = LockKey::new("", &LockName::from(name)).unwrap();
             let error = lock_key(prefix, &key).unwrap_err();
-            assert_eq!(error.kind(), LockErrorKind::InvalidName);
-            assert!(error.is_not_applied());
+            assert_eq!(error.kind, LockErrorKind::InvalidName);
+            assert!(error.not_applied);
         }
     }
 

@@ -75,22 +75,22 @@ impl Failure {
         &self.message
     }
 
-    fn with_source(mut self, source: RedisError) -> Self {
-        self.source = Some(source);
-        self
-    }
-}
-
-impl From<Failure> for LockError {
-    fn from(failure: Failure) -> Self {
-        let mut error = Self::new(failure.kind, failure.message);
-        if failure.not_applied {
+    /// The error that callers are shown. A method, because `From` would show this private type in
+    /// the documentation of the public one.
+    pub(crate) fn into_error(self) -> LockError {
+        let mut error = LockError::new(self.kind, self.message);
+        if self.not_applied {
             error = error.not_applied();
         }
-        match failure.source {
+        match self.source {
             Some(source) => error.with_source(source),
             None => error,
         }
+    }
+
+    fn with_source(mut self, source: RedisError) -> Self {
+        self.source = Some(source);
+        self
     }
 }
 
@@ -239,7 +239,7 @@ mod tests {
     use super::*;
 
     fn from(code: &str, detail: &str) -> LockError {
-        Failure::from(redis::make_extension_error(code.into(), Some(detail.into()))).into()
+        Failure::from(redis::make_extension_error(code.into(), Some(detail.into()))).into_error()
     }
 
     #[test]
