@@ -16,7 +16,7 @@ use crate::queue::{self, Queue};
 use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;
 
-/// Enough for a server whose clock leaps twice within one response timeout.
+/// Enough for a server whose clock jumps twice within one response timeout.
 const MAX_TOO_LATE: u32 = 3;
 /// Whoever is queued asks again after this long at the latest, whatever was pushed: also so that
 /// the queue, which the server forgets after a minute, is not forgotten.
@@ -68,7 +68,7 @@ pub(crate) async fn acquire(
             Acquired::TooLate { .. } => too_late += 1,
         }
     }
-    let message = "the server did not get the request in time, or its clock leaps";
+    let message = "the server did not get the request in time, or its clock jumps";
     Err(Failure::unavailable(message).not_applied())
 }
 

@@ -46,7 +46,7 @@ impl Failure {
         self
     }
 
-    /// Puts words before the message, which say what was under way.
+    /// Puts before the message what was being done.
     pub(crate) fn while_doing(mut self, what: &str) -> Self {
         self.message = format!("{what}: {}", self.message).into();
         self
@@ -106,7 +106,7 @@ impl fmt::Display for UnexpectedReply {
 
 impl From<UnexpectedReply> for Failure {
     fn from(reply: UnexpectedReply) -> Self {
-        // Whatever stands between us and the server, the next answer would be no better.
+        // Whatever answers there, the next reply would be no better.
         Self::unavailable(reply.to_string()).breaking_connection()
     }
 }

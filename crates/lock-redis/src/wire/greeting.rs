@@ -46,7 +46,7 @@ impl Greeting {
             channel.clone(),
             Dialect::default(),
             None,
-            // What goes wrong here is told by the result alone.
+            // What goes wrong here is told by the result, not to the listener.
             Arc::new(Health::new(None)),
         );
         let (dialect, clock) = self.ask(&asking, deadline).await?;
@@ -134,7 +134,7 @@ pub(crate) async fn open(
 pub(crate) fn too_slow(client: Option<&Client>) -> Failure {
     let failure = Failure::unavailable("no connection to the server in time").not_applied();
     match client {
-        // A plain port waits in silence for the end of what it takes for a command.
+        // A plain port takes the TLS handshake for the beginning of a command, and waits for more.
         Some(client) if is_tls(client) => failure.with_hint(NOT_TLS),
         _ => failure,
     }
@@ -146,7 +146,7 @@ pub(crate) fn ping() -> Cmd {
 }
 
 fn at_connect(error: RedisError, client: &Client) -> Failure {
-    // TLS and plain text end each other's connections at once, without a word about why.
+    // A port that expects TLS closes a plain connection at once and the reverse, without a reason.
     let ended_at_once = error.is_connection_dropped() && !error.is_connection_refusal()
         || error.to_string().contains("corrupt message");
     let failure = Failure::from(error).not_applied();
