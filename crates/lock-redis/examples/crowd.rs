@@ -18,8 +18,10 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// So long that nothing expires by accident.
 const LONG: Duration = Duration::from_secs(3_600);
-/// The lease of the locks that are kept.
-const KEPT: Duration = Duration::from_secs(6);
+/// The lease of the locks that are kept: a third of it is ten times what it takes to renew them.
+const KEPT: Duration = Duration::from_secs(30);
+/// Nothing here is about a server that is slow to answer.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 /// So many locks are acquired at a time.
 const AT_A_TIME: usize = 256;
 
@@ -49,7 +51,7 @@ fn usage() -> ExitCode {
 
 /// In strict order, so that each task is in the server's queue by itself.
 fn service(url: &str) -> lock_core::Result<LockService> {
-    let backend = RedisBackend::builder().url(url).build()?;
+    let backend = RedisBackend::builder().url(url).response_timeout(RESPONSE_TIMEOUT).build()?;
     Ok(LockService::builder(backend).handover(Handover::OFF).build())
 }
 

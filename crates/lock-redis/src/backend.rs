@@ -12,6 +12,7 @@ use lock_core::{LockStatus, Result};
 use crate::builder::RedisBackendBuilder;
 use crate::ops::Protocol;
 use crate::ops::parts::Parts;
+use crate::wire::failure::Failure;
 use crate::wire::greeting::ping;
 
 const TTL_MIN: Duration = Duration::from_millis(10);
@@ -74,14 +75,14 @@ impl LockBackend for RedisBackend {
     }
 
     fn check_key(&self, key: &LockKey) -> Result<()> {
-        self.parts.lock_key(key).map(drop)
+        self.parts.lock_key(key).map(drop).map_err(Failure::into_error)
     }
 
     async fn ping(&self) -> Result<()> {
         let deadline = self.parts.deadline();
-        let connection = self.parts.topology.keyless().connection(deadline).await?;
-        connection.send(ping(), deadline).await?;
-        Ok(())
+        let connecting = self.parts.topology.keyless().connection(deadline);
+        let connection = connecting.await.map_err(Failure::into_error)?;
+        connection.send(ping(), deadline).await.map(drop).map_err(Failure::into_error)
     }
 
     async fn close(&self) {

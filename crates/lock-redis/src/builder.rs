@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lock_core::{LockError, LockErrorKind, Result};
 use redis::aio::MultiplexedConnection;
-use redis::{Client, ConnectionAddr, ProtocolVersion};
+use redis::{Client, ProtocolVersion};
 
 use crate::backend::RedisBackend;
 use crate::ops::Protocol;
@@ -20,11 +20,11 @@ use crate::wire::greeting::Greeting;
 
 /// Long enough for a busy server and a lost packet, short enough to be waited for.
 const DEFAULT_RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Below, every hiccup of the network would cost a connection; above, a dead one would be believed
-/// in for too long.
+/// Below, every hiccup of the network would cost a connection; above, a dead connection would be
+/// kept for too long.
 const RESPONSE_TIMEOUTS: (Duration, Duration) =
     (Duration::from_millis(10), Duration::from_secs(60));
-/// What a request may be late by our reckoning: `not_after` is an image on another clock.
+/// How late a request may be by our clock: the server refuses late requests by its own.
 const LATE_MARGIN: Duration = Duration::from_millis(50);
 const DEFAULT_KEY_PREFIX: &str = "lock:";
 const MAX_KEY_PREFIX_BYTES: usize = 1_024;
@@ -38,13 +38,15 @@ pub enum Mode {
     Auto,
     /// By `SET NX PX` alone.
     ///
-    /// It costs the server a tenth of the work, and loses:
-    /// waiting in a queue;
-    /// fencing tokens;
-    /// `min_hold`;
-    /// the repetition of an attempt whose answer was lost;
-    /// and the refusal of a request that was held up on its way, so that a lock whose attempt was
-    /// given up long ago can still be taken by it, and then stands until its ttl has passed.
+    /// It costs the server a tenth of the work.
+    /// What is missing:
+    ///
+    /// - waiting in a queue: waiters poll;
+    /// - fencing tokens;
+    /// - `min_hold`;
+    /// - repeating an attempt whose answer was lost;
+    /// - the refusal of delayed requests: an attempt that was given up long ago can still take the
+    ///   lock when it arrives, and then holds it until the ttl has passed.
     Plain,
 }
 
@@ -87,34 +89,34 @@ impl RedisBackendBuilder {
 
     /// The server of a client of the `redis` crate, for settings that a URL cannot express.
     ///
-    /// Connections are made as the client says, but always with the third version of the protocol
+    /// The client's settings are used, but always with the third version of the Redis protocol
     /// (RESP3).
     pub fn client(mut self, client: Client) -> Self {
         self.server = Server::Client(client);
         self
     }
 
-    /// A connection that exists already, in place of ones that the backend makes.
+    /// An existing connection, instead of connections that the backend makes.
     ///
-    /// What is lost, compared with [`url`](Self::url) or [`client`](Self::client):
+    /// What is missing, compared with [`url`](Self::url) or [`client`](Self::client):
     ///
-    /// - Nothing is pushed over it: waiters ask again and again, in no order.
+    /// - There is no queue, since nothing can be pushed over it: waiters poll, in no order.
     /// - It is never replaced: when it ends, every operation fails.
-    /// - Everything goes over it, renewals included. It is driven by the tokio runtime in which
-    ///   it was made, and leases are not renewed while that runtime is blocked.
-    /// - Its own response timeout holds beside the backend's, 500 ms unless it was set.
+    /// - It carries everything, renewals included. It is driven by the tokio runtime in which it
+    ///   was made, and leases are not renewed while that runtime is blocked.
+    /// - Its own response timeout, 500 ms unless it was set, applies as well as the backend's.
     ///
-    /// Commands that block the connection, and `MULTI`, must not be sent on it meanwhile.
+    /// Do not send commands that block the connection, or `MULTI`, on it meanwhile.
     pub fn connection(mut self, connection: MultiplexedConnection) -> Self {
         self.server = Server::Connection(connection);
         self
     }
 
-    /// What stands before the lock's key in the server's key; `lock:` unless it is set.
+    /// What the Redis key of a lock begins with; `lock:` unless it is set.
     ///
-    /// It is kept literally.
-    /// With the empty prefix the locks are those of other libraries that use `SET NX`; for those of
-    /// a Dapr sidecar see [`dapr_compatible`](Self::dapr_compatible).
+    /// It is used as it is.
+    /// Use the empty prefix to share locks with other libraries that use `SET NX`; to share those
+    /// of a Dapr sidecar see [`dapr_compatible`](Self::dapr_compatible).
     pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.key_prefix = Ok(prefix.into());
         self
@@ -123,9 +125,9 @@ impl RedisBackendBuilder {
     /// Shares the locks of a Dapr sidecar whose component `lock.redis` is on the same server and
     /// database: each excludes the other.
     ///
-    /// It sets the [`key_prefix`](Self::key_prefix), and lets a program move from Dapr to Redis, or
-    /// back, without a moment in which two instances run one body: the instances of both kinds can
-    /// run side by side.
+    /// It sets the [`key_prefix`](Self::key_prefix).
+    /// Instances of a program that use Dapr and instances that use Redis can run side by side, so a
+    /// program can move from one to the other without an interruption.
     ///
     /// ```
     /// use lock_redis::{DaprKeyPrefix, RedisBackend};
@@ -159,14 +161,14 @@ impl RedisBackendBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`](LockErrorKind::InvalidConfig) if no server was named, or the URL or a
+    /// [`InvalidConfig`](LockErrorKind::InvalidConfig) if no server was given, or the URL or a
     /// setting is not allowed.
     pub fn build(self) -> Result<RedisBackend> {
         self.check()?;
         let key_prefix = self.key_prefix?;
         let (source, address) = match self.server {
             Server::Missing => {
-                return Err(invalid("no Redis server was named; call url, client or connection"));
+                return Err(invalid("no Redis server was given; call url, client or connection"));
             }
             Server::Url(url) => own(&open(&url)?)?,
             Server::Client(client) => own(&client)?,
@@ -198,7 +200,7 @@ impl RedisBackendBuilder {
     }
 
     fn check(&self) -> Result<()> {
-        // An error of the prefix's own is reported behind this.
+        // An invalid prefix is reported by `build`.
         let prefix = self.key_prefix.as_deref().unwrap_or_default();
         if prefix.starts_with(RESERVED_PREFIX) {
             return Err(invalid("the key prefix begins with `dl:`, which is reserved"));
@@ -259,25 +261,12 @@ fn own(client: &Client) -> Result<(Source, String)> {
         0 => info.addr().to_string(),
         database => format!("{}/{database}", info.addr()),
     };
-    install_crypto(info.addr());
     // Only with RESP3 does redis-rs tell when an idle connection is lost.
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
     let client = Client::open(info.set_redis_settings(settings))
         .map_err(|error| invalid("the client cannot be used").with_source(error))?;
     Ok((Source::Client(client), address))
 }
-
-/// Chooses the cryptography for TLS if the program has not: rustls panics when it has to guess.
-#[cfg(feature = "tls")]
-fn install_crypto(address: &ConnectionAddr) {
-    if matches!(address, ConnectionAddr::TcpTls { .. }) {
-        // An error says that another choice was made first, and that one stays.
-        rustls::crypto::ring::default_provider().install_default().ok();
-    }
-}
-
-#[cfg(not(feature = "tls"))]
-fn install_crypto(_: &ConnectionAddr) {}
 
 fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> LockError {
     LockError::new(LockErrorKind::InvalidConfig, message).not_applied()

@@ -18,6 +18,7 @@ use lock_core::{LockStatus, Result};
 
 use crate::ops::parts::Parts;
 use crate::queue::Queue;
+use crate::wire::failure::Failure;
 use crate::wire::health::PushListener;
 
 /// How locks are taken; chosen once, when the backend is built.
@@ -54,10 +55,11 @@ impl Protocol {
         parts: &Parts,
         request: &AcquireRequest,
     ) -> Result<AcquireReply> {
-        match self {
+        let attempted = match self {
             Self::Scripted { queue } => acquire::acquire(parts, queue.as_ref(), request).await,
             Self::Plain => plain::acquire(parts, request).await,
-        }
+        };
+        attempted.map_err(Failure::into_error)
     }
 
     pub(crate) async fn release(
@@ -65,10 +67,11 @@ impl Protocol {
         parts: &Parts,
         request: &ReleaseRequest,
     ) -> Result<ReleaseReply> {
-        match self {
+        let released = match self {
             Self::Scripted { queue } => release::release(parts, queue.as_deref(), request).await,
             Self::Plain => plain::release(parts, request).await,
-        }
+        };
+        released.map_err(Failure::into_error)
     }
 
     pub(crate) async fn renew(
@@ -76,14 +79,15 @@ impl Protocol {
         parts: &Parts,
         batch: &[RenewRequest],
     ) -> Result<Vec<RenewReply>> {
-        renew::renew(parts, batch).await
+        renew::renew(parts, batch).await.map_err(Failure::into_error)
     }
 
     pub(crate) async fn status(&self, parts: &Parts, key: &LockKey) -> Result<Option<LockStatus>> {
-        match self {
+        let seen = match self {
             Self::Scripted { .. } => status::status(parts, key).await,
             Self::Plain => plain::status(parts, key).await,
-        }
+        };
+        seen.map_err(Failure::into_error)
     }
 }
 

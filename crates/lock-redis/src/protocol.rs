@@ -4,4 +4,5 @@ pub(crate) mod dapr;
 pub(crate) mod keys;
 pub(crate) mod reply;
 pub(crate) mod scripts;
+pub(crate) mod slots;
 pub(crate) mod units;

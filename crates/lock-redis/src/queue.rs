@@ -22,12 +22,12 @@ use redis::Value;
 use crate::protocol::reply::{self, Holder, Place, Push};
 use crate::wire::health::{ConnectionId, PushListener};
 
-/// The longest lease of a grant that is not asked for but pushed: whoever gets it and is frozen or
-/// dead keeps the others out no longer.
+/// The longest lease of a grant that is pushed: a process that is frozen or dead when it is granted
+/// the lock keeps the others out no longer.
 const WINDOW_MAX: Duration = Duration::from_secs(2);
-/// What was left behind is swept out when so many more are there than after the last time.
+/// Abandoned entries are removed when there are so many more entries than after the last time.
 const SWEEP_EVERY: usize = 1_024;
-/// By then the core has long stopped to release what was left.
+/// By then the core has long stopped sending releases for an abandoned token.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(10 * 60);
 
 /// The lease that a pushed grant begins with.
@@ -77,7 +77,7 @@ enum Stage {
     Left,
 }
 
-/// A grant that was pushed and not picked up yet; whether to believe it is decided then.
+/// A grant that was pushed and not picked up yet; whether it is believed is decided then.
 #[derive(Clone, Copy)]
 struct PushedGrant {
     number: u64,
@@ -295,7 +295,7 @@ impl Entries {
         self.by_token.get_mut(&token).filter(|entry| entry.stage == Stage::Waiting)
     }
 
-    /// Forgets what was left and never released for good; that is rare.
+    /// Removes tokens that were left and whose release was never answered; that is rare.
     fn sweep(&mut self, now: Instant) {
         if self.by_token.len() < self.sweep_at.max(SWEEP_EVERY) {
             return;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lock_core::backend::{AcquireReply, AcquireRequest, Clock, Grant, Lane, Ticket, Waiting};
-use lock_core::{FencingToken, Instant, LockError, LockErrorKind, Result};
+use lock_core::{FencingToken, Instant, LockErrorKind};
 use redis::Cmd;
 
 use crate::ops::parts::{Parts, about};
@@ -16,7 +16,7 @@ use crate::queue::{self, Queue};
 use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;
 
-/// Enough for a server whose clock leaps twice within one response timeout.
+/// Enough for a server whose clock jumps twice within one response timeout.
 const MAX_TOO_LATE: u32 = 3;
 /// Whoever is queued asks again after this long at the latest, whatever was pushed: also so that
 /// the queue, which the server forgets after a minute, is not forgotten.
@@ -37,7 +37,7 @@ pub(crate) async fn acquire(
     parts: &Parts,
     queue: Option<&Arc<Queue>>,
     request: &AcquireRequest,
-) -> Result<AcquireReply> {
+) -> Result<AcquireReply, Failure> {
     let keys = Keys::new(&parts.key_prefix, &request.key)?;
     let deadline = parts.deadline_of(request);
     let connection = parts.topology.route(keys.slot, Lane::Caller).connection(deadline).await?;
@@ -68,8 +68,8 @@ pub(crate) async fn acquire(
             Acquired::TooLate { .. } => too_late += 1,
         }
     }
-    let message = "the server did not get the request in time, or its clock leaps";
-    Err(Failure::unavailable(message).not_applied().into())
+    let message = "the server did not get the request in time, or its clock jumps";
+    Err(Failure::unavailable(message).not_applied())
 }
 
 async fn place<'a>(
@@ -77,7 +77,7 @@ async fn place<'a>(
     request: &AcquireRequest,
     connection: &Connection,
     deadline: Instant,
-) -> Result<Place<'a>> {
+) -> Result<Place<'a>, Failure> {
     if request.queue {
         let subscribed = connection.subscribe(queue.channel(), deadline).await;
         if subscribed.map_err(Failure::not_applied)? {
@@ -145,10 +145,10 @@ fn granted(
     lease: Option<Duration>,
     asked: Duration,
     fence: &str,
-) -> Result<AcquireReply> {
+) -> Result<AcquireReply, Failure> {
     let Some(fencing) = FencingToken::from_grant_number(number) else {
         let message = format!("the fencing counter {fence} is too large; delete that key");
-        return Err(LockError::new(LockErrorKind::Backend, message));
+        return Err(Failure::new(LockErrorKind::Backend, message));
     };
     let grant = Grant::new().with_fencing(fencing);
     Ok(AcquireReply::granted(match lease {
@@ -168,6 +168,6 @@ mod tests {
     #[test]
     fn a_counter_beyond_53_bits_is_an_error_that_names_it() {
         let error = granted(1 << 53, None, Duration::from_secs(1), "dl:f:{1a}").unwrap_err();
-        assert!(error.to_string().contains("dl:f:{1a}"), "{error}");
+        assert!(error.message().contains("dl:f:{1a}"), "{error:?}");
     }
 }

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use lock_core::Instant;
 use lock_core::backend::{AcquireRequest, Clock, LockKey};
-use lock_core::{LockErrorKind, Result};
+use lock_core::{Instant, LockErrorKind};
 
 use crate::protocol::keys;
 use crate::protocol::units::on_system_clock;
@@ -20,7 +19,7 @@ pub(crate) struct Parts {
 
 impl Parts {
     /// The Redis key of a lock.
-    pub(crate) fn lock_key(&self, key: &LockKey) -> Result<String> {
+    pub(crate) fn lock_key(&self, key: &LockKey) -> Result<String, Failure> {
         keys::lock_key(&self.key_prefix, key)
     }
 

@@ -1,22 +1,26 @@
 //! The operations of locks that are taken by `SET NX PX`: they touch the lock's key alone.
 
+use lock_core::LockStatus;
 use lock_core::backend::{
     AcquireReply, AcquireRequest, Grant, Lane, LockKey, ReleaseReply, ReleaseRequest,
 };
-use lock_core::{LockStatus, Result};
 use redis::Cmd;
 
 use crate::ops::parts::Parts;
 use crate::ops::release;
 use crate::ops::status;
-use crate::protocol::keys;
 use crate::protocol::reply;
+use crate::protocol::slots;
 use crate::protocol::units::whole_millis;
+use crate::wire::failure::Failure;
 
-pub(crate) async fn acquire(parts: &Parts, request: &AcquireRequest) -> Result<AcquireReply> {
+pub(crate) async fn acquire(
+    parts: &Parts,
+    request: &AcquireRequest,
+) -> Result<AcquireReply, Failure> {
     let lock = parts.lock_key(&request.key)?;
     let deadline = parts.deadline_of(request);
-    let route = parts.topology.route(keys::slot(&lock), Lane::Caller);
+    let route = parts.topology.route(slots::slot(&lock), Lane::Caller);
     let connection = route.connection(deadline).await?;
     let mut command = Cmd::with_capacity(6, 128);
     command.arg("SET").arg(&lock).arg(&request.token.to_hex()[..]).arg("NX").arg("PX");
@@ -36,16 +40,19 @@ pub(crate) async fn acquire(parts: &Parts, request: &AcquireRequest) -> Result<A
     })
 }
 
-pub(crate) async fn release(parts: &Parts, request: &ReleaseRequest) -> Result<ReleaseReply> {
+pub(crate) async fn release(
+    parts: &Parts,
+    request: &ReleaseRequest,
+) -> Result<ReleaseReply, Failure> {
     let lock = parts.lock_key(&request.key)?;
     let deadline = parts.deadline();
-    let route = parts.topology.route(keys::slot(&lock), request.lane);
+    let route = parts.topology.route(slots::slot(&lock), request.lane);
     let connection = route.connection_or_spare(deadline).await?;
     let released = release::send(&connection, &[&lock], request, None, deadline).await;
     Ok(released.map_err(|failure| failure.or_unknown())?.reply)
 }
 
-pub(crate) async fn status(parts: &Parts, key: &LockKey) -> Result<Option<LockStatus>> {
+pub(crate) async fn status(parts: &Parts, key: &LockKey) -> Result<Option<LockStatus>, Failure> {
     let lock = parts.lock_key(key)?;
-    status::look(parts, keys::slot(&lock), &lock, None).await
+    status::look(parts, slots::slot(&lock), &lock, None).await
 }

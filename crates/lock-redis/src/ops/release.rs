@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use lock_core::Instant;
 use lock_core::backend::{Clock, ReleaseReply, ReleaseRequest};
-use lock_core::{Instant, Result};
 use redis::Cmd;
 
 use crate::ops::parts::Parts;
@@ -19,7 +19,7 @@ pub(crate) async fn release(
     parts: &Parts,
     queue: Option<&Queue>,
     request: &ReleaseRequest,
-) -> Result<ReleaseReply> {
+) -> Result<ReleaseReply, Failure> {
     let keys = Keys::new(&parts.key_prefix, &request.key)?;
     let deadline = parts.deadline();
     let route = parts.topology.route(keys.slot, request.lane);
@@ -34,7 +34,7 @@ pub(crate) async fn release(
             (Ok(released), _) => released,
             // It is known what became of the lock; its queue is looked at by whoever asks next.
             (Err(_), Some(reply)) => return Ok(reply),
-            (Err(failure), None) => return Err(failure.or_unknown().into()),
+            (Err(failure), None) => return Err(failure.or_unknown()),
         };
         if let Some(queue) = queue {
             queue.left(request.token, sent);

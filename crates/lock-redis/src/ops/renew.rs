@@ -1,14 +1,14 @@
 //! Renewing leases, many in one exchange.
 
 use futures_util::future::join_all;
+use lock_core::Instant;
 use lock_core::backend::{Clock, Lane, RenewReply, RenewRequest};
-use lock_core::{Instant, Result};
 use redis::Cmd;
 
 use crate::ops::parts::Parts;
-use crate::protocol::keys;
 use crate::protocol::reply;
 use crate::protocol::scripts::Scripts;
+use crate::protocol::slots;
 use crate::protocol::units::whole_millis;
 use crate::topology::route::Route;
 use crate::topology::standalone::Standalone;
@@ -31,7 +31,10 @@ struct Group<'a> {
     leases: Vec<Lease<'a>>,
 }
 
-pub(crate) async fn renew(parts: &Parts, batch: &[RenewRequest]) -> Result<Vec<RenewReply>> {
+pub(crate) async fn renew(
+    parts: &Parts,
+    batch: &[RenewRequest],
+) -> Result<Vec<RenewReply>, Failure> {
     let Some(within) = batch.iter().map(|request| request.within).min() else {
         return Ok(Vec::new());
     };
@@ -47,7 +50,7 @@ pub(crate) async fn renew(parts: &Parts, batch: &[RenewRequest]) -> Result<Vec<R
         match exchanged {
             Ok(answered) => replies.extend(answered),
             // Nothing else could be asked for either: that is said once for all.
-            Err(failure) if groups.len() == 1 => return Err(failure.into()),
+            Err(failure) if groups.len() == 1 => return Err(failure),
             Err(failure) => replies.extend(group.leases.iter().map(|lease| lease.failed(&failure))),
         }
     }
@@ -80,7 +83,7 @@ impl Group<'_> {
 
 impl Lease<'_> {
     fn failed(&self, failure: &Failure) -> (usize, RenewReply) {
-        (self.place, RenewReply::Failed(failure.clone().into()))
+        (self.place, RenewReply::Failed(failure.clone().into_error()))
     }
 }
 
@@ -88,7 +91,7 @@ impl Lease<'_> {
 fn by_route<'a>(topology: &'a Standalone, leases: Vec<Lease<'a>>) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
     for lease in leases {
-        let route = topology.route(keys::slot(&lease.lock), Lane::Background);
+        let route = topology.route(slots::slot(&lease.lock), Lane::Background);
         match groups.iter_mut().find(|group| group.route == route) {
             Some(group) => group.leases.push(lease),
             None => groups.push(Group { route, leases: vec![lease] }),

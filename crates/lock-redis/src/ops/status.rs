@@ -1,7 +1,7 @@
 //! Looking at a lock without touching it.
 
+use lock_core::LockStatus;
 use lock_core::backend::{Lane, LockKey};
-use lock_core::{LockStatus, Result};
 use redis::Pipeline;
 
 use crate::ops::parts::{Parts, about};
@@ -9,7 +9,7 @@ use crate::protocol::keys::Keys;
 use crate::protocol::reply;
 use crate::wire::failure::Failure;
 
-pub(crate) async fn status(parts: &Parts, key: &LockKey) -> Result<Option<LockStatus>> {
+pub(crate) async fn status(parts: &Parts, key: &LockKey) -> Result<Option<LockStatus>, Failure> {
     let Keys { lock, queue, slot, .. } = Keys::new(&parts.key_prefix, key)?;
     // Also where this backend's own waiters do not queue: others may.
     look(parts, slot, &lock, Some(&queue)).await
@@ -21,7 +21,7 @@ pub(crate) async fn look(
     slot: u16,
     lock: &str,
     queue: Option<&str>,
-) -> Result<Option<LockStatus>> {
+) -> Result<Option<LockStatus>, Failure> {
     let deadline = parts.deadline();
     let connection = parts.topology.route(slot, Lane::Caller).connection(deadline).await?;
     let mut question = Pipeline::new();

@@ -164,7 +164,7 @@ impl Connection {
     ) -> Result<T, Failure> {
         if Clock::SYSTEM.now() >= deadline {
             let failure =
-                Failure::unavailable("the time to answer was over before the request was sent");
+                Failure::unavailable("the deadline had passed before the request was sent");
             return Err(failure.not_applied());
         }
         match select(reply, Clock::SYSTEM.sleep_until(deadline)).await {

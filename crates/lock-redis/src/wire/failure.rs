@@ -46,7 +46,7 @@ impl Failure {
         self
     }
 
-    /// Puts words before the message, which say what was under way.
+    /// Puts before the message what was being done.
     pub(crate) fn while_doing(mut self, what: &str) -> Self {
         self.message = format!("{what}: {}", self.message).into();
         self
@@ -75,22 +75,22 @@ impl Failure {
         &self.message
     }
 
-    fn with_source(mut self, source: RedisError) -> Self {
-        self.source = Some(source);
-        self
-    }
-}
-
-impl From<Failure> for LockError {
-    fn from(failure: Failure) -> Self {
-        let mut error = Self::new(failure.kind, failure.message);
-        if failure.not_applied {
+    /// The error that callers are shown. A method, because `From` would show this private type in
+    /// the documentation of the public one.
+    pub(crate) fn into_error(self) -> LockError {
+        let mut error = LockError::new(self.kind, self.message);
+        if self.not_applied {
             error = error.not_applied();
         }
-        match failure.source {
+        match self.source {
             Some(source) => error.with_source(source),
             None => error,
         }
+    }
+
+    fn with_source(mut self, source: RedisError) -> Self {
+        self.source = Some(source);
+        self
     }
 }
 
@@ -106,7 +106,7 @@ impl fmt::Display for UnexpectedReply {
 
 impl From<UnexpectedReply> for Failure {
     fn from(reply: UnexpectedReply) -> Self {
-        // Whatever stands between us and the server, the next answer would be no better.
+        // Whatever answers there, the next reply would be no better.
         Self::unavailable(reply.to_string()).breaking_connection()
     }
 }
@@ -239,7 +239,7 @@ mod tests {
     use super::*;
 
     fn from(code: &str, detail: &str) -> LockError {
-        Failure::from(redis::make_extension_error(code.into(), Some(detail.into()))).into()
+        Failure::from(redis::make_extension_error(code.into(), Some(detail.into()))).into_error()
     }
 
     #[test]

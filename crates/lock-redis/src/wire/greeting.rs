@@ -46,7 +46,7 @@ impl Greeting {
             channel.clone(),
             Dialect::default(),
             None,
-            // What goes wrong here is told by the result alone.
+            // What goes wrong here is told by the result, not to the listener.
             Arc::new(Health::new(None)),
         );
         let (dialect, clock) = self.ask(&asking, deadline).await?;
@@ -116,6 +116,10 @@ pub(crate) async fn open(
     client: &Client,
     health: &Arc<Health>,
 ) -> Result<MultiplexedConnection, Failure> {
+    #[cfg(feature = "tls")]
+    if is_tls(client) {
+        choose_cryptography();
+    }
     // Its own timeouts would need tokio's timers; whoever calls us has a deadline.
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(None)
@@ -130,7 +134,7 @@ pub(crate) async fn open(
 pub(crate) fn too_slow(client: Option<&Client>) -> Failure {
     let failure = Failure::unavailable("no connection to the server in time").not_applied();
     match client {
-        // A plain port waits in silence for the end of what it takes for a command.
+        // A plain port takes the TLS handshake for the beginning of a command, and waits for more.
         Some(client) if is_tls(client) => failure.with_hint(NOT_TLS),
         _ => failure,
     }
@@ -142,7 +146,7 @@ pub(crate) fn ping() -> Cmd {
 }
 
 fn at_connect(error: RedisError, client: &Client) -> Failure {
-    // TLS and plain text end each other's connections at once, without a word about why.
+    // A port that expects TLS closes a plain connection at once and the reverse, without a reason.
     let ended_at_once = error.is_connection_dropped() && !error.is_connection_refusal()
         || error.to_string().contains("corrupt message");
     let failure = Failure::from(error).not_applied();
@@ -150,6 +154,19 @@ fn at_connect(error: RedisError, client: &Client) -> Failure {
         return failure;
     }
     failure.with_hint(if is_tls(client) { NOT_TLS } else { "is it a TLS port?" })
+}
+
+/// redis-rs takes the process's default provider of cryptography and cannot be given another;
+/// without one, rustls panics unless exactly one is compiled in.
+#[cfg(feature = "tls")]
+fn choose_cryptography() {
+    use rustls::crypto::{CryptoProvider, ring};
+
+    // An error says that the program made its choice in between, which stays.
+    if CryptoProvider::get_default().is_none() && ring::default_provider().install_default().is_ok()
+    {
+        tracing::debug!("ring is now the process's default provider of cryptography for rustls");
+    }
 }
 
 fn is_tls(client: &Client) -> bool {

@@ -95,8 +95,7 @@ impl Link {
 
     /// The connection, made if it is not there.
     ///
-    /// A caller sees one attempt fail and no more: whether trying again is worth while is known
-    /// better by those above.
+    /// A caller sees at most one attempt fail: whether to try again is for the core to decide.
     /// Nothing was sent when it fails.
     pub(crate) async fn connection(&self, deadline: Instant) -> Result<Arc<Connection>, Failure> {
         if let Some(connection) = self.up() {
@@ -172,7 +171,7 @@ impl Link {
             };
         }
         let runtime = Handle::try_current().map_err(|_| {
-            let message = "the Redis backend connects inside a tokio runtime, and there is none";
+            let message = "the Redis backend needs a tokio runtime to connect, and there is none";
             Failure::new(LockErrorKind::InvalidConfig, message).not_applied()
         })?;
         state.attempts += 1;
@@ -289,7 +288,8 @@ impl Drop for ConnectAttempt {
     }
 }
 
-/// None after success; then doubling and jittered, so that a fleet does not come back as one.
+/// None after success; then doubling and jittered, so that many processes do not come back at the
+/// same moment.
 fn pause(failures: u32) -> Duration {
     if failures == 0 {
         return Duration::ZERO;

@@ -1,9 +1,9 @@
 //! Commands of many callers in one write.
 //!
-//! A caller that is nearly alone hands its command straight to the connection: nothing could be
-//! faster.
-//! Where many send at once, each of them would cost a write and a turn of the connection's task:
-//! so what comes while a batch is out waits for its replies, and is the next batch.
+//! While few commands are under way, a command goes straight to the connection, which is fastest.
+//! When many are sent at once, each of them would cost a write and a wake-up of the connection's
+//! task: so commands that come while a batch is under way wait for its replies and are the next
+//! batch.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! Which time it is on the server, as far as one connection can tell: a pair of instants.
+//! What time it is on the server, as far as one connection can tell: a pair of instants.
 
 use lock_core::Instant;
 
@@ -18,7 +18,7 @@ impl ServerClock {
     }
 
     /// The server's time, in µs, at `deadline` or a little before: never after, or a request
-    /// could still run when its sender has stopped to reckon with it.
+    /// could still run when its sender no longer expects it to.
     ///
     /// Clocks that differ in speed by up to 0.1 % are allowed for, ten times what machines do.
     pub(crate) fn not_after(self, deadline: Instant) -> u64 {

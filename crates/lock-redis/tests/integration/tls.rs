@@ -62,8 +62,6 @@ impl TlsServer {
     }
 
     fn trusting(&self, host: &str) -> Arc<RedisBackend> {
-        // The choice of cryptography is the program's; here the backend makes it first.
-        drop(RedisBackend::builder().url("rediss://127.0.0.1").build());
         let root_cert = Some(self.root_pem.clone().into_bytes());
         let certificates = TlsCertificates { client_tls: None, root_cert };
         let client = Client::build_with_tls(self.url("rediss", host), certificates).unwrap();
