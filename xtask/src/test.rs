@@ -3,6 +3,7 @@
 //! A failed step does not stop the run: one run tells all that is wrong.
 
 mod cargo;
+mod just_booted;
 mod shape;
 mod versions;
 
@@ -50,6 +51,7 @@ fn test_everything(report: &mut Report, servers: &Servers, project: &Project) {
     report.step("dependency shape", shape::finding);
     report.step("features alone", || features_alone(project));
     test(report, servers);
+    report.step("tests just booted", || test_just_booted(servers));
     report.step("documentation", || {
         let mut command = exec::cargo();
         command.args(["doc", "--no-deps"]).args(PRODUCT).env("RUSTDOCFLAGS", "-D warnings");
@@ -139,6 +141,18 @@ fn test(report: &mut Report, servers: &Servers) {
         command.args(["test", "--no-fail-fast"]).args(selection);
         report.step(name, || run_tests(name, servers.for_tests(&mut command)));
     }
+}
+
+/// What all features have built, once more, where the machine seems to have been booted just now;
+/// the tests of documentation, which build themselves, are left out.
+fn test_just_booted(servers: &Servers) -> Finding {
+    let wrapper = match just_booted::wrapper() {
+        Ok(wrapper) => wrapper,
+        Err(why) => return Finding::skipped(format!("the clock cannot be set back: {why}")),
+    };
+    let mut command = exec::cargo_below(&wrapper);
+    command.args(["test", "--no-fail-fast"]).args(PRODUCT).args(["--lib", "--bins", "--tests"]);
+    run_tests("tests just booted", servers.for_tests(&mut command))
 }
 
 /// Features are additive, and none may need another one to build.
