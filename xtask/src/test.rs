@@ -2,6 +2,7 @@
 //!
 //! A failed step does not stop the run: one run tells all that is wrong.
 
+mod busy;
 mod cargo;
 mod just_booted;
 mod shape;
@@ -15,6 +16,7 @@ use crate::project::{FACADE, PRODUCT, Project};
 use crate::report::{Counts, Finding, Report};
 use crate::verb::{Failure, Outcome, no_more};
 use crate::{daprd, exec, model, servers, tidy};
+use busy::BusyLoops;
 use cargo::{check, check_command, run_tests};
 
 /// What is tested, each with the features that are on.
@@ -26,17 +28,41 @@ const SUITES: [(&str, &[&str]); 4] = [
     ("tests bench", &["--package", "lock-bench"]),
 ];
 
+/// What the command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+struct Options {
+    /// A server that cannot be had is a failure.
+    strict: bool,
+    /// The tests alone, on a busy machine.
+    busy: bool,
+}
+
+impl Options {
+    fn parse(arguments: &[String], is_ci: bool) -> Result<Self, Failure> {
+        let mut options = Self { strict: is_ci, busy: false };
+        for argument in arguments {
+            match argument.as_str() {
+                "--strict" => options.strict = true,
+                "--busy" => options.busy = true,
+                _ => no_more(std::slice::from_ref(argument))?,
+            }
+        }
+        Ok(options)
+    }
+}
+
 pub(crate) fn run(arguments: &[String]) -> Outcome {
-    let (strict, rest) = match arguments {
-        [first, rest @ ..] if first == "--strict" => (true, rest),
-        rest => (std::env::var("CI").is_ok_and(|value| value == "true"), rest),
-    };
-    no_more(rest)?;
+    let is_ci = std::env::var("CI").is_ok_and(|value| value == "true");
+    let options = Options::parse(arguments, is_ci)?;
     let project = Project::load().map_err(Failure::Error)?;
     let mut report = Report::default();
 
-    let servers = Servers::find(&mut report, strict);
-    test_everything(&mut report, &servers, &project);
+    let servers = Servers::find(&mut report, options.strict);
+    if options.busy {
+        test_busy(&mut report, &servers);
+    } else {
+        test_everything(&mut report, &servers, &project);
+    }
 
     match report.finish() {
         Counts { failed: 0, .. } => Ok(()),
@@ -61,6 +87,17 @@ fn test_everything(report: &mut Report, servers: &Servers, project: &Project) {
     report.step("licences and sources", deny);
     report.step("oldest Rust", || versions::oldest_rust(project));
     report.step("least dependencies", || versions::least_dependencies(project));
+}
+
+/// The tests beside loops that keep the processors busy; what holds only on an idle machine fails.
+fn test_busy(report: &mut Report, servers: &Servers) {
+    // Building is not what is tested.
+    for (name, selection) in SUITES {
+        let name = name.replace("tests", "build");
+        report.step(name.clone(), || check(&name, &[&["test", "--no-run"], selection].concat()));
+    }
+    let _loops = BusyLoops::start();
+    test(report, servers);
 }
 
 /// What the tests can use.
@@ -172,4 +209,22 @@ fn deny() -> Finding {
     }
     let arguments = ["deny", "--offline", "check", "bans", "licenses", "sources"];
     check("deny", &arguments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_come_in_any_order_and_ci_is_strict() {
+        let parse = |arguments: &[&str], is_ci| {
+            let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+            Options::parse(&arguments, is_ci).unwrap()
+        };
+        assert_eq!(parse(&[], false), Options { strict: false, busy: false });
+        assert_eq!(parse(&[], true), Options { strict: true, busy: false });
+        for arguments in [["--busy", "--strict"], ["--strict", "--busy"]] {
+            assert_eq!(parse(&arguments, false), Options { strict: true, busy: true });
+        }
+    }
 }
