@@ -87,18 +87,4 @@ mod tests {
         assert!(shown("80000.01 3.00").is_err_and(|why| why.contains("80000.01")));
         assert!(shown("").is_err());
     }
-
-    #[test]
-    fn programs_run_soon_after_the_boot_where_the_system_lets_them() {
-        match wrapper() {
-            Ok(wrapper) if !wrapper.is_empty() => {
-                let text = exec::output(
-                    Command::new(&wrapper[0]).args(&wrapper[1..]).args(["cat", "/proc/uptime"]),
-                );
-                assert!(seconds(&text.unwrap()).is_some_and(|uptime| uptime < LIMIT));
-            }
-            Ok(_) => {}
-            Err(why) => assert!(!why.is_empty()),
-        }
-    }
 }
