@@ -28,8 +28,20 @@ impl Finished {
 
 /// `cargo` as it runs this program, without what it tells about this program.
 pub(crate) fn cargo() -> Command {
+    cargo_below(&[])
+}
+
+/// As [`cargo`], started by another program; `wrapper` is its command line.
+pub(crate) fn cargo_below(wrapper: &[String]) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = match wrapper.split_first() {
+        None => Command::new(cargo),
+        Some((program, arguments)) => {
+            let mut command = Command::new(program);
+            command.args(arguments).arg(cargo);
+            command
+        }
+    };
     command.current_dir(paths::root()).env("CARGO_TERM_COLOR", "never");
     // Left in place, these would rebuild what depends on them: a build by hand has other values.
     for (name, _) in std::env::vars_os() {

@@ -41,9 +41,10 @@ struct Verb {
 const VERBS: &[Verb] = &[
     Verb {
         name: "test",
-        arguments: "[--strict]",
+        arguments: "[--strict] [--busy]",
         about: "checks everything: format, lints, tests on all servers, documentation, dependencies.\n\
-                --strict (implied by CI=true): a server that cannot be had is a failure",
+                --strict (implied by CI=true): a server that cannot be had is a failure;\n\
+                --busy: the tests alone, beside four loops that keep the processors busy",
         run: test::run,
     },
     Verb {

@@ -6,6 +6,13 @@ use serde_json::Value;
 
 use crate::exec;
 
+/// What users depend on.
+pub(crate) const FACADE: &str = "distlock";
+/// What every feature is turned on for. Not this program: its one feature brings a client of container engines, which
+/// `cargo xtask integration` alone needs. Not the benches: their peers' features would leak into all else.
+pub(crate) const PRODUCT: [&str; 6] =
+    ["--workspace", "--exclude", "xtask", "--exclude", "lock-bench", "--all-features"];
+
 /// What `cargo metadata` says about the workspace.
 pub(crate) struct Project(Value);
 
@@ -20,6 +27,15 @@ impl Project {
     /// Where cargo puts what it builds.
     pub(crate) fn target_directory(&self) -> PathBuf {
         self.0["target_directory"].as_str().unwrap_or("target").into()
+    }
+
+    /// The manifests of all members.
+    pub(crate) fn manifests(&self) -> Vec<PathBuf> {
+        let packages = self.0["packages"].as_array().into_iter().flatten();
+        packages
+            .filter_map(|package| package["manifest_path"].as_str())
+            .map(PathBuf::from)
+            .collect()
     }
 
     /// The minimum supported Rust version that the package declares.
@@ -47,6 +63,7 @@ mod tests {
         Project(serde_json::json!({ "packages": [{
             "name": "a",
             "rust_version": "1.88",
+            "manifest_path": "/here/a/Cargo.toml",
             "features": { "default": [], "redis": ["dep:redis"], "tls": [] },
         }]}))
     }
@@ -55,6 +72,11 @@ mod tests {
     fn packages_are_found_by_name() {
         assert_eq!(project().rust_version("a"), Some("1.88"));
         assert_eq!(project().rust_version("b"), None);
+    }
+
+    #[test]
+    fn manifests_are_those_of_all_members() {
+        assert_eq!(project().manifests(), [PathBuf::from("/here/a/Cargo.toml")]);
     }
 
     #[test]

@@ -2,52 +2,102 @@
 //!
 //! A failed step does not stop the run: one run tells all that is wrong.
 
+mod busy;
+mod cargo;
+mod just_booted;
 mod shape;
+mod versions;
 
 use std::process::Command;
 
 use testbed::{DAPRD_VARIABLE, DaprBinary, ServerKind};
 
-use crate::project::Project;
+use crate::project::{FACADE, PRODUCT, Project};
 use crate::report::{Counts, Finding, Report};
 use crate::verb::{Failure, Outcome, no_more};
-use crate::{daprd, exec, libtest, model, paths, servers, tidy};
+use crate::{daprd, exec, model, servers, tidy};
+use busy::BusyLoops;
+use cargo::{check, check_command, run_tests};
 
-const FACADE: &str = "distlock";
-/// What every feature is turned on for. Not this program: its one feature brings a client of container engines, which
-/// `cargo xtask integration` alone needs. Not the benches: their peers' features would leak into all else.
-pub(crate) const PRODUCT: [&str; 6] =
-    ["--workspace", "--exclude", "xtask", "--exclude", "lock-bench", "--all-features"];
+/// What is tested, each with the features that are on.
+const SUITES: [(&str, &[&str]); 4] = [
+    ("tests all features", &PRODUCT),
+    // What an absent feature says can only be seen without it.
+    ("tests no features", &["--package", FACADE, "--no-default-features"]),
+    ("tests xtask", &["--package", "xtask"]),
+    ("tests bench", &["--package", "lock-bench"]),
+];
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+struct Options {
+    /// A server that cannot be had is a failure.
+    strict: bool,
+    /// The tests alone, on a busy machine.
+    busy: bool,
+}
+
+impl Options {
+    fn parse(arguments: &[String], is_ci: bool) -> Result<Self, Failure> {
+        let mut options = Self { strict: is_ci, busy: false };
+        for argument in arguments {
+            match argument.as_str() {
+                "--strict" => options.strict = true,
+                "--busy" => options.busy = true,
+                _ => no_more(std::slice::from_ref(argument))?,
+            }
+        }
+        Ok(options)
+    }
+}
 
 pub(crate) fn run(arguments: &[String]) -> Outcome {
-    let (strict, rest) = match arguments {
-        [first, rest @ ..] if first == "--strict" => (true, rest),
-        rest => (std::env::var("CI").is_ok_and(|value| value == "true"), rest),
-    };
-    no_more(rest)?;
+    let is_ci = std::env::var("CI").is_ok_and(|value| value == "true");
+    let options = Options::parse(arguments, is_ci)?;
     let project = Project::load().map_err(Failure::Error)?;
     let mut report = Report::default();
 
-    let servers = Servers::find(&mut report, strict);
-    report.step("format", || check("format", &["fmt", "--all", "--check", "--", "--color=never"]));
-    report.step("tidy", tidy::finding);
-    lint(&mut report);
-    report.step("dependency shape", shape::finding);
-    report.step("features alone", || features_alone(&project));
-    test(&mut report, &servers);
-    report.step("documentation", || {
-        let mut command = exec::cargo();
-        command.args(["doc", "--no-deps"]).args(PRODUCT).env("RUSTDOCFLAGS", "-D warnings");
-        check_command("documentation", &mut command)
-    });
-    report.step("model", || model::finding(&project));
-    report.step("licences and sources", deny);
-    report.step("oldest Rust", || oldest_rust(&project));
+    let servers = Servers::find(&mut report, options.strict);
+    if options.busy {
+        test_busy(&mut report, &servers);
+    } else {
+        test_everything(&mut report, &servers, &project);
+    }
 
     match report.finish() {
         Counts { failed: 0, .. } => Ok(()),
         _ => Err(Failure::Reported),
     }
+}
+
+fn test_everything(report: &mut Report, servers: &Servers, project: &Project) {
+    report.step("format", || check("format", &["fmt", "--all", "--check", "--", "--color=never"]));
+    report.step("tidy", tidy::finding);
+    lint(report);
+    report.step("dependency shape", shape::finding);
+    report.step("features alone", || features_alone(project));
+    test(report, servers);
+    report.step("tests just booted", || test_just_booted(servers));
+    report.step("documentation", || {
+        let mut command = exec::cargo();
+        command.args(["doc", "--no-deps"]).args(PRODUCT).env("RUSTDOCFLAGS", "-D warnings");
+        check_command("documentation", &mut command)
+    });
+    report.step("model", || model::finding(project));
+    report.step("licences and sources", deny);
+    report.step("oldest Rust", || versions::oldest_rust(project));
+    report.step("least dependencies", || versions::least_dependencies(project));
+}
+
+/// The tests beside loops that keep the processors busy; what holds only on an idle machine fails.
+fn test_busy(report: &mut Report, servers: &Servers) {
+    // Building is not what is tested.
+    for (name, selection) in SUITES {
+        let name = name.replace("tests", "build");
+        report.step(name.clone(), || check(&name, &[&["test", "--no-run"], selection].concat()));
+    }
+    let _loops = BusyLoops::start();
+    test(report, servers);
 }
 
 /// What the tests can use.
@@ -79,6 +129,14 @@ impl Servers {
             Err(why) => missing(why, strict),
         });
         servers
+    }
+
+    /// Ends the command line of a run of tests: what it can use, and what to leave out.
+    fn for_tests<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        if let Some(daprd) = &self.daprd {
+            command.env(DAPRD_VARIABLE, daprd.path());
+        }
+        command.arg("--").args(self.filters())
     }
 
     /// The tests for a server are in a module named after it.
@@ -115,60 +173,23 @@ fn lint(report: &mut Report) {
 }
 
 fn test(report: &mut Report, servers: &Servers) {
-    let filters = servers.filters();
-    let filters: Vec<&str> = filters.iter().map(String::as_str).collect();
-    for (name, selection) in [
-        ("tests all features", &PRODUCT[..]),
-        // What an absent feature says can only be seen without it.
-        ("tests no features", &["--package", FACADE, "--no-default-features"]),
-        ("tests xtask", &["--package", "xtask"]),
-        ("tests bench", &["--package", "lock-bench"]),
-    ] {
-        let arguments = [&["test", "--no-fail-fast"], selection, &["--"], &filters].concat();
+    for (name, selection) in SUITES {
         let mut command = exec::cargo();
-        command.args(arguments);
-        if let Some(daprd) = &servers.daprd {
-            command.env(DAPRD_VARIABLE, daprd.path());
-        }
-        report.step(name, || run_tests(name, &mut command));
+        command.args(["test", "--no-fail-fast"]).args(selection);
+        report.step(name, || run_tests(name, servers.for_tests(&mut command)));
     }
 }
 
-/// Runs cargo as one check.
-fn check(name: &str, arguments: &[&str]) -> Finding {
-    check_command(name, exec::cargo().args(arguments))
-}
-
-fn check_command(name: &str, command: &mut Command) -> Finding {
-    match exec::logged(name, command) {
-        Err(why) => Finding::failed(why, ""),
-        Ok(finished) if finished.success => Finding::passed(""),
-        Ok(finished) => Finding::failed("", finished.excerpt()),
-    }
-}
-
-/// Most tests wait, for a server or for the end of a lease: more of them than there are cores run
-/// at a time.
-const TEST_THREADS: &str = "RUST_TEST_THREADS";
-
-/// Runs cargo as many checks as it ran tests.
-fn run_tests(name: &str, command: &mut Command) -> Finding {
-    if std::env::var_os(TEST_THREADS).is_none() {
-        command.env(TEST_THREADS, "8");
-    }
-    match exec::logged(name, command) {
-        Err(why) => Finding::failed(why, ""),
-        Ok(finished) => {
-            let counts = libtest::counts(&finished.text);
-            let ran = Finding { counts, note: counts.to_string(), details: String::new() };
-            match (finished.success, counts.failed) {
-                (true, _) => ran,
-                // It failed without a failed test: something did not build, or crashed.
-                (false, 0) => ran.and(Finding::failed("ended early", finished.excerpt())),
-                (false, _) => Finding { details: finished.excerpt(), ..ran },
-            }
-        }
-    }
+/// What all features have built, once more, where the machine seems to have been booted just now;
+/// the tests of documentation, which build themselves, are left out.
+fn test_just_booted(servers: &Servers) -> Finding {
+    let wrapper = match just_booted::wrapper() {
+        Ok(wrapper) => wrapper,
+        Err(why) => return Finding::skipped(format!("the clock cannot be set back: {why}")),
+    };
+    let mut command = exec::cargo_below(&wrapper);
+    command.args(["test", "--no-fail-fast"]).args(PRODUCT).args(["--lib", "--bins", "--tests"]);
+    run_tests("tests just booted", servers.for_tests(&mut command))
 }
 
 /// Features are additive, and none may need another one to build.
@@ -190,39 +211,20 @@ fn deny() -> Finding {
     check("deny", &arguments)
 }
 
-fn oldest_rust(project: &Project) -> Finding {
-    let Some(version) = project.rust_version(FACADE) else {
-        return Finding::failed(format!("{FACADE} declares no rust-version"), "");
-    };
-    let toolchains = exec::output(Command::new("rustup").args(["toolchain", "list"]));
-    let toolchains = toolchains.unwrap_or_default();
-    let Some(toolchain) = toolchains
-        .lines()
-        .filter_map(|line| line.split_whitespace().next())
-        .find(|name| is_toolchain_of(name, version))
-    else {
-        return Finding::skipped(format!("rustup has no toolchain {version}"));
-    };
-    let mut command = Command::new("rustup");
-    command.args(["run", toolchain, "cargo", "check"]).args(PRODUCT);
-    command.current_dir(paths::root());
-    Finding { note: version.to_owned(), ..check_command("oldest rust", &mut command) }
-}
-
-/// `1.88`, `1.88-x86_64-…` and `1.88.0-x86_64-…` are toolchains of 1.88, `1.880` is not.
-fn is_toolchain_of(name: &str, version: &str) -> bool {
-    name.strip_prefix(version).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-']))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn toolchain_is_recognised_by_its_version() {
-        assert!(is_toolchain_of("1.88.0-x86_64-unknown-linux-gnu", "1.88"));
-        assert!(is_toolchain_of("1.88-x86_64-unknown-linux-gnu", "1.88"));
-        assert!(!is_toolchain_of("1.880-x86_64", "1.88"));
-        assert!(!is_toolchain_of("stable-x86_64-unknown-linux-gnu", "1.88"));
+    fn flags_come_in_any_order_and_ci_is_strict() {
+        let parse = |arguments: &[&str], is_ci| {
+            let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+            Options::parse(&arguments, is_ci).unwrap()
+        };
+        assert_eq!(parse(&[], false), Options { strict: false, busy: false });
+        assert_eq!(parse(&[], true), Options { strict: true, busy: false });
+        for arguments in [["--busy", "--strict"], ["--strict", "--busy"]] {
+            assert_eq!(parse(&arguments, false), Options { strict: true, busy: true });
+        }
     }
 }

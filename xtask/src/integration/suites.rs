@@ -8,8 +8,8 @@ use lock_testkit::conformance::{self, Harness};
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use crate::project::PRODUCT;
 use crate::report::Counts;
-use crate::test::PRODUCT;
 use crate::{exec, libtest, paths};
 
 /// The package of the examples, the test that runs them, and its module for the store that
