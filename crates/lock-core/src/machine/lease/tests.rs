@@ -1,3 +1,5 @@
+//! What a lease does at each event.
+
 use super::*;
 use crate::backend::capabilities::Capabilities;
 use crate::machine::attempt::StepAnswer;
