@@ -11,10 +11,6 @@ use super::source::{Problem, Source};
 use resolve::Crate;
 use tables::{Pair, Tables};
 
-/// Circles in these are known, and are being opened.
-const CIRCLES_KNOWN: [&str; 6] =
-    ["distlock", "lock-bench", "lock-core", "lock-model", "lock-redis", "lock-testkit"];
-
 pub(super) fn problems(files: &[Source]) -> Vec<Problem> {
     let (tables, mut problems) = Tables::read(files);
     let packages = packages::packages(files);
@@ -39,10 +35,8 @@ fn crate_problems(krate: &Crate, tables: &Tables) -> Vec<Problem> {
     for table in tables.places.iter().filter(|table| table.package == krate.name) {
         problems.extend(layers::problems(krate, table));
     }
-    if !CIRCLES_KNOWN.contains(&krate.name.as_str()) {
-        let allowed: Vec<&Pair> =
-            tables.pairs.iter().filter(|pair| pair.package == krate.name).collect();
-        problems.extend(circles::problems(krate, &allowed));
-    }
+    let allowed: Vec<&Pair> =
+        tables.pairs.iter().filter(|pair| pair.package == krate.name).collect();
+    problems.extend(circles::problems(krate, &allowed));
     problems
 }

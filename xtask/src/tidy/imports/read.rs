@@ -105,12 +105,15 @@ impl Reader {
         self.module().uses.push(Use { path, name, is_public, line });
     }
 
-    /// The paths in the arguments of a macro, which no parser but the macro itself knows.
+    /// The paths in the arguments of a macro, which no parser but the macro itself knows, and in the
+    /// macros that are defined here. What one of these says of `$crate` is said where it is used.
     fn enter_tokens(&mut self, tokens: TokenStream) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         let mut index = 0;
-        while index < tokens.len() {
-            match &tokens[index] {
+        // Behind `.`, `$` and `::` stands no path of this module.
+        let mut is_new = true;
+        while let Some(token) = tokens.get(index) {
+            match token {
                 TokenTree::Ident(first) => {
                     let mut path = vec![first];
                     while let Some(TokenTree::Ident(next)) = tokens.get(index + 3)
@@ -119,13 +122,14 @@ impl Reader {
                         path.push(next);
                         index += 3;
                     }
-                    self.enter(path);
+                    if is_new {
+                        self.enter(path);
+                    }
                 }
-                // What follows is a field, a method, or a name of another crate.
-                TokenTree::Punct(punct) if punct.as_char() == '.' => index += 1,
                 TokenTree::Group(group) => self.enter_tokens(group.stream()),
                 TokenTree::Punct(_) | TokenTree::Literal(_) => {}
             }
+            is_new = !ends_in_mark(&tokens[..=index]);
             index += 1;
         }
     }
@@ -221,6 +225,13 @@ fn line(ident: &Ident) -> usize {
 fn is_colons(tokens: &[TokenTree]) -> bool {
     matches!(tokens, [TokenTree::Punct(first), TokenTree::Punct(second)]
         if first.as_char() == ':' && first.spacing() == Spacing::Joint && second.as_char() == ':')
+}
+
+fn ends_in_mark(tokens: &[TokenTree]) -> bool {
+    let is_mark =
+        |token: &TokenTree| matches!(token, TokenTree::Punct(p) if ".$".contains(p.as_char()));
+    tokens.last().is_some_and(is_mark)
+        || tokens.last_chunk::<2>().is_some_and(|colons| is_colons(colons))
 }
 
 /// Whether it is there in tests only: `#[cfg(test)]`, or `#[cfg(all(test, …))]`.
@@ -329,10 +340,11 @@ mod tests {
 
     #[test]
     fn paths_in_macros_are_read() {
-        let text = "fn f() {\n    tokio::select! { x = crate::a::b() => { y.z(c::D) } }\n}\n\
-                    macro_rules! m { () => { $crate::e::f() } }\n";
-        let expected = ["2 tokio::select", "2 crate::a::b", "2 c::D", "4 crate::e::f"];
+        let text = "fn f() {\n    tokio::select! { x = crate::a::b() => { y.z(c::D, ::std::e::F) } }\n\
+                    }\nmacro_rules! m { ($g:path) => { $crate::h::i($g::j(), crate::k::l()) } }\n";
+        let expected = ["2 tokio::select", "2 crate::a::b", "2 c::D", "4 crate::k::l"];
         assert_eq!(paths(text), expected);
+        assert!(!modules(text)[0].first_names.contains("z"));
         assert!(modules(text)[0].items.contains("m"));
     }
 
