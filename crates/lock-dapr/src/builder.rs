@@ -50,6 +50,7 @@ impl DaprBackend {
     /// `metadata.name` of its component.
     ///
     /// ```
+    /// # mod distlock { pub use lock_core::*; pub mod dapr { pub use lock_dapr::*; } }
     /// use distlock::LockService;
     /// use distlock::dapr::DaprBackend;
     ///

@@ -1,6 +1,7 @@
 //! The Dapr backend of `distlock`: locks through the lock API of a Dapr sidecar, version 1.8 or later.
 //!
 //! ```
+//! # mod distlock { pub use lock_core::*; pub mod dapr { pub use lock_dapr::*; } }
 //! use distlock::LockService;
 //! use distlock::dapr::DaprBackend;
 //!

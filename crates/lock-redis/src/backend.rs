@@ -33,9 +33,10 @@ impl RedisBackend {
     /// Starts to set up a backend.
     ///
     /// ```
-    /// use lock_redis::RedisBackend;
+    /// # mod distlock { pub use lock_core::*; pub mod redis { pub use lock_redis::*; } }
+    /// use distlock::redis::RedisBackend;
     ///
-    /// # fn main() -> lock_core::Result<()> {
+    /// # fn main() -> distlock::Result<()> {
     /// let backend = RedisBackend::builder().url("redis://127.0.0.1:6379").build()?;
     /// # Ok(())
     /// # }

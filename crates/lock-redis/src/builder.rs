@@ -130,9 +130,10 @@ impl RedisBackendBuilder {
     /// program can move from one to the other without an interruption.
     ///
     /// ```
-    /// use lock_redis::{DaprKeyPrefix, RedisBackend};
+    /// # mod distlock { pub use lock_core::*; pub mod redis { pub use lock_redis::*; } }
+    /// use distlock::redis::{DaprKeyPrefix, RedisBackend};
     ///
-    /// # fn main() -> lock_core::Result<()> {
+    /// # fn main() -> distlock::Result<()> {
     /// let backend = RedisBackend::builder()
     ///     .url("redis://127.0.0.1:6379")
     ///     .dapr_compatible(DaprKeyPrefix::AppId("shop".into()))

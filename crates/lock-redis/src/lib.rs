@@ -1,10 +1,11 @@
 //! The Redis and Valkey backend of `distlock`: locks on one server, Redis 6.2 or later or Valkey.
 //!
 //! ```
-//! use lock_core::LockService;
-//! use lock_redis::RedisBackend;
+//! # mod distlock { pub use lock_core::*; pub mod redis { pub use lock_redis::*; } }
+//! use distlock::LockService;
+//! use distlock::redis::RedisBackend;
 //!
-//! # fn main() -> lock_core::Result<()> {
+//! # fn main() -> distlock::Result<()> {
 //! // Nothing is connected before the first operation.
 //! let backend = RedisBackend::builder().url("redis://127.0.0.1:6379").build()?;
 //! let locks = LockService::new(backend);
