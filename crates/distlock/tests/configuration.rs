@@ -69,7 +69,10 @@ fn parameters_are_refused_by_name_value_and_what_is_accepted() {
     refused("memory:?mode=fast", &["`mode` is \"fast\"", "`auto` or `plain`"]);
     refused("memory:?wait=5", &["`wait` is \"5\"", "write \"5s\", or `forever`"]);
     refused("memory:?max_hold=never", &["`max_hold` is \"never\"", "no duration"]);
-    refused("memory:?keep_alive=1", &["`keep_alive` is \"1\"", "`true` or `false`"]);
+    refused(
+        "memory:?keep_alive=1",
+        &["`keep_alive` is \"1\"", "`true`, `false` or `if_supported`"],
+    );
     refused("memory:?on_lost=stop", &["`on_lost` is \"stop\"", "`cancel` or `continue`"]);
     refused("memory:?keepalive=true", &["`keepalive`", "did you mean `keep_alive`"]);
     refused("memory:?ttl=1s&ttl=2s", &["`ttl` twice"]);

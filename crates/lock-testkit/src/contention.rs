@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use lock_core::backend::{AnyBackend, Clock, LockBackend, LockKey, OwnerToken, ReleaseRequest};
+use lock_core::backend::{Clock, LockBackend, LockKey, OwnerToken, ReleaseRequest};
 use lock_core::{Handover, Lock, LockGuard, LockService, Result};
 use tokio::task::JoinSet;
 
@@ -126,7 +126,7 @@ impl Contention {
     /// # Panics
     ///
     /// Outside a tokio runtime.
-    pub async fn run(&self, backends: Vec<AnyBackend>, recorder: &Recorder) -> Result<Tally> {
+    pub async fn run(&self, backends: Vec<impl LockBackend>, recorder: &Recorder) -> Result<Tally> {
         let key = LockKey::new("", &self.name)?;
         let next_round = Arc::new(AtomicU64::new(0));
         let spies: Vec<_> =

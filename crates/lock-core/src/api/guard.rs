@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::api::lease::Lease;
+use crate::api::lease::{self, Lease};
 use crate::engine::held::Held;
 use crate::types::error::Result;
 use crate::types::fencing::FencingToken;
@@ -49,15 +49,11 @@ use crate::types::status::ReleaseOutcome;
 /// # }
 /// ```
 #[must_use = "dropping a `LockGuard` releases its lock: bind it to a variable for as long as the work runs"]
-pub struct LockGuard {
-    held: Held,
-    lease: Lease,
-}
+pub struct LockGuard(Held);
 
 impl LockGuard {
-    pub(crate) fn new(held: Held) -> Self {
-        let lease = Lease(Arc::clone(held.lease()));
-        Self { held, lease }
+    pub(crate) const fn new(held: Held) -> Self {
+        Self(held)
     }
 
     /// Releases the lock and says what the store said.
@@ -69,25 +65,25 @@ impl LockGuard {
     ///
     /// If the future is dropped, the release goes on; only its outcome is not reported.
     pub async fn release(self) -> ReleaseOutcome {
-        self.held.release().await
+        self.0.release().await
     }
 
     /// The lock's name.
     #[must_use]
     pub fn name(&self) -> &LockName {
-        self.lease.name()
+        self.0.lease().name()
     }
 
     /// The body's view of this lock; see [`Lease`].
     #[must_use]
     pub fn lease(&self) -> Lease {
-        self.lease.clone()
+        Lease(Arc::clone(self.0.lease()))
     }
 
     /// See [`Lease::is_held`].
     #[must_use]
     pub fn is_held(&self) -> bool {
-        self.lease.is_held()
+        self.0.lease().ended().is_none()
     }
 
     /// See [`Lease::ensure_held`].
@@ -96,24 +92,24 @@ impl LockGuard {
     ///
     /// [`Lost`](crate::LockErrorKind::Lost) if the lease is over.
     pub fn ensure_held(&self) -> Result<()> {
-        self.lease.ensure_held()
+        lease::ensure_held(self.0.lease())
     }
 
     /// See [`Lease::remaining`].
     #[must_use]
     pub fn remaining(&self) -> Duration {
-        self.lease.remaining()
+        self.0.lease().remaining()
     }
 
     /// See [`Lease::fencing_token`].
     #[must_use]
     pub fn fencing_token(&self) -> Option<FencingToken> {
-        self.lease.fencing_token()
+        self.0.lease().fencing()
     }
 
     /// See [`Lease::lost`].
     pub fn lost(&self) -> impl Future<Output = Option<LossReason>> + Send + 'static + use<> {
-        self.lease.lost()
+        lease::lost(self.0.lease())
     }
 
     /// See [`Lease::extend`].
@@ -121,12 +117,12 @@ impl LockGuard {
         &self,
         ttl: Duration,
     ) -> impl Future<Output = Result<()>> + Send + 'static + use<> {
-        self.lease.extend(ttl)
+        lease::extend(self.0.lease(), ttl)
     }
 }
 
 impl fmt::Debug for LockGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("LockGuard").field(&self.lease).finish()
+        f.debug_tuple("LockGuard").field(&self.lease()).finish()
     }
 }

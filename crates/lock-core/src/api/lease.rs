@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::extend::extend;
+use crate::engine::extend;
 use crate::engine::held::SharedLease;
 use crate::types::error::{LockError, Result};
 use crate::types::fencing::FencingToken;
@@ -41,21 +41,13 @@ impl Lease {
     ///
     /// [`Lost`](crate::LockErrorKind::Lost), with the reason, if the lease is over.
     pub fn ensure_held(&self) -> Result<()> {
-        match self.0.ended() {
-            None => Ok(()),
-            Some(end) => {
-                Err(LockError::ended(end).with_operation("ensure_held").with_name(self.name()))
-            }
-        }
+        ensure_held(&self.0)
     }
 
     /// How long the lease runs at least; zero when it is over. A renewal raises it.
     #[must_use]
     pub fn remaining(&self) -> Duration {
-        match self.0.ended() {
-            None => self.0.deadline().saturating_duration_since(self.0.store().now()),
-            Some(_) => Duration::ZERO,
-        }
+        self.0.remaining()
     }
 
     /// The grant's fencing token; `None` where the backend issues none.
@@ -87,8 +79,7 @@ impl Lease {
     ///
     /// It only watches; it can be dropped and asked again.
     pub fn lost(&self) -> impl Future<Output = Option<LossReason>> + Send + 'static + use<> {
-        let lease = Arc::clone(&self.0);
-        async move { lease.wait_for_end().await.loss() }
+        lost(&self.0)
     }
 
     /// Sets the lease to `ttl` from now; it does not add to what is left.
@@ -111,12 +102,32 @@ impl Lease {
         &self,
         ttl: Duration,
     ) -> impl Future<Output = Result<()>> + Send + 'static + use<> {
-        let lease = Arc::clone(&self.0);
-        async move {
-            extend(&lease, ttl)
-                .await
-                .map_err(|error| error.with_operation("extend").with_name(lease.name()))
-        }
+        extend(&self.0, ttl)
+    }
+}
+
+/// The questions that a lease and a guard answer alike.
+pub(super) fn ensure_held(lease: &SharedLease) -> Result<()> {
+    lease.ended().map_or(Ok(()), |end| {
+        Err(LockError::ended(end).with_operation("ensure_held").with_name(lease.name()))
+    })
+}
+
+pub(super) fn lost(
+    lease: &Arc<SharedLease>,
+) -> impl Future<Output = Option<LossReason>> + Send + 'static + use<> {
+    let lease = Arc::clone(lease);
+    async move { lease.wait_for_end().await.loss() }
+}
+
+pub(super) fn extend(
+    lease: &Arc<SharedLease>,
+    ttl: Duration,
+) -> impl Future<Output = Result<()>> + Send + 'static + use<> {
+    let lease = Arc::clone(lease);
+    async move {
+        let extended = extend::extend(&lease, ttl).await;
+        extended.map_err(|error| error.with_operation("extend").with_name(lease.name()))
     }
 }
 

@@ -4,6 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use crate::backend::OwnerToken;
 use crate::engine::attempt_driver::AttemptDriver;
@@ -178,14 +179,14 @@ impl SharedLease {
     /// How the lease has ended, if it has; looks at the clock.
     pub(crate) fn ended(&self) -> Option<LeaseEnd> {
         // A lease that has ended is not worth a look at the clock.
-        if let Some(end) = self.known_end() {
-            return Some(end);
-        }
+        self.known_end().or_else(|| self.ended_at(self.store().now()))
+    }
+
+    /// How long the lease runs at least; zero when it is over.
+    pub(crate) fn remaining(&self) -> Duration {
         let now = self.store().now();
-        if now < self.deadline() {
-            return None;
-        }
-        self.update(|lease| lease.look(now))
+        let left = self.deadline().saturating_duration_since(now);
+        if self.ended_at(now).is_some() { Duration::ZERO } else { left }
     }
 
     /// The lease is lost, unless it has ended already; returns how it ended.
@@ -298,6 +299,14 @@ impl SharedLease {
         let (store, background) = (self.store().clone(), Arc::clone(self.context.background()));
         let owner = (self.target.key.clone(), self.token);
         AttemptDriver::releasing(store, background, owner, attempt, min_hold_end, now)
+    }
+
+    fn ended_at(&self, now: Instant) -> Option<LeaseEnd> {
+        let known = self.known_end();
+        if known.is_some() || now < self.deadline() {
+            return known;
+        }
+        self.update(|lease| lease.look(now))
     }
 
     fn known_end(&self) -> Option<LeaseEnd> {
