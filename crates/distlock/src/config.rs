@@ -1,7 +1,6 @@
 //! The configuration of a store: from a URL, the environment, a file, or code.
 
 mod address;
-mod duration;
 mod environment;
 #[cfg(feature = "serde")]
 mod file;

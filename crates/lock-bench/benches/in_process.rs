@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use lock_core::LockService;
-use lock_core::attempt::{StepAnswer, StoreAttempt};
 use lock_core::backend::{Capabilities, Clock, LockKey, OwnerToken, ReleaseReply};
+use lock_core::machine::attempt::{StepAnswer, StoreAttempt};
 use lock_core::machine::margins::drift;
 use tokio::runtime::Builder;
 use tokio::sync::Mutex;

@@ -13,13 +13,13 @@ mod sync;
 mod time;
 mod types;
 
-pub use machine::{attempt, local_queue as line, waiter};
-
 pub use api::guard::LockGuard;
 pub use api::lease::Lease;
 pub use api::lock::Lock;
 pub use api::service::{LockService, LockServiceBuilder};
 pub use time::instant::Instant;
+#[doc(hidden)]
+pub use types::duration_text;
 pub use types::error::{LockError, LockErrorKind, Result};
 pub use types::fencing::FencingToken;
 pub use types::handover::Handover;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lock_core::backend::{
     AcquireReply, AcquireRequest, Backoff, Capabilities, Clock, Grant, Lane, LockBackend, LockKey,
-    OwnerToken, ReleaseReply, ReleaseRequest,
+    OwnerToken, ReleaseReply, ReleaseRequest, on_system_clock,
 };
 use lock_core::{Instant, LockError, LockErrorKind, Result};
 
@@ -162,15 +162,6 @@ fn check_name(key: &LockKey) -> Result<()> {
 
 fn hex(token: OwnerToken) -> String {
     token.to_hex().iter().map(|&digit| char::from(digit)).collect()
-}
-
-/// The same instant on the machine's clock, which the deadlines of requests are measured by.
-fn on_system_clock(clock: Clock, at: Instant) -> Instant {
-    if clock == Clock::SYSTEM {
-        return at;
-    }
-    let now = Clock::SYSTEM.now();
-    now + at.saturating_duration_since(clock.now())
 }
 
 /// Seconds, rounded up, so that no lease is shorter than what was asked for.

@@ -1,12 +1,10 @@
 //! A gRPC channel that is made when it is first needed, and replaced when it or its runtime has ended.
 
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dapr::dapr::proto::runtime::v1::dapr_client::DaprClient;
-use futures_util::future::{Either, select};
-use lock_core::backend::Clock;
+use lock_core::backend::{Clock, in_time};
 use lock_core::{Instant, LockErrorKind};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -81,14 +79,13 @@ impl Link {
             let failure = "the deadline passed before the request was sent";
             return Err(Failure::unavailable(failure).not_applied());
         }
-        let reply = pin!(call(channel.client.clone()));
-        let failure = match select(reply, Clock::SYSTEM.sleep_until(deadline)).await {
-            Either::Left((Ok(reply), _)) => {
+        let failure = match in_time(deadline, call(channel.client.clone())).await {
+            Some(Ok(reply)) => {
                 self.is_troubled.store(false, Ordering::Relaxed);
                 return Ok(reply.into_inner());
             }
-            Either::Left((Err(status), _)) => Failure::from_status(status, &self.address),
-            Either::Right(_) => Failure::no_answer(&self.address),
+            Some(Err(status)) => Failure::from_status(status, &self.address),
+            None => Failure::no_answer(&self.address),
         };
         if !failure.is_not_applied() {
             self.is_troubled.store(true, Ordering::Relaxed);

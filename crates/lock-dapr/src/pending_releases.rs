@@ -5,12 +5,10 @@
 //! be refused because of its own lock.
 
 use std::collections::HashMap;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::select;
-use lock_core::backend::{Clock, LockKey};
+use lock_core::backend::{Clock, LockKey, in_time};
 use tokio::sync::Notify;
 
 /// How long an attempt waits for them: a release that takes longer may never be answered.
@@ -45,7 +43,7 @@ impl PendingReleases {
         let done =
             self.lock().get(key).map(|pending| Arc::clone(&pending.all_done).notified_owned());
         if let Some(done) = done {
-            select(pin!(done), Clock::SYSTEM.sleep(MAX_WAIT)).await;
+            in_time(Clock::SYSTEM.now() + MAX_WAIT, done).await;
         }
     }
 
@@ -69,6 +67,7 @@ impl Drop for PendingRelease<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
     use std::task::{Context, Poll, Waker};
 
     use super::*;

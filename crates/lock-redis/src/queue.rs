@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use lock_core::backend::{Clock, Grant, OwnerToken, Sleep, Wake};
-use lock_core::waiter::{self, Waiter};
+use lock_core::machine::waiter::{self, Waiter};
 use lock_core::{FencingToken, Instant, Result};
 use redis::Value;
 
@@ -227,7 +227,7 @@ impl PushListener for Queue {
         let mut wakers = Vec::new();
         for entry in self.lock().by_token.values_mut() {
             if entry.asked_on == connection && entry.stage == Stage::Waiting {
-                entry.waiter.deafened(now);
+                entry.waiter.push_lost(now);
                 wakers.extend(entry.waker.take());
             }
         }
@@ -255,7 +255,7 @@ impl Entry {
         };
         let Some(fencing) = FencingToken::from_grant_number(number) else {
             // The answer to an attempt says what is wrong with it.
-            self.waiter.deafened(now);
+            self.waiter.push_lost(now);
             return None;
         };
         let since = match clock {

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::duration;
+use lock_core::duration_text;
+
 use super::text::either;
 
 /// A setting, under the name that it has in a URL's query, in the environment and in a file.
@@ -50,10 +51,10 @@ impl Word {
             Kind::FlagOr(word) => {
                 one_of(text, &["true", "false", word]).map(|word| Value::Flag(word == "true"))
             }
-            Kind::Duration => duration::parse(text).map(Value::Duration),
+            Kind::Duration => duration_text::parse(text).map(Value::Duration),
             Kind::DurationOr(word) if text == word => Ok(Value::Choice(word)),
             Kind::DurationOr(word) => {
-                let duration = duration::parse(text);
+                let duration = duration_text::parse(text);
                 duration.map(Value::Duration).map_err(|cause| format!("{cause}, or `{word}`"))
             }
             Kind::OneOf(accepted) => one_of(text, accepted).map(Value::Choice),

@@ -107,7 +107,7 @@ impl Waiter {
     }
 
     /// The way of the pushes was lost and made anew: what came meanwhile is not known.
-    pub fn deafened(&mut self, now: Instant) {
+    pub fn push_lost(&mut self, now: Instant) {
         self.ask_at = self.ask_at.min(now);
     }
 

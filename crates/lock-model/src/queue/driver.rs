@@ -96,7 +96,7 @@ impl Driver<'_> {
     pub fn reconnect(&mut self) {
         self.client.change_channel(true, self.scenario);
         if self.client.wants() {
-            self.client.waiter.deafened(self.at());
+            self.client.waiter.push_lost(self.at());
         }
     }
 

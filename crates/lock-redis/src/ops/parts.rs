@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use lock_core::backend::{AcquireRequest, Clock, LockKey};
+use lock_core::backend::{AcquireRequest, Clock, LockKey, on_system_clock};
 use lock_core::{Instant, LockErrorKind};
 
 use crate::protocol::keys;
-use crate::protocol::units::on_system_clock;
 use crate::topology::standalone::Standalone;
 use crate::wire::failure::Failure;
 

@@ -1,18 +1,6 @@
-//! Instants and durations as the server and the machine's clock count them.
+//! Durations as the server counts them.
 
 use std::time::Duration;
-
-use lock_core::Instant;
-use lock_core::backend::Clock;
-
-/// The same instant by the machine's clock, which is the one that requests on the wire obey.
-pub(crate) fn on_system_clock(clock: Clock, at: Instant) -> Instant {
-    if clock == Clock::SYSTEM {
-        return at;
-    }
-    let now = Clock::SYSTEM.now();
-    now + at.saturating_duration_since(clock.now())
-}
 
 /// Milliseconds, rounded up: nothing is granted for less than was asked.
 pub(crate) fn whole_millis(duration: Duration) -> u64 {

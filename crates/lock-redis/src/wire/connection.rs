@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::future::{self, Either, select};
-use lock_core::backend::Clock;
+use futures_util::future;
+use lock_core::backend::{Clock, in_time};
 use lock_core::{Instant, LockErrorKind};
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, RedisResult, Value};
@@ -160,16 +160,16 @@ impl Connection {
     async fn within<T>(
         &self,
         deadline: Instant,
-        reply: impl Future<Output = RedisResult<T>> + Unpin,
+        reply: impl Future<Output = RedisResult<T>>,
     ) -> Result<T, Failure> {
         if Clock::SYSTEM.now() >= deadline {
             let failure =
                 Failure::unavailable("the deadline had passed before the request was sent");
             return Err(failure.not_applied());
         }
-        match select(reply, Clock::SYSTEM.sleep_until(deadline)).await {
-            Either::Left((reply, _)) => reply.map_err(Failure::from),
-            Either::Right(_) => {
+        match in_time(deadline, reply).await {
+            Some(reply) => reply.map_err(Failure::from),
+            None => {
                 Err(Failure::unavailable("the server did not answer in time").breaking_connection())
             }
         }

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, Either, select};
-use lock_core::backend::Clock;
+use futures_util::future::BoxFuture;
+use lock_core::backend::{Backoff, Clock, in_time};
 use lock_core::{Instant, LockErrorKind};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -15,7 +15,7 @@ use crate::wire::failure::Failure;
 /// What an attempt to connect may take beyond its time before it is given up from outside.
 const OVERDUE: Duration = Duration::from_millis(50);
 /// The pauses between attempts to connect that failed grow from the first to the second.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+const PAUSE: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
 
 /// Makes the connections of a link.
 pub(crate) trait Connector: Send + Sync {
@@ -113,7 +113,7 @@ impl Link {
                 }
                 Step::AwaitUntil(at) => at.min(deadline),
             };
-            select(changed, Clock::SYSTEM.sleep_until(until)).await;
+            in_time(until, changed).await;
             if Clock::SYSTEM.now() >= deadline {
                 return Err(self.too_slow());
             }
@@ -216,10 +216,8 @@ impl Inner {
 
     async fn connect(&self) -> Result<Connection, Failure> {
         let deadline = Clock::SYSTEM.now() + self.connect_timeout;
-        match select(self.connector.connect(deadline), Clock::SYSTEM.sleep_until(deadline)).await {
-            Either::Left((result, _)) => result,
-            Either::Right(_) => Err(self.connector.too_slow()),
-        }
+        let connected = in_time(deadline, self.connector.connect(deadline)).await;
+        connected.unwrap_or_else(|| Err(self.connector.too_slow()))
     }
 }
 
@@ -227,7 +225,9 @@ impl State {
     fn down(&mut self, failures: u32, now: Instant) {
         self.phase = Phase::Down;
         self.failures = failures;
-        self.not_before = now + pause(failures);
+        // None after a success.
+        let pause = failures.checked_sub(1).map(|before| PAUSE.jittered(before));
+        self.not_before = now + pause.unwrap_or_default();
     }
 
     fn failed(&mut self, failure: Failure, now: Instant) {
@@ -284,33 +284,6 @@ impl Drop for ConnectAttempt {
             }
             drop(state);
             inner.changed.notify_waiters();
-        }
-    }
-}
-
-/// None after success; then doubling and jittered, so that many processes do not come back at the
-/// same moment.
-fn pause(failures: u32) -> Duration {
-    if failures == 0 {
-        return Duration::ZERO;
-    }
-    let full = (PAUSE.0 * (1 << (failures - 1).min(10))).min(PAUSE.1);
-    full.mul_f64(0.5 + fastrand::f64() / 2.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_up_to_a_second_and_never_shrink_below_half() {
-        assert_eq!(pause(0), Duration::ZERO);
-        for (failures, full) in [(1, 50), (2, 100), (5, 800), (6, 1_000), (u32::MAX, 1_000)] {
-            let full = Duration::from_millis(full);
-            for _ in 0..100 {
-                let pause = pause(failures);
-                assert!(pause >= full / 2 && pause <= full, "{failures}: {pause:?}");
-            }
         }
     }
 }

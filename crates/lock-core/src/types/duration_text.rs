@@ -4,9 +4,12 @@ use std::time::Duration;
 
 const EXAMPLES: &str = r#"write a whole number and a unit, such as "500ms", "30s", "5m" or "1h""#;
 
-/// Reads a whole number with one of the units `ms`, `s`, `m`, `h`; the error is what to say after
-/// the value.
-pub(super) fn parse(text: &str) -> Result<Duration, String> {
+/// Reads a whole number with one of the units `ms`, `s`, `m`, `h`.
+///
+/// # Errors
+///
+/// What is wrong with the text, and what to write instead.
+pub fn parse(text: &str) -> Result<Duration, String> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(unit_at);
     if digits.is_empty() {
@@ -25,6 +28,20 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
     millis.map(Duration::from_millis).ok_or_else(|| "it is too long".to_owned())
 }
 
+/// Writes a duration so that [`parse`] reads it again; `None` if it is no whole number of
+/// milliseconds.
+#[must_use]
+pub fn format(duration: Duration) -> Option<String> {
+    let millis = u64::try_from(duration.as_millis()).ok()?;
+    if Duration::from_millis(millis) != duration {
+        return None;
+    }
+    let units = [(60 * 60 * 1_000, "h"), (60 * 1_000, "m"), (1_000, "s"), (1, "ms")];
+    let fits = |&(unit, _): &(u64, &str)| millis != 0 && millis.is_multiple_of(unit);
+    let (unit, name) = units.into_iter().find(fits).unwrap_or((1_000, "s"));
+    Some(format!("{}{name}", millis / unit))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,6 +53,15 @@ mod tests {
         for (text, millis) in cases {
             assert_eq!(parse(text), Ok(Duration::from_millis(millis)));
         }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for text in ["1ms", "1500ms", "30s", "90s", "5m", "1h", "0s"] {
+            assert_eq!(format(parse(text).unwrap()).as_deref(), Some(text));
+        }
+        assert_eq!(format(Duration::from_micros(1)), None);
+        assert_eq!(format(Duration::MAX), None);
     }
 
     #[test]
