@@ -1,4 +1,4 @@
-//! Owner tokens, which say whose lock it is, and tickets, which say whose turn it is.
+//! Owner tokens, which say who owns a lock, and tickets, which are places in a store's queue.
 
 use std::cell::RefCell;
 use std::fmt;

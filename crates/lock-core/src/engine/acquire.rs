@@ -1,5 +1,5 @@
-//! Acquiring a lock: takes a place in the local queue of its name, waits for the turn, and then asks
-//! the store, or holds what the task before has handed over.
+//! Acquiring a lock: takes a place in the local queue of its name and waits for its turn, which is
+//! either to ask the store or to hold the lease that another task has handed over.
 
 use std::sync::Arc;
 use std::time::Duration;

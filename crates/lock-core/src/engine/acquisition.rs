@@ -1,5 +1,4 @@
-//! Asking the store for a lock: asks, waits, asks again, and gives up in time. Once, for every
-//! backend.
+//! Asking the store for a lock until it is granted, or the wait is over: the same for every backend.
 
 use std::sync::Arc;
 use std::time::Duration;

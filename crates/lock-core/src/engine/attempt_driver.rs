@@ -1,5 +1,5 @@
-//! Drives the state machine of a store attempt: sends its requests and releases, and sees to it that
-//! an exchange that was started is always finished by somebody.
+//! Drives the state machine of a store attempt, [`StoreAttempt`]: sends its requests and releases, and
+//! makes sure that an exchange that was started is always finished, by its caller or by the background.
 
 use std::future::{Future, poll_fn};
 use std::mem;

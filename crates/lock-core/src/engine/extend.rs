@@ -1,4 +1,4 @@
-//! Setting a lease anew, for its holder.
+//! `extend`: a holder sets its lease to a new length.
 
 use std::time::Duration;
 

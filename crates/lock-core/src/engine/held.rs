@@ -1,4 +1,5 @@
-//! A lock that is held: what its guard owns, and the lease that guard, body and background share.
+//! A lock that is held: [`Held`], which its guard owns, and [`SharedLease`], which guard, body and
+//! background share.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;

@@ -1,8 +1,8 @@
-//! The queues of a service: for each name that more than one of its tasks wants, which task asks the
-//! store, and which wait.
+//! The local queues of a service: for each name that its tasks want, which task asks the store, and
+//! which wait for it.
 //!
-//! [`LocalQueue`] decides; this carries its decisions from task to task. What is on its way to a task
-//! that is gone by then is a lock or a leadership, and dropping either goes on to the next task.
+//! [`LocalQueue`] decides; this carries its decisions from task to task. What a task is told is a lock
+//! or a leadership. If the task is gone by then, that is dropped, which makes it the next task's turn.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;

@@ -1,4 +1,5 @@
-//! Drives the state machines: asks the backend, keeps the deadlines, renews and releases.
+//! Carries out what the state machines decide: asks the store, waits, keeps the deadlines, renews and
+//! releases.
 
 pub(crate) mod acquire;
 mod acquisition;

@@ -1,5 +1,6 @@
 //! The background's job for the leases of a service: it renews those that are due, in batches, and
-//! sees to those that are lost. When a lease is due is the lease's own decision.
+//! frees those that are lost. When a lease is due, and for what, is decided by
+//! [`Lease::duty`](crate::machine::lease::Lease::duty).
 
 use std::mem;
 use std::sync::{Arc, Weak};

@@ -1,4 +1,4 @@
-//! The schedule of live leases: which of them the background looks at, and when.
+//! The schedule of live leases: when the background looks at each. It holds none of them alive.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};

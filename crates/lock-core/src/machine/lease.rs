@@ -1,5 +1,5 @@
 //! One lease that a guard holds, as a pure state machine: until when it is valid, why it ended, when
-//! it is renewed, and what its end leaves to do. No clock, no network, no runtime.
+//! it is renewed, and what is left to do when it ends. No clock, no network, no runtime.
 //!
 //! Three things set the deadline: the grant, renewals by the background (for a lease that is kept
 //! alive, and to claim the rest of a lease that the store granted for a short window first), and

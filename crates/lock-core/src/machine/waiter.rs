@@ -1,10 +1,11 @@
-//! A wait in a store's line as a pure state machine: which push to believe, and when to ask again
+//! A wait in a store's queue as a pure state machine: which push to believe, and when to ask again
 //! if none comes. No clock, no network, no runtime.
 //!
-//! A store with a line grants a free lock *directly* to the first in line and tells it by a push.
-//! Pushes can be late, lost, or from before the newest answer, so three rules decide:
+//! A store with a queue grants a free lock *directly* to the first token in it and tells that token's
+//! process by a push. Pushes can be late, lost, or from before the newest answer, so three rules
+//! decide:
 //!
-//! - Every grant has a number from a counter that only rises, and every answer that says "in line"
+//! - Every grant has a number from a counter that only rises, and every answer that says "queued"
 //!   states the counter. A push is believed only if its number is above the counter of the newest
 //!   answer: then the grant was made after that request was sent, and the sending is a lower bound
 //!   of the lease's beginning. No server clock enters a deadline.

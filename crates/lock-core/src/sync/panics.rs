@@ -1,5 +1,5 @@
-//! A backend that panics costs its own exchange and nothing else; a subscriber of the user's that
-//! panics in the keeper, or a waker anywhere, costs nothing but what it was told.
+//! Panics of somebody else's code go no further: a backend that panics costs its own exchange and
+//! nothing else, and a subscriber or a waker of the user's that panics costs only what it was told.
 
 use std::any::Any;
 use std::future::Future;

@@ -1,4 +1,4 @@
-//! Reads the machine's clock.
+//! Reads the machine's clock. Instants begin long before its boot, so that none is near zero.
 
 use crate::time::instant::Instant;
 

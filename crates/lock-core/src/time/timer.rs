@@ -1,4 +1,5 @@
-//! The timers behind [`Clock::SYSTEM`](crate::Clock::SYSTEM): one thread a process wakes them all.
+//! The timers behind [`Clock::SYSTEM`](crate::backend::Clock::SYSTEM): one thread in each process
+//! wakes them all.
 //!
 //! They need no async runtime, so a lease's deadline and a request's timeout are kept also when
 //! the caller's runtime is blocked or gone.
