@@ -7,6 +7,7 @@
 mod api;
 pub mod backend;
 mod engine;
+#[doc(hidden)]
 pub mod machine;
 pub mod memory;
 mod sync;

@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -195,7 +196,7 @@ impl Queue {
         let hinted = hinted.and_then(|(token, left)| entries.hinted(now, token, left));
         drop(entries);
         // Whoever is woken last runs first: the holder.
-        hinted.into_iter().chain(granted).for_each(Waker::wake);
+        hinted.into_iter().chain(granted).for_each(wake);
     }
 
     /// Resolves when there is news for the token; instants are those of this clock.
@@ -215,6 +216,11 @@ impl Queue {
     }
 }
 
+/// One that panics must not keep the next one from being woken, nor end the connection's driver.
+fn wake(waker: Waker) {
+    catch_unwind(AssertUnwindSafe(|| waker.wake())).ok();
+}
+
 impl PushListener for Queue {
     fn on_push(&self, message: &[Value]) {
         if let Some(push) = reply::push(message) {
@@ -231,7 +237,7 @@ impl PushListener for Queue {
                 wakers.extend(entry.waker.take());
             }
         }
-        wakers.into_iter().for_each(Waker::wake);
+        wakers.into_iter().for_each(wake);
     }
 
     fn on_push_forbidden(&self, connection: ConnectionId, cause: &dyn fmt::Display) {

@@ -23,8 +23,8 @@ use crate::types::status::LockStatus;
 ///
 /// Of all methods:
 /// - each ends within the backend's own response timeout, without tokio's timers if it can
-///   ([`Clock::sleep_until`](super::Clock::sleep_until) needs no runtime), and does not block its
-///   thread;
+///   ([`Clock::sleep_until`](super::Clock::sleep_until) needs no runtime), and never blocks its
+///   thread: all services of the process share the one that renews their leases;
 /// - each may be polled by any task of any thread;
 /// - the core never drops a started `acquire` or `release`, so they need not be cancel-safe;
 /// - errors carry no secret.

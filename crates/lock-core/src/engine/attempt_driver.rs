@@ -354,12 +354,9 @@ impl DrivenBy {
     /// Polls a backend's future: in the caller's runtime if there is one, else in the background's,
     /// and with a panic turned into an error that says "perhaps applied".
     fn poll<T>(&self, future: &mut Exchange<T>, cx: &mut Context<'_>) -> Poll<Result<T>> {
-        let polled = catch_unwind(AssertUnwindSafe(|| {
-            let _entered = match self {
-                Self::Caller(background) => background.enter_unless_in_runtime(),
-                Self::Background => None,
-            };
-            future.as_mut().poll(cx)
+        let polled = catch_unwind(AssertUnwindSafe(|| match self {
+            Self::Caller(background) => background.poll_in_runtime(future.as_mut(), cx),
+            Self::Background => future.as_mut().poll(cx),
         }));
         polled.unwrap_or_else(|panic| Poll::Ready(Err(panics::error(&*panic))))
     }

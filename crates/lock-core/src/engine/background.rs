@@ -6,12 +6,14 @@
 
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
+use std::task::{Context, Poll};
 
-use tokio::runtime::{Builder, EnterGuard, Handle};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::AbortHandle;
 
 use crate::backend::Clock;
+use crate::sync::panics;
 use crate::sync::wait_group::WaitGroup;
 use crate::time::timer;
 use crate::types::error::{LockError, LockErrorKind, Result};
@@ -86,19 +88,25 @@ impl Background {
     /// Polls a future of a backend in a runtime: the background's if the caller has none.
     pub(crate) async fn in_runtime<T>(&self, future: impl Future<Output = T>) -> T {
         let mut future = pin!(future);
-        poll_fn(|cx| {
-            let _entered = self.enter_unless_in_runtime();
-            future.as_mut().poll(cx)
-        })
-        .await
+        poll_fn(|cx| self.poll_in_runtime(future.as_mut(), cx)).await
     }
 
-    /// Gives futures of a backend a runtime where the caller has none.
-    pub(crate) fn enter_unless_in_runtime(&self) -> Option<EnterGuard<'_>> {
-        if Handle::try_current().is_ok() {
-            return None;
+    /// As [`in_runtime`](Self::in_runtime), once.
+    pub(crate) fn poll_in_runtime<F: Future + ?Sized>(
+        &self,
+        future: Pin<&mut F>,
+        cx: &mut Context<'_>,
+    ) -> Poll<F::Output> {
+        match self.running.get() {
+            Some(running) if Handle::try_current().is_err() => {
+                let _entered = running.runtime.enter();
+                // The background's thread wakes what waits for its timers and sockets: a waker that
+                // panics there would end it for all services of the process.
+                let waker = panics::contained_waker(cx.waker());
+                future.poll(&mut Context::from_waker(&waker))
+            }
+            _ => future.poll(cx),
         }
-        self.running.get().map(|running| running.runtime.enter())
     }
 
     fn runtime(&self) -> Result<Handle, String> {
@@ -126,13 +134,19 @@ fn process_runtime() -> Result<Handle, String> {
     if let Some(handle) = &*started {
         return Ok(handle.clone());
     }
-    let runtime =
-        Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    // The thread first: a runtime that is left over could not be dropped in a task of another one.
+    let (hand_over, handed_over) = mpsc::channel::<Runtime>();
+    let run = move || {
+        if let Ok(runtime) = handed_over.recv() {
+            runtime.block_on(pending::<()>());
+        }
+    };
+    let thread = std::thread::Builder::new().name("distlock".into());
+    thread.spawn(run).map_err(|error| error.to_string())?;
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
     let handle = runtime.handle().clone();
-    std::thread::Builder::new()
-        .name("distlock".into())
-        .spawn(move || runtime.block_on(pending::<()>()))
-        .map_err(|error| error.to_string())?;
+    hand_over.send(runtime).map_err(|error| error.to_string())?;
     Ok(started.insert(handle).clone())
 }
 

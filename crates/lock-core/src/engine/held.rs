@@ -246,7 +246,6 @@ impl SharedLease {
 
     /// Undoes what is left in the store of a lost lease, as a job of the background.
     pub(crate) fn undo(&self, attempt: StoreAttempt, now: Instant) {
-        let _counted = self.context.count();
         self.context.schedule().leave(self);
         self.releasing(attempt, Instant::ORIGIN, now).undo_in_background();
     }

@@ -170,7 +170,8 @@ impl<L, G> LocalQueues<L, G> {
         }
     }
 
-    /// Until when a leader that acts at `at` may be silent, if all is well with it.
+    /// Until when a leader that acts at `at` may be silent, if all is well with it. It asks the
+    /// backend, whose code must not run while the state is locked.
     fn acts_by(&self, at: Instant) -> Instant {
         at + self.store.capabilities().settled_after()
     }
@@ -278,18 +279,23 @@ impl<L, G> Leadership<L, G> {
 
     /// Tells the queue that the task it called has begun, and is not overdue any more.
     pub(crate) fn begin(&self, now: Instant) {
-        if self.term != Term::Outside
-            && let Some(entry) = self.queues.lock().queues.get_mut(&self.key)
-        {
-            entry.queue.will_act(self.term, self.queues.acts_by(now), false);
+        if self.term == Term::Outside {
+            return;
+        }
+        let acts_by = self.queues.acts_by(now);
+        if let Some(entry) = self.queues.lock().queues.get_mut(&self.key) {
+            entry.queue.will_act(self.term, acts_by, false);
         }
     }
 
     /// Tells the queue when the leader acts again; `failure` says why the store could not be asked.
     pub(crate) fn will_act(&self, at: Instant, failure: Option<&LockError>) {
-        if self.term != Term::Outside
-            && let Some(entry) = self.queues.lock().queues.get_mut(&self.key)
-            && entry.queue.will_act(self.term, self.queues.acts_by(at), failure.is_none())
+        if self.term == Term::Outside {
+            return;
+        }
+        let acts_by = self.queues.acts_by(at);
+        if let Some(entry) = self.queues.lock().queues.get_mut(&self.key)
+            && entry.queue.will_act(self.term, acts_by, failure.is_none())
         {
             entry.failure = failure.cloned();
         }

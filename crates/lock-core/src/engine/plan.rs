@@ -29,7 +29,7 @@ pub(crate) struct Target {
 impl Plan {
     pub(crate) fn new(namespace: &str, name: Result<LockName>, options: LockOptions) -> Self {
         let target = name.and_then(|name| {
-            let key = LockKey::new(namespace, &name)?;
+            let key = LockKey::new(namespace, &name).map_err(|error| error.with_name(&name))?;
             Ok(Target { name, key })
         });
         Self { target, options }

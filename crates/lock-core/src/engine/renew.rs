@@ -44,20 +44,35 @@ fn sort_out(due: Vec<Weak<SharedLease>>, store: &Store) -> Vec<Sent> {
     let mut renewals = Vec::with_capacity(due.len());
     for weak in due {
         let Some(shared) = weak.upgrade() else { continue };
-        match panics::contained(|| shared.update(|lease| lease.duty(now))) {
-            Some(Duty::Nothing) => {}
-            Some(Duty::LookAgain(at)) => shared.schedule(at),
-            Some(Duty::Undo(attempt)) => shared.undo(attempt, now),
-            Some(Duty::Renew { renewal, within }) => {
-                let key = shared.key().clone();
-                let request = RenewRequest::new(key, shared.token(), renewal.ttl, store.clock())
-                    .with_within(within);
-                renewals.push(Sent { lease: weak, request, renewal });
-            }
+        // A backend or a subscriber that panics costs no other lease its renewal.
+        match panics::contained(|| look_after(&shared, weak, now)) {
+            Some(renewal) => renewals.extend(renewal),
             None => shared.schedule(Lease::look_after_loss(now)),
         }
     }
     renewals
+}
+
+/// Does for one lease what is due, or says what to send.
+fn look_after(shared: &Arc<SharedLease>, weak: Weak<SharedLease>, now: Instant) -> Option<Sent> {
+    // Before the right to undo is taken, so that a shutdown waits for the one or the other.
+    let _counted = shared.context().count();
+    match shared.update(|lease| lease.duty(now)) {
+        Duty::Nothing => None,
+        Duty::LookAgain(at) => {
+            shared.schedule(at);
+            None
+        }
+        Duty::Undo(attempt) => {
+            shared.undo(attempt, now);
+            None
+        }
+        Duty::Renew { renewal, within } => {
+            let (key, clock) = (shared.key().clone(), shared.store().clock());
+            let request = RenewRequest::new(key, shared.token(), renewal.ttl, clock);
+            Some(Sent { lease: weak, request: request.with_within(within), renewal })
+        }
+    }
 }
 
 async fn renew(batch: Vec<Sent>, store: Store) {

@@ -94,7 +94,8 @@ impl<L: Scheduled> Schedule<L> {
         }
     }
 
-    /// The background is to look at the lease at `due`.
+    /// The background is to look at the lease at `due`, or earlier if it was to before: two who
+    /// change a lease at once may come here in the other order, and a needless look costs little.
     pub(crate) fn schedule(&self, lease: &L, due: Instant) {
         let mut state = self.lock();
         let slot = lease.slot().get();
@@ -164,8 +165,13 @@ impl<L> State<L> {
     /// Whether the background sleeps for too long, and has to be woken.
     #[must_use]
     fn schedule(&mut self, slot: u32, due: Instant) -> bool {
-        self.unschedule(slot);
         let Some(entry) = self.entries.get_mut(slot as usize) else { return false };
+        if let Some(known) = entry.due {
+            if known <= due {
+                return false;
+            }
+            self.due.remove(&(known, slot));
+        }
         entry.due = Some(due);
         self.due.insert((due, slot));
         let is_earlier = due < self.asleep_until;

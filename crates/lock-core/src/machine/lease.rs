@@ -290,14 +290,22 @@ impl Lease {
         self.is_unconfirmed = true;
         self.extensions = self.extensions.wrapping_add(1);
         let local_end = now + ttl;
-        if local_end < self.deadline {
+        let is_lowered = local_end < self.deadline;
+        if is_lowered {
             // The store's lease is long enough as it is.
             self.is_window = false;
             self.lowered = self.lowered.wrapping_add(1);
             self.deadline = local_end;
         }
-        // Else the store's lease may outlive the guard's: the background is to undo it.
-        let look_at = (!self.wants_renewal()).then_some(self.deadline);
+        let look_at = if !self.wants_renewal() {
+            // The store's lease may outlive the guard's: the background is to undo it.
+            Some(self.deadline)
+        } else if is_lowered {
+            // It is renewed in time for the shorter lease, too.
+            Some(now + ttl / RENEW_AT)
+        } else {
+            None
+        };
         Ok(Extension { number: self.extensions, look_at })
     }
 
@@ -354,7 +362,9 @@ impl Lease {
         ttl: Duration,
     ) -> Result<Instant, LeaseEnd> {
         self.look(now);
-        let Some(attempt) = &mut self.attempt else { return Err(LeaseEnd::Released) };
+        let Some(attempt) = &mut self.attempt else {
+            return Err(self.ended.unwrap_or(LeaseEnd::Released));
+        };
         let bound = attempt.renewed(sent, ttl);
         if let Some(end) = self.ended {
             return Err(end);

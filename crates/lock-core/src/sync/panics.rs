@@ -4,6 +4,8 @@
 use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::{Wake, Waker};
 
 use futures_util::FutureExt;
 
@@ -17,6 +19,26 @@ pub(crate) async fn caught<T>(exchange: impl Future<Output = Result<T>>) -> Resu
 /// Runs what may call a subscriber or a waker of the user's; `None` if that panicked.
 pub(crate) fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok()
+}
+
+/// A waker that wakes another one, whose panic goes no further.
+///
+/// A future that is polled on somebody's behalf may leave that one's waker with a thread of the
+/// library's own, which must outlive whatever the waker does.
+pub(crate) fn contained_waker(waker: &Waker) -> Waker {
+    Waker::from(Arc::new(Contained(waker.clone())))
+}
+
+struct Contained(Waker);
+
+impl Wake for Contained {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        contained(|| self.0.wake_by_ref());
+    }
 }
 
 /// What a caller is told of a panic.

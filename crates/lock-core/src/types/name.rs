@@ -15,7 +15,7 @@ pub const MAX_KEY_BYTES: usize = 1_024;
 /// A name is not empty, holds no NUL, and is at most [`MAX_KEY_BYTES`] bytes long; everything else
 /// is kept byte for byte.
 /// [`LockService::lock`](crate::LockService::lock) takes whatever can be made a name, such as a
-/// `&str`, a `String` or `format_args!`, and reports a name that is not allowed in
+/// `&str` or a `String`, and reports a name that is not allowed in
 /// [`Lock::check`](crate::Lock::check) and in every operation, before it sends anything.
 ///
 /// ```
@@ -23,7 +23,7 @@ pub const MAX_KEY_BYTES: usize = 1_024;
 /// use distlock::LockName;
 ///
 /// let order = 42;
-/// let name = LockName::new(format_args!("order:{order}")).unwrap();
+/// let name = LockName::new(format!("order:{order}")).unwrap();
 /// assert_eq!(name.as_str(), "order:42");
 /// assert!(LockName::new("").is_err());
 /// ```
@@ -157,6 +157,10 @@ macro_rules! try_from {
 }
 try_from! {
     &str: |name| name.into();
+    &&str: |name| (*name).into();
+    Box<str>: |name| name.into();
+    &Arc<str>: |name| Arc::clone(name);
+    &Cow<'_, str>: |name| name.as_ref().into();
     String: |name| name.into();
     &String: |name| name.as_str().into();
     Arc<str>: |name| name;

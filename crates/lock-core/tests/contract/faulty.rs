@@ -203,3 +203,12 @@ impl LockBackend for Faulty {
         self.times_closed.fetch_add(1, Ordering::SeqCst);
     }
 }
+
+/// Waits for what happens on another thread.
+pub(crate) fn soon(happens: impl Fn() -> bool) {
+    let bound = std::time::Instant::now() + Duration::from_secs(60);
+    while !happens() {
+        assert!(std::time::Instant::now() < bound, "it does not happen");
+        std::thread::yield_now();
+    }
+}

@@ -1,13 +1,16 @@
 //! Renewals, their failures, and what bounds them.
 
+use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use lock_core::{LockErrorKind, LockService, LossReason};
+use lock_core::{Lease, LockErrorKind, LockService, LossReason};
 
 use crate::faulty::{Fault, Faulty};
 
+const SECOND: Duration = Duration::from_secs(1);
 const TTL: Duration = Duration::from_secs(9);
 
 fn paused(backend: &Arc<Faulty>) -> LockService {
@@ -231,4 +234,52 @@ async fn a_claim_does_not_raise_what_extend_has_lowered() {
         assert_eq!(guard.lost().await, Some(LossReason::Expired));
         assert_eq!(began.elapsed().as_secs(), (WINDOW / 2).as_secs(), "{passed:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_was_set_to_less_is_still_kept_alive() {
+    let backend = Faulty::new();
+    let locks = paused(&backend);
+    let guard = locks.lock("x").ttl(60 * SECOND).keep_alive().acquire().await.unwrap();
+    guard.extend(5 * SECOND).await.unwrap();
+    assert!(guard.remaining() <= 5 * SECOND);
+    tokio::time::sleep(600 * SECOND).await;
+    guard.ensure_held().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_extension_that_is_answered_after_the_loss_says_why_the_lease_was_lost() {
+    let backend = Faulty::new();
+    let locks = paused(&backend);
+    let guard = locks.lock("x").ttl(SECOND).acquire().await.unwrap();
+    backend.renewals([Fault::TokioSleep(3 * SECOND)]);
+    let error = guard.extend(60 * SECOND).await.unwrap_err();
+    assert_eq!(error.loss_reason(), Some(LossReason::Expired), "{error}");
+}
+
+/// Sets a lease to a millisecond at the very moment at which another call has changed it.
+struct Shortens(Lease, AtomicBool);
+
+impl Wake for Shortens {
+    fn wake(self: Arc<Self>) {
+        if !self.1.swap(true, Ordering::SeqCst) {
+            let mut shortening = Box::pin(self.0.extend(Duration::from_millis(1)));
+            drop(shortening.as_mut().poll(&mut Context::from_waker(Waker::noop())));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_earlier_end_of_two_extensions_at_once_is_not_forgotten() {
+    let backend = Faulty::new();
+    let locks = paused(&backend);
+    let guard = locks.lock("x").ttl(60 * SECOND).acquire().await.unwrap();
+    let waker = Waker::from(Arc::new(Shortens(guard.lease(), AtomicBool::new(false))));
+    let mut lost = Box::pin(guard.lost());
+    assert!(lost.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(guard.extend(30 * SECOND).await);
+    assert!(guard.remaining() < SECOND);
+    // The background frees the store shortly after the loss, while the guard is still there.
+    tokio::time::sleep(SECOND).await;
+    assert!(backend.is_free("x").await);
 }

@@ -2,9 +2,10 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::faulty::{Faulty, soon};
 use lock_core::backend::{
     AcquireReply, AcquireRequest, Capabilities, LockBackend, LockKey, ReleaseReply, ReleaseRequest,
     RenewReply, RenewRequest, Waiting,
@@ -108,4 +109,56 @@ async fn a_body_that_finished_gives_its_value_though_the_release_panics() {
     assert_eq!(locks.lock("x").execute(async |_| 7).await.unwrap(), Some(7));
     let guard = locks.lock("x").wait(TTL).acquire().await.unwrap();
     assert_ne!(guard.release().await, ReleaseOutcome::Unknown);
+}
+
+/// Says what it can do, but panics when the background asks while it is told to.
+struct Moody {
+    inner: Arc<Faulty>,
+    panics: AtomicBool,
+    panicked: AtomicUsize,
+}
+
+impl LockBackend for Moody {
+    fn kind(&self) -> &'static str {
+        "moody"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let is_background = std::thread::current().name() == Some("distlock");
+        if is_background && self.panics.load(Ordering::SeqCst) {
+            self.panicked.fetch_add(1, Ordering::SeqCst);
+            panic!("on command");
+        }
+        self.inner.capabilities()
+    }
+
+    async fn acquire(&self, request: AcquireRequest) -> Result<AcquireReply> {
+        self.inner.acquire(request).await
+    }
+
+    async fn release(&self, request: ReleaseRequest) -> Result<ReleaseReply> {
+        self.inner.release(request).await
+    }
+
+    async fn renew(&self, batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
+        self.inner.renew(batch).await
+    }
+}
+
+#[tokio::test]
+async fn a_panic_in_the_background_does_not_end_the_renewals_of_its_service() {
+    let inner = Faulty::new();
+    let (panics, panicked) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let moody = Arc::new(Moody { inner: Arc::clone(&inner), panics, panicked });
+    let locks = LockService::new(Arc::clone(&moody));
+    let kept = locks.lock("kept").ttl(TTL).keep_alive().acquire().await.unwrap();
+    // Lost at once; the background undoes it, and asks what the store can do.
+    let lost = locks.lock("lost").ttl(TTL).acquire().await.unwrap();
+    moody.panics.store(true, Ordering::SeqCst);
+    lost.extend(Duration::from_millis(1)).await.unwrap();
+    soon(|| moody.panicked.load(Ordering::SeqCst) > 0);
+    moody.panics.store(false, Ordering::SeqCst);
+    let before = inner.renewals_made.load(Ordering::SeqCst);
+    soon(|| inner.renewals_made.load(Ordering::SeqCst) > before);
+    assert!(kept.is_held());
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use lock_core::backend::AnyBackend;
 use lock_core::memory::MemoryBackend;
 use lock_core::{LockErrorKind, LockService};
 
@@ -35,6 +36,26 @@ async fn a_backend_is_closed_by_the_last_service_that_is_shut_down() {
     assert_eq!(backend.times_closed.load(Ordering::SeqCst), 0);
     assert!(guard.release().await.is_released());
     drop(dropped);
+    last.shutdown(Duration::ZERO).await;
+    assert_eq!(backend.times_closed.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn every_way_to_pass_a_backend_on_names_the_same_backend() {
+    let backend = Faulty::new();
+    let any = AnyBackend::new(Arc::clone(&backend));
+    let services = [
+        LockService::new(Arc::clone(&backend)),
+        LockService::new(Arc::new(Arc::clone(&backend))),
+        LockService::new(AnyBackend::new(Arc::new(Arc::clone(&backend)))),
+        LockService::new(Arc::new(any.clone())),
+        LockService::new(any),
+    ];
+    let [others @ .., last] = services;
+    for service in others {
+        service.shutdown(Duration::ZERO).await;
+        assert_eq!(backend.times_closed.load(Ordering::SeqCst), 0);
+    }
     last.shutdown(Duration::ZERO).await;
     assert_eq!(backend.times_closed.load(Ordering::SeqCst), 1);
 }
