@@ -36,6 +36,8 @@ pub(crate) enum Fault {
     NoAnswers,
     /// It sleeps with a timer of the caller's runtime.
     TokioSleep(Duration),
+    /// The store does it at once, and the answer takes this long.
+    AnswerTakes(Duration),
 }
 
 pub(crate) struct Faulty {
@@ -132,6 +134,11 @@ impl Faulty {
             Fault::Panics => {
                 work.await?;
                 panic!("on command")
+            }
+            Fault::AnswerTakes(time) => {
+                let result = work.await;
+                tokio::time::sleep(time).await;
+                result
             }
             Fault::TokioSleep(time) => {
                 tokio::time::sleep(time).await;

@@ -252,7 +252,7 @@ async fn an_extension_that_is_answered_after_the_loss_says_why_the_lease_was_los
     let backend = Faulty::new();
     let locks = paused(&backend);
     let guard = locks.lock("x").ttl(SECOND).acquire().await.unwrap();
-    backend.renewals([Fault::TokioSleep(3 * SECOND)]);
+    backend.renewals([Fault::AnswerTakes(3 * SECOND)]);
     let error = guard.extend(60 * SECOND).await.unwrap_err();
     assert_eq!(error.loss_reason(), Some(LossReason::Expired), "{error}");
 }
