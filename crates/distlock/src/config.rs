@@ -44,10 +44,10 @@ use text::invalid;
 ///
 /// | URL's query, file | environment | meaning | default |
 /// |---|---|---|---|
-/// | `ttl` | `DISTLOCK_TTL` | how long the lease is | `60s` |
+/// | `ttl` | `DISTLOCK_TTL` | how long the lease is, unless it is renewed | `60s` |
 /// | `wait` | `DISTLOCK_WAIT` | how long to wait for a lock that is held, or `forever` | `acquire` waits `60s`, the others do not wait |
-/// | `keep_alive` | `DISTLOCK_KEEP_ALIVE` | `true`: renew the lease while the guard lives | `false` |
-/// | `max_hold` | `DISTLOCK_MAX_HOLD` | how long a lease is renewed at most | no bound |
+/// | `keep_alive` | `DISTLOCK_KEEP_ALIVE` | `true`: renew the lease while the guard lives; `if_supported`: do that if the store can | `false` |
+/// | `max_hold` | `DISTLOCK_MAX_HOLD` | how long a lock can be held at most | no limit |
 /// | `min_hold` | `DISTLOCK_MIN_HOLD` | how long the name stays taken at least | `0s` |
 /// | `on_lost` | `DISTLOCK_ON_LOST` | what `execute` does with its body when the lease is lost: `cancel` or `continue` | `cancel` |
 /// | `require_fencing` | `DISTLOCK_REQUIRE_FENCING` | `true`: refuse a store without fencing tokens | `false` |
@@ -57,11 +57,12 @@ use text::invalid;
 /// work with every URL.
 /// Options are not ignored: a store that lacks what an option asks for is refused.
 ///
-/// **The last setting counts**, and a setter, the environment and a file all count more than the
-/// query of the URL. A lock has the last word: `locks.lock("x").ttl(…)`. The
-/// [`defaults`](Self::defaults) of the program count where none of these says anything.
+/// **If a setting is given more than once, the last one counts.** A setter, the environment and a file
+/// all count more than the query of the URL, and options that are set on a lock
+/// (`locks.lock("x").ttl(…)`) count most. The [`defaults`](Self::defaults) of the program are used
+/// for options that none of these set.
 ///
-/// Neither the output of this type nor its errors contain a user name or a password.
+/// The `Debug` and `Display` texts of this type, and its errors, contain no user name and no password.
 ///
 /// ```
 /// use std::time::Duration;
@@ -128,7 +129,8 @@ impl LockConfig {
         Self::from_variables(Environment::read(std::env::vars_os())?)
     }
 
-    /// Adds what the environment sets; `DISTLOCK_URL` replaces the URL.
+    /// Adds the settings of the environment, which count more than those so far. `DISTLOCK_URL`
+    /// replaces the URL.
     ///
     /// # Errors
     ///
@@ -143,47 +145,48 @@ impl LockConfig {
         self
     }
 
-    /// The prefix of the keys of the Redis store; the namespace and the name follow it.
+    /// The prefix of the keys of the Redis store; the namespace and the name follow it. Default:
+    /// `lock:`.
     pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.settings.put(&redis::KEY_PREFIX, prefix.into());
         self
     }
 
-    /// How long the lease is of every lock that sets no ttl itself.
+    /// How long the lease of a lock is that sets no ttl itself. Default: 60 s.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.settings.put(&options::TTL, ttl);
         self
     }
 
-    /// How long an answer of the store may take.
+    /// How long an answer of the store may take, including the time to connect. Default: 2 s for
+    /// Redis, 5 s for Dapr.
     pub fn response_timeout(mut self, timeout: Duration) -> Self {
         self.settings.put(&RESPONSE_TIMEOUT, timeout);
         self
     }
 
-    /// The address of the Dapr sidecar: `HOST:PORT`, `https://HOST:PORT` or `unix:PATH`.
+    /// The address of the Dapr sidecar: `HOST:PORT`, `http://HOST:PORT`, `https://HOST:PORT` or
+    /// `unix:PATH`. Default: from the environment variables that Dapr sets.
     pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
         self.settings.put(&dapr::ENDPOINT, endpoint.into());
         self
     }
 
-    /// Whether [`connect`](Self::connect) returns without asking the store.
+    /// Whether [`connect`](Self::connect) returns without asking the store. Default: `false`.
     pub fn lazy(mut self, lazy: bool) -> Self {
         self.settings.put(&LAZY, lazy);
         self
     }
 
-    /// How the Redis store takes locks.
+    /// How the Redis store takes locks. Default: [`Mode::Auto`](crate::redis::Mode::Auto).
     #[cfg(feature = "redis")]
     pub fn mode(mut self, mode: crate::redis::Mode) -> Self {
         self.settings.put(&redis::MODE, redis::mode(mode));
         self
     }
 
-    /// The options that every lock starts with; options that are configured count more.
-    ///
-    /// `keep_alive` and `require_fencing` cannot be turned off once these options turn them on: a
-    /// configuration that says `false` is then refused.
+    /// The options that every lock starts with. Options that are set in the URL, the environment or a
+    /// file count more.
     pub fn defaults(mut self, options: LockOptions) -> Self {
         self.options = options;
         self
@@ -267,7 +270,7 @@ impl LockConfig {
     }
 }
 
-/// As [`LockConfig::from_url`].
+/// Reads a URL, as [`LockConfig::from_url`].
 impl FromStr for LockConfig {
     type Err = LockError;
 

@@ -32,10 +32,10 @@
 //! }
 //! ```
 //!
-//! A lock is a **lease**: it ends by itself after a time, its ttl, so that a holder that crashed does
-//! not block the others for ever. If a holder is paused for longer than its lease, somebody else can
-//! take the lock meanwhile: [`Lease::ensure_held`] reports that, and a [`FencingToken`] lets the
-//! protected resource refuse the writes of the earlier holder.
+//! A lock is a **lease**: it ends by itself after a time, its *ttl* (time to live), so that a holder
+//! that crashed does not block the others for ever. If a holder is paused for longer than its lease,
+//! somebody else can acquire the lock meanwhile: [`Lease::ensure_held`] reports that, and a
+//! [`FencingToken`] lets the protected resource refuse the writes of the earlier holder.
 //!
 //! # Where to look
 //!
@@ -43,10 +43,12 @@
 //! |---|---|
 //! | connect to a store | [`connect`], [`LockConfig`], [`LockService`] |
 //! | name a lock and set its options | [`LockService::lock`], [`Lock`], [`LockOptions`] |
-//! | run a body under it | [`Lock::execute`], [`Lease`] |
+//! | run a body under it | [`Lock::execute`], [`Lock::try_execute`], [`Lease`] |
 //! | hold it in a variable | [`Lock::try_acquire`], [`Lock::acquire`], [`LockGuard`] |
 //! | take and release it in two separate calls | [`LockService::try_acquire_lock`], [`LockService::release_lock`] |
 //! | handle what goes wrong | [`LockError`], [`LockErrorKind`], [`LossReason`] |
+//! | end the program | [`LockService::shutdown`], [`ShutdownReport`] |
+//! | choose a backend at run time | [`backend::AnyBackend`] |
 //! | write a backend | [`backend`] |
 //!
 //! # Backends and features
@@ -77,6 +79,10 @@ pub use lock_core::{
 };
 
 /// For authors of backends: the trait, what it is asked, and what it answers.
+///
+/// Implement [`LockBackend`](backend::LockBackend) with plain `async fn`.
+/// [`AnyBackend`](backend::AnyBackend) holds a backend that is chosen at run time.
+/// The crate `lock-testkit` has a conformance suite for backends.
 ///
 /// ```
 /// use distlock::backend::{

@@ -1,8 +1,8 @@
-//! The core of `distlock`: the lock service, guards and leases, the keeper that looks after them,
-//! and a store in memory. It knows no network and no SDK; backends bring those.
+//! The core of `distlock`: the lock service, locks, guards and leases, the background thread that
+//! renews and releases them, and a store in memory. It knows no network; backends bring that.
 //!
-//! Users take the facade crate `distlock`, which re-exports everything here; this crate is for
-//! those who write a backend of their own: see [`backend`].
+//! Programs use the crate `distlock`, which re-exports what they need. This crate is for authors of
+//! backends: see [`backend`].
 
 mod api;
 pub mod backend;

@@ -1,4 +1,4 @@
-//! A store in memory: for one process, for tests, and for first steps. Always there.
+//! A store in memory: for tests, first steps, and programs of one process. It needs no feature.
 
 use std::collections::hash_map;
 use std::collections::{BTreeMap, HashMap};
@@ -17,10 +17,13 @@ use crate::types::error::{LockError, LockErrorKind, Result};
 use crate::types::fencing::FencingToken;
 use crate::types::status::LockStatus;
 
-/// A store of locks in this process's memory, with fencing, renewal, inspection, and waiters that
-/// are served in order of arrival.
+/// A store of locks in the memory of this process.
 ///
-/// Share one store between services with an `Arc`:
+/// It issues fencing tokens, renews leases, shows the status of a lock, and serves waiters in the
+/// order in which they arrived. A lease has 1 ms to 100 years.
+///
+/// Each `MemoryBackend` is a store of its own. Services that should exclude each other share one,
+/// with an `Arc`:
 ///
 /// ```
 /// # use lock_core as distlock;
@@ -35,9 +38,10 @@ use crate::types::status::LockStatus;
 /// # });
 /// ```
 ///
-/// All services that share a store measure time by the same clock: it refuses those with
-/// [`tokio_time`](crate::LockServiceBuilder::tokio_time) if the first was one without, and the
-/// other way round, with [`InvalidConfig`](crate::LockErrorKind::InvalidConfig).
+/// Services that share a store must use the same clock: either all of them with
+/// [`tokio_time`](crate::LockServiceBuilder::tokio_time), or none. The first one that is used
+/// decides, and operations of the others are refused with
+/// [`InvalidConfig`](crate::LockErrorKind::InvalidConfig).
 #[derive(Debug, Default)]
 pub struct MemoryBackend {
     store: Mutex<Store>,
@@ -61,8 +65,8 @@ impl MemoryBackend {
         Self::default()
     }
 
-    /// Removes a lock, whoever holds it, and leaves its line as it is: what an operator or a loss of
-    /// data does to a real store. Meant for tests.
+    /// Removes a lock, whoever holds it, and leaves its queue as it is. For tests: it is what an
+    /// operator who deletes a key, or a loss of data, does to a real store.
     pub fn forget(&self, key: &LockKey) {
         self.with(|store| {
             if let Some(entry) = store.locks.get_mut(key) {

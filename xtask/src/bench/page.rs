@@ -68,82 +68,82 @@ const ALL: &[Section] = &[
     Section {
         workload: "W1",
         title: "One task",
-        about: "One task takes a lock of its own and gives it back, again and again.\n\
-                With the CPUs as they are this is the time that a halted CPU takes to wake up; compare the rows with the CPUs kept awake.",
+        about: "One task acquires and releases a lock that nobody else wants, again and again.\n\
+                Unless the CPUs are kept awake, this mostly measures how long a halted CPU takes to wake up; compare the rows in which they are awake.",
         columns: PAIRS,
     },
     Section {
         workload: "W2",
         title: "64 tasks, 64 locks",
-        about: "Nobody waits for anybody; what counts is what a pair costs.\n\
-                The server is the limit: it needs the time of both scripts, and 1.2 µs to read and write, for each pair.",
+        about: "Nobody waits for anybody, so this measures what a pair costs.\n\
+                The server is the limit: for each pair it needs the time of both scripts, and 1.2 µs to read and write.",
         columns: PAIRS,
     },
     Section {
         workload: "W3",
         title: "16 workers, one lock, held for 1 ms",
-        about: "1,000 sections a second would be a hand-over in no time.\n\
-                Who does not wait in line leaves the lock to whoever just released it: look at the longest wait and at the shares first.",
+        about: "If the lock changed hands in no time, there would be 1,000 sections a second.\n\
+                Without a queue, the worker that has just released the lock usually gets it again: look first at the longest wait, and at how many sections each worker had.",
         columns: SECTIONS,
     },
     Section {
         workload: "W3t",
         title: "The same, with 5 ms of thought on average",
-        about: "After each release a worker does something else for a random time.",
+        about: "After each release, a worker does something else for a random time.",
         columns: SECTIONS,
     },
     Section {
         workload: "W4",
-        title: "2 to 256 workers, one lock, given back at once",
-        about: "Nothing but hand-overs.",
+        title: "2 to 256 workers, one lock, released at once",
+        about: "This measures nothing but how fast a lock changes hands.",
         columns: SECTIONS,
     },
     Section {
         workload: "W3p",
         title: "Hand-over inside a process: held for 1 ms",
-        about: "A lock goes from one task of a process to the next without a round trip, at most 64 times or 5 ms in a row.",
+        about: "A lock is handed over from one task of a process to the next without a round trip, at most 64 times and for at most 5 ms in a row.",
         columns: SECTIONS,
     },
     Section {
         workload: "W4p",
-        title: "Hand-over inside a process: given back at once",
-        about: "The same with nothing but hand-overs.",
+        title: "Hand-over inside a process: released at once",
+        about: "The same, with locks that are not held for any time.",
         columns: SECTIONS,
     },
     Section {
         workload: "W6",
         title: "The memory store",
-        about: "Beside `tokio::sync::Mutex::lock_owned` and a drop, which is no lease: it has no deadline, no owner, and needs no clock.",
+        about: "Compared with `tokio::sync::Mutex::lock_owned` and a drop. A mutex is not a lease: it has no deadline and no owner, and needs no clock.",
         columns: PAIRS,
     },
     Section {
         workload: "W7",
         title: "A Dapr sidecar",
-        about: "Beside a bare loop of the same two calls; the sidecar is the limit.",
+        about: "Compared with a bare loop of the same two calls. The sidecar is the limit.",
         columns: PAIRS,
     },
     Section {
         workload: "W8",
         title: "100,000 locks kept alive",
-        about: "The memory of the process for each lock, its name left out, and the time in which all of them are renewed once.",
+        about: "The memory that the process needs for each lock, without its name, and the time in which all locks are renewed once.",
         columns: SPECIAL,
     },
     Section {
         workload: "W9",
         title: "A holder that is killed",
-        about: "Its lease has 2 s; how long after its end the first who waits has the lock.",
+        about: "Its lease is 2 s. The figure is how long after the end of that lease the first waiter has the lock.",
         columns: SPECIAL,
     },
     Section {
         workload: "W10",
         title: "The first lock of a process",
-        about: "Round trips from a new service to its first lock, the connection's own included, and scripts that were uploaded after that.",
+        about: "How many round trips a new service needs for its first lock, those of the connection included, and how many scripts were uploaded after that.",
         columns: SPECIAL,
     },
     Section {
         workload: "W11",
         title: "A stampede",
-        about: "1,000 tasks of a process want one lock; the first loads something for 20 ms, the others find it loaded.",
+        about: "1,000 tasks of a process want the same lock. The first loads something for 20 ms, and the others find it loaded.",
         columns: SPECIAL,
     },
 ];
@@ -178,7 +178,7 @@ pub(super) fn write(results: &Results, others: &[Results], machine: &str) -> Pag
         text += &format!("\n{}", table(&cells, section.columns));
     }
     if !others.is_empty() {
-        text += "\n## Other runtimes\n\nHow many threads a runtime has changes more than any library does.\n";
+        text += "\n## Other runtimes\n\nThe number of threads of the runtime changes more than the choice of the library does.\n";
     }
     for other in others {
         write!(text, "\n{}, W2:\n\n{}", other.runtime(), table(&other.cells("W2"), PAIRS)).ok();

@@ -15,10 +15,13 @@ use crate::types::status::ReleaseOutcome;
 
 /// Holds a lock until it is dropped, or released with [`release`](Self::release).
 ///
-/// Dropping it sends the release and never blocks; the background thread sees to the answer.
-/// There is no `Deref` to [`Lease`] and no `Clone`: a copy of a guard would not hold anything.
+/// Dropping it sends the release and never blocks; the library's background thread handles the
+/// answer. [`release`](Self::release) does the same and says what the answer was.
 ///
-/// **The guard must be bound to a variable.** Each of these releases at once:
+/// A guard is not `Clone`, since a lock has one holder. [`lease`](Self::lease) returns a view of
+/// the lock that can be cloned.
+///
+/// **Bind the guard to a variable.** Otherwise it is dropped, and the lock released, at once:
 ///
 /// ```
 /// # use lock_core as distlock;
@@ -29,13 +32,13 @@ use crate::types::status::ReleaseOutcome;
 /// let lock = locks.lock("x");
 ///
 /// if lock.try_acquire().await.unwrap().is_some() {
-///     // The guard is gone before this line: somebody else gets the lock.
+///     // The guard was dropped before this line: somebody else can get the lock.
 ///     assert!(lock.try_acquire().await.unwrap().is_some());
 /// }
 /// let _ = lock.try_acquire().await.unwrap(); // `_` binds nothing
 /// assert!(lock.try_acquire().await.unwrap().is_some());
 ///
-/// // This holds:
+/// // This holds the lock:
 /// if let Some(_guard) = lock.try_acquire().await.unwrap() {
 ///     assert!(lock.try_acquire().await.unwrap().is_none());
 /// }
@@ -56,10 +59,12 @@ impl LockGuard {
         Self(held)
     }
 
-    /// Releases the lock and says what the store said.
+    /// Releases the lock, and returns what the store said.
     ///
-    /// It cannot fail: what is not known is [`Unknown`](ReleaseOutcome::Unknown), and the library
-    /// goes on trying until the lease is over. With `min_hold` the name stays taken for the rest.
+    /// It cannot fail. If the store does not answer, the outcome is
+    /// [`Unknown`](ReleaseOutcome::Unknown), and the library repeats the release in the background
+    /// until the lease is over. If [`min_hold`](crate::Lock::min_hold) is not over yet, the name
+    /// stays taken for the rest of it.
     ///
     /// # Cancel safety
     ///
@@ -74,45 +79,57 @@ impl LockGuard {
         self.0.lease().name()
     }
 
-    /// The body's view of this lock; see [`Lease`].
+    /// A view of this lock that can be cloned and given to other tasks, and that cannot release it.
     #[must_use]
     pub fn lease(&self) -> Lease {
         Lease(Arc::clone(self.0.lease()))
     }
 
-    /// See [`Lease::is_held`].
+    /// Whether the lock is still held; see [`Lease::is_held`].
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.0.lease().ended().is_none()
     }
 
-    /// See [`Lease::ensure_held`].
+    /// `Ok` if the lock is still held; see [`Lease::ensure_held`].
     ///
     /// # Errors
     ///
-    /// [`Lost`](crate::LockErrorKind::Lost) if the lease is over.
+    /// [`Lost`](crate::LockErrorKind::Lost) if the lease is over; the error contains the reason.
     pub fn ensure_held(&self) -> Result<()> {
         lease::ensure_held(self.0.lease())
     }
 
-    /// See [`Lease::remaining`].
+    /// How long the lease will last at least; see [`Lease::remaining`].
     #[must_use]
     pub fn remaining(&self) -> Duration {
         self.0.lease().remaining()
     }
 
-    /// See [`Lease::fencing_token`].
+    /// The fencing token of this grant; see [`Lease::fencing_token`].
     #[must_use]
     pub fn fencing_token(&self) -> Option<FencingToken> {
         self.0.lease().fencing()
     }
 
-    /// See [`Lease::lost`].
+    /// Waits until the lease is over; see [`Lease::lost`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Lease::lost`].
     pub fn lost(&self) -> impl Future<Output = Option<LossReason>> + Send + 'static + use<> {
         lease::lost(self.0.lease())
     }
 
-    /// See [`Lease::extend`].
+    /// Sets the lease to `ttl` from now; see [`Lease::extend`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Lease::extend`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Lease::extend`].
     pub fn extend(
         &self,
         ttl: Duration,

@@ -12,11 +12,14 @@ use crate::types::fencing::FencingToken;
 use crate::types::loss::LossReason;
 use crate::types::name::LockName;
 
-/// A body's view of its lock: whether it is still held, until when, and under which fencing
-/// token. It cannot release.
+/// A view of a lock that is held: whether it still is, for how long, and its fencing token.
 ///
-/// It is cheap to clone, and a clone does not keep the lock: when the guard or the body ends, every
-/// clone says that the lease is over.
+/// [`Lock::execute`](crate::Lock::execute) passes one to its body, and
+/// [`LockGuard::lease`](crate::LockGuard::lease) returns one. It cannot release the lock.
+///
+/// It is cheap to clone, and clones can be given to other tasks and threads. A clone does not hold
+/// the lock: when the guard is dropped or the body has ended, every clone reports that the lease is
+/// over.
 #[derive(Clone)]
 pub struct Lease(pub(crate) Arc<SharedLease>);
 
@@ -29,36 +32,44 @@ impl Lease {
 
     /// Whether the lock is still held, as far as this process knows.
     ///
-    /// It errs on the safe side: it says "no" a little before the store's lease ends.
+    /// It is on the safe side: it returns `false` a little before the store's lease ends. If the
+    /// process is paused after the call, the lease can end without notice; that is what the
+    /// [fencing token](Self::fencing_token) is for.
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.0.ended().is_none()
     }
 
-    /// `Ok` if the lock is still held: for `?` before a step that must not happen without it.
+    /// `Ok` if the lock is still held. Call it with `?` before a step that must not be done without
+    /// the lock.
     ///
     /// # Errors
     ///
-    /// [`Lost`](crate::LockErrorKind::Lost), with the reason, if the lease is over.
+    /// [`Lost`](crate::LockErrorKind::Lost) if the lease is over.
+    /// [`loss_reason`](LockError::loss_reason) says why, and is `None` if the lock was released.
     pub fn ensure_held(&self) -> Result<()> {
         ensure_held(&self.0)
     }
 
-    /// How long the lease runs at least; zero when it is over. A renewal raises it.
+    /// How long the lease will last at least; zero if it is over.
+    ///
+    /// A renewal raises it, and it can be less than the ttl right after the lock was acquired.
     #[must_use]
     pub fn remaining(&self) -> Duration {
         self.0.remaining()
     }
 
-    /// The grant's fencing token; `None` where the backend issues none.
+    /// The fencing token of this grant; `None` if the backend issues none.
     #[must_use]
     pub fn fencing_token(&self) -> Option<FencingToken> {
         self.0.fencing()
     }
 
-    /// Waits until the lease is over, and says why it was lost; `None` if it was released.
+    /// Waits until the lease is over, and returns why it was lost, or `None` if the lock was
+    /// released.
     ///
-    /// It ends at the lease's deadline at the latest, whatever the network does.
+    /// It completes when the lease's time is over at the latest, whatever the network does. The
+    /// future borrows nothing.
     ///
     /// ```
     /// # use lock_core as distlock;
@@ -77,27 +88,33 @@ impl Lease {
     ///
     /// # Cancel safety
     ///
-    /// It only watches; it can be dropped and asked again.
+    /// It has no effect on the lease, and can be dropped and called again.
     pub fn lost(&self) -> impl Future<Output = Option<LossReason>> + Send + 'static + use<> {
         lost(&self.0)
     }
 
-    /// Sets the lease to `ttl` from now; it does not add to what is left.
+    /// Sets the lease to `ttl` from now. It does not add to what is left of it.
     ///
-    /// A shorter lease takes effect at once, locally: the store's own follows with the release.
-    /// [`max_hold`](crate::Lock::max_hold) bounds it silently.
+    /// A lease that becomes shorter ends earlier for this process at once; in the store it ends
+    /// when the lock is released. If [`max_hold`](crate::Lock::max_hold) is set, the lease is not
+    /// extended beyond it, and that is not an error.
+    ///
+    /// With [`keep_alive`](crate::Lock::keep_alive), later renewals set the lease to the ttl of the
+    /// lock again, but never make it shorter.
     ///
     /// # Errors
     ///
-    /// [`Lost`](crate::LockErrorKind::Lost) if the lease is over, or the store says that it is;
-    /// [`Unknown`](crate::LockErrorKind::Unknown) if the store did not answer: a longer lease was perhaps
-    /// set, but the old deadline stays; [`Unsupported`](crate::LockErrorKind::Unsupported) where the
-    /// backend cannot renew; [`InvalidConfig`](crate::LockErrorKind::InvalidConfig) for a `ttl` that the
-    /// backend does not accept.
+    /// - [`Lost`](crate::LockErrorKind::Lost) if the lease is over, or the store says that it is.
+    /// - [`Unknown`](crate::LockErrorKind::Unknown) if the store did not answer. The store may have
+    ///   set the new lease; for this process the old one stays. The call can be repeated.
+    /// - [`Unsupported`](crate::LockErrorKind::Unsupported) if the backend cannot renew leases.
+    /// - [`InvalidConfig`](crate::LockErrorKind::InvalidConfig) if the backend does not accept the
+    ///   `ttl`.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the store's lease was perhaps raised; the local deadline was not.
+    /// If the future is dropped, the store may have set the new lease; for this process the old one
+    /// stays, unless the new one is shorter.
     pub fn extend(
         &self,
         ttl: Duration,

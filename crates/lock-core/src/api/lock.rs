@@ -1,4 +1,4 @@
-//! A lock as a plan: a name and options, finished by `try_acquire`, `acquire` or `execute`.
+//! A lock as a plan: a name and options, which `try_acquire`, `acquire` or `execute` carries out.
 
 use std::fmt;
 use std::future::Future;
@@ -17,15 +17,20 @@ use crate::types::error::{LockError, LockErrorKind, Result};
 use crate::types::options::{DEFAULT_ACQUIRE_WAIT, LockOptions, option_setters};
 use crate::types::status::LockStatus;
 
-/// A lock's name and options: **a plan, not a lock**. It holds nothing until
-/// [`try_acquire`](Self::try_acquire), [`acquire`](Self::acquire) or [`execute`](Self::execute) is
-/// called and awaited.
+/// The name and the options of a lock: **a plan, not a lock that is held**.
 ///
-/// It is made by [`LockService::lock`](crate::LockService::lock), can be used again and again, and
-/// the futures that it makes borrow nothing, so they can be spawned and selected over.
+/// It holds nothing until one of these methods is called and awaited:
 ///
-/// A lock is not re-entrant: asking for the same name inside its own body is refused, or waits
-/// until its own lease is over.
+/// - [`execute`](Self::execute) runs a closure under the lock;
+///   [`try_execute`](Self::try_execute) is for closures that return a `Result`;
+/// - [`try_acquire`](Self::try_acquire) returns a guard, or `None` if somebody else holds the lock;
+/// - [`acquire`](Self::acquire) waits for the lock and returns a guard.
+///
+/// It is made by [`LockService::lock`](crate::LockService::lock), is cheap to clone, and can be
+/// used any number of times. The futures of its methods borrow nothing, so they can be spawned.
+///
+/// A lock is not re-entrant: if the same name is asked for while this process holds it, the answer
+/// is the same as if somebody else held it.
 ///
 /// ```
 /// # use lock_core as distlock;
@@ -35,7 +40,7 @@ use crate::types::status::LockStatus;
 /// # runtime.block_on(async {
 /// let locks = LockService::memory();
 /// let nightly = locks.lock("report:nightly").ttl(Duration::from_secs(5 * 60)).keep_alive();
-/// nightly.check().unwrap(); // at start-up: name and options are fine
+/// nightly.check().unwrap(); // at start-up: finds mistakes in the name and the options
 ///
 /// let spawned = tokio::spawn(nightly.acquire());
 /// let guard = spawned.await.unwrap().unwrap();
@@ -63,20 +68,25 @@ impl Lock {
         self
     }
 
-    /// The lock's name, as it was given: [`check`](Self::check) says whether it is allowed.
+    /// The lock's name as it was given. [`check`](Self::check) says whether it is a valid name.
     #[must_use]
     pub fn name(&self) -> &str {
         self.plan.name()
     }
 
-    /// Checks name, options and the backend's capabilities, without I/O: call it at start-up.
-    /// Every operation does the same before it sends anything.
+    /// Checks the name, and the options against each other and against what the backend can do.
+    ///
+    /// It does no I/O: call it at start-up. Every operation checks the same before it sends
+    /// anything.
     ///
     /// # Errors
     ///
-    /// [`InvalidName`](LockErrorKind::InvalidName), [`InvalidConfig`](LockErrorKind::InvalidConfig)
-    /// or [`Unsupported`](LockErrorKind::Unsupported), naming the option, its value, and what is
-    /// accepted.
+    /// - [`InvalidName`](LockErrorKind::InvalidName) if the name is not valid.
+    /// - [`InvalidConfig`](LockErrorKind::InvalidConfig) if an option is not allowed.
+    /// - [`Unsupported`](LockErrorKind::Unsupported) if an option asks for what the backend cannot
+    ///   do.
+    ///
+    /// The message names the option, its value, and what is accepted.
     pub fn check(&self) -> Result<()> {
         self.plan
             .check(self.context.store())
@@ -89,23 +99,25 @@ impl Lock {
         self.plan.check_name(self.context.store()).map(drop)
     }
 
-    /// Takes the lock if it is free, or becomes free within [`wait`](Self::wait) (default: no
-    /// wait). `None`: somebody else held it for the whole wait.
+    /// Acquires the lock if it is free, or becomes free within [`wait`](Self::wait) (default: no
+    /// wait). Returns `None` if somebody else held it for the whole wait.
     ///
     /// # Errors
     ///
-    /// [`Unavailable`](LockErrorKind::Unavailable) if the store gave no usable answer: then the
-    /// caller holds nothing, and a grant that happened all the same is being undone.
-    /// [`ShutDown`](LockErrorKind::ShutDown) after [`shutdown`](crate::LockService::shutdown), and
-    /// the errors of [`check`](Self::check).
+    /// - [`Unavailable`](LockErrorKind::Unavailable) if the store gave no usable answer in time.
+    ///   The caller then holds nothing; if the store granted the lock all the same, it is released
+    ///   in the background.
+    /// - [`Denied`](LockErrorKind::Denied) if the store refuses the credentials.
+    /// - [`Backend`](LockErrorKind::Backend) if the store's answer is not known to the library.
+    /// - [`ShutDown`](LockErrorKind::ShutDown) if the service was
+    ///   [shut down](crate::LockService::shutdown).
+    /// - The errors of [`check`](Self::check).
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up: the background finishes an exchange that is under way,
-    /// and releases what it granted.
-    ///
-    /// Waits and tasks that end it from outside, such as a cancellation token's
-    /// `run_until_cancelled(lock.try_acquire())`, thus leave nothing behind.
+    /// Dropping the future gives up, and leaves nothing behind: if a request is under way, the
+    /// background awaits its answer, and releases the lock if it was granted. So a caller can end
+    /// the wait from outside, for example with `tokio::time::timeout`.
     pub fn try_acquire(
         &self,
     ) -> impl Future<Output = Result<Option<LockGuard>>> + Send + 'static + use<> {
@@ -116,18 +128,17 @@ impl Lock {
         }
     }
 
-    /// Takes the lock, waiting for it up to [`wait`](Self::wait) (default: 60 s).
+    /// Acquires the lock, and waits for it up to [`wait`](Self::wait) (default: 60 s).
     ///
     /// # Errors
     ///
     /// [`Timeout`](LockErrorKind::Timeout) if somebody else held it for the whole wait; otherwise
-    /// as [`try_acquire`](Self::try_acquire).
-    /// A wait also covers an outage of the store: it ends with `Unavailable` if the store does not
-    /// come back in time.
+    /// as [`try_acquire`](Self::try_acquire). The wait also covers an outage of the store: a
+    /// request that got no answer is repeated until the wait is over.
     ///
     /// # Cancel safety
     ///
-    /// As [`try_acquire`](Self::try_acquire); the place in line is given up.
+    /// As [`try_acquire`](Self::try_acquire). Dropping the future gives up the place in the queue.
     pub fn acquire(&self) -> impl Future<Output = Result<LockGuard>> + Send + 'static + use<> {
         let (context, plan) = (Arc::clone(&self.context), Arc::clone(&self.plan));
         async move {
@@ -143,26 +154,29 @@ impl Lock {
         }
     }
 
-    /// Runs `f` under the lock, and returns its value.
-    /// `None`: it was not run, because somebody else held the lock for the whole
-    /// [`wait`](Self::wait) (default: no wait).
+    /// Runs `f`, the body, under the lock, and returns its value. Returns `None` if somebody else
+    /// held the lock for the whole [`wait`](Self::wait) (default: no wait): then the body was not
+    /// run.
     ///
-    /// The body gets the [`Lease`]: its fencing token, and whether it still holds.
+    /// The body gets the [`Lease`], which has the fencing token and says whether the lock is still
+    /// held. The lock is released when the body has ended, however it ends.
+    ///
     /// If the lease is lost, the body is dropped at its next `.await`, unless
-    /// [`on_lost`](Self::on_lost) says otherwise; tasks that it spawned and blocking work go on.
-    /// A value that the body has returned is never thrown away: not because the lease ended
-    /// meanwhile (end critical bodies with [`Lease::ensure_held`], and fence the write), and not
-    /// because the release failed.
+    /// [`on_lost`](Self::on_lost) is set to let it finish. Tasks that it spawned and blocking work
+    /// go on.
     ///
-    /// For a body that returns a `Result` there is [`try_execute`](Self::try_execute).
+    /// If the body has returned a value, that value is always returned, even if the lease ended
+    /// meanwhile or the release failed. End critical bodies with [`Lease::ensure_held`], and
+    /// protect what they write with the fencing token.
     ///
-    /// A body must be a closure, not a future: `execute(async { … })` does not compile; write
-    /// `execute(async |_| { … })`.
+    /// The body is a closure, not a future: `execute(async { … })` does not compile. Write
+    /// `execute(async |_lease| { … })`.
+    /// For a body that returns a `Result`, see [`try_execute`](Self::try_execute).
     ///
     /// # Errors
     ///
-    /// [`Lost`](LockErrorKind::Lost) if the body was dropped unfinished because the lease was
-    /// lost; otherwise as [`try_acquire`](Self::try_acquire).
+    /// [`Lost`](LockErrorKind::Lost) if the lease was lost and the body was dropped before its end;
+    /// otherwise as [`try_acquire`](Self::try_acquire).
     ///
     /// # Cancel safety
     ///
@@ -170,7 +184,7 @@ impl Lock {
     ///
     /// # Panics
     ///
-    /// Only if the body does; the lock is released.
+    /// Only if the body panics. The lock is released.
     pub fn execute<F, Fut, T>(
         &self,
         f: F,
@@ -190,11 +204,11 @@ impl Lock {
         }
     }
 
-    /// As [`execute`](Self::execute), for a body that returns a `Result`: one `?` unpacks both.
+    /// As [`execute`](Self::execute), for a body that returns a `Result`.
     ///
-    /// The error is the body's own; errors of the lock are converted into it.
-    /// `LockError` converts into [`io::Error`](std::io::Error), `Box<dyn Error + Send + Sync>`, and
-    /// every error type with `From<LockError>`.
+    /// The error type is that of the body, and errors of the lock are converted into it, so one `?`
+    /// is enough. [`LockError`] converts into [`io::Error`](std::io::Error),
+    /// `Box<dyn Error + Send + Sync>`, and every type that implements `From<LockError>`.
     ///
     /// ```
     /// # use lock_core as distlock;
@@ -212,14 +226,18 @@ impl Lock {
     /// # });
     /// ```
     ///
-    /// A body that uses `?` itself does not say which error it means; its type names it:
+    /// A body that uses `?` needs its error type written out, since the compiler cannot infer it:
     /// `async |lease| -> Result<_, MyError> { … }`.
     ///
     /// # Errors
     ///
-    /// The body's error, or one of [`execute`](Self::execute), converted.
+    /// The error of the body, or an error of [`execute`](Self::execute) converted into it.
     ///
     /// # Cancel safety
+    ///
+    /// As [`execute`](Self::execute).
+    ///
+    /// # Panics
     ///
     /// As [`execute`](Self::execute).
     pub fn try_execute<F, Fut, T, E>(
@@ -235,12 +253,22 @@ impl Lock {
         async move { executing.await?.transpose() }
     }
 
-    /// Looks at the lock without touching it; `None` if nobody holds it.
+    /// Asks the store how long the lock is still held and how many wait for it, without changing
+    /// anything. Returns `None` if nobody holds it.
+    ///
+    /// The answer can be outdated when it arrives: use it for diagnosis, not to decide whether to
+    /// acquire the lock.
     ///
     /// # Errors
     ///
-    /// [`Unsupported`](LockErrorKind::Unsupported) where the backend cannot see it;
-    /// [`Unavailable`](LockErrorKind::Unavailable) if it did not answer.
+    /// - [`Unsupported`](LockErrorKind::Unsupported) if the backend cannot show locks.
+    /// - [`Unavailable`](LockErrorKind::Unavailable) if the store did not answer.
+    /// - [`ShutDown`](LockErrorKind::ShutDown) if the service was shut down.
+    /// - The errors of [`check`](Self::check).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
     pub fn status(
         &self,
     ) -> impl Future<Output = Result<Option<LockStatus>>> + Send + 'static + use<> {

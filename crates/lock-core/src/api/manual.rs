@@ -1,4 +1,4 @@
-//! The manual style: locks that a service keeps between two calls.
+//! The manual pair: locks that a service keeps between two calls.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

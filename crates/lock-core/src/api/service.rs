@@ -1,4 +1,4 @@
-//! The lock service: a backend, a namespace and defaults.
+//! The lock service: a backend, a namespace and default options.
 
 use std::fmt;
 use std::future::Future;
@@ -21,11 +21,14 @@ use crate::types::name::LockName;
 use crate::types::options::LockOptions;
 use crate::types::status::{LockStatus, ShutdownReport};
 
-/// Distributed locks over one backend.
+/// Distributed locks on one store.
 ///
-/// It is cheap to clone, and can be made without an async runtime.
-/// The first operation starts the keeper: a thread that renews leases and finishes what its
-/// callers have left; it ends by itself after the last service, lock and guard are gone.
+/// One service is enough for a program. It is cheap to clone, and all clones share the connections
+/// and the default options. It can be made without an async runtime.
+///
+/// The first operation of a process starts two threads, which all services share and which run
+/// until the process ends: `distlock`, the *background*, renews leases and finishes what its
+/// callers have left, and `distlock-timer` keeps the time.
 ///
 /// ```
 /// # use lock_core as distlock;
@@ -35,17 +38,17 @@ use crate::types::status::{LockStatus, ShutdownReport};
 /// # runtime.block_on(async {
 /// let locks = LockService::memory();
 ///
-/// // Run a body under a lock; `None` means that somebody else holds it.
+/// // Run a body under a lock. The result is `None` if somebody else holds the lock.
 /// let done = locks.lock("order:42").execute(async |_lease| "charged").await.unwrap();
 /// assert_eq!(done, Some("charged"));
 ///
-/// // Hold a guard.
+/// // Hold the lock in a guard.
 /// if let Some(guard) = locks.lock("report").try_acquire().await.unwrap() {
 ///     assert!(guard.is_held());
 ///     guard.release().await;
 /// }
 ///
-/// // Wait in line.
+/// // Wait up to 5 s for the lock.
 /// let guard = locks.lock("payment").wait(Duration::from_secs(5)).acquire().await.unwrap();
 /// drop(guard);
 /// # });
@@ -62,18 +65,36 @@ struct Shared {
 }
 
 impl LockService {
-    /// A service over this backend, with the defaults. Does no I/O.
+    /// A service on this backend, with default settings. It does no I/O.
+    ///
+    /// An `Arc` of a backend is a backend too: services that are given clones of one `Arc` share
+    /// it. For a backend that is chosen at run time, see [`AnyBackend`].
     pub fn new(backend: impl LockBackend) -> Self {
         Self::builder(backend).build()
     }
 
-    /// A service over a new store in memory, for one process, tests and first steps.
+    /// A service on a new store in memory: for tests, first steps, and programs of one process.
+    ///
+    /// Each call makes a store of its own, so two such services do not exclude each other; see
+    /// [`MemoryBackend`] for how to share one.
     #[must_use]
     pub fn memory() -> Self {
         Self::new(MemoryBackend::new())
     }
 
-    /// Starts to build a service with settings of its own.
+    /// Starts to build a service with a namespace, default options, or other settings.
+    ///
+    /// ```
+    /// # use lock_core as distlock;
+    /// use std::time::Duration;
+    /// use distlock::{LockOptions, LockService, memory::MemoryBackend};
+    ///
+    /// let locks = LockService::builder(MemoryBackend::new())
+    ///     .namespace("shop:")
+    ///     .defaults(LockOptions::new().ttl(Duration::from_secs(30)).keep_alive())
+    ///     .build();
+    /// locks.check().unwrap();
+    /// ```
     pub fn builder(backend: impl LockBackend) -> LockServiceBuilder {
         LockServiceBuilder {
             backend: AnyBackend::new(backend),
@@ -84,13 +105,15 @@ impl LockService {
         }
     }
 
-    /// Names a lock: **a plan, not a lock**; see [`Lock`].
+    /// Names a lock, and returns **a plan, not a lock that is held**; see [`Lock`].
     ///
-    /// Does no I/O and cannot fail: a name that is not allowed is reported by
-    /// [`Lock::check`] and by every operation.
+    /// `name` is whatever can be made a [`LockName`]: a `&str`, a `String`, `format_args!(…)`, or a
+    /// [`LockName`]. It does no I/O and cannot fail: a name that is not valid is reported by
+    /// [`Lock::check`] and by every operation, with
+    /// [`InvalidName`](crate::LockErrorKind::InvalidName).
     ///
-    /// `locks.lock("x").await` does not compile, and taking the `.await` away, as rustc proposes,
-    /// locks nothing: finish the plan with `try_acquire`, `acquire` or `execute`.
+    /// `locks.lock("x").await` does not compile. rustc suggests to remove the `.await`, but then
+    /// nothing is locked: call `execute`, `try_acquire` or `acquire`.
     ///
     /// ```compile_fail,E0277
     /// # use lock_core as distlock;
@@ -107,13 +130,29 @@ impl LockService {
         Lock::new(Arc::clone(context), Arc::new(plan))
     }
 
-    /// Takes a lock if it is free, to be given back with [`release_lock`](Self::release_lock).
-    /// `false`: somebody else holds it.
+    /// Acquires a lock that is released by [`release_lock`](Self::release_lock). Returns `false` if
+    /// somebody else holds it.
     ///
-    /// Prefer [`execute_with_lock`](Self::execute_with_lock) or a guard: a `?` between the two
-    /// calls leaves the lock to its ttl.
-    /// The lock belongs to the service, so that any clone of it, in any task, can release it;
-    /// when the last clone is dropped, it is released.
+    /// It does not wait, unless the service's default options set a [`wait`](LockOptions::wait).
+    ///
+    /// Prefer [`execute_with_lock`](Self::execute_with_lock) or a guard: if a `?` or a panic skips
+    /// the second call, the lock stays taken until its `ttl` is over. The lock belongs to the
+    /// service: any clone of it, in any task, can release it. It is released when the last clone is
+    /// dropped.
+    ///
+    /// ```
+    /// # use lock_core as distlock;
+    /// # use std::time::Duration;
+    /// # use distlock::LockService;
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    /// # runtime.block_on(async {
+    /// # let locks = LockService::memory();
+    /// if locks.try_acquire_lock("order:42", Duration::from_secs(60)).await.unwrap() {
+    ///     // … work …
+    ///     locks.release_lock("order:42").await.unwrap();
+    /// }
+    /// # });
+    /// ```
     ///
     /// # Errors
     ///
@@ -130,16 +169,17 @@ impl LockService {
         self.0.manual.acquire(&lock).await
     }
 
-    /// Gives a lock back that [`try_acquire_lock`](Self::try_acquire_lock) took.
-    /// `true`: this service held it, and the store confirmed that it is free, or the next task of
-    /// this service that waits for it holds it.
-    /// `false`: this service did not hold it, or not any more.
+    /// Releases a lock that [`try_acquire_lock`](Self::try_acquire_lock) acquired.
+    ///
+    /// Returns `true` if this service held the lock until now: the store confirmed the release, or
+    /// the lock was handed over to the next waiting task of this service. Returns `false` if this
+    /// service did not hold it, or no longer.
     ///
     /// # Errors
     ///
-    /// [`Unknown`](crate::LockErrorKind::Unknown) if the store did not answer; the keeper goes on
-    /// until the lease is over. [`InvalidName`](crate::LockErrorKind::InvalidName) for a name that
-    /// cannot be taken.
+    /// - [`Unknown`](crate::LockErrorKind::Unknown) if the store did not answer. The release is
+    ///   repeated in the background until the lease is over.
+    /// - [`InvalidName`](crate::LockErrorKind::InvalidName) if the name is not valid.
     ///
     /// # Cancel safety
     ///
@@ -151,13 +191,19 @@ impl LockService {
         self.0.manual.release(&self.lock(resource_id)).await
     }
 
-    /// Runs `f` under a lock with this lease: [`Lock::execute`] in one call.
+    /// Runs `f` under a lock with this `ttl`; the same as `lock(resource_id).ttl(ttl).execute(f)`.
+    ///
+    /// See [`Lock::execute`].
     ///
     /// # Errors
     ///
     /// As [`Lock::execute`].
     ///
     /// # Cancel safety
+    ///
+    /// As [`Lock::execute`].
+    ///
+    /// # Panics
     ///
     /// As [`Lock::execute`].
     pub async fn execute_with_lock<N, F, Fut, T>(
@@ -174,9 +220,15 @@ impl LockService {
         self.lock(resource_id).ttl(ttl).execute(f).await
     }
 
-    /// Looks at a lock without touching it: [`Lock::status`] in one call.
+    /// Asks the store for the state of a lock; the same as `lock(name).status()`.
+    ///
+    /// See [`Lock::status`].
     ///
     /// # Errors
+    ///
+    /// As [`Lock::status`].
+    ///
+    /// # Cancel safety
     ///
     /// As [`Lock::status`].
     pub async fn status<N>(&self, name: N) -> Result<Option<LockStatus>>
@@ -186,29 +238,39 @@ impl LockService {
         self.lock(name).status().await
     }
 
-    /// What the backend can do.
+    /// What the backend can do. A Redis backend may learn more when it connects.
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {
         self.0.context.store().capabilities()
     }
 
-    /// Checks the service's default options against each other and against what the backend can do,
-    /// without I/O: call it at start-up.
+    /// Checks the service's default options against each other and against what the backend can do.
+    ///
+    /// It does no I/O: call it at start-up.
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`](crate::LockErrorKind::InvalidConfig) or
-    /// [`Unsupported`](crate::LockErrorKind::Unsupported), naming the option, its value, and what
-    /// is accepted.
+    /// - [`InvalidConfig`](crate::LockErrorKind::InvalidConfig) if an option is not allowed.
+    /// - [`Unsupported`](crate::LockErrorKind::Unsupported) if an option asks for what the backend
+    ///   cannot do.
+    ///
+    /// The message names the option, its value, and what is accepted.
     pub fn check(&self) -> Result<()> {
         plan::check_options(&self.0.defaults, self.0.context.store())
     }
 
-    /// Asks the backend whether it answers; for a readiness probe.
+    /// Asks the store whether it answers; for a readiness probe.
     ///
     /// # Errors
     ///
-    /// [`Unavailable`](crate::LockErrorKind::Unavailable) if it does not.
+    /// - [`Unavailable`](crate::LockErrorKind::Unavailable) if it does not answer within the
+    ///   backend's response timeout.
+    /// - [`Denied`](crate::LockErrorKind::Denied) if it refuses the credentials.
+    /// - [`ShutDown`](crate::LockErrorKind::ShutDown) if the service was shut down.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
     pub async fn ping(&self) -> Result<()> {
         let context = &self.0.context;
         let asked = async {
@@ -219,23 +281,40 @@ impl LockService {
         asked.await.map_err(|error| error.with_operation("ping"))
     }
 
-    /// Ends the service.
+    /// Shuts the service down, and returns how its locks ended.
     ///
-    /// It refuses new work and ends all waits with [`ShutDown`](crate::LockErrorKind::ShutDown),
-    /// leaves holders `grace` to finish (their leases are still renewed), then ends what is left
-    /// with [`LossReason::ShutDown`](crate::LossReason::ShutDown) and releases it, waits for the
-    /// answers as long as the backend's timeouts allow, and closes the connections, unless another
-    /// service shares the backend: the last one closes them.
-    /// Services share a backend if they were given clones of one `Arc`; a wrapper around it counts
-    /// as another backend.
+    /// 1. New work is refused, and all waits end, with
+    ///    [`ShutDown`](crate::LockErrorKind::ShutDown).
+    /// 2. Holders have the time `grace` to finish; their leases are still renewed. Once no lock is
+    ///    held, the rest of the time is not waited for.
+    /// 3. Leases that are still held are lost, with the reason
+    ///    [`LossReason::ShutDown`](crate::LossReason::ShutDown), and the service releases them.
+    /// 4. It waits for the answers to the releases that are still on their way, as long as the
+    ///    backend's timeouts allow.
+    /// 5. It closes the connections, unless another service still uses the same backend: the last
+    ///    one that is shut down closes them. Services use the same backend if they were given
+    ///    clones of one `Arc` or of one [`AnyBackend`]; a type of your own that wraps a backend
+    ///    counts as another backend.
     ///
-    /// A program that wants to tell its bodies earlier uses a signal of its own, and a grace that
-    /// is long enough for them.
+    /// Bodies are not told that a shutdown has begun. A program that wants to tell them uses a
+    /// signal of its own, and a `grace` that is long enough for them to finish.
+    ///
+    /// ```
+    /// # use lock_core as distlock;
+    /// # use std::time::Duration;
+    /// # use distlock::LockService;
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    /// # runtime.block_on(async {
+    /// # let locks = LockService::memory();
+    /// drop(locks.lock("x").acquire().await.unwrap());
+    /// let report = locks.shutdown(Duration::from_secs(5)).await;
+    /// assert_eq!((report.lost, report.unknown), (0, 0));
+    /// # });
+    /// ```
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the service stays closed for new work; call it again to end the
-    /// rest.
+    /// If the future is dropped, new work is still refused. Call it again to do the rest.
     pub async fn shutdown(&self, grace: Duration) -> ShutdownReport {
         let manual = &self.0.manual;
         shutdown::run(&self.0.context, grace, || drop(manual.take_all())).await
@@ -263,33 +342,36 @@ pub struct LockServiceBuilder {
 }
 
 impl LockServiceBuilder {
-    /// A literal prefix of all names, such as `shop:`; no separator is added. Default: empty.
+    /// A prefix of all names, such as `shop:`. It is used as it is; no separator is added. Default:
+    /// empty.
     ///
-    /// Services with the same namespace over the same store exclude each other.
+    /// Services with the same namespace on the same store exclude each other.
     pub fn namespace(mut self, prefix: impl Into<Arc<str>>) -> Self {
         self.namespace = prefix.into();
         self
     }
 
-    /// The options that every lock of this service starts with.
+    /// The options that every lock of this service starts with. A lock can set each of them anew.
+    ///
+    /// [`LockService::check`] checks them.
     pub fn defaults(mut self, options: LockOptions) -> Self {
         self.defaults = options;
         self
     }
 
-    /// How far a lease may be passed on between the tasks of this service before it goes back to
-    /// the store. Default: 64 times and 5 ms; [`Handover::OFF`] for strict order over all
-    /// processes.
+    /// How often, and for how long, a lease is handed over between the tasks of this service before
+    /// it goes back to the store. Default: 64 times and 5 ms. [`Handover::OFF`] gives strict order
+    /// over all processes.
     ///
-    /// Each task gets a guard, a deadline and a larger fencing token of its own. Where the backend
-    /// cannot renew, nothing is passed on.
+    /// Each task gets a guard, a deadline and a larger fencing token of its own. Nothing is handed
+    /// over if the backend cannot renew leases.
     pub fn handover(mut self, handover: Handover) -> Self {
         self.handover = handover;
         self
     }
 
-    /// For tests: leases follow [`tokio::time`], which can be paused, and the keeper is a task of
-    /// the runtime in which the service is first used.
+    /// For tests: leases follow [`tokio::time`], which can be paused. The background's work is done
+    /// by tasks of the runtime in which the service is first used, not by a thread.
     ///
     /// ```
     /// # use lock_core as distlock;
@@ -300,7 +382,7 @@ impl LockServiceBuilder {
     /// # runtime.block_on(async {
     /// let locks = LockService::builder(MemoryBackend::new()).tokio_time().build();
     /// let guard = locks.lock("x").ttl(Duration::from_secs(60)).acquire().await.unwrap();
-    /// tokio::time::sleep(Duration::from_secs(61)).await; // takes no time when paused
+    /// tokio::time::sleep(Duration::from_secs(61)).await; // takes no time while the clock is paused
     /// assert!(!guard.is_held());
     /// # });
     /// ```
@@ -309,7 +391,7 @@ impl LockServiceBuilder {
         self
     }
 
-    /// The service. Does no I/O.
+    /// Makes the service. It does no I/O; [`LockService::check`] checks the default options.
     #[must_use]
     pub fn build(self) -> LockService {
         let Self { backend, namespace, defaults, clock, handover } = self;

@@ -1,4 +1,4 @@
-//! The one error type: what happened, to which lock, and whether trying again can help.
+//! The error type: what happened, to which lock, and whether trying again can help.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -9,36 +9,34 @@ use std::sync::Arc;
 
 use crate::types::loss::{LeaseEnd, LossReason};
 
-/// A result whose error is [`LockError`] unless another is named.
-///
-/// It has two parameters, so that importing it does not break `Result<T, MyError>`.
+/// A `Result` whose error type is [`LockError`], unless another is given.
 pub type Result<T, E = LockError> = std::result::Result<T, E>;
 
-/// What went wrong, as far as a caller would act differently.
+/// What went wrong, as far as a caller can react to it. The `Display` text is for logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LockErrorKind {
-    /// The lock was not got within the wait. Trying again can help.
+    /// Somebody else held the lock for the whole wait. Trying again can help.
     Timeout,
-    /// No usable answer came in time. The caller holds nothing; a grant that happened all the
-    /// same is being undone. Trying again can help.
+    /// There was no usable answer in time. The caller holds nothing; if the store granted a lock
+    /// all the same, it is released in the background. Trying again can help.
     Unavailable,
-    /// A request was sent and not answered, so it is not known whether it took effect.
-    /// Trying again can help: what reports this can be repeated without harm.
+    /// A request was sent and not answered, so it is not known whether it took effect. Trying again
+    /// can help: the operations that report this can be repeated.
     Unknown,
-    /// The lease is over: it was lost, for [`LockError::loss_reason`], or released.
+    /// The lease is over: it was lost, and [`LockError::loss_reason`] says why, or it was released.
     Lost,
     /// The store refused the credentials, or they lack a permission.
     Denied,
     /// The backend cannot do what the options ask for.
     Unsupported,
-    /// The name is not allowed.
+    /// The name of the lock is not valid.
     InvalidName,
     /// An option, a URL or a setting is not allowed.
     InvalidConfig,
     /// The service was shut down.
     ShutDown,
-    /// The store answered with an error that this library does not know.
+    /// The store's answer is not known to this library, or the backend panicked.
     Backend,
 }
 
@@ -48,9 +46,14 @@ impl LockErrorKind {
     }
 }
 
-/// Why a lock operation failed. One pointer wide.
+/// Why an operation on a lock failed.
 ///
-/// "Somebody else holds the lock" is not an error: it is `None`.
+/// That somebody else holds the lock is not an error, except for [`acquire`](crate::Lock::acquire):
+/// the other operations return `None` then.
+///
+/// An error has a [kind](Self::kind), the [operation](Self::operation), the [name](Self::name) of
+/// the lock, a text, and often a source. It is one pointer wide and can be cloned. It converts into
+/// [`io::Error`].
 ///
 /// ```
 /// # use lock_core as distlock;
@@ -77,8 +80,10 @@ struct Inner {
 }
 
 impl LockError {
-    /// An error of this kind. The message is a lower-case fragment that names the cause and,
-    /// where there is one, the cure; it must hold no secret.
+    /// An error of this kind. For backends.
+    ///
+    /// The message begins in lower case and has no full stop. It says what is wrong and, if
+    /// possible, what to do. It must not contain secrets.
     #[must_use]
     pub fn new(kind: LockErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
@@ -109,7 +114,8 @@ impl LockError {
         Self::new(LockErrorKind::ShutDown, "the lock service was shut down").not_applied()
     }
 
-    /// Marks the error as proof that the request had no effect on the store and will have none.
+    /// Marks the error as proof that the request had no effect on the store and will have none. For
+    /// backends.
     #[must_use]
     pub fn not_applied(mut self) -> Self {
         self.0.not_applied = true;
@@ -119,8 +125,8 @@ impl LockError {
     /// Turns [`Unavailable`](LockErrorKind::Unavailable) into [`Unknown`](LockErrorKind::Unknown),
     /// unless it is [proven](Self::not_applied) that nothing happened.
     ///
-    /// For backends, in the answer to a release: the request was sent and not answered, so it is not
-    /// known to have failed.
+    /// For backends, in the answer to a release: if the request was sent and not answered, it is
+    /// not known whether it failed.
     #[must_use]
     pub fn or_unknown(mut self) -> Self {
         if self.0.kind == LockErrorKind::Unavailable && !self.0.not_applied {
@@ -136,27 +142,28 @@ impl LockError {
         self
     }
 
-    /// Says which operation failed, unless that is known already.
+    /// Adds the operation that failed, unless there is one already.
     #[must_use]
     pub fn with_operation(mut self, operation: &'static str) -> Self {
         self.0.operation.get_or_insert(operation);
         self
     }
 
-    /// Says which lock it is about, unless that is known already.
+    /// Adds the name of the lock, unless there is one already.
     #[must_use]
     pub fn with_name(mut self, name: impl AsRef<str>) -> Self {
         self.0.name.get_or_insert_with(|| name.as_ref().into());
         self
     }
 
-    /// What went wrong, as far as a caller would act differently.
+    /// What went wrong, as far as a caller can react to it.
     #[must_use]
     pub fn kind(&self) -> LockErrorKind {
         self.0.kind
     }
 
-    /// Whether the same call can succeed later.
+    /// Whether the same call can succeed later: `true` for [`Timeout`](LockErrorKind::Timeout),
+    /// [`Unavailable`](LockErrorKind::Unavailable) and [`Unknown`](LockErrorKind::Unknown).
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.0.kind.is_retryable()
@@ -168,33 +175,33 @@ impl LockError {
         self.0.not_applied
     }
 
-    /// The operation that failed, such as `acquire`, if one was under way.
+    /// The operation that failed, such as `acquire`; `None` if the error is not from an operation.
     #[must_use]
     pub fn operation(&self) -> Option<&'static str> {
         self.0.operation
     }
 
-    /// The lock that the operation was about.
+    /// The name of the lock, if the operation was about one.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.0.name.as_deref()
     }
 
-    /// Why the lease was lost, if it was.
+    /// Why the lease was lost; `None` if it was not.
     #[must_use]
     pub fn loss_reason(&self) -> Option<LossReason> {
         self.0.loss_reason
     }
 }
 
-/// For conversions that cannot fail, so that they can stand where others can.
+/// For the error of conversions that cannot fail, such as that of a name into a name.
 impl From<Infallible> for LockError {
     fn from(never: Infallible) -> Self {
         match never {}
     }
 }
 
-/// For bodies and functions whose own error is [`io::Error`].
+/// For bodies and functions whose error type is [`io::Error`]. The `LockError` is its source.
 impl From<LockError> for io::Error {
     fn from(error: LockError) -> Self {
         let kind = match error.kind() {

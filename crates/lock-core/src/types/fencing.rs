@@ -1,15 +1,18 @@
-//! Fencing tokens, which protect a resource from a holder whose lease is over.
+//! Fencing tokens, which protect a resource from holders whose lease is over.
 
 use std::fmt;
 
 use crate::types::error::{LockError, LockErrorKind, Result};
 
-/// A number that rises with every grant of a name.
+/// A number that comes with a grant, and is larger than those of all earlier grants of the same
+/// name.
 ///
-/// Hand it to the resource that the lock protects and let the resource refuse a token that is
-/// smaller than one it has seen: then a holder that was paused past its lease can do no harm
-/// (Kleppmann, "How to do distributed locking", 2016).
-/// It is at most `i64::MAX`, so it fits a SQL `bigint`; it may exceed the 2^53 up to which a
+/// Pass it to the resource that the lock protects, and let the resource refuse a token that is
+/// smaller than one it has seen. Then a holder that was paused for longer than its lease can do no
+/// harm (Kleppmann, "How to do distributed locking", 2016). Tokens of different names cannot be
+/// compared.
+///
+/// It is at most `i64::MAX`, so it fits a SQL `bigint`. It can be larger than 2^53, up to which a
 /// JavaScript number is exact.
 ///
 /// ```
@@ -27,7 +30,7 @@ use crate::types::error::{LockError, LockErrorKind, Result};
 pub struct FencingToken(i64);
 
 impl FencingToken {
-    /// How many low bits of a token count the grants inside a process.
+    /// How many of the low bits of a token count the hand-overs inside a process.
     pub const LOCAL_BITS: u32 = 10;
 
     /// A token with this value; `None` above `i64::MAX`.
@@ -36,10 +39,10 @@ impl FencingToken {
         if value > i64::MAX as u64 { None } else { Some(Self(value.cast_signed())) }
     }
 
-    /// The first of the 1,024 tokens that belong to a store's grant number; `None` if the number
-    /// needs more than 53 bits.
+    /// The first of the 1,024 tokens that belong to a grant of the store with this number; `None`
+    /// if the number needs more than 53 bits.
     ///
-    /// A backend makes its tokens with this, so that the core has room for grants of its own.
+    /// For backends: tokens that are made this way leave room for those of the hand-overs.
     #[must_use]
     pub const fn from_grant_number(number: u64) -> Option<Self> {
         if number > (i64::MAX as u64) >> Self::LOCAL_BITS {
@@ -48,8 +51,8 @@ impl FencingToken {
         Self::new(number << Self::LOCAL_BITS)
     }
 
-    /// The token of the next grant inside the process; a line passes a grant on less often than
-    /// there is room for.
+    /// The token of the next task to which the lease is handed over; a local queue hands a grant
+    /// over less often than there is room for.
     pub(crate) const fn next_local(self) -> Self {
         Self(self.0.saturating_add(1))
     }

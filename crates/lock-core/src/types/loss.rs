@@ -2,19 +2,20 @@
 
 use std::fmt;
 
-/// Why a lease was lost.
+/// Why a lease was lost. The `Display` text is for logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LossReason {
-    /// Its time ran out.
+    /// Its time ran out: the work took longer than the lease, or renewals were not answered in
+    /// time.
     Expired,
     /// The store says that somebody else owns the lock.
     HeldByOther,
     /// The store says that nobody owns the lock: it was deleted, or the store lost its data.
     Removed,
-    /// It was held for as long as `max_hold` allows.
+    /// It was held for as long as [`max_hold`](crate::Lock::max_hold) allows.
     MaxHold,
-    /// The service was shut down.
+    /// The service was [shut down](crate::LockService::shutdown), and the grace period is over.
     ShutDown,
 }
 

@@ -7,16 +7,19 @@ use std::sync::Arc;
 
 use crate::types::error::{LockError, LockErrorKind, Result};
 
-/// The longest key (namespace and name together), in bytes of UTF-8.
+/// The greatest length of namespace and name together, in bytes of UTF-8.
 pub const MAX_KEY_BYTES: usize = 1_024;
 
-/// The name of a lock: what is locked, in the user's words, such as `order:42`.
+/// The name of a lock, such as `order:42`. It is always valid.
 ///
-/// A name is not empty, holds no NUL, and is at most [`MAX_KEY_BYTES`] bytes long; everything else
-/// is kept byte for byte.
-/// [`LockService::lock`](crate::LockService::lock) takes whatever can be made a name, such as a
-/// `&str` or a `String`, and reports a name that is not allowed in
-/// [`Lock::check`](crate::Lock::check) and in every operation, before it sends anything.
+/// A name has 1 to [`MAX_KEY_BYTES`] bytes of UTF-8 and no NUL. It is kept byte for byte.
+///
+/// [`LockService::lock`](crate::LockService::lock) takes whatever can be made a name: a `&str`, a
+/// `String`, a `Cow<str>`, a `LockName`. Text that is not a valid name is reported by
+/// [`Lock::check`](crate::Lock::check) and by every operation, before anything is sent.
+///
+/// With a namespace, both together have at most [`MAX_KEY_BYTES`] bytes.
+/// A backend can refuse further names, such as those that begin with its own prefix.
 ///
 /// ```
 /// # use lock_core as distlock;
@@ -31,12 +34,12 @@ pub const MAX_KEY_BYTES: usize = 1_024;
 pub struct LockName(Arc<str>);
 
 impl LockName {
-    /// Makes a name and checks it.
+    /// Makes a name, and checks it.
     ///
     /// # Errors
     ///
     /// [`InvalidName`](LockErrorKind::InvalidName) if the name is empty, longer than
-    /// [`MAX_KEY_BYTES`] bytes, or holds a NUL.
+    /// [`MAX_KEY_BYTES`] bytes, or contains a NUL.
     pub fn new<N>(name: N) -> Result<Self>
     where
         N: TryInto<Self, Error: Into<LockError>>,

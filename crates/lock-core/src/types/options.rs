@@ -1,4 +1,4 @@
-//! How a lock is to be taken and held.
+//! How a lock is acquired and held.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,25 +6,29 @@ use std::time::Duration;
 
 use crate::types::error::{LockError, LockErrorKind, Result};
 
-/// The lease if none is set.
+/// The [`ttl`](LockOptions::ttl) of a lock, unless it is set: 60 s.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(60);
 
-/// How long [`Lock::acquire`](crate::Lock::acquire) waits if nothing is set: one default lease.
+/// How long [`Lock::acquire`](crate::Lock::acquire) waits, unless [`wait`](LockOptions::wait) is
+/// set: 60 s, the length of a default lease.
 pub const DEFAULT_ACQUIRE_WAIT: Duration = DEFAULT_TTL;
 
-/// The shortest lease that `keep_alive` accepts: renewed at a third, it leaves two more chances
-/// of 100 ms each.
+/// The shortest [`ttl`](LockOptions::ttl) that [`keep_alive`](LockOptions::keep_alive) accepts: 300
+/// ms.
+///
+/// A lease is renewed when a third of it is over, which leaves 200 ms to repeat a renewal that
+/// failed.
 pub const MIN_KEEP_ALIVE_TTL: Duration = Duration::from_millis(300);
 
 /// What [`Lock::execute`](crate::Lock::execute) does with its body when the lease is lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnLost {
-    /// Drop the body's future and return [`Lost`](crate::LockErrorKind::Lost): two bodies that run at
-    /// once are what the lock is there to prevent.
+    /// Drop the body's future and return [`Lost`](crate::LockErrorKind::Lost), so that two bodies
+    /// do not run at the same time. This is the default.
     #[default]
     Cancel,
-    /// Let the body finish and return its value.
+    /// Let the body finish, and return its value.
     Continue,
 }
 
@@ -71,8 +75,11 @@ pub(crate) enum Wait {
     Forever,
 }
 
-/// The options of a lock, to be shared by many: the setters of [`Lock`](crate::Lock) without its
-/// name.
+/// Options for locks: the same setters that a [`Lock`](crate::Lock) has, without a name.
+///
+/// Use them for several locks with [`Lock::options`](crate::Lock::options), or for all locks of a
+/// service with [`LockServiceBuilder::defaults`](crate::LockServiceBuilder::defaults). Whatever
+/// they set, a lock can set anew.
 ///
 /// ```
 /// # use lock_core as distlock;
@@ -102,7 +109,7 @@ impl Default for LockOptions {
 }
 
 impl LockOptions {
-    /// The defaults: a fixed lease of 60 s, and nothing else.
+    /// The defaults: a lease of 60 s that is not renewed, and no other option.
     pub const fn new() -> Self {
         Self {
             ttl: DEFAULT_TTL,
@@ -116,98 +123,113 @@ impl LockOptions {
     }
 }
 
-/// The setters, once for `LockOptions` and once for `Lock`, which passes them on.
+/// The setters, for `LockOptions` and for `Lock`.
 macro_rules! option_setters {
     ($type:ident, |$this:ident| $options:expr) => {
         impl $type {
-            /// The lease: how long the lock is held at most, unless it is renewed. Default 60 s.
+            /// The time to live: how long the lease is, unless it is renewed. Default: 60 s.
             ///
-            /// It bounds how long a crashed holder keeps the others out, and how long a body may
-            /// take without [`keep_alive`](Self::keep_alive).
+            /// It limits how long a holder that crashed keeps the others out, and how long a body
+            /// may take without [`keep_alive`](Self::keep_alive). Which values are accepted, and to
+            /// which unit they are rounded up, depends on the backend.
             pub fn ttl(mut self, ttl: Duration) -> Self {
                 let $this = &mut self;
                 $options.ttl = ttl;
                 self
             }
 
-            /// How long to wait for the lock if somebody else holds it.
+            /// How long to wait for the lock if somebody else holds it, or if the store does not
+            /// answer.
             ///
-            /// Default: `try_acquire` and `execute` do not wait, `acquire` waits 60 s.
-            /// An exchange with the store that has begun is finished also when the wait is over,
-            /// so a call can last longer by the backend's response timeout.
+            /// Default: `try_acquire` and `execute` do not wait, and `acquire` waits 60 s.
+            /// A request to the store that is under way when the wait is over is still finished, so
+            /// a call can take longer by the backend's response timeout.
             pub fn wait(mut self, wait: Duration) -> Self {
                 let $this = &mut self;
                 $options.wait = crate::types::options::Wait::For(wait);
                 self
             }
 
-            /// Waits without a limit.
+            /// Waits for the lock without a limit.
             pub fn wait_forever(mut self) -> Self {
                 let $this = &mut self;
                 $options.wait = crate::types::options::Wait::Forever;
                 self
             }
 
-            /// Renews the lease at a third of the ttl, for as long as the guard lives.
+            /// Renews the lease each time that a third of the ttl is over, for as long as the guard
+            /// lives or the body runs.
             ///
-            /// The renewals run on a thread of their own: a body that blocks its executor keeps
-            /// its lock. **A task that is stuck for ever then holds the lock for ever**: set
-            /// [`max_hold`](Self::max_hold) too. Needs a ttl of at least 300 ms.
+            /// The renewals run on a thread of the library's own, so a body that blocks its
+            /// executor keeps its lock. **A task that hangs then holds the lock for ever**: set
+            /// [`max_hold`](Self::max_hold) too.
+            ///
+            /// It needs a ttl of at least 300 ms, and a backend that can renew leases; otherwise
+            /// every operation is refused with `InvalidConfig` or `Unsupported`.
             pub fn keep_alive(mut self) -> Self {
                 let $this = &mut self;
                 $options.renewal = crate::types::options::Renewal::KeepAlive;
                 self
             }
 
-            /// As [`keep_alive`](Self::keep_alive) where the backend can renew leases, and a
-            /// [`fixed_lease`](Self::fixed_lease) where it cannot: for programs that run over
-            /// several backends.
+            /// As [`keep_alive`](Self::keep_alive) if the backend can renew leases, and a
+            /// [`fixed_lease`](Self::fixed_lease) if it cannot: for programs that run with several
+            /// backends.
             pub fn keep_alive_if_supported(mut self) -> Self {
                 let $this = &mut self;
                 $options.renewal = crate::types::options::Renewal::IfSupported;
                 self
             }
 
-            /// Does not renew the lease: it ends after the ttl. This is the default.
+            /// Does not renew the lease: it ends when the ttl is over. This is the default, and
+            /// takes [`keep_alive`](Self::keep_alive) back.
             pub fn fixed_lease(mut self) -> Self {
                 let $this = &mut self;
                 $options.renewal = crate::types::options::Renewal::Fixed;
                 self
             }
 
-            /// Bounds how long the lock is held with `keep_alive` or `extend`; then it is lost
-            /// with [`LossReason::MaxHold`](crate::LossReason::MaxHold). Must be at least the
-            /// ttl. Default: `None`, no bound.
+            /// Limits how long the lock can be held with [`keep_alive`](Self::keep_alive) and
+            /// [`extend`](crate::Lease::extend), counted from the grant. After that it is lost with
+            /// the reason [`LossReason::MaxHold`](crate::LossReason::MaxHold).
+            ///
+            /// It takes a `Duration`, which must be at least the ttl, or `None` for no limit, which
+            /// is the default. Every backend accepts it.
             pub fn max_hold(mut self, max_hold: impl Into<Option<Duration>>) -> Self {
                 let $this = &mut self;
                 $options.max_hold = max_hold.into();
                 self
             }
 
-            /// Keeps the name taken for at least this long, also if the work ends earlier: then
-            /// clocks that differ a little do not make two instances do the nightly report. Must
-            /// not be above the ttl. Default: zero.
+            /// Keeps the name taken for at least this long after the grant, even if the lock is
+            /// released earlier. Default: zero.
+            ///
+            /// Use it for work that should be done once per period: an instance whose clock is a
+            /// little behind then finds the lock still taken. It must not be longer than the ttl.
             pub fn min_hold(mut self, min_hold: Duration) -> Self {
                 let $this = &mut self;
                 $options.min_hold = min_hold;
                 self
             }
 
-            /// What `execute` does with its body when the lease is lost. Default: drop it.
+            /// What [`execute`](crate::Lock::execute) does with its body when the lease is lost.
+            /// Default: [`OnLost::Cancel`](crate::OnLost::Cancel).
             pub fn on_lost(mut self, policy: crate::OnLost) -> Self {
                 let $this = &mut self;
                 $options.on_lost = policy;
                 self
             }
 
-            /// Refuses to work on a backend that issues no fencing tokens.
+            /// Refuses, with `Unsupported`, to work on a backend that issues no
+            /// [fencing tokens](crate::FencingToken).
             pub fn require_fencing(mut self) -> Self {
                 let $this = &mut self;
                 $options.require_fencing = true;
                 self
             }
 
-            /// Also works on a backend that issues no fencing tokens. This is the default.
+            /// Also works on a backend that issues no fencing tokens. This is the default, and
+            /// takes [`require_fencing`](Self::require_fencing) back.
             pub fn allow_unfenced(mut self) -> Self {
                 let $this = &mut self;
                 $options.require_fencing = false;

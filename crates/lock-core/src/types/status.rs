@@ -1,25 +1,26 @@
-//! What can be seen of a lock from outside, and what a release reports.
+//! What others can see of a lock, and what a release and a shutdown report.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::types::fencing::FencingToken;
 
-/// What the store says of a lock that somebody holds.
+/// What the store says about a lock that somebody holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LockStatus {
-    /// How long the lease still runs; `None` if it has no end (a foreign holder's).
+    /// How long the lease still lasts; `None` if it has no end, which another program can have set.
     pub remaining: Option<Duration>,
-    /// How many wait, where the backend knows: all tasks of the service that asks, and of each
-    /// other service at least the one that stands in the store's queue.
+    /// How many tasks wait, if the backend keeps a queue: all tasks of the service that asks, and
+    /// of each other service at least the one that is in the store's queue.
     pub waiters: Option<u64>,
-    /// The holder's fencing token, where the backend keeps it.
+    /// The fencing token of the store's grant, if the backend keeps it. If the lease was handed
+    /// over inside a service, the holder's own token is larger, by less than 1,024.
     pub fencing_token: Option<FencingToken>,
 }
 
 impl LockStatus {
-    /// A status of which only the remaining time is known.
+    /// A status with only the remaining time. For backends.
     #[must_use]
     pub const fn new(remaining: Option<Duration>) -> Self {
         Self { remaining, waiters: None, fencing_token: None }
@@ -40,25 +41,27 @@ impl LockStatus {
     }
 }
 
-/// What came of a release.
+/// What a release found. The `Display` text is for logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ReleaseOutcome {
-    /// The lock was ours, and is free now, or after the rest of `min_hold`; or it was handed over,
-    /// before its deadline, to the next waiting task of the same service.
+    /// The lock was held until now. It is free, or will be when its `min_hold` is over; or it was
+    /// handed over, before its deadline, to the next waiting task of the same service.
     Released,
     /// The lease had ended before, and nobody holds the lock.
     AlreadyExpired,
     /// The lease had ended before, and somebody else holds the lock.
     HeldByOther,
-    /// The store did not answer, or not clearly; the background repeats the release until the lease
-    /// is over. Also where the backend cannot keep the rest of `min_hold`: the background releases
-    /// after it.
+    /// The store did not answer, or its answer cannot be relied on; the background repeats the
+    /// release until the lease is over.
+    ///
+    /// Also if the backend cannot keep the name taken for the rest of `min_hold`: then the
+    /// background releases the lock when that is over.
     Unknown,
 }
 
 impl ReleaseOutcome {
-    /// Whether the lock was held until this release for certain.
+    /// Whether it is certain that the lock was held until this release.
     #[must_use]
     pub const fn is_released(self) -> bool {
         matches!(self, Self::Released)
@@ -76,18 +79,21 @@ impl fmt::Display for ReleaseOutcome {
     }
 }
 
-/// How many locks were held when a service was shut down, and how they ended.
+/// How the locks ended that were held when [`LockService::shutdown`](crate::LockService::shutdown)
+/// was called.
 ///
-/// If several tasks shut the service down at once, each lock is counted by one of them.
+/// Each of them is counted in one of the fields. If several tasks shut the service down at the same
+/// time, each lock that the service has to release is counted by one of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// Released by their holders during the grace period.
+    /// Locks that their holders released during the grace period.
     pub released: usize,
-    /// Lost: still held at the end of the grace period, when the service released them and the
-    /// store confirmed it; or lost before that, for another reason.
+    /// Locks that were lost: those that were lost for another reason during the grace period, and
+    /// those that were still held at its end, and that the service released with the store's
+    /// confirmation.
     pub lost: usize,
-    /// Still held at the end of the grace period; the service released them, but the store did not
-    /// confirm it, so they may stay locked until their leases expire.
+    /// Locks that were still held at the end of the grace period, and whose release the store did
+    /// not confirm. They may stay taken until their leases expire.
     pub unknown: usize,
 }
