@@ -40,7 +40,13 @@ impl AttemptDriver {
         let capabilities = Capabilities::none()
             .with_queueing(queueing)
             .with_late_after(ticks(RESPONSE_TIMEOUT) + margin);
-        Self { number, machine: StoreAttempt::new(&capabilities), freed: false }
+        Self::of(number, StoreAttempt::new(&capabilities))
+    }
+
+    /// A token of which this much is known.
+    #[must_use]
+    pub const fn of(number: u8, machine: StoreAttempt) -> Self {
+        Self { number, machine, freed: false }
     }
 
     /// Takes the answer to a step that asked for this lease.

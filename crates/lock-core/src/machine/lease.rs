@@ -16,7 +16,9 @@ use std::time::Duration;
 
 use crate::machine::attempt::StoreAttempt;
 use crate::time::instant::Instant;
-use crate::types::loss::{LeaseEnd, LossReason};
+use crate::types::loss::LossReason;
+
+pub use crate::types::loss::LeaseEnd;
 
 /// A lease is renewed when this part of it is over, so that two more tries are left.
 const RENEW_AT: u32 = 3;

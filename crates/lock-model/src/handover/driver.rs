@@ -10,10 +10,9 @@ use crate::handover::leader::{LeaderState, Leadership, Phase};
 use crate::handover::process::{Process, TaskState};
 use crate::handover::settings::{Scenario, SeededBug, TaskOptions};
 use crate::message::{Answer, News, Number, Pushed, Request};
-use crate::product::Term;
-use crate::product::{Instant, Push, Verdict};
+use crate::product::{Duty, Instant, LossReason, Push, Term, Verdict};
 use crate::properties::Breach;
-use crate::time::{Tick, instant, ticks};
+use crate::time::{Tick, instant, tick_of, ticks};
 
 /// The driver of one process at one tick.
 #[derive(Debug)]
@@ -110,7 +109,8 @@ impl Driver<'_> {
                 if *waits { self.promise(task, self.now) } else { self.give_up(task) }
             }
             (Request::Release { .. }, Some(attempt)) => attempt.machine.release_failed(now),
-            _ => {}
+            (Request::Release { .. }, None) => {}
+            (Request::Renew { .. }, _) => self.renewal_ended(exchange, None),
         }
     }
 
@@ -140,7 +140,7 @@ impl Driver<'_> {
                 attempt.release_answered(now, answer);
             }
             (Request::Release { .. }, None) => {}
-            (Request::Renew { ttl }, _) => self.renewal_answered(exchange, answer, ttl),
+            (Request::Renew { .. }, _) => self.renewal_ended(exchange, Some(answer)),
         }
     }
 
@@ -224,25 +224,41 @@ impl Driver<'_> {
         }
     }
 
-    /// The background, or the caller, renews.
-    pub fn renew(&mut self, task: usize, ttl: Tick) {
+    /// The background looks at a lease, and does what it has to.
+    pub fn do_duty(&mut self, task: usize) {
+        let (options, now) = (self.options(task), self.now);
         let Some(held) = self.process.tasks[task].state.held_mut() else { return };
         let attempt = held.attempt;
-        if held.renewal_sent(ttl, self.now) {
-            self.send(attempt, Request::Renew { ttl });
+        let (duty, lost) = held.duty(options, now);
+        match duty {
+            Duty::Renew { renewal, .. } => {
+                let ttl = tick_of(Instant::ORIGIN + renewal.ttl);
+                self.send(attempt, Request::Renew { ttl });
+            }
+            Duty::Undo(machine) => {
+                self.process.messages.forget_renewals(attempt);
+                self.process.abandoned.add(AttemptDriver::of(attempt, machine));
+            }
+            Duty::LookAgain(_) | Duty::Nothing => {}
         }
+        self.lease_lost(lost);
     }
 
-    fn renewal_answered(&mut self, exchange: Exchange, answer: Answer, ttl: Tick) {
-        let is_its = |held: &Held| !held.is_over() && held.attempt == exchange.attempt;
-        let its = self.process.guards().find(|(_, held)| is_its(held));
-        let Some((task, held)) = its else { return };
-        if answer != Answer::Renewed || !held.holds(self.now) {
-            return self.lose(task);
-        }
-        if let Some(held) = self.process.tasks[task].state.held_mut() {
-            held.renewed(exchange.asked, ttl);
-        }
+    /// Nobody waits for this renewal any more: with its answer, or without.
+    fn renewal_ended(&mut self, exchange: Exchange, answer: Option<Answer>) {
+        let now = self.now;
+        let its = self.process.guards().find(|(_, held)| held.attempt == exchange.attempt);
+        let Some((task, _)) = its else { return };
+        let options = self.options(task);
+        let Some(held) = self.process.tasks[task].state.held_mut() else { return };
+        let Some(renewal) = held.take_renewal(exchange.asked) else { return };
+        let lost = match answer {
+            Some(Answer::Renewed) => held.renewed(renewal, exchange.asked, options, now),
+            Some(Answer::NotHeld) => held.lose(LossReason::Removed, options, now),
+            Some(Answer::HeldByOther) => held.lose(LossReason::HeldByOther, options, now),
+            _ => None,
+        };
+        self.lease_lost(lost);
     }
 
     /// Does what the machines want at once.
@@ -269,6 +285,7 @@ impl Driver<'_> {
             {
                 self.take_turn(task);
             }
+            TaskState::Holding(held) if held.is_over() => self.release(task),
             _ => {}
         }
         let TaskState::Asking { leader, .. } = &self.process.tasks[task].state else { return };
@@ -280,12 +297,12 @@ impl Driver<'_> {
         }
     }
 
-    /// What the background does for a lease.
+    /// The background looks at a lease that is due; that one is over is an event of its own.
     fn look_after(&mut self, task: usize) {
-        let options = self.options(task);
-        let Some(held) = self.process.tasks[task].state.held_mut() else { return };
-        if let Some(ttl) = held.look_after(options, self.now) {
-            self.renew(task, ttl);
+        let now = self.now;
+        let is_looked_at = |held: &Held| held.is_due(now) && (held.is_over() || held.holds(now));
+        if self.process.tasks[task].state.held().is_some_and(is_looked_at) {
+            self.do_duty(task);
         }
     }
 

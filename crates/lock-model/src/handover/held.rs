@@ -1,48 +1,44 @@
-//! A guard, and what its process knows of its lease.
-//!
-//! The rules are those of `holding.rs` of the core, copied by hand: nothing outside of this file
-//! knows when a lease is a window, when it is renewed, or what an offer is.
-
-use std::time::Duration;
+//! A guard: the product's own [`Lease`], when the background looks at it, and what the properties
+//! need to know of it.
 
 use crate::attempt_driver::AttemptDriver;
 use crate::handover::settings::{Scenario, SeededBug, TaskOptions};
 use crate::message::Number;
-use crate::product::Instant;
-use crate::product::Term;
+use crate::product::{
+    Duty, GivenUp, Instant, Lease, LeaseEnd, LossReason, Renewal, StoreAttempt, Term,
+};
 use crate::properties::Breach;
-use crate::time::{Tick, first_tick, instant, ticks};
+use crate::time::{Tick, first_tick, instant, tick_of, ticks};
 
-/// Whoever was offered a lease takes it within this time.
-const OFFER: Duration = Duration::from_secs(2);
+/// Whoever is offered a lease accepts it before so many ticks have passed.
+const OFFER: Tick = 2;
 
-/// A guard, and what its process knows of its lease.
+/// A guard, or one on its way to a task.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Held {
     /// On whose behalf it is held.
     pub term: Term,
     /// Which token.
     pub attempt: u8,
-    /// The right to release; gone with the end of the lease.
-    driver: Option<AttemptDriver>,
     /// The number of the store's grant.
     pub number: Number,
     /// How often the lease was passed on before.
     pub index: u16,
-    /// When the store granted it.
-    since: Tick,
-    /// When this guard was made.
-    granted: Tick,
-    /// The end of the guard.
-    deadline: Instant,
-    /// The end of the guard from when on its task has taken it.
-    offered: Option<Instant>,
-    /// The store's lease is shorter than what was asked for.
-    is_window: bool,
-    /// A renewal was sent, and none has been confirmed since.
-    is_unconfirmed: bool,
+    /// The product's own code; it has the token's, too, until it gives that up.
+    lease: Lease,
     /// When the background looks at it; `None` if it never does.
     due: Option<Tick>,
+    /// Renewals whose answers somebody waits for, and when they were sent.
+    renewals: Vec<(Tick, Renewal)>,
+    /// When the store granted it; only the properties know it.
+    since: Tick,
+    /// When this guard was made; only the properties know it.
+    granted: Tick,
+    /// The store's lease is shorter than what was asked for, and no renewal has been confirmed. The
+    /// properties know it, and whoever counts the renewals of a lease that is kept alive.
+    is_short: bool,
+    /// A renewal was sent, and none has been confirmed since; only the properties know it.
+    is_unconfirmed: bool,
 }
 
 impl Held {
@@ -57,132 +53,195 @@ impl Held {
         options: TaskOptions,
         now: Tick,
     ) -> Self {
-        Self {
+        let AttemptDriver { number: attempt, machine, .. } = driver;
+        let lease = Lease::granted(&options.terms(), instant(now), deadline, is_window, machine);
+        let held = Self {
             term,
-            attempt: driver.number,
-            driver: Some(driver),
+            attempt,
             number,
             index: 0,
+            lease,
+            due: None,
+            renewals: Vec::new(),
             since: now,
             granted: now,
-            deadline,
-            offered: None,
-            is_window,
+            is_short: is_window,
             is_unconfirmed: false,
-            due: (is_window || options.keeps_alive).then_some(now + 1),
-        }
+        };
+        held.scheduled(options, now)
     }
 
-    /// What is left of the lease, offered to a task of another term; `None` if it is over.
+    /// What is left of the lease, offered to a task of another term.
     #[must_use]
     pub fn offer(
         &self,
-        term: Term,
-        index: u16,
+        mut machine: StoreAttempt,
+        (term, index): (Term, u16),
         options: TaskOptions,
         now: Tick,
         bug: Option<SeededBug>,
-    ) -> Option<Self> {
-        let machine = &self.driver?.machine;
-        let asked = machine.bound(instant(now), ticks(options.ttl));
-        let valid_until = machine.valid_until();
-        let deadline = match bug {
-            Some(SeededBug::FullLeaseAtHandOver) => asked,
-            _ if options.keeps_alive => valid_until,
-            _ => valid_until.min(asked),
-        };
-        let is_endless = bug == Some(SeededBug::OfferForEver);
-        let offer_ends = if is_endless { deadline } else { instant(now) + OFFER };
-        Some(Self {
+    ) -> Self {
+        let (at, ttl) = (instant(now), ticks(options.ttl));
+        if bug == Some(SeededBug::FullLeaseAtHandOver) {
+            machine.renewed(at, ttl);
+        }
+        let is_short = machine.valid_until() < machine.bound(at, ttl);
+        let mut lease = Lease::handed_over(&options.terms(), at, machine);
+        if bug == Some(SeededBug::OfferForEver) {
+            lease.accept(at);
+        }
+        let held = Self {
             term,
             index,
+            lease,
+            due: None,
             granted: now,
-            deadline: deadline.min(offer_ends),
-            offered: Some(deadline),
-            is_window: valid_until < asked,
+            is_short,
             is_unconfirmed: false,
-            due: Some(now + 1),
-            ..self.clone()
-        })
+            renewals: Vec::new(),
+            ..*self
+        };
+        held.scheduled(options, now)
     }
 
-    /// Its task takes what it was offered.
-    pub fn accept(&mut self) {
-        self.deadline = self.offered.take().unwrap_or(self.deadline);
+    fn scheduled(mut self, options: TaskOptions, now: Tick) -> Self {
+        if let Some(at) = self.lease.first_look(instant(now)) {
+            self.schedule(at, options);
+        }
+        self
     }
 
-    /// The lease is over; whoever had the right to release it does so.
-    pub fn end(&mut self) -> Option<AttemptDriver> {
-        self.driver.take()
+    /// The background looks at it at the first tick from then on.
+    ///
+    /// But a lease that is kept alive is renewed only as often as the scenario says: once its task has
+    /// what it asked for, the background looks at it again at its end.
+    fn schedule(&mut self, at: Instant, options: TaskOptions) {
+        let is_rare = options.keeps_alive && !self.is_short && !self.is_over();
+        self.due = Some(first_tick(if is_rare { self.deadline() } else { at }));
     }
 
-    /// A renewal is about to be sent; `false` if the lease is over.
-    pub fn renewal_sent(&mut self, ttl: Tick, now: Tick) -> bool {
-        let Some(driver) = &mut self.driver else { return false };
-        driver.machine.renewal_sent(instant(now), ticks(ttl));
-        self.is_unconfirmed = true;
-        true
+    /// Changes the lease. If it is lost by that, its local queue has to be told so: the term.
+    fn update<T>(&mut self, change: impl FnOnce(&mut Lease) -> T) -> (T, Option<Term>) {
+        let before = self.lease.ended();
+        let result = change(&mut self.lease);
+        let is_lost = before.is_none() && matches!(self.lease.ended(), Some(LeaseEnd::Lost(_)));
+        (result, is_lost.then_some(self.term))
+    }
+
+    /// Its task looks at the time.
+    pub fn look(&mut self, now: Tick) -> Option<Term> {
+        self.update(|lease| lease.look(instant(now))).1
+    }
+
+    /// Its task accepts what it was offered. `false`: too late.
+    pub fn accept(&mut self, now: Tick) -> (bool, Option<Term>) {
+        self.update(|lease| lease.accept(instant(now)))
+    }
+
+    /// The background looks at it, and has to do this.
+    pub fn duty(&mut self, options: TaskOptions, now: Tick) -> (Duty, Option<Term>) {
+        let (duty, lost) = self.update(|lease| lease.duty(instant(now)));
+        self.due = None;
+        match duty {
+            // Within the tick, if it falls into that: none passes between acceptance and claim.
+            Duty::LookAgain(at) if self.lease.is_offered() => self.due = Some(tick_of(at)),
+            Duty::LookAgain(at) => self.schedule(at, options),
+            Duty::Renew { renewal, within } => {
+                self.is_unconfirmed = true;
+                self.renewals.push((now, renewal));
+                // It waits for the answer as long as `within`, and asks again then.
+                self.schedule(self.lease.renewal_failed(instant(now) + within), options);
+            }
+            Duty::Undo(_) => self.renewals.clear(),
+            Duty::Nothing => {}
+        }
+        (duty, lost)
+    }
+
+    /// The renewal that was sent at this tick, whose answer nobody waits for any more.
+    pub fn take_renewal(&mut self, sent: Tick) -> Option<Renewal> {
+        let at = self.renewals.iter().position(|&(at, _)| at == sent)?;
+        Some(self.renewals.remove(at).1)
     }
 
     /// A renewal that was sent at this tick is confirmed.
-    pub fn renewed(&mut self, asked: Tick, ttl: Tick) {
-        let Some(driver) = &mut self.driver else { return };
-        let bound = driver.machine.renewed(instant(asked), ticks(ttl));
-        self.deadline = self.deadline.max(bound);
-        (self.is_window, self.is_unconfirmed) = (false, false);
+    pub fn renewed(
+        &mut self,
+        renewal: Renewal,
+        sent: Tick,
+        options: TaskOptions,
+        now: Tick,
+    ) -> Option<Term> {
+        let at = instant(now);
+        let (renewed, lost) = self.update(|lease| lease.renewed(renewal, instant(sent), at));
+        if renewed.is_ok() {
+            (self.is_short, self.is_unconfirmed) = (false, false);
+        }
+        self.schedule(renewed.unwrap_or(Lease::look_after_loss(at)), options);
+        lost
     }
 
-    /// What the background does now: it renews to this lease, if it says so.
-    ///
-    /// It claims windows, and again until that is answered.
-    pub fn look_after(&mut self, options: TaskOptions, now: Tick) -> Option<Tick> {
-        let is_due = self.holds(now) && self.due.is_some_and(|due| due <= now);
-        // It looks at an offer again soon.
-        if !is_due || self.offered.is_some() {
-            return None;
-        }
-        if !self.is_window {
-            // It looks again at the end.
-            self.due = Some(first_tick(self.deadline));
-            return None;
-        }
-        self.due = Some(now + 1);
-        Some(if options.keeps_alive { options.ttl } else { self.granted + options.ttl - now })
+    /// The answer to a renewal says that it is lost.
+    pub fn lose(&mut self, reason: LossReason, options: TaskOptions, now: Tick) -> Option<Term> {
+        let (_, lost) = self.update(|lease| lease.lose(reason));
+        self.schedule(Lease::look_after_loss(instant(now)), options);
+        lost
     }
 
-    /// How much of the lease may be passed on; `None` if it is over.
-    #[must_use]
-    pub fn left(&self, now: Tick, bug: Option<SeededBug>) -> Option<Duration> {
+    /// The guard ends.
+    pub fn give_up(
+        &mut self,
+        now: Tick,
+        bug: Option<SeededBug>,
+    ) -> (Option<GivenUp>, Option<Term>) {
         let is_careless = bug == Some(SeededBug::PassedOnPastDeadline);
-        let machine = &self.driver.filter(|_| is_careless || self.holds(now))?.machine;
-        let left = machine.valid_until().saturating_duration_since(instant(now));
-        let left = if is_careless { ticks(9) } else { left };
-        let may_pass = !self.is_unconfirmed || bug == Some(SeededBug::UnconfirmedPassedOn);
-        Some(if may_pass { left } else { Duration::ZERO })
+        let at = instant(if is_careless { self.granted } else { now });
+        let (mut given_up, lost) = self.update(|lease| lease.give_up(at));
+        if let Some(given_up) = &mut given_up
+            && self.is_released()
+            && bug == Some(SeededBug::UnconfirmedPassedOn)
+        {
+            let left = given_up.attempt.valid_until().saturating_duration_since(at);
+            given_up.handover = Some(left);
+        }
+        (given_up, lost)
+    }
+
+    /// Whether its guard has released it.
+    #[must_use]
+    pub fn is_released(&self) -> bool {
+        self.lease.ended() == Some(LeaseEnd::Released)
     }
 
     /// Whether its lease is known to be over.
     #[must_use]
     pub const fn is_over(&self) -> bool {
-        self.driver.is_none()
+        self.lease.ended().is_some()
     }
 
     /// Whether its task may believe that it holds the lock.
     #[must_use]
     pub fn holds(&self, now: Tick) -> bool {
-        !self.is_over() && self.deadline > instant(now)
+        !self.is_over() && self.deadline() > instant(now)
     }
 
     /// The end of the guard.
     #[must_use]
     pub const fn deadline(&self) -> Instant {
-        self.deadline
+        self.lease.deadline()
     }
 
-    /// Whether the background, or a task that is polled, finds at this tick that it is over.
+    /// Whether the background looks at it at this tick.
+    #[must_use]
+    pub fn is_due(&self, now: Tick) -> bool {
+        self.due.is_some_and(|due| due <= now)
+    }
+
+    /// Whether it is found to be over at this tick: by its task, if that is polled, or by the
+    /// background.
     #[must_use]
     pub fn is_found_over(&self, is_polled: bool, now: Tick) -> bool {
-        (is_polled || self.due.is_some()) && !self.is_over() && !self.holds(now)
+        (is_polled || self.is_due(now)) && !self.is_over() && !self.holds(now)
     }
 
     /// What its task may show to others.
@@ -191,10 +250,10 @@ impl Held {
         (u32::from(self.number) << 10) + u32::from(self.index)
     }
 
-    /// Whether it ends although its task has it, and nobody has asked for more than the window.
+    /// Whether its task has less than it asked for, and nobody has asked for the rest.
     #[must_use]
-    pub fn is_unclaimed(&self, now: Tick) -> bool {
-        self.is_window && !self.is_unconfirmed && self.offered.is_none() && !self.holds(now)
+    pub const fn is_unclaimed(&self) -> bool {
+        self.is_short && !self.is_unconfirmed
     }
 
     /// What a lease that is passed on at this tick must never be.
@@ -209,12 +268,12 @@ impl Held {
 
     /// A guard lasts no longer than its task asked for, and an offer no longer than an offer.
     #[must_use]
-    pub fn breach_of_bounds(&self, options: TaskOptions, now: Tick) -> Breach {
-        let granted = instant(self.granted);
-        if !options.keeps_alive && self.deadline > granted + ticks(options.ttl) {
+    pub fn breach_of_bounds(&self, is_offer: bool, options: TaskOptions, now: Tick) -> Breach {
+        let asked = instant(self.granted) + ticks(options.ttl);
+        if !options.keeps_alive && self.deadline() > asked {
             return Some("R13: a guard lasts longer than its task asked for".to_owned());
         }
-        let is_old = self.offered.is_some() && instant(now) >= granted + OFFER;
+        let is_old = is_offer && now >= self.granted + OFFER;
         is_old.then(|| "S7: an offer that nobody takes stands for too long".to_owned())
     }
 }

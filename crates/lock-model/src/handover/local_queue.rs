@@ -3,13 +3,13 @@
 
 use std::mem;
 
+use crate::attempt_driver::AttemptDriver;
 use crate::handover::driver::Driver;
 use crate::handover::held::Held;
 use crate::handover::leader::{LeaderState, Leadership, LocalWaiter, Turn};
 use crate::handover::process::{Task, TaskState};
 use crate::handover::settings::SeededBug;
-use crate::product::Term;
-use crate::product::{Instant, LocalQueue, Look, NextInQueue};
+use crate::product::{GivenUp, Instant, LocalQueue, Look, NextInQueue, StoreAttempt, Term};
 use crate::time::ticks;
 
 impl Driver<'_> {
@@ -70,14 +70,16 @@ impl Driver<'_> {
     pub fn take_turn(&mut self, task: usize) {
         match self.leave_queue(task) {
             Some(Turn::Lead(leadership)) => self.begin(task, leadership, true),
-            // Too late: it went back to the store.
-            Some(Turn::Hold(held)) if !held.holds(self.now) => {
-                self.end(held);
-                self.enter(task);
-            }
             Some(Turn::Hold(mut held)) => {
-                held.accept();
-                self.process.tasks[task].state = TaskState::Holding(held);
+                let (is_accepted, lost) = held.accept(self.now);
+                self.lease_lost(lost);
+                if is_accepted {
+                    self.process.tasks[task].state = TaskState::Holding(held);
+                } else {
+                    // Too late: it goes back to the store.
+                    self.end(held);
+                    self.enter(task);
+                }
             }
             None => {}
         }
@@ -135,35 +137,27 @@ impl Driver<'_> {
         }
     }
 
-    /// A task that is polled again drops a guard whose lease was lost meanwhile.
-    pub fn drop_what_is_over(&mut self, task: usize) {
-        let state = &mut self.process.tasks[task].state;
-        if matches!(state, TaskState::Holding(held) if held.is_over()) {
-            *state = TaskState::Idle;
-        }
-    }
-
-    /// A lease is over before its guard is; a task that is polled drops that, too.
+    /// The time of a lease is over, which its task finds, or the background.
     pub fn lose(&mut self, task: usize) {
-        let is_frozen = self.process.tasks[task].frozen_until.is_some();
-        let Some(held) = self.process.tasks[task].state.held_mut() else { return };
-        let (term, number, is_unclaimed) = (held.term, held.attempt, held.is_unclaimed(self.now));
-        let attempt = held.end();
-        if is_unclaimed && self.scenario.store.latency == 0 {
+        let (now, state) = (self.now, &mut self.process.tasks[task].state);
+        let is_taken = matches!(state, TaskState::Holding(_));
+        let Some(held) = state.held_mut() else { return };
+        if is_taken && held.is_unclaimed() && self.scenario.store.latency == 0 {
             self.broken = Some("S3: a window ended that nobody had claimed".to_owned());
         }
-        if !is_frozen && matches!(self.process.tasks[task].state, TaskState::Holding(_)) {
-            self.process.tasks[task].state = TaskState::Idle;
-        }
-        self.process.messages.forget_renewals(number);
-        if let Some(attempt) = attempt {
-            self.process.abandoned.add(attempt);
-            self.lease_lost(term);
+        if held.is_due(now) {
+            self.do_duty(task);
+        } else {
+            let lost = held.look(now);
+            self.lease_lost(lost);
         }
     }
 
-    fn lease_lost(&mut self, term: Term) {
-        if !self.has(SeededBug::LossUntold) {
+    /// The local queue is told of the loss of the lease of this term, if one was lost.
+    pub(super) fn lease_lost(&mut self, term: Option<Term>) {
+        if let Some(term) = term
+            && !self.has(SeededBug::LossUntold)
+        {
             self.hand_off(term, None);
         }
     }
@@ -172,18 +166,18 @@ impl Driver<'_> {
     fn end(&mut self, mut held: Held) {
         let now = self.at();
         self.process.messages.forget_renewals(held.attempt);
-        let left = held.left(self.now, self.scenario.bug);
-        let before = held.clone();
-        let Some(attempt) = held.end() else { return };
-        let Some(left) = left else {
-            self.process.abandoned.add(attempt);
-            return self.lease_lost(held.term);
-        };
+        let (given_up, lost) = held.give_up(self.now, self.scenario.bug);
+        self.lease_lost(lost);
+        let Some(GivenUp { attempt: machine, handover: left, .. }) = given_up else { return };
+        let attempt = AttemptDriver::of(held.attempt, machine);
+        if !held.is_released() {
+            return self.process.abandoned.add(attempt);
+        }
         let (handover, next_term) = (self.scenario.handover(), self.process.next_term());
         let options = self.scenario.tasks[self.index];
         let next = self.change_queue(held.term, |queue, term| {
             let ttl = |task: &u8| ticks(options[usize::from(*task)].ttl);
-            queue.released(term, now, left, handover, next_term, ttl)
+            queue.released(term, now, left.unwrap_or_default(), handover, next_term, ttl)
         });
         match next.unwrap_or(NextInQueue::Stale) {
             NextInQueue::Hold(next, index) => {
@@ -192,7 +186,7 @@ impl Driver<'_> {
                 }
                 let repeats = self.has(SeededBug::LocalFenceRepeats);
                 let index = if repeats { held.index } else { index };
-                self.pass_on(usize::from(next), index, &before);
+                self.pass_on(usize::from(next), index, &held, machine);
             }
             NextInQueue::Lead(next) => {
                 self.process.abandoned.add(attempt);
@@ -208,10 +202,9 @@ impl Driver<'_> {
     }
 
     /// What is left of a lease goes to the next one in the queue, who has to take it.
-    fn pass_on(&mut self, task: usize, index: u16, from: &Held) {
-        let term = self.process.new_term();
-        let offer = from.offer(term, index, self.options(task), self.now, self.scenario.bug);
-        let Some(held) = offer else { return };
+    fn pass_on(&mut self, task: usize, index: u16, from: &Held, machine: StoreAttempt) {
+        let (term, options) = (self.process.new_term(), self.options(task));
+        let held = from.offer(machine, (term, index), options, self.now, self.scenario.bug);
         self.made(&held);
         let broken = self.broken.take();
         self.broken = broken.or_else(|| from.breach_of_passing(self.now, self.scenario));

@@ -4,10 +4,11 @@
 //! The client's side is the product's own code: [`LocalQueue`](crate::product::LocalQueue) decides
 //! who leads, which is to deal with the store, and who is next;
 //! [`StoreAttempt`](crate::product::StoreAttempt) and [`Waiter`](crate::product::Waiter) decide what
-//! is sent and believed.
+//! is sent and believed; [`Lease`](crate::product::Lease) decides until when a guard is valid, when
+//! it is renewed, and what its end leaves to do.
 //! `local_queue.rs` carries the decisions of the first from task to task, as the core does;
 //! [`driver`] does what the others say.
-//! The rules of a lease are in [`held`], copied from the core by hand.
+//! [`held`] keeps a lease beside what only the properties know of it.
 //! The server and its queue are those of [`queue`](crate::queue).
 //!
 //! # What is modelled
@@ -22,8 +23,12 @@
 //! - **Local queues**: a leader takes over the token of the one before with the step that is under
 //!   way; only the place in the store's queue, if it asks for another lease.
 //!   Whoever is replaced goes on for itself.
-//! - **The background**: it claims what is left of a window or of a lease that was passed on, looks
-//!   after offers, and undoes what nobody wants any more.
+//! - **The background**: it looks at leases when they are due, at the first tick from then on, and
+//!   at offers within the tick, too; it claims what is left of a window or of a lease that was passed
+//!   on, and undoes what is left of a lease that was lost and whose guard is not dropped.
+//!   A lease that is kept alive is renewed as often as [`Budget::renewed`](crate::budget::Budget)
+//!   allows, at any moment.
+//!   An answer that comes later than the background waits for it is taken all the same.
 //! - **Time, network and trouble**: as in [`queue`](crate::queue).
 //!
 //! # What must hold

@@ -40,7 +40,10 @@ impl World {
     fn breach_of_bounds(&self, scenario: &Scenario) -> Breach {
         self.processes.iter().zip(scenario.tasks).find_map(|(process, options)| {
             let mut guards = process.guards().filter(|(_, held)| held.holds(self.now));
-            guards.find_map(|(nth, held)| held.breach_of_bounds(options[nth], self.now))
+            guards.find_map(|(nth, held)| {
+                let is_offer = !matches!(process.tasks[nth].state, TaskState::Holding(_));
+                held.breach_of_bounds(is_offer, options[nth], self.now)
+            })
         })
     }
 

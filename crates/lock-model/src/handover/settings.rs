@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::budget::{Budget, NONE};
-use crate::product::Handover;
+use crate::product::{Handover, Terms};
 use crate::queue::settings as queue;
 use crate::time::{Tick, ticks};
 
@@ -16,6 +16,15 @@ pub struct TaskOptions {
     pub keeps_alive: bool,
     /// Whether it waits if the lock is not free.
     pub waits: bool,
+}
+
+impl TaskOptions {
+    /// The same as the product has it.
+    #[must_use]
+    pub fn terms(self) -> Terms {
+        let (ttl, keep_alive) = (ticks(self.ttl), self.keeps_alive);
+        Terms { ttl, keep_alive, max_hold: None, min_hold: Duration::ZERO }
+    }
 }
 
 /// One exploration.

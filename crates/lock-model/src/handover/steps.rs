@@ -159,10 +159,8 @@ impl World {
             Act::Look => driver.look(nth),
             Act::Release => driver.release(nth),
             Act::Lose => driver.lose(nth),
-            Act::Renew => driver.renew(nth, scenario.tasks[index][nth].ttl),
-            // A guard whose lease was lost meanwhile is dropped.
-            Act::Thaw => driver.drop_what_is_over(nth),
-            Act::Freeze => {}
+            Act::Renew => driver.do_duty(nth),
+            Act::Freeze | Act::Thaw => {}
         });
     }
 

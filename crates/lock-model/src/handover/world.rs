@@ -71,7 +71,7 @@ pub enum Act {
     Release,
     /// The time of its guard is over.
     Lose,
-    /// Its lease is renewed.
+    /// The background looks at its lease, and renews it.
     Renew,
     /// It is not polled any more.
     Freeze,
