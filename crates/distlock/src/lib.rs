@@ -62,7 +62,7 @@
 //!
 //! No feature is on by default. `tls` adds TLS to the stores of the other features.
 //! `serde` implements deserialization for [`LockConfig`], so that it can be read from a file, and
-//! serde's traits for [`FencingToken`] and [`LockName`].
+//! serde's traits for [`LockOptions`], [`FencingToken`] and [`LockName`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod config;
