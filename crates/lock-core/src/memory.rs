@@ -135,7 +135,7 @@ struct Common {
     news: Vec<News>,
 }
 
-/// Who has left the line, and why, if it is worth waking anybody.
+/// Who has left the queue, and why, if it is worth waking anybody.
 #[derive(Debug)]
 struct News {
     wake: oneshot::Sender<Wake>,
@@ -147,7 +147,7 @@ const SWEEP_MIN: usize = 64;
 #[derive(Debug, Default)]
 struct Entry {
     holder: Option<Holder>,
-    line: BTreeMap<Ticket, Waiter>,
+    queue: BTreeMap<Ticket, Waiter>,
 }
 
 #[derive(Debug)]
@@ -255,7 +255,7 @@ impl Store {
         entry.expire(now, &mut self.common);
         let holder = entry.holder.as_ref()?;
         let remaining = holder.expiry.saturating_duration_since(now);
-        let waiters = entry.line.values().filter(|waiter| !waiter.wake.is_closed()).count();
+        let waiters = entry.queue.values().filter(|waiter| !waiter.wake.is_closed()).count();
         Some(
             LockStatus::new(Some(remaining))
                 .with_waiters(u64::try_from(waiters).unwrap_or(u64::MAX))
@@ -270,7 +270,7 @@ impl Store {
         }
         self.locks.retain(|_, entry| {
             let is_held = entry.holder.as_ref().is_some_and(|holder| holder.expiry > now);
-            is_held || !entry.line.is_empty()
+            is_held || !entry.queue.is_empty()
         });
         self.sweep_at = self.locks.len() * 2;
     }
@@ -307,17 +307,17 @@ impl News {
 }
 
 impl Entry {
-    /// Ends a lease whose time is over, and serves the line.
+    /// Ends a lease whose time is over, and serves the queue.
     fn expire(&mut self, now: Instant, common: &mut Common) {
         if self.holder.take_if(|holder| holder.expiry <= now).is_some() {
             self.advance(now, common);
         }
     }
 
-    /// Grants a free lock to the first in line. Whoever does not listen any more is left out: if
+    /// Grants a free lock to the first of the queue. Whoever does not listen any more is left out: if
     /// it only stopped to ask again, it comes back to its old place.
     fn advance(&mut self, now: Instant, common: &mut Common) {
-        while let Some((_, waiter)) = self.line.pop_first() {
+        while let Some((_, waiter)) = self.queue.pop_first() {
             let Waiter { token, ttl, wake } = waiter;
             if wake.is_closed() {
                 common.note(wake, None);
@@ -342,12 +342,12 @@ impl Entry {
 
     /// Tells all who wait that the lease ends earlier than they know; they keep their tickets.
     fn ask_again(&mut self, common: &mut Common) {
-        for (_, waiter) in std::mem::take(&mut self.line) {
+        for (_, waiter) in std::mem::take(&mut self.queue) {
             common.note(waiter.wake, Some(Wake::AskAgain));
         }
     }
 
-    /// Puts a token in line.
+    /// Puts a token into the queue.
     fn stand(
         &mut self,
         place: Ticket,
@@ -355,22 +355,22 @@ impl Entry {
         common: &mut Common,
     ) -> oneshot::Receiver<Wake> {
         let (wake, woken) = oneshot::channel();
-        if let Some(before) = self.line.insert(place, Waiter { token, ttl, wake }) {
+        if let Some(before) = self.queue.insert(place, Waiter { token, ttl, wake }) {
             common.note(before.wake, None);
         }
         woken
     }
 
-    /// Takes a token out of the line; returns the place that it had.
+    /// Takes a token out of the queue; returns the place that it had.
     fn leave(&mut self, token: OwnerToken, common: &mut Common) -> Option<Ticket> {
-        let (&ticket, _) = self.line.iter().find(|(_, waiter)| waiter.token == token)?;
-        let left = self.line.remove(&ticket)?;
+        let (&ticket, _) = self.queue.iter().find(|(_, waiter)| waiter.token == token)?;
+        let left = self.queue.remove(&ticket)?;
         common.note(left.wake, None);
         Some(ticket)
     }
 
     fn is_unused(&self) -> bool {
-        self.holder.is_none() && self.line.is_empty()
+        self.holder.is_none() && self.queue.is_empty()
     }
 }
 

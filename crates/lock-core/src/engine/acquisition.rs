@@ -60,7 +60,7 @@ impl Acquisition {
             Some(LeaderState { driver, ticket, ttl }) if ttl == plan.options.ttl => {
                 (ticket, driver)
             }
-            // Another lease was asked for, and will be granted: only the place in line is kept.
+            // Another lease was asked for, and will be granted: only the place in the queue is kept.
             state => {
                 let ticket = state.and_then(|state| state.ticket);
                 (ticket, fresh(context, target, now)?)

@@ -159,7 +159,7 @@ impl AttemptDriver {
         self.asked().await
     }
 
-    /// A grant was pushed while the token stood in line.
+    /// A grant was pushed while the token waited in the queue.
     pub(crate) fn pushed(&mut self, grant: Grant, ttl: Duration) -> Asked {
         let now = self.store.now();
         self.answered_at = now;

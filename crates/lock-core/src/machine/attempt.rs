@@ -27,10 +27,10 @@ use crate::types::status::ReleaseOutcome;
 /// The pauses between releases that failed.
 const RELEASE_PAUSE: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
 
-/// How long a store keeps a line after the last who asked, if nobody else comes. Others may keep it
+/// How long a store keeps a queue after the last request, if nobody else comes. Others may keep it
 /// alive for longer; then the turn of a token that is gone costs them a window, which is better
 /// than releases without an end.
-const LINE_LIFE: Duration = Duration::from_secs(60);
+const QUEUE_LIFE: Duration = Duration::from_secs(60);
 
 /// How much later than a step a renewal can take effect, in multiples of `late_after`. No store
 /// refuses one for being late; but a connection that gives no answer in time is replaced, and what
@@ -47,7 +47,7 @@ pub enum StepAnswer {
     },
     /// Another token owns the lock.
     Held,
-    /// Another token owns the lock, and this one stands in line.
+    /// Another token owns the lock, and this one waits in the store's queue.
     Queued,
 }
 
@@ -63,7 +63,7 @@ pub enum Verdict {
     TooLate,
     /// It is held by another, and nothing was left behind.
     Refused,
-    /// It is held by another, and the token stands in line.
+    /// It is held by another, and the token waits in the store's queue.
     Queued,
     /// Nobody waits for this answer any more; what it granted is to be undone.
     Abandoned,
@@ -110,8 +110,8 @@ pub struct StoreAttempt {
     in_doubt: bool,
     /// The store may know the token.
     stands: bool,
-    /// The token stands in line, where no lease ends, and no release was sent yet.
-    in_line: bool,
+    /// The token waits in the store's queue, where no lease ends, and no release was sent yet.
+    queued: bool,
     /// By then the store has forgotten the token by itself.
     forgotten_at: Instant,
     /// A lower bound of the store's expiry.
@@ -139,7 +139,7 @@ impl StoreAttempt {
             asked_ttl: Duration::ZERO,
             in_doubt: false,
             stands: false,
-            in_line: false,
+            queued: false,
             forgotten_at: origin,
             valid_until: origin,
             release_in_flight: None,
@@ -164,7 +164,7 @@ impl StoreAttempt {
             StepAnswer::Granted { lease } => self.granted(now, lease, self.last_step),
             StepAnswer::Queued => {
                 self.stands = true;
-                self.in_line = true;
+                self.queued = true;
                 if self.phase == Phase::Asking { Verdict::Queued } else { self.abandoned() }
             }
             StepAnswer::Held => match self.phase {
@@ -174,7 +174,7 @@ impl StoreAttempt {
         }
     }
 
-    /// A grant was pushed to a token that stands in line; the store did not make it before
+    /// A grant was pushed to a token that waits in the store's queue; the store did not make it before
     /// `since`.
     pub fn pushed(&mut self, now: Instant, lease: Duration, since: Instant) -> Verdict {
         self.granted(now, lease, since)
@@ -188,8 +188,8 @@ impl StoreAttempt {
             self.in_doubt = true;
             self.stands = true;
             if self.queueing {
-                // It perhaps stands in line.
-                self.outlives_line(self.last_step);
+                // It perhaps waits in the queue.
+                self.outlives_queue(self.last_step);
             }
         }
     }
@@ -220,9 +220,9 @@ impl StoreAttempt {
         let all_answered = !self.step_in_flight && !self.in_doubt;
         let too_late_for_all = !self.step_in_flight && now >= self.last_step + self.late_after;
         self.release_in_flight = Some(all_answered || too_late_for_all);
-        if std::mem::take(&mut self.in_line) {
-            // Nobody asks for its place any more, so the line lasts for so long at most.
-            self.outlives_line(now);
+        if std::mem::take(&mut self.queued) {
+            // Nobody asks for its place any more, so the queue lasts for so long at most.
+            self.outlives_queue(now);
         }
     }
 
@@ -292,13 +292,13 @@ impl StoreAttempt {
     }
 
     fn is_forgotten(&self, now: Instant) -> bool {
-        !self.in_line && now >= self.forgotten_at
+        !self.queued && now >= self.forgotten_at
     }
 
     fn granted(&mut self, now: Instant, lease: Duration, since: Instant) -> Verdict {
         self.stands = true;
-        // Whoever is granted the lock is taken out of the line.
-        self.in_line = false;
+        // Whoever is granted the lock is taken out of the queue.
+        self.queued = false;
         // The store may have granted it just before it answered.
         self.outlives(now, lease);
         match self.phase {
@@ -332,9 +332,9 @@ impl StoreAttempt {
         since + lease.saturating_sub(margin)
     }
 
-    /// A place in line lasts for as long as the line, and its turn may come at the very end.
-    fn outlives_line(&mut self, now: Instant) {
-        self.outlives(now, LINE_LIFE + self.asked_ttl);
+    /// A place in the queue lasts for as long as the queue, and its turn may come at the very end.
+    fn outlives_queue(&mut self, now: Instant) {
+        self.outlives(now, QUEUE_LIFE + self.asked_ttl);
     }
 
     fn outlives(&mut self, now: Instant, lease: Duration) {

@@ -19,14 +19,14 @@ use std::time::Duration;
 use crate::machine::margins::{AFTER_EXPIRY, drift};
 use crate::time::instant::Instant;
 
-/// So many at the front of the line look at the holder's expiry; the others ask slowly.
+/// So many at the front of the queue look at the holder's expiry; the others ask slowly.
 const WATCHING_RANKS: u64 = 3;
 
 /// Those who watch do not all ask in the same millisecond.
 const RANK_STEP: Duration = Duration::from_millis(5);
 
 /// Those who do not watch ask this often: the first, more for each rank, and at most the last.
-/// Those who watch ask no less often: a push may be lost however long the lease is, and a line
+/// Those who watch ask no less often: a push may be lost however long the lease is, and a queue
 /// that nobody asks about is forgotten by its store.
 const SLOW: (Duration, Duration, Duration) =
     (Duration::from_secs(1), Duration::from_millis(10), Duration::from_secs(10));
@@ -48,7 +48,7 @@ pub enum Push {
 /// See the [module's documentation](self).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Waiter {
-    /// The store's counter when it last said "in line".
+    /// The store's counter when it last said "queued".
     counter: u64,
     /// When the request was sent that this counter is the answer of; before any answer, the first
     /// request of all.
@@ -68,7 +68,7 @@ impl Waiter {
         self.ask_at = Instant::FAR_FUTURE;
     }
 
-    /// The request sent at `sent` was answered: in line behind `rank` others; the holder's lease
+    /// The request sent at `sent` was answered: queued behind `rank` others; the holder's lease
     /// has `holder_left`, if it has an end.
     pub fn queued(
         &mut self,

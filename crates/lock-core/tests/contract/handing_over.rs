@@ -218,7 +218,7 @@ async fn a_fixed_lease_is_not_longer_than_asked_and_is_freed_when_it_is_over() {
     assert_eq!(attempts(&backend), 1, "it was passed on");
     assert!(hung.remaining() <= short);
     assert_eq!(hung.lost().await, Some(LossReason::Expired));
-    // The store's lease runs on for 50 s; its keeper gives it back.
+    // The store's lease runs on for 50 s; the background gives it back.
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(backend.is_free("x").await);
 }

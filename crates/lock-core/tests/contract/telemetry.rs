@@ -121,7 +121,7 @@ fn a_task_that_stood_still_since_its_grant_takes_no_lock_from_its_new_holder() {
     assert!(block_on(locks.release_lock("x")).unwrap());
 }
 
-/// The keeper runs in the test's own thread here, so it meets the test's own subscriber.
+/// The background runs in the test's own thread here, so it meets the test's own subscriber.
 #[tokio::test(start_paused = true)]
 async fn a_subscriber_that_panics_costs_no_other_lease() {
     let ttl = Duration::from_secs(9);
@@ -130,7 +130,7 @@ async fn a_subscriber_that_panics_costs_no_other_lease() {
     let locks = LockService::builder(Arc::clone(&store)).tokio_time().build();
     let kept = locks.lock("kept").ttl(ttl).keep_alive().acquire().await.unwrap();
     let ended = locks.lock("ended").ttl(ttl).max_hold(ttl).acquire().await.unwrap();
-    // So the keeper is to look at its end.
+    // So the background is to look at its end.
     ended.extend(ttl * 9).await.unwrap();
     tokio::time::sleep(ttl * 3).await;
     assert!(kept.is_held());
