@@ -66,8 +66,7 @@ fn open(url: &Url, settings: &Settings) -> Result<LockServiceBuilder, LockError>
         builder = builder.response_timeout(timeout);
     }
     if let Some(mode) = settings.choice(&MODE) {
-        use lock_redis::Mode;
-        builder = builder.mode(if mode == PLAIN { Mode::Plain } else { Mode::Auto });
+        builder = builder.mode(mode.parse()?);
     }
     let backend = builder.build().map_err(|error| error.with_operation("connect"))?;
     Ok(lock_core::LockService::builder(backend))
