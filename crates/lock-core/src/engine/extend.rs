@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::backend::{AnyBackend, LockBackend, RenewReply, RenewRequest};
 use crate::engine::held::SharedLease;
-use crate::machine::lease::Lease;
 use crate::sync::panics;
 use crate::types::error::{LockError, LockErrorKind, Result};
 use crate::types::loss::LossReason;
@@ -40,8 +39,8 @@ pub(crate) async fn extend(shared: &SharedLease, ttl: Duration) -> Result<()> {
         Ok(RenewReply::HeldByOther) => LossReason::HeldByOther,
         Ok(RenewReply::Failed(error)) | Err(error) => return Err(not_known(error)),
     };
-    let end = shared.lose(reason);
-    shared.schedule(Lease::look_after_loss(now));
+    let (end, undo_at) = shared.update(|lease| (lease.lose(reason), lease.undo_at(now)));
+    shared.schedule(undo_at);
     Err(LockError::ended(end))
 }
 

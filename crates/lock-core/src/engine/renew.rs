@@ -4,16 +4,20 @@
 
 use std::mem;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use crate::backend::{LockBackend, RenewReply, RenewRequest};
 use crate::engine::held::SharedLease;
 use crate::engine::schedule::Schedule;
 use crate::engine::store::Store;
 use crate::engine::telemetry;
-use crate::machine::lease::{Duty, Lease, Renewal};
+use crate::machine::lease::{Duty, Renewal};
 use crate::sync::panics;
 use crate::time::instant::Instant;
 use crate::types::loss::LossReason;
+
+/// A lease is looked at again so long after a panic.
+const AFTER_PANIC: Duration = Duration::from_millis(100);
 
 /// So many leases are renewed by one call of the backend.
 const BATCH: usize = 5_000;
@@ -47,7 +51,7 @@ fn sort_out(due: Vec<Weak<SharedLease>>, store: &Store) -> Vec<Sent> {
         // A backend or a subscriber that panics costs no other lease its renewal.
         match panics::contained(|| look_after(&shared, weak, now)) {
             Some(renewal) => renewals.extend(renewal),
-            None => shared.schedule(Lease::look_after_loss(now)),
+            None => shared.schedule(now + AFTER_PANIC),
         }
     }
     renewals
@@ -104,8 +108,11 @@ impl Sent {
         let Some(shared) = self.lease.upgrade() else { return };
         let lost = match reply {
             RenewReply::Renewed => {
-                let renewed = shared.update(|lease| lease.renewed(self.renewal, sent, now));
-                return shared.schedule(renewed.unwrap_or(Lease::look_after_loss(now)));
+                let look_at = shared.update(|lease| {
+                    let renewed = lease.renewed(self.renewal, sent, now);
+                    renewed.unwrap_or_else(|_| lease.undo_at(now))
+                });
+                return shared.schedule(look_at);
             }
             RenewReply::NotHeld => LossReason::Removed,
             RenewReply::HeldByOther => LossReason::HeldByOther,
@@ -114,8 +121,11 @@ impl Sent {
                 return self.retry(now);
             }
         };
-        shared.lose(lost);
-        shared.schedule(Lease::look_after_loss(now));
+        let undo_at = shared.update(|lease| {
+            lease.lose(lost);
+            lease.undo_at(now)
+        });
+        shared.schedule(undo_at);
     }
 
     fn retry(&self, now: Instant) {

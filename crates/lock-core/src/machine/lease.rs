@@ -274,10 +274,9 @@ impl Lease {
         now + (left / RETRY_AT).clamp(RETRY_PAUSE.0, RETRY_PAUSE.1)
     }
 
-    /// When the background looks at a lease that was lost at `now`.
-    #[must_use]
-    pub fn look_after_loss(now: Instant) -> Instant {
-        now + GRACE
+    /// When the background undoes what is left of a lease that is known to be lost at `now`.
+    pub fn undo_at(&mut self, now: Instant) -> Instant {
+        *self.undo_at.get_or_insert(now + GRACE)
     }
 
     /// The holder is about to ask the store for a lease of `ttl` from `now`.
@@ -348,7 +347,7 @@ impl Lease {
     }
 
     fn undo_when_due(&mut self, now: Instant) -> Duty {
-        let undo_at = *self.undo_at.get_or_insert(now + GRACE);
+        let undo_at = self.undo_at(now);
         if now < undo_at {
             return Duty::LookAgain(undo_at);
         }

@@ -177,14 +177,16 @@ impl Held {
         if renewed.is_ok() {
             (self.is_short, self.is_unconfirmed) = (false, false);
         }
-        self.schedule(renewed.unwrap_or(Lease::look_after_loss(at)), options);
+        let look_at = renewed.unwrap_or_else(|_| self.lease.undo_at(at));
+        self.schedule(look_at, options);
         lost
     }
 
     /// The answer to a renewal says that it is lost.
     pub fn lose(&mut self, reason: LossReason, options: TaskOptions, now: Tick) -> Option<Term> {
         let (_, lost) = self.update(|lease| lease.lose(reason));
-        self.schedule(Lease::look_after_loss(instant(now)), options);
+        let undo_at = self.lease.undo_at(instant(now));
+        self.schedule(undo_at, options);
         lost
     }
 

@@ -149,6 +149,14 @@ fn what_is_left_of_a_lost_lease_is_undone_after_a_grace_and_once() {
 }
 
 #[test]
+fn the_grace_begins_when_the_loss_is_known_and_not_again_at_the_next_look() {
+    let mut lease = lease(&KEPT);
+    lease.lose(LossReason::HeldByOther);
+    assert_eq!(lease.undo_at(at(10)), at(110));
+    assert!(matches!(lease.duty(at(110)), Duty::Undo(_)));
+}
+
+#[test]
 fn a_lease_is_handed_over_only_if_it_was_held_confirmed_and_beyond_min_hold() {
     let min_hold = Duration::from_secs(10);
     let given_up = |mut lease: Lease, now| lease.give_up(now).unwrap();
