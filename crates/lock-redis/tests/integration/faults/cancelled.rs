@@ -19,10 +19,14 @@ const ACQUIRES: u64 = 5_000;
 async fn acquires_dropped_at_random_points_leave_nothing_behind(kind: &ServerKind) {
     let mut store = Store::start(kind);
     let locks = direct(&store);
-    leave_nothing_behind(&mut store, &locks).await;
-    // Many of them stood in line, and some were told so.
-    let places = store.calls_of("zadd");
-    assert!(places > ACQUIRES / 10, "{places}");
+    // Many of them must have been queued, which needs more time where the machine is slow.
+    for millis in [3, 30, 300] {
+        leave_nothing_behind(&mut store, &locks, Duration::from_millis(millis)).await;
+        if store.calls_of("zadd") > ACQUIRES / 10 {
+            return;
+        }
+    }
+    panic!("only {} of them were queued", store.calls_of("zadd"));
 }
 
 /// With hand-over: whoever leads its service's line leaves it to the next, requests under way
@@ -30,10 +34,11 @@ async fn acquires_dropped_at_random_points_leave_nothing_behind(kind: &ServerKin
 async fn acquires_dropped_in_the_lines_of_a_service_leave_nothing_behind(kind: &ServerKind) {
     let mut store = Store::start(kind);
     let locks = LockService::new(store.backend());
-    leave_nothing_behind(&mut store, &locks).await;
+    leave_nothing_behind(&mut store, &locks, Duration::from_millis(3)).await;
 }
 
-async fn leave_nothing_behind(store: &mut Store, locks: &LockService) {
+/// Each acquisition is given up within `longest`.
+async fn leave_nothing_behind(store: &mut Store, locks: &LockService, longest: Duration) {
     let holder = direct(store);
     // Every second name is held, so that half of them are dropped while they wait.
     let mut held = Vec::new();
@@ -43,9 +48,9 @@ async fn leave_nothing_behind(store: &mut Store, locks: &LockService) {
     let mut tasks = tokio::task::JoinSet::new();
     for i in 0..ACQUIRES {
         let lock = locks.lock(format!("x{}", i % 20)).ttl(LONG).wait(LONG);
-        let patience = Duration::from_micros(fastrand::u64(0..3_000));
+        let given_up_after = longest.mul_f64(fastrand::f64());
         tasks.spawn(async move {
-            drop(tokio::time::timeout(patience, lock.acquire()).await);
+            drop(tokio::time::timeout(given_up_after, lock.acquire()).await);
         });
         if tasks.len() >= 100 {
             tasks.join_next().await;
