@@ -187,6 +187,13 @@ fn test_just_booted(servers: &Servers) -> Finding {
         Ok(wrapper) => wrapper,
         Err(why) => return Finding::skipped(format!("the clock cannot be set back: {why}")),
     };
+    // The tests run the examples, which another suite has built with other features meanwhile.
+    let mut examples = exec::cargo();
+    examples.args(["build", "--examples"]).args(PRODUCT);
+    let built = check_command("examples", &mut examples);
+    if built.counts.failed > 0 {
+        return built;
+    }
     let mut command = exec::cargo_below(&wrapper);
     command.args(["test", "--no-fail-fast"]).args(PRODUCT).args(["--lib", "--bins", "--tests"]);
     run_tests("tests just booted", servers.for_tests(&mut command))
