@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use lock_core::LockService;
+use lock_redis::RedisBackend;
 use testbed::ServerKind;
 
-use super::{LONG, direct, left_behind};
-use crate::common::Store;
+use super::{LONG, left_behind};
+use crate::common::{Store, strict};
 use crate::on_every_server;
 
 on_every_server!(
@@ -18,9 +19,9 @@ const ACQUIRES: u64 = 5_000;
 
 async fn acquires_dropped_at_random_points_leave_nothing_behind(kind: &ServerKind) {
     let mut store = Store::start(kind);
-    let locks = direct(&store);
     // Many of them must have been queued, which needs more time where the machine is slow.
     for millis in [3, 30, 300] {
+        let locks = strict(patient(&store));
         leave_nothing_behind(&mut store, &locks, Duration::from_millis(millis)).await;
         if store.calls_of("zadd") > ACQUIRES / 10 {
             return;
@@ -33,13 +34,19 @@ async fn acquires_dropped_at_random_points_leave_nothing_behind(kind: &ServerKin
 /// included.
 async fn acquires_dropped_in_the_lines_of_a_service_leave_nothing_behind(kind: &ServerKind) {
     let mut store = Store::start(kind);
-    let locks = LockService::new(store.backend());
+    let locks = LockService::new(patient(&store));
     leave_nothing_behind(&mut store, &locks, Duration::from_millis(3)).await;
+}
+
+/// A shutdown waits for thousands of undos, for a bound that grows with this timeout.
+fn patient(store: &Store) -> RedisBackend {
+    let builder = RedisBackend::builder().url(store.server.url());
+    builder.response_timeout(Duration::from_secs(20)).build().unwrap()
 }
 
 /// Each acquisition is given up within `longest`.
 async fn leave_nothing_behind(store: &mut Store, locks: &LockService, longest: Duration) {
-    let holder = direct(store);
+    let holder = strict(patient(store));
     // Every second name is held, so that half of them are dropped while they wait.
     let mut held = Vec::new();
     for name in (0..20).step_by(2) {
