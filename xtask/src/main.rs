@@ -81,8 +81,8 @@ const VERBS: &[Verb] = &[
     Verb {
         name: "model",
         arguments: "[--full]",
-        about: "explores every state of the protocol's state machines, and finds every planted bug.\n\
-                --full: also the rows that are too large for every change (some ten minutes)",
+        about: "explores every state of the protocol's state machines, and finds every seeded bug.\n\
+                --full: also the scenarios that are too large for every change (some ten minutes)",
         run: model::run,
     },
     Verb {

@@ -9,24 +9,24 @@ use crate::report::Finding;
 use crate::verb::{Failure, Outcome, no_more};
 
 const PACKAGE: &str = "lock-model";
-/// For the quick rows, which take a minute or two.
+/// For the quick scenarios, which take a minute or two.
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 
 pub(crate) fn run(arguments: &[String]) -> Outcome {
-    let (rows, rest) = match arguments {
+    let (scenarios, rest) = match arguments {
         [first, rest @ ..] if first == "--full" => ("--full", rest),
         rest => ("--ci", rest),
     };
     no_more(rest)?;
     let project = Project::load().map_err(Failure::Error)?;
     let mut program = build(&project).map_err(Failure::Error)?;
-    let status = program.arg(rows).status();
+    let status = program.arg(scenarios).status();
     let status =
         status.map_err(|error| Failure::Error(format!("cannot run the model: {error}")))?;
     if status.success() { Ok(()) } else { Err(Failure::Reported) }
 }
 
-/// The quick rows as one step of a run.
+/// The quick scenarios as one step of a run.
 pub(crate) fn finding(project: &Project) -> Finding {
     let ran = build(project)
         .and_then(|mut program| exec::logged_within("model", program.arg("--ci"), LIMIT));

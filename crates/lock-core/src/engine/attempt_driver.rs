@@ -84,17 +84,7 @@ impl AttemptDriver {
     ) -> Result<Self> {
         let machine = StoreAttempt::new(&store.capabilities());
         let token = OwnerToken::random_at(now)?;
-        Ok(Self {
-            store,
-            driven_by: DrivenBy::Caller(background),
-            key,
-            token,
-            machine,
-            min_hold_end: Instant::ORIGIN,
-            in_flight: InFlight::Nothing,
-            answered_at: Instant::ORIGIN,
-            just_now: None,
-        })
+        Ok(Self::idle(store, background, (key, token), machine))
     }
 
     /// The release of a lease that a token has, driven by the caller. The name stays taken until
@@ -102,7 +92,7 @@ impl AttemptDriver {
     pub(crate) fn releasing(
         store: Store,
         background: Arc<Background>,
-        (key, token): (LockKey, OwnerToken),
+        owner: (LockKey, OwnerToken),
         mut machine: StoreAttempt,
         min_hold_end: Instant,
         now: Instant,
@@ -115,16 +105,29 @@ impl AttemptDriver {
             (min_hold_end, Instant::ORIGIN)
         };
         machine.leave(not_before);
+        let mut driver = Self::idle(store, background, owner, machine);
+        driver.min_hold_end = min_hold_end;
+        driver.just_now = Some(now);
+        driver
+    }
+
+    /// A driver that has nothing under way.
+    fn idle(
+        store: Store,
+        background: Arc<Background>,
+        (key, token): (LockKey, OwnerToken),
+        machine: StoreAttempt,
+    ) -> Self {
         Self {
             store,
             driven_by: DrivenBy::Caller(background),
             key,
             token,
             machine,
-            min_hold_end,
+            min_hold_end: Instant::ORIGIN,
             in_flight: InFlight::Nothing,
             answered_at: Instant::ORIGIN,
-            just_now: Some(now),
+            just_now: None,
         }
     }
 
@@ -187,8 +190,13 @@ impl AttemptDriver {
     pub(crate) fn undo_in_background(mut self) {
         if let DrivenBy::Caller(background) = &self.driven_by {
             let background = Arc::clone(background);
-            background.spawn(self.move_to(DrivenBy::Background).undo());
+            self.go_on_in(&background);
         }
+    }
+
+    /// Leaves what is under way to a job of the background.
+    fn go_on_in(&mut self, background: &Background) {
+        background.spawn(self.move_to(DrivenBy::Background).undo());
     }
 
     /// Releases, and returns when the outcome is known; the background does the rest, if any.
@@ -345,7 +353,7 @@ impl Drop for AttemptDriver {
             self.poll_until(&mut Context::from_waker(Waker::noop()), |_| false)
         }));
         if !matches!(polled, Ok(Poll::Ready(()))) {
-            background.spawn(self.move_to(DrivenBy::Background).undo());
+            self.go_on_in(&background);
         }
     }
 }
