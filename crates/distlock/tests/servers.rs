@@ -56,6 +56,9 @@ async fn exclude_each_other(kind: &ServerKind) {
     let shop = connect(format!("{}?namespace=shop:", server.url())).await.unwrap();
     let _guard = shop.lock("x").acquire().await.unwrap();
     // The same key, spelt by the key prefix, by the namespace, and by the name.
+    let named_valkey =
+        connect(server.url().replace("redis:", "valkey:") + "?namespace=shop:").await;
+    assert!(named_valkey.unwrap().lock("x").try_acquire().await.unwrap().is_none());
     for (query, name, is_held) in [
         ("?key_prefix=lock:shop:", "x", true),
         ("?namespace=sh", "op:x", true),
@@ -112,6 +115,10 @@ async fn unix_socket(kind: &ServerKind) {
     let _guard = locks.lock("x").acquire().await.unwrap();
     let by_port = connect(format!("redis://:p%26s+%20s@{}/1", server.address())).await.unwrap();
     assert!(by_port.lock("x").try_acquire().await.unwrap().is_none());
+    for scheme in ["valkey+unix", "unix"] {
+        let locks = connect(url.replace("redis+unix", scheme)).await.unwrap();
+        assert!(locks.lock("x").try_acquire().await.unwrap().is_none(), "{scheme}");
+    }
     assert_eq!(connect(url.replace("p%26s", "x")).await.unwrap_err().kind(), LockErrorKind::Denied);
 }
 

@@ -99,10 +99,11 @@ impl RedisBackendBuilder {
         }
     }
 
-    /// The server: `redis[s]://[user[:password]@]host[:port][/database]` or
-    /// `redis+unix:///path/to/socket[?db=database]`.
+    /// The server: `redis[s]://[[user]:password@]host[:port][/database]` or
+    /// `redis+unix:///path/to/socket[?db=database]`. `valkey[s]://`, `valkey+unix://` and `unix://`
+    /// mean the same.
     ///
-    /// `rediss` needs the feature `tls`.
+    /// `rediss` and `valkeys` need the feature `tls`.
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.server = Server::Url(url.into());
         self
@@ -264,13 +265,13 @@ impl fmt::Debug for RedisBackendBuilder {
 fn open(url: &str) -> Result<Client> {
     let is_tls = url.starts_with("rediss:") || url.starts_with("valkeys:");
     if is_tls && cfg!(not(feature = "tls")) {
-        return Err(invalid("a `rediss` URL needs the feature `tls`; turn it on"));
+        return Err(invalid("a URL with TLS needs the feature `tls`; turn it on"));
     }
     // The cause is left out of the text: it may quote what stands in the URL.
     Client::open(url).map_err(|_| {
         invalid(
             "the URL is not one of a Redis server; write \
-             redis[s]://[user[:password]@]host[:port][/database] or redis+unix:///path",
+             redis[s]://[[user]:password@]host[:port][/database] or redis+unix:///path",
         )
     })
 }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use lock_core::LockError;
 
 use super::settings::Settings;
-use super::text::{invalid, nearest};
+use super::text::{invalid, is_quoted, nearest};
 use super::words;
 
 const PREFIX: &str = "DISTLOCK_";
@@ -41,6 +41,12 @@ impl Environment {
             let value = value
                 .into_string()
                 .map_err(|_| invalid(format!("the environment variable {name} is not UTF-8")))?;
+            if is_quoted(&value) {
+                return Err(invalid(format!(
+                    "the environment variable {name} is in quotes, which belong to its value; \
+                     remove them (a shell takes them away, Docker's --env-file does not)"
+                )));
+            }
             match setting {
                 Some(word) => {
                     let place = format!("the environment variable {name}");
@@ -130,6 +136,8 @@ mod tests {
             ("DISTLOCK_MODE", "fast", "DISTLOCK_MODE is \"fast\": write `auto` or `plain`"),
             ("DISTLOCK_NAMESPCE", "x", "did you mean DISTLOCK_NAMESPACE?"),
             ("DISTLOCK_ttl", "30s", "did you mean DISTLOCK_TTL?"),
+            ("DISTLOCK_NAMESPACE", "\"shop:\"", "DISTLOCK_NAMESPACE is in quotes"),
+            ("DISTLOCK_URL", "'redis://u:s3cret@h'", "DISTLOCK_URL is in quotes"),
         ] {
             let error = read(&[(name, value)]).err().unwrap();
             assert!(error.to_string().contains(cause), "{error}");
