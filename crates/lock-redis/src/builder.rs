@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lock_core::duration_text::exact;
 use lock_core::{LockError, LockErrorKind, Result};
 use redis::aio::MultiplexedConnection;
 use redis::{Client, ProtocolVersion};
@@ -237,8 +238,10 @@ impl RedisBackendBuilder {
         let (shortest, longest) = RESPONSE_TIMEOUTS;
         if !(shortest..=longest).contains(&self.response_timeout) {
             return Err(invalid(format!(
-                "the response timeout is {:?}; {shortest:?} to {longest:?} are allowed",
-                self.response_timeout
+                "the response timeout is {}; {} to {} are allowed",
+                exact(self.response_timeout),
+                exact(shortest),
+                exact(longest)
             )));
         }
         Ok(())

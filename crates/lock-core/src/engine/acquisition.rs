@@ -16,6 +16,7 @@ use crate::machine::margins::AFTER_EXPIRY;
 use crate::sync::panics;
 use crate::time::backoff::Backoff;
 use crate::time::instant::Instant;
+use crate::types::duration_text::rounded;
 use crate::types::error::{LockError, LockErrorKind, Result};
 
 /// A store that could not be asked is asked again after these pauses.
@@ -286,8 +287,9 @@ fn holds_nothing(error: LockError) -> LockError {
 
 fn too_late(took: Duration) -> LockError {
     let message = format!(
-        "the store granted the lock, but its answer took {took:?}, longer than the lease; a longer \
-         ttl gives it more time"
+        "the store granted the lock, but its answer took {}, longer than the lease; a longer ttl \
+         gives it more time",
+        rounded(took)
     );
     LockError::new(LockErrorKind::Unavailable, message)
 }

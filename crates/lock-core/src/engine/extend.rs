@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::backend::{AnyBackend, LockBackend, RenewReply, RenewRequest};
 use crate::engine::held::SharedLease;
 use crate::sync::panics;
+use crate::types::duration_text::exact;
 use crate::types::error::{LockError, LockErrorKind, Result};
 use crate::types::loss::LossReason;
 
@@ -18,7 +19,13 @@ pub(crate) async fn extend(shared: &SharedLease, ttl: Duration) -> Result<()> {
     }
     let (min, max) = (capabilities.ttl_min, capabilities.ttl_max);
     if ttl < min || ttl > max {
-        let message = format!("ttl is {ttl:?}; the backend accepts {min:?} to {max:?}");
+        let message = format!(
+            "ttl is {}; the {} backend accepts {} to {}",
+            exact(ttl),
+            store.kind(),
+            exact(min),
+            exact(max)
+        );
         return Err(LockError::new(LockErrorKind::InvalidConfig, message).not_applied());
     }
     let sent = store.now();

@@ -7,6 +7,7 @@ use crate::backend::capabilities::Capabilities;
 use crate::engine::store::Store;
 use crate::machine::lease::Terms;
 use crate::time::instant::Instant;
+use crate::types::duration_text::exact;
 use crate::types::error::{LockError, LockErrorKind, Result};
 use crate::types::name::{LockKey, LockName};
 use crate::types::options::{LockOptions, MIN_KEEP_ALIVE_TTL, Renewal, Wait};
@@ -108,24 +109,36 @@ fn check_times(options: &LockOptions, kind: &str, capabilities: &Capabilities) -
     let Capabilities { ttl_min, ttl_max, .. } = *capabilities;
     if ttl < ttl_min || ttl > ttl_max {
         return Err(invalid(format!(
-            "ttl is {ttl:?}; the {kind} backend accepts {ttl_min:?} to {ttl_max:?}"
+            "ttl is {}; the {kind} backend accepts {} to {}",
+            exact(ttl),
+            exact(ttl_min),
+            exact(ttl_max)
         )));
     }
     if keeps_alive(options, capabilities) && ttl < MIN_KEEP_ALIVE_TTL {
         return Err(invalid(format!(
-            "ttl is {ttl:?}, too short to be renewed in time; with keep_alive it must be at \
-                 least {MIN_KEEP_ALIVE_TTL:?}"
+            "ttl is {}, too short to be renewed in time; with keep_alive it must be at least {}",
+            exact(ttl),
+            exact(MIN_KEEP_ALIVE_TTL)
         )));
     }
     if min_hold > ttl {
-        return Err(invalid(format!("min_hold is {min_hold:?}, above the ttl of {ttl:?}")));
+        return Err(invalid(format!(
+            "min_hold is {}, above the ttl of {}; lower min_hold or raise the ttl",
+            exact(min_hold),
+            exact(ttl)
+        )));
     }
     match max_hold {
-        Some(max) if min_hold > max => {
-            Err(invalid(format!("min_hold is {min_hold:?}, above the max_hold of {max:?}")))
-        }
+        Some(max) if min_hold > max => Err(invalid(format!(
+            "min_hold is {}, above the max_hold of {}; lower min_hold or raise max_hold",
+            exact(min_hold),
+            exact(max)
+        ))),
         Some(max) if max < ttl => Err(invalid(format!(
-            "max_hold is {max:?}, below the ttl of {ttl:?}; lower the ttl or raise max_hold"
+            "max_hold is {}, below the ttl of {}; lower the ttl or raise max_hold",
+            exact(max),
+            exact(ttl)
         ))),
         _ => Ok(()),
     }
@@ -149,7 +162,7 @@ mod tests {
     fn contradicting_times_are_refused_by_name_and_value() {
         let options = LockOptions::new;
         let cases = [
-            (options().ttl(Duration::ZERO), "ttl is 0ns"),
+            (options().ttl(Duration::ZERO), "ttl is 0s"),
             (options().ttl(Duration::MAX), "accepts 1ms to"),
             (options().ttl(MS(299)).keep_alive(), "ttl is 299ms, too short"),
             (options().ttl(MS(10)).min_hold(MS(11)), "min_hold is 11ms, above the ttl of 10ms"),

@@ -1,4 +1,4 @@
-//! Durations as people write them: `"30s"`.
+//! Durations as people write and read them: `"30s"`, `24 days`.
 
 use std::time::Duration;
 
@@ -42,9 +42,103 @@ pub fn format(duration: Duration) -> Option<String> {
     Some(format!("{}{name}", millis / unit))
 }
 
+/// Shows a duration in the units that a person would use, and leaves nothing out: `500ms`, `90s`,
+/// `2m 30s`, `24 days`.
+#[must_use]
+pub fn exact(duration: Duration) -> String {
+    const UNITS: [(u64, &str); 4] = [(86_400, " days"), (3_600, "h"), (60, "m"), (1, "s")];
+
+    if duration.is_zero() {
+        return "0s".to_owned();
+    }
+    // `90s` and not `1m 30s`, as settings are written.
+    if duration < Duration::from_secs(120) {
+        return format!("{duration:?}");
+    }
+    let mut left = duration.as_secs();
+    let mut parts = Vec::new();
+    for (unit, name) in UNITS {
+        let count = left / unit;
+        left %= unit;
+        match count {
+            0 => {}
+            1 if name == " days" => parts.push("1 day".to_owned()),
+            _ => parts.push(format!("{count}{name}")),
+        }
+    }
+    match duration.subsec_nanos() {
+        0 => {}
+        nanos => parts.push(format!("{:?}", Duration::from_nanos(nanos.into()))),
+    }
+    parts.join(" ")
+}
+
+/// As [`exact`], but rounded down to what a person wants to know of a time that was measured:
+/// `1.5s`, `42s`, `2m 30s`, `3h 5m`.
+#[must_use]
+pub fn rounded(duration: Duration) -> String {
+    const UNITS: [(u64, u64); 6] = [
+        (86_400_000_000, 3_600_000_000),
+        (3_600_000_000, 60_000_000),
+        (10_000_000, 1_000_000),
+        (1_000_000, 100_000),
+        (10_000, 1_000),
+        (1_000, 100),
+    ];
+
+    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    let unit = UNITS.into_iter().find(|&(from, _)| micros >= from).map_or(1, |(_, unit)| unit);
+    exact(Duration::from_micros(micros - micros % unit))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_duration_is_shown_in_the_units_that_a_person_would_use() {
+        let day = 86_400;
+        for (seconds, text) in [
+            (0, "0s"),
+            (30, "30s"),
+            (60, "60s"),
+            (90, "90s"),
+            (120, "2m"),
+            (150, "2m 30s"),
+            (3_600, "1h"),
+            (2_073_600, "24 days"),
+            (day + 5, "1 day 5s"),
+            (2 * day + 3_661, "2 days 1h 1m 1s"),
+        ] {
+            assert_eq!(exact(Duration::from_secs(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_out_of_a_setting() {
+        let nanosecond = Duration::from_nanos(1);
+        assert_eq!(exact(Duration::from_millis(300) - nanosecond), "299.999999ms");
+        assert_eq!(exact(Duration::from_secs(86_400) + nanosecond), "1 day 1ns");
+        assert_ne!(exact(Duration::MAX), exact(Duration::MAX - nanosecond));
+    }
+
+    #[test]
+    fn a_time_that_was_measured_is_rounded_down() {
+        for (micros, text) in [
+            (0, "0s"),
+            (7, "7µs"),
+            (1_234, "1.2ms"),
+            (56_789, "56ms"),
+            (1_567_890, "1.5s"),
+            (42_999_999, "42s"),
+            (150_400_000, "2m 30s"),
+            (11_159_000_000, "3h 5m"),
+            (90_061_000_000, "1 day 1h"),
+        ] {
+            assert_eq!(rounded(Duration::from_micros(micros)), text);
+        }
+        assert!(rounded(Duration::MAX).ends_with("h"), "{}", rounded(Duration::MAX));
+    }
 
     #[test]
     fn whole_numbers_with_a_unit_are_durations() {

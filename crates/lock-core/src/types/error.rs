@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::types::loss::{LeaseEnd, LossReason};
+use crate::types::message_text::quoted;
 
 /// A `Result` whose error type is [`LockError`], unless another is given.
 pub type Result<T, E = LockError> = std::result::Result<T, E>;
@@ -239,9 +240,9 @@ impl fmt::Display for LockError {
         let inner = &*self.0;
         match (inner.operation, &inner.name) {
             (None, None) => {}
-            (None, Some(name)) => write!(f, "lock {name:?}: ")?,
+            (None, Some(name)) => write!(f, "lock {}: ", quoted(name))?,
             (Some(operation), None) => write!(f, "{operation}: ")?,
-            (Some(operation), Some(name)) => write!(f, "{operation} {name:?}: ")?,
+            (Some(operation), Some(name)) => write!(f, "{operation} {}: ", quoted(name))?,
         }
         f.write_str(&inner.message)
     }
@@ -286,6 +287,17 @@ mod tests {
             .with_name("order:1");
         assert_eq!(error.to_string(), "acquire \"order:1\": not got within 5s");
         assert!(error.is_retryable());
+    }
+
+    #[test]
+    fn a_long_name_is_cut_in_the_text_and_whole_in_the_error() {
+        let name = "n".repeat(2_000);
+        let error = LockError::new(LockErrorKind::InvalidName, "too long").with_name(&name);
+        assert_eq!(error.name(), Some(&*name));
+        for error in [error.clone(), error.with_operation("acquire")] {
+            let text = error.to_string();
+            assert!(text.len() < 200 && text.contains("(2000 characters)"), "{text}");
+        }
     }
 
     #[test]
