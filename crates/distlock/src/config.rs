@@ -52,7 +52,7 @@ use text::invalid;
 /// | `on_lost` | `DISTLOCK_ON_LOST` | what `execute` does with its body when the lease is lost: `cancel` or `continue` | `cancel` |
 /// | `require_fencing` | `DISTLOCK_REQUIRE_FENCING` | `true`: refuse a store without fencing tokens | `false` |
 ///
-/// Durations are a whole number with one of the units `ms`, `s`, `m`, `h`: `30s`.
+/// Durations are a number with one of the units `ms`, `s`, `m`, `h`: `30s`, `1.5s`.
 /// A setting that the store does not use is checked and then ignored, so that the same settings
 /// work with every URL.
 /// Options are not ignored: a store that lacks what an option asks for is refused.

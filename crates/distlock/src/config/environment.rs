@@ -128,6 +128,7 @@ mod tests {
     fn bad_values_and_misspelt_names_are_refused_by_name() {
         for (name, value, cause) in [
             ("DISTLOCK_TTL", "30", "DISTLOCK_TTL is \"30\": it has no unit; write \"30s\""),
+            ("DISTLOCK_RESPONSE_TIMEOUT", "500", "it has no unit; write \"500ms\" or \"500s\""),
             ("DISTLOCK_TTL", "", "DISTLOCK_TTL is \"\": it is no duration"),
             ("DISTLOCK_LAZY", "yes", "DISTLOCK_LAZY is \"yes\": write `true` or `false`"),
             ("DISTLOCK_WAIT", "ever", "DISTLOCK_WAIT is \"ever\": it is no duration"),

@@ -37,15 +37,22 @@ fn bad_files_are_refused_by_key_and_value() {
         ("", ["missing field", "url"]),
         ("url = 'memory:'\nttl = '30'", ["\"30\" is refused", "has no unit; write \"30s\""]),
         ("url = 'memory:'\nttl = 30", ["\"30\" is refused", "has no unit; write \"30s\""]),
-        ("url = 'memory:'\nttl = true", ["boolean", "\"500ms\", \"30s\""]),
+        ("url = 'memory:'\nttl = 1.5", ["\"1.5\" is refused", "has no unit; write \"1.5s\""]),
+        ("url = 'memory:'\nttl = true", ["boolean", "\"500ms\", \"1.5s\""]),
         ("url = 'memory:'\nlazy = 'true'", ["invalid type: string \"true\"", "boolean"]),
-        ("url = 'memory:'\nwait = 5", ["\"5\" is refused", "write \"5s\", or `forever`"]),
+        (
+            "url = 'memory:'\nwait = 5",
+            ["\"5\" is refused", "write \"5s\" or \"5ms\", or `forever`"],
+        ),
         ("url = 'memory:'\nwait = true", ["boolean", "\"5m\" or \"1h\", or `forever`"]),
         ("url = 'memory:'\nkeep_alive = 1", ["invalid type: integer `1`", "boolean"]),
         ("url = 'memory:'\nnamespace = 1", ["invalid type: integer `1`", "a string"]),
         ("url = 'memory:'\nttl = '1s'\nttl = '2s'", ["duplicate", "ttl"]),
         ("url = 'memory:'\nmode = 'fast'", ["\"fast\" is refused", "`auto` or `plain`"]),
-        ("url = 'memory:'\nnamspace = 'x'", ["unknown field `namspace`", "`namespace`"]),
+        (
+            "url = 'memory:'\nnamspace = 'x'",
+            ["unknown field `namspace`", "did you mean `namespace`?"],
+        ),
     ] {
         let error = read(line).unwrap_err().to_string();
         assert!(causes.iter().all(|cause| error.contains(cause)), "{line}: {error}");
