@@ -218,7 +218,7 @@ impl LockConfig {
         let (service, is_lazy) = self.build()?;
         if !is_lazy {
             // The backend bounds it by its response timeout.
-            service.ping().await?;
+            service.ping().await.map_err(|error| error.as_operation("connect"))?;
         }
         Ok(service)
     }

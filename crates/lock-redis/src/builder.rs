@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lock_core::duration_text::exact;
+use lock_core::message_text::host_and_port;
 use lock_core::{LockError, LockErrorKind, Result};
 use redis::aio::MultiplexedConnection;
-use redis::{Client, ProtocolVersion};
+use redis::{Client, ConnectionAddr, ProtocolVersion};
 
 use crate::backend::RedisBackend;
 use crate::ops::Protocol;
@@ -283,15 +284,26 @@ fn open(url: &str) -> Result<Client> {
 fn own(client: &Client) -> Result<(Source, String)> {
     let info = client.get_connection_info().clone();
     // With the database, if it is not the usual one: it may be what is wrong.
+    let server = shown(info.addr());
     let address = match info.redis_settings().db() {
-        0 => info.addr().to_string(),
-        database => format!("{}/{database}", info.addr()),
+        0 => server,
+        database => format!("{server}/{database}"),
     };
     // Only with RESP3 does redis-rs tell when an idle connection is lost.
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
     let client = Client::open(info.set_redis_settings(settings))
         .map_err(|error| invalid("the client cannot be used").with_source(error))?;
     Ok((Source::Client(client), address))
+}
+
+/// Where a server is, for people.
+fn shown(address: &ConnectionAddr) -> String {
+    match address {
+        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+            host_and_port(host, *port)
+        }
+        other => other.to_string(),
+    }
 }
 
 fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> LockError {
@@ -330,6 +342,19 @@ mod tests {
         assert!(refused(builder().response_timeout(Duration::ZERO)).contains("10ms to 60s"));
         if cfg!(not(feature = "tls")) {
             assert!(refused(builder().url("rediss://127.0.0.1")).contains("feature `tls`"));
+        }
+    }
+
+    #[test]
+    fn an_address_is_shown_as_a_url_writes_it() {
+        for (url, shown) in [
+            ("redis://[::1]:7411/3", "[::1]:7411/3"),
+            ("redis://[fe80::1]", "[fe80::1]:6379"),
+            ("valkey://localhost:7", "localhost:7"),
+            ("unix:///run/redis.sock?db=1", "/run/redis.sock/1"),
+        ] {
+            let client = Client::open(url).unwrap();
+            assert_eq!(own(&client).unwrap().1, shown);
         }
     }
 

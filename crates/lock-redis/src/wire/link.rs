@@ -148,7 +148,9 @@ impl Link {
             Phase::Connecting { overdue_at, .. } if now < *overdue_at => {
                 return Ok(Step::AwaitUntil(*overdue_at));
             }
-            Phase::Connecting { .. } => state.failed(self.0.connector.too_slow(), now),
+            Phase::Connecting { .. } => {
+                state.failed(self.0.unconnected(self.0.connector.too_slow()), now);
+            }
             Phase::Up(connection) if connection.is_open() => {
                 return Ok(Step::Use(Arc::clone(connection)));
             }
@@ -201,7 +203,7 @@ impl Link {
     }
 
     fn too_slow(&self) -> Failure {
-        let failure = self.0.connector.too_slow();
+        let failure = self.0.unconnected(self.0.connector.too_slow());
         match &self.0.lock().last_failure {
             Some(last) => failure.with_hint(&format!("the last attempt: {}", last.message())),
             None => failure,
@@ -212,6 +214,10 @@ impl Link {
 impl Inner {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unconnected(&self, failure: Failure) -> Failure {
+        failure.while_doing(&format!("could not connect to Redis at {}", self.connector.address()))
     }
 
     async fn connect(&self) -> Result<Connection, Failure> {
@@ -264,8 +270,7 @@ impl ConnectAttempt {
                 state.last_failure = None;
             }
             Err(failure) => {
-                let doing = format!("could not connect to {}", inner.connector.address());
-                let failure = failure.while_doing(&doing).not_applied();
+                let failure = inner.unconnected(failure).not_applied();
                 tracing::debug!(cause = failure.message(), "could not connect to Redis");
                 state.failed(failure, Clock::SYSTEM.now());
             }
