@@ -21,6 +21,7 @@ pub(super) struct Address {
     /// Makes the store that it names.
     pub(super) open: Open,
     pub(super) settings: Settings,
+    is_in_memory: bool,
     shown: String,
 }
 
@@ -29,7 +30,13 @@ impl Address {
         let url = read(text)?;
         let named = scheme::of(&url)?;
         let (settings, parameters) = sort(query(&url)?, &named)?;
-        Ok(Self { open: named.read(&url, &parameters)?, settings, shown: shown(&url) })
+        let open = named.read(&url, &parameters)?;
+        Ok(Self { open, settings, is_in_memory: named.is_in_memory(), shown: shown(&url) })
+    }
+
+    /// Whether the store is this process's own.
+    pub(super) fn is_in_memory(&self) -> bool {
+        self.is_in_memory
     }
 }
 

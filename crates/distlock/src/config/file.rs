@@ -60,9 +60,9 @@ impl<'de> Visitor<'de> for Fields {
                 return Err(A::Error::duplicate_field(word.name));
             }
         }
-        let url = url.ok_or_else(|| A::Error::missing_field(URL))?;
-        // The URL is checked when it is used: a parser that quotes the faulty line would show it.
-        Ok(LockConfig { url, settings, ..LockConfig::empty() })
+        // The URL is checked when it is used: the environment may replace it, and a parser that quotes
+        // the faulty line would show it.
+        Ok(LockConfig { url, settings, ..LockConfig::new() })
     }
 }
 

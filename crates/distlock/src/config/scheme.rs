@@ -72,6 +72,11 @@ impl Named {
         self.spelling.parameters
     }
 
+    /// Whether such a store is in the memory of its process.
+    pub(super) fn is_in_memory(&self) -> bool {
+        self.spelling.name == memory::NAME
+    }
+
     /// Checks the URL, and says how its store is opened.
     pub(super) fn read(&self, url: &Url, parameters: &[Parameter]) -> Result<Open, LockError> {
         (self.scheme.read)(url, parameters)

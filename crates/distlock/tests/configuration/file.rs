@@ -32,9 +32,19 @@ async fn a_file_sets_every_word() {
 }
 
 #[test]
+fn a_file_need_not_name_the_store() {
+    for file in ["", "ttl = '1s'"] {
+        let config = read(file).unwrap();
+        config.clone().default_url("memory:").unwrap().check().unwrap();
+        let error = config.check().unwrap_err();
+        assert_eq!(error.kind(), LockErrorKind::InvalidConfig);
+        assert!(error.to_string().contains("no store is named"), "{error}");
+    }
+}
+
+#[test]
 fn bad_files_are_refused_by_key_and_value() {
     for (line, causes) in [
-        ("", ["missing field", "url"]),
         ("url = 'memory:'\nttl = '30'", ["\"30\" is refused", "has no unit; write \"30s\""]),
         ("url = 'memory:'\nttl = 30", ["\"30\" is refused", "has no unit; write \"30s\""]),
         ("url = 'memory:'\nttl = 1.5", ["\"1.5\" is refused", "has no unit; write \"1.5s\""]),

@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may panic as tests may")]
 
+use std::io;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use distlock::{LockConfig, LockError, LockErrorKind, LockOptions, connect};
+use tracing_subscriber::fmt::MakeWriter;
 
 #[cfg(feature = "dapr")]
 mod dapr;
@@ -212,6 +215,52 @@ async fn the_namespace_is_kept_literally_and_plus_is_plus() {
     let bare = connect("memory:literal").await.unwrap();
     let _guard = a.lock("x").try_acquire().await.unwrap().unwrap();
     assert!(bare.lock("a:+b x").try_acquire().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_private_store_that_nobody_asked_for_is_told_in_the_log() {
+    let connected = async |config: LockConfig| {
+        let log = Log::default();
+        let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        config.connect().await.unwrap();
+        log.text()
+    };
+    let asked_for = connected(LockConfig::from_url("memory:x").unwrap()).await;
+    assert!(!asked_for.contains("WARN"), "{asked_for}");
+    let by_default = connected(LockConfig::new().default_url("memory:x").unwrap()).await;
+    assert_eq!(by_default.matches("WARN distlock: ").count(), 1, "{by_default}");
+    for part in ["exclude no other process", "set DISTLOCK_URL", "backend=\"memory\""] {
+        assert!(by_default.contains(part), "{by_default}");
+    }
+}
+
+/// What is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
 }
 
 #[cfg(not(feature = "redis"))]
