@@ -216,11 +216,7 @@ impl LockConfig {
     /// Dropping the future leaves nothing behind.
     pub async fn connect(self) -> Result<LockService> {
         let (service, is_lazy) = self.build()?;
-        if !is_lazy {
-            // The backend bounds it by its response timeout.
-            service.ping().await?;
-        }
-        Ok(service)
+        service.connected(is_lazy).await
     }
 
     fn empty() -> Self {
