@@ -312,6 +312,8 @@ fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> LockError {
 
 #[cfg(test)]
 mod tests {
+    use lock_core::backend::LockBackend;
+
     use super::*;
 
     fn refused(builder: RedisBackendBuilder) -> String {

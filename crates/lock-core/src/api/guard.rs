@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::api::lease::{self, Lease};
 use crate::engine::held::Held;
-use crate::types::error::Result;
+use crate::types::error::{LockError, Result};
 use crate::types::fencing::FencingToken;
-use crate::types::loss::LossReason;
+use crate::types::loss::{LeaseEnd, LossReason};
 use crate::types::name::LockName;
 use crate::types::status::ReleaseOutcome;
 
@@ -71,6 +71,11 @@ impl LockGuard {
     /// If the future is dropped, the release goes on; only its outcome is not reported.
     pub async fn release(self) -> ReleaseOutcome {
         self.0.release().await
+    }
+
+    /// What a caller is told whose lock was lost for this reason.
+    pub(crate) fn lost_error(&self, reason: LossReason) -> LockError {
+        self.0.lease().ended_error(LeaseEnd::Lost(reason))
     }
 
     /// The lock's name.

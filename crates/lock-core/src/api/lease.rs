@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::engine::extend;
 use crate::engine::held::SharedLease;
-use crate::types::error::{LockError, Result};
+use crate::types::error::Result;
 use crate::types::fencing::FencingToken;
 use crate::types::loss::LossReason;
 use crate::types::name::LockName;
@@ -126,7 +126,7 @@ impl Lease {
 /// The questions that a lease and a guard answer alike.
 pub(super) fn ensure_held(lease: &SharedLease) -> Result<()> {
     lease.ended().map_or(Ok(()), |end| {
-        Err(LockError::ended(end).with_operation("ensure_held").with_name(lease.name()))
+        Err(lease.ended_error(end).with_operation("ensure_held").with_name(lease.name()))
     })
 }
 

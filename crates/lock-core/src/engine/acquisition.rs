@@ -10,6 +10,7 @@ use crate::engine::attempt_driver::{Asked, AttemptDriver};
 use crate::engine::held::{Held, NewLease, ServiceContext, SharedLease};
 use crate::engine::local_queues::{LeaderState, Leadership};
 use crate::engine::plan::{Plan, Target};
+use crate::engine::store_health::CountedWait;
 use crate::engine::telemetry;
 use crate::machine::lease::Lease;
 use crate::machine::margins::AFTER_EXPIRY;
@@ -39,6 +40,8 @@ pub(crate) struct Acquisition {
     failures: u32,
     /// Why the last try got no answer; the reason given when the wait is over.
     last_failure: Option<LockError>,
+    /// Counts it among the tasks that cannot ask the store.
+    counted: Option<CountedWait>,
     leadership: Leadership<SharedLease, Held>,
 }
 
@@ -79,6 +82,7 @@ impl Acquisition {
             polls: 0,
             failures: 0,
             last_failure: None,
+            counted: None,
             leadership,
         })
     }
@@ -141,6 +145,7 @@ impl Acquisition {
             }
             Asked::Held { retry_after } => {
                 self.last_failure = None;
+                self.counted = None;
                 self.failures = 0;
                 if !self.context.store().capabilities().repeatable {
                     self.start_afresh()?;
@@ -153,6 +158,7 @@ impl Acquisition {
             }
             Asked::Queued(waiting) => {
                 self.last_failure = None;
+                self.counted = None;
                 self.failures = 0;
                 self.ticket = Some(waiting.ticket);
                 Until::News(waiting)
@@ -162,6 +168,9 @@ impl Acquisition {
                     self.start_afresh()?;
                 }
                 self.last_failure = Some(error);
+                let tasks = 1 + self.context.queues().waiting(&self.target.key);
+                let health = self.context.store().health();
+                self.counted = Some(health.count_wait(self.began, tasks));
                 let pause = RETRY.jittered(self.failures);
                 self.failures = self.failures.saturating_add(1);
                 Until::Time(now + pause)
@@ -213,7 +222,8 @@ impl Acquisition {
     }
 
     fn hold(mut self, grant: Grant, valid_until: Instant) -> Result<Held> {
-        telemetry::acquired(self.waited(), grant.fencing);
+        let (lock, backend) = (self.target.name.as_str(), self.context.store().kind());
+        telemetry::acquired(lock, backend, self.waited(), grant.fencing);
         let asked = self.plan.options.ttl;
         let is_window = grant.granted_ttl.is_some_and(|ttl| ttl < asked)
             && self.context.store().capabilities().renew;

@@ -249,6 +249,7 @@ impl AttemptDriver {
         let ttl = *ttl;
         let result = ready!(self.driven_by.poll(future, cx));
         self.in_flight.clear();
+        self.store.heard(&result);
         let now = self.store.now();
         self.answered_at = now;
         Poll::Ready(match result {
@@ -327,11 +328,12 @@ impl AttemptDriver {
             _ => Err(LockError::new(LockErrorKind::Backend, "the release was not under way")),
         };
         self.in_flight.clear();
+        self.store.heard(&result);
         match result {
             Ok(reply) => self.machine.release_answered(reply),
             Err(error) => {
                 self.machine.release_failed(self.store.now());
-                panics::contained(|| telemetry::release_failed(&self.key, &error));
+                panics::contained(|| telemetry::release_failed(&self.store, &self.key, &error));
             }
         }
         Poll::Ready(())

@@ -11,6 +11,7 @@ use crate::backend::OwnerToken;
 use crate::engine::attempt_driver::AttemptDriver;
 use crate::engine::context::Context;
 use crate::engine::local_queues::{NextLeader, Released, Watched};
+use crate::engine::loss_text::loss_text;
 use crate::engine::plan::{Plan, Target};
 use crate::engine::schedule::{Scheduled, Slot};
 use crate::engine::store::Store;
@@ -20,6 +21,7 @@ use crate::machine::lease::Lease;
 use crate::machine::local_queue::Term;
 use crate::sync::lazy_notify::LazyNotify;
 use crate::time::instant::Instant;
+use crate::types::error::LockError;
 use crate::types::fencing::FencingToken;
 use crate::types::loss::{LeaseEnd, LossReason};
 use crate::types::name::{LockKey, LockName};
@@ -72,6 +74,7 @@ impl Held {
             token,
             fencing,
             term,
+            since: now,
             slot: Slot::new(),
             deadline: AtomicU64::new(lease.deadline().as_nanos()),
             ended: AtomicU8::new(0),
@@ -109,7 +112,7 @@ impl Held {
                 .await
             }
         };
-        telemetry::released(&shared.target.name, shared.store().kind(), outcome);
+        telemetry::released(shared.store(), &shared.target.name, outcome);
         outcome
     }
 
@@ -139,6 +142,8 @@ pub(crate) struct SharedLease {
     token: OwnerToken,
     fencing: Option<FencingToken>,
     term: Term,
+    /// When it was acquired.
+    since: Instant,
     slot: Slot,
     /// The lease's deadline in nanoseconds, to be read without the mutex.
     deadline: AtomicU64,
@@ -210,6 +215,20 @@ impl SharedLease {
         }
     }
 
+    /// What a caller is told who needs the lease after its end.
+    pub(crate) fn ended_error(&self, end: LeaseEnd) -> LockError {
+        match end {
+            LeaseEnd::Released => LockError::released(),
+            LeaseEnd::Lost(reason) => LockError::lost(reason, &self.loss_text(reason)),
+        }
+    }
+
+    /// Until when the lease lasts, if a renewal of it is not confirmed.
+    pub(crate) fn unconfirmed_until(&self) -> Option<Instant> {
+        let lease = self.lock();
+        (lease.is_unconfirmed() && lease.ended().is_none()).then(|| lease.deadline())
+    }
+
     /// The background is to look at the lease at `at`.
     pub(crate) fn schedule(&self, at: Instant) {
         self.context.schedule().schedule(self, at);
@@ -267,7 +286,9 @@ impl SharedLease {
         if let (None, Some(LeaseEnd::Lost(reason))) = (before.1, after.1) {
             // An offer that no task accepted is nobody's loss.
             if !is_offered {
-                telemetry::lost(&self.target.name, self.store().kind(), reason);
+                let store = self.store();
+                let held = store.now().saturating_duration_since(self.since);
+                telemetry::lost(store, &self.target.name, held, &self.loss_text(reason));
             }
             self.context.queues().lost(&self.target.key, self.term);
         }
@@ -307,6 +328,10 @@ impl SharedLease {
             return known;
         }
         self.update(|lease| lease.look(now))
+    }
+
+    fn loss_text(&self, reason: LossReason) -> String {
+        loss_text(reason, &self.lock())
     }
 
     fn known_end(&self) -> Option<LeaseEnd> {

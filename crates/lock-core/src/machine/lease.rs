@@ -199,6 +199,30 @@ impl Lease {
         self.offered.is_some()
     }
 
+    /// The lease that was asked for.
+    #[must_use]
+    pub const fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
+    /// Whether it is renewed until its end.
+    #[must_use]
+    pub const fn keeps_alive(&self) -> bool {
+        self.keep_alive
+    }
+
+    /// Whether the store set less than was asked, and has not confirmed the rest.
+    #[must_use]
+    pub const fn is_window(&self) -> bool {
+        self.is_window
+    }
+
+    /// Whether a renewal was sent, and none has been confirmed since.
+    #[must_use]
+    pub const fn is_unconfirmed(&self) -> bool {
+        self.is_unconfirmed
+    }
+
     /// Looks whether the lease is over by now.
     pub fn look(&mut self, now: Instant) -> Option<LeaseEnd> {
         if self.ended.is_none() && now >= self.deadline {

@@ -7,7 +7,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use crate::types::loss::{LeaseEnd, LossReason};
+use crate::types::loss::LossReason;
 use crate::types::message_text::quoted;
 
 /// A `Result` whose error type is [`LockError`], unless another is given.
@@ -98,15 +98,13 @@ impl LockError {
         }))
     }
 
-    pub(crate) fn ended(end: LeaseEnd) -> Self {
-        match end {
-            LeaseEnd::Lost(reason) => Self::lost(reason),
-            LeaseEnd::Released => Self::new(LockErrorKind::Lost, "the lock was released"),
-        }
+    pub(crate) fn released() -> Self {
+        Self::new(LockErrorKind::Lost, "the lock was released")
     }
 
-    pub(crate) fn lost(reason: LossReason) -> Self {
-        let mut error = Self::new(LockErrorKind::Lost, format!("the lease was lost: {reason}"));
+    /// The lease was lost; `text` says why, and what to do.
+    pub(crate) fn lost(reason: LossReason, text: &str) -> Self {
+        let mut error = Self::new(LockErrorKind::Lost, format!("the lease was lost: {text}"));
         error.0.loss_reason = Some(reason);
         error
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use lock_core::backend::{Backoff, Clock, in_time};
-use lock_core::{Instant, LockErrorKind};
+use lock_core::{Instant, LockErrorKind, event};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -265,13 +265,15 @@ impl ConnectAttempt {
         }
         match result {
             Ok(connection) => {
-                tracing::debug!("connected to Redis");
+                let address = inner.connector.address();
+                event!(DEBUG, "connected", "redis", address, "connected to {address}");
                 state.phase = Phase::Up(Arc::new(connection));
                 state.last_failure = None;
             }
             Err(failure) => {
                 let failure = inner.unconnected(failure).not_applied();
-                tracing::debug!(cause = failure.message(), "could not connect to Redis");
+                let cause = failure.message();
+                event!(DEBUG, "connect_failed", "redis", cause, "{cause}");
                 state.failed(failure, Clock::SYSTEM.now());
             }
         }
