@@ -312,7 +312,6 @@ fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> LockError {
 
 #[cfg(test)]
 mod tests {
-    use lock_core::backend::LockBackend;
 
     use super::*;
 

@@ -126,6 +126,19 @@ impl LockGuard {
         lease::lost(self.0.lease())
     }
 
+    /// Asks the store whether the lock is still held; see [`Lease::verify`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Lease::verify`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Lease::verify`].
+    pub fn verify(&self) -> impl Future<Output = Result<()>> + Send + 'static + use<> {
+        lease::verify(self.0.lease())
+    }
+
     /// Sets the lease to `ttl` from now; see [`Lease::extend`].
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::backend::OwnerToken;
 use crate::engine::attempt_driver::AttemptDriver;
 use crate::engine::context::Context;
+use crate::engine::doubt::Doubt;
 use crate::engine::local_queues::{NextLeader, Released, Watched};
 use crate::engine::loss_text::loss_text;
 use crate::engine::plan::{Plan, Target};
@@ -40,6 +41,8 @@ pub(crate) struct NewLease {
     pub(crate) fencing: Option<FencingToken>,
     /// The number under which it is held in its queue.
     pub(crate) term: Term,
+    /// How long ago the store confirmed it.
+    pub(crate) doubt: Doubt,
 }
 
 /// What the end of a lease leaves to do.
@@ -66,7 +69,7 @@ impl Held {
         lease: Lease,
         now: Instant,
     ) -> Self {
-        let NewLease { target, token, fencing, term } = new;
+        let NewLease { target, token, fencing, term, doubt } = new;
         let first_look = lease.first_look(now);
         let shared = Arc::new(SharedLease {
             context,
@@ -75,6 +78,7 @@ impl Held {
             fencing,
             term,
             since: now,
+            doubt,
             slot: Slot::new(),
             deadline: AtomicU64::new(lease.deadline().as_nanos()),
             ended: AtomicU8::new(0),
@@ -144,6 +148,7 @@ pub(crate) struct SharedLease {
     term: Term,
     /// When it was acquired.
     since: Instant,
+    doubt: Doubt,
     slot: Slot,
     /// The lease's deadline in nanoseconds, to be read without the mutex.
     deadline: AtomicU64,
@@ -178,6 +183,10 @@ impl SharedLease {
         self.fencing
     }
 
+    pub(crate) const fn doubt(&self) -> &Doubt {
+        &self.doubt
+    }
+
     pub(crate) fn deadline(&self) -> Instant {
         Instant::from_nanos(self.deadline.load(Ordering::Acquire))
     }
@@ -198,6 +207,14 @@ impl SharedLease {
     /// The lease is lost, unless it has ended already; returns how it ended.
     pub(crate) fn lose(&self, reason: LossReason) -> LeaseEnd {
         self.update(|lease| lease.lose(reason))
+    }
+
+    /// The store says that the lease is gone; the background undoes what may be left of it.
+    pub(crate) fn lose_in_store(&self, reason: LossReason) -> LeaseEnd {
+        let now = self.store().now();
+        let (end, undo_at) = self.update(|lease| (lease.lose(reason), lease.undo_at(now)));
+        self.schedule(undo_at);
+        end
     }
 
     /// Ends when the lease does, and says how.
@@ -305,7 +322,8 @@ impl SharedLease {
     ) -> (Held, Weak<Self>) {
         let lease = Lease::handed_over(&plan.terms(self.store()), now, attempt);
         let fencing = self.fencing.map(FencingToken::next_local);
-        let new = NewLease { target: self.target.clone(), token: self.token, fencing, term };
+        let (target, doubt) = (self.target.clone(), self.doubt.hand_on(now));
+        let new = NewLease { target, token: self.token, fencing, term, doubt };
         let held = Held::new(Arc::clone(&self.context), new, lease, now);
         let watched = Arc::downgrade(&held.0);
         (held, watched)

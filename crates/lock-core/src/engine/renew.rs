@@ -109,6 +109,7 @@ impl Sent {
         let Some(shared) = self.lease.upgrade() else { return };
         let lost = match reply {
             RenewReply::Renewed => {
+                shared.doubt().confirmed(sent);
                 let look_at = shared.update(|lease| {
                     let renewed = lease.renewed(self.renewal, sent, now);
                     renewed.unwrap_or_else(|_| lease.undo_at(now))

@@ -303,6 +303,17 @@ impl Lease {
         *self.undo_at.get_or_insert(now + GRACE)
     }
 
+    /// The store is about to be asked whether the lease still stands, by a renewal for `ttl` that is
+    /// too short to change it.
+    pub fn verifying(&mut self, now: Instant, ttl: Duration) -> Result<(), LeaseEnd> {
+        if let Some(end) = self.look(now) {
+            return Err(end);
+        }
+        let Some(attempt) = &mut self.attempt else { return Err(LeaseEnd::Released) };
+        attempt.renewal_sent(now, ttl);
+        Ok(())
+    }
+
     /// The holder is about to ask the store for a lease of `ttl` from `now`.
     ///
     /// A shorter lease takes effect at once: no answer is needed for it.

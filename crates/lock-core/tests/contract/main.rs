@@ -16,6 +16,7 @@ mod polling;
 mod sharing;
 mod shutting_down;
 mod telemetry;
+mod verifying;
 mod waiting;
 mod wakers;
 mod without_runtime;

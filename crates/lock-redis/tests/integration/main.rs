@@ -16,3 +16,4 @@ mod servers;
 mod service;
 #[cfg(feature = "tls")]
 mod tls;
+mod verifying;
