@@ -10,7 +10,7 @@ use crate::api::guard::LockGuard;
 use crate::api::lease::Lease;
 use crate::backend::LockBackend;
 use crate::engine::acquire::acquire;
-use crate::engine::held::ServiceContext;
+use crate::engine::held::ServiceHandle;
 use crate::engine::plan::Plan;
 use crate::sync::panics;
 use crate::types::error::{LockError, LockErrorKind, Result};
@@ -51,14 +51,14 @@ use crate::types::status::LockStatus;
 #[derive(Clone)]
 #[must_use = "a `Lock` holds nothing until `try_acquire`, `acquire` or `execute` is awaited"]
 pub struct Lock {
-    context: Arc<ServiceContext>,
+    context: ServiceHandle,
     plan: Arc<Plan>,
 }
 
 option_setters!(Lock, |this| Arc::make_mut(&mut this.plan).options);
 
 impl Lock {
-    pub(crate) const fn new(context: Arc<ServiceContext>, plan: Arc<Plan>) -> Self {
+    pub(crate) const fn new(context: ServiceHandle, plan: Arc<Plan>) -> Self {
         Self { context, plan }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::backend::OwnerToken;
 use crate::engine::attempt_driver::AttemptDriver;
-use crate::engine::context::Context;
+use crate::engine::context::{Context, Handle};
 use crate::engine::local_queues::{NextLeader, Released, Watched};
 use crate::engine::plan::{Plan, Target};
 use crate::engine::schedule::{Scheduled, Slot};
@@ -27,6 +27,9 @@ use crate::types::status::ReleaseOutcome;
 
 /// What a service's clones, locks and guards share.
 pub(crate) type ServiceContext = Context<SharedLease, Held>;
+
+/// Whatever keeps a service in use.
+pub(crate) type ServiceHandle = Handle<SharedLease, Held>;
 
 /// Owns a lock: dropping it ends the lease.
 pub(crate) struct Held(Arc<SharedLease>);
@@ -65,6 +68,8 @@ impl Held {
         now: Instant,
     ) -> Self {
         let NewLease { target, token, fencing, term } = new;
+        // Without a field of its own, so that a guard is no larger than a pointer.
+        context.enter();
         let first_look = lease.first_look(now);
         let shared = Arc::new(SharedLease {
             context,
@@ -129,6 +134,7 @@ impl Drop for Held {
         if let Some(next) = next {
             next.call();
         }
+        self.0.context.leave();
     }
 }
 

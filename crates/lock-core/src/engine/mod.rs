@@ -8,6 +8,7 @@ mod backend_users;
 mod background;
 mod context;
 pub(crate) mod extend;
+mod farewell;
 pub(crate) mod held;
 mod local_queues;
 pub(crate) mod plan;
