@@ -161,9 +161,10 @@ impl Lock {
     /// The body gets the [`Lease`], which has the fencing token and says whether the lock is still
     /// held. The lock is released when the body has ended, however it ends.
     ///
-    /// If the lease is lost, the body is dropped at its next `.await`, unless
-    /// [`on_lost`](Self::on_lost) is set to let it finish. Tasks that it spawned and blocking work
-    /// go on.
+    /// If the lease is lost, the body is dropped at its next `.await`, and does not run one step
+    /// more: also after a stop of the process that outlasted the lease. [`on_lost`](Self::on_lost)
+    /// can be set to let it finish, for example because it watches [`Lease::lost`] itself. Tasks
+    /// that it spawned and blocking work go on.
     ///
     /// If the body has returned a value, that value is always returned, even if the lease ended
     /// meanwhile or the release failed. End critical bodies with [`Lease::ensure_held`], and

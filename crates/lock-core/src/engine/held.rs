@@ -3,7 +3,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use crate::machine::lease::Lease;
 use crate::machine::local_queue::Term;
 use crate::sync::lazy_notify::LazyNotify;
 use crate::time::instant::Instant;
+use crate::types::error::{LockError, Result};
 use crate::types::fencing::FencingToken;
 use crate::types::loss::{LeaseEnd, LossReason};
 use crate::types::name::{LockKey, LockName};
@@ -80,6 +81,7 @@ impl Held {
             slot: Slot::new(),
             deadline: AtomicU64::new(lease.deadline().as_nanos()),
             ended: AtomicU8::new(0),
+            is_handed_out: AtomicBool::new(false),
             changed: LazyNotify::default(),
             lease: Mutex::new(lease),
         });
@@ -118,6 +120,16 @@ impl Held {
         outcome
     }
 
+    /// The user gets it, unless the service is being shut down: a shutdown that begins later finds
+    /// the lease in the schedule.
+    pub(crate) fn hand_out(self) -> Result<Self> {
+        if self.0.context.is_closing() {
+            return Err(LockError::shut_down());
+        }
+        self.0.is_handed_out.store(true, Ordering::SeqCst);
+        Ok(self)
+    }
+
     /// The task to which this was handed over accepts it. `false`: too late.
     pub(crate) fn accept(&self) -> bool {
         let now = self.0.context.store().now();
@@ -150,6 +162,8 @@ pub(crate) struct SharedLease {
     deadline: AtomicU64,
     /// How the lease ended, once it has, to be read without the mutex.
     ended: AtomicU8,
+    /// Whether a user has ever had the guard.
+    is_handed_out: AtomicBool,
     changed: LazyNotify,
     lease: Mutex<Lease>,
 }
@@ -179,6 +193,11 @@ impl SharedLease {
         self.fencing
     }
 
+    /// Whether a user has had the guard.
+    pub(crate) fn is_handed_out(&self) -> bool {
+        self.is_handed_out.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn deadline(&self) -> Instant {
         Instant::from_nanos(self.deadline.load(Ordering::Acquire))
     }
@@ -194,11 +213,6 @@ impl SharedLease {
         let now = self.store().now();
         let left = self.deadline().saturating_duration_since(now);
         if self.ended_at(now).is_some() { Duration::ZERO } else { left }
-    }
-
-    /// The lease is lost, unless it has ended already; returns how it ended.
-    pub(crate) fn lose(&self, reason: LossReason) -> LeaseEnd {
-        self.update(|lease| lease.lose(reason))
     }
 
     /// Ends when the lease does, and says how.
@@ -248,6 +262,24 @@ impl SharedLease {
         };
         let release = Some(self.releasing(given_up.attempt, given_up.min_hold_end, now));
         Ending { release, next, outcome: ReleaseOutcome::Unknown }
+    }
+
+    /// Ends the lease because the service ends. Returns whether it had not ended before, and the
+    /// release of what it has in the store, if nobody else has that.
+    ///
+    /// In one step: the holder, who learns of the loss, must not take the release first.
+    pub(crate) fn shut_down(&self) -> (bool, Option<AttemptDriver>) {
+        let now = self.store().now();
+        let (is_ended_here, given_up) = self.update(|lease| {
+            let is_ended_here = lease.look(now).is_none();
+            lease.lose(LossReason::ShutDown);
+            (is_ended_here, lease.give_up(now))
+        });
+        let release = given_up.map(|given_up| {
+            self.context.schedule().leave(self);
+            self.releasing(given_up.attempt, given_up.min_hold_end, now)
+        });
+        (is_ended_here, release)
     }
 
     /// Undoes what is left in the store of a lost lease, as a job of the background.

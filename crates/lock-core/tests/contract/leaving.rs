@@ -81,7 +81,7 @@ fn a_future_that_is_dropped_last_waits_for_what_it_began() {
     assert!(asking.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     drop(asking);
     assert!(is_free(&backend));
-    assert_eq!(backend.releases_made.load(Ordering::SeqCst), 1);
+    assert_eq!(backend.attempts_made.load(Ordering::SeqCst), 1);
 }
 
 /// The first release is carried by something that stands still while the thread waits, such as a
