@@ -15,8 +15,11 @@ use crate::types::status::ReleaseOutcome;
 
 /// Holds a lock until it is dropped, or released with [`release`](Self::release).
 ///
-/// Dropping it sends the release and never blocks; the library's background thread handles the
-/// answer. [`release`](Self::release) does the same and says what the answer was.
+/// Dropping it sends the release; the library's background thread handles the answer. That does not
+/// block, unless the guard is the last handle of its service: then the drop waits for the answer,
+/// for 500 ms at most, because the program may end next (see
+/// [`LockService`](crate::LockService)). [`release`](Self::release) does the same and says what the
+/// answer was.
 ///
 /// A guard is not `Clone`, since a lock has one holder. [`lease`](Self::lease) returns a view of
 /// the lock that can be cloned.

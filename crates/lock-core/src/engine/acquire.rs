@@ -93,9 +93,7 @@ fn accept(context: &ServiceContext, held: Held, began: Instant) -> Result<Option
     if !held.accept() {
         return Ok(None);
     }
-    if context.is_closing() {
-        return Err(LockError::shut_down());
-    }
+    let held = held.hand_out()?;
     let waited = context.store().now().saturating_duration_since(began);
     let lease = held.lease();
     telemetry::acquired(lease.name().as_str(), context.store().kind(), waited, lease.fencing());

@@ -242,11 +242,7 @@ impl Acquisition {
         let new = NewLease { target, token, fencing: grant.fencing, term, doubt };
         let held = Held::new(Arc::clone(&self.context), new, lease, self.now);
         self.context.queues().granted(&self.target.key, term, held.lease(), self.now);
-        // Only now: a shutdown that begins later finds the lease in the schedule.
-        if self.context.is_closing() {
-            return Err(LockError::shut_down());
-        }
-        Ok(held)
+        held.hand_out()
     }
 
     /// Tells the queue when its leader acts again.

@@ -9,6 +9,7 @@ mod background;
 mod context;
 mod doubt;
 pub(crate) mod extend;
+mod farewell;
 pub(crate) mod held;
 mod local_queues;
 mod loss_text;

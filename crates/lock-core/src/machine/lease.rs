@@ -175,10 +175,14 @@ impl Lease {
 
     /// When the background has to look at a new lease for the first time.
     #[must_use]
-    pub fn first_look(&self, now: Instant) -> Option<Instant> {
+    pub fn first_look(&self, now: Instant) -> Instant {
+        if !self.wants_renewal() && self.offered.is_none() {
+            // The store's lease may outlive the guard's: the background is to undo it.
+            return self.deadline;
+        }
         // Of what is left, which is less than the ttl after a slow answer, and in a window.
         let left = self.deadline.saturating_duration_since(now);
-        (self.wants_renewal() || self.offered.is_some()).then(|| now + left / RENEW_AT)
+        now + left / RENEW_AT
     }
 
     /// Until when the lease is valid.
