@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use crate::backend::{AcquireRequest, Grant, Ticket, Waiting, Wake};
+use crate::backend::{AcquireRequest, GivenUp, Grant, Ticket, Waiting, Wake};
 use crate::engine::attempt_driver::{Asked, AttemptDriver};
 use crate::engine::held::{Held, NewLease, ServiceContext, SharedLease};
 use crate::engine::local_queues::{LeaderState, Leadership};
@@ -121,6 +121,7 @@ impl Acquisition {
             ticket: self.ticket,
             clock: self.context.store().clock(),
             asked_at: self.now,
+            given_up: GivenUp::default(),
         };
         self.driver.ask(request).await
     }

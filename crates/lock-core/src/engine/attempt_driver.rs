@@ -12,8 +12,8 @@ use std::time::Duration;
 use crate::backend::capabilities::Capabilities;
 use crate::backend::contract::Exchange;
 use crate::backend::{
-    AcquireReply, AcquireRequest, Grant, Lane, OwnerToken, ReleaseReply, ReleaseRequest, Sleep,
-    Waiting,
+    AcquireReply, AcquireRequest, GivenUp, Grant, Lane, OwnerToken, ReleaseReply, ReleaseRequest,
+    Sleep, Waiting,
 };
 use crate::engine::background::Background;
 use crate::engine::store::Store;
@@ -53,7 +53,7 @@ enum DrivenBy {
 
 enum InFlight {
     Nothing,
-    Step { future: Exchange<AcquireReply>, ttl: Duration },
+    Step { future: Exchange<AcquireReply>, ttl: Duration, given_up: GivenUp },
     Release(Exchange<ReleaseReply>),
     Pause(Sleep),
 }
@@ -155,10 +155,10 @@ impl AttemptDriver {
     ///
     /// Dropping the future and then the driver hands the exchange over to the background.
     pub(crate) async fn ask(&mut self, request: AcquireRequest) -> Asked {
-        let ttl = request.ttl;
+        let (ttl, given_up) = (request.ttl, request.given_up.clone());
         self.machine.step_sent(request.asked_at, ttl);
         let future = self.store.backend().begin_acquire(request);
-        self.in_flight = InFlight::Step { future, ttl };
+        self.in_flight = InFlight::Step { future, ttl, given_up };
         self.asked().await
     }
 
@@ -196,6 +196,9 @@ impl AttemptDriver {
 
     /// Leaves what is under way to a job of the background.
     fn go_on_in(&mut self, background: &Background) {
+        if let InFlight::Step { given_up, .. } = &self.in_flight {
+            given_up.set();
+        }
         background.spawn(self.move_to(DrivenBy::Background).undo());
     }
 
@@ -238,7 +241,7 @@ impl AttemptDriver {
     }
 
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Asked> {
-        let InFlight::Step { future, ttl } = &mut self.in_flight else {
+        let InFlight::Step { future, ttl, .. } = &mut self.in_flight else {
             // The machine and this struct disagree; do not wait for what will never come.
             self.machine.step_failed(false);
             return Poll::Ready(Asked::Failed(LockError::new(
