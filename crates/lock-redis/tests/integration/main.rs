@@ -7,12 +7,15 @@ mod common;
 mod conformance;
 mod connections;
 mod faults;
+mod idle;
 mod processes;
 mod protocol;
 mod queue;
 mod races;
+mod runtimes;
 mod scripted;
 mod servers;
 mod service;
 #[cfg(feature = "tls")]
 mod tls;
+mod ways;
