@@ -9,6 +9,8 @@ use lock_core::duration_text::exact;
 use lock_core::message_text::host_and_port;
 use lock_core::{LockError, LockErrorKind, Result};
 use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
+use redis::io::tcp::socket2::TcpKeepalive;
 use redis::{Client, ConnectionAddr, ProtocolVersion};
 
 use crate::backend::RedisBackend;
@@ -19,6 +21,7 @@ use crate::protocol::keys::RESERVED_PREFIX;
 use crate::protocol::scripts;
 use crate::queue::Queue;
 use crate::topology::standalone::{Server as Endpoint, Source, Standalone};
+use crate::wire::channel::Channel;
 use crate::wire::greeting::Greeting;
 
 /// Long enough for a busy server and a lost packet, short enough to be waited for.
@@ -29,6 +32,9 @@ const RESPONSE_TIMEOUTS: (Duration, Duration) =
     (Duration::from_millis(10), Duration::from_secs(60));
 /// How late a request may be by our clock: the server refuses late requests by its own.
 const LATE_MARGIN: Duration = Duration::from_millis(50);
+/// An idle connection says so often that it lives, and this often if nothing comes back: before a
+/// NAT or a balancer forgets it, which some do after 30 s.
+const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(5));
 const DEFAULT_KEY_PREFIX: &str = "lock:";
 const MAX_KEY_PREFIX_BYTES: usize = 1_024;
 
@@ -88,7 +94,7 @@ enum Server {
     Missing,
     Url(String),
     Client(Client),
-    Connection(MultiplexedConnection),
+    Connection(Channel),
 }
 
 impl RedisBackendBuilder {
@@ -125,14 +131,27 @@ impl RedisBackendBuilder {
     /// What is missing, compared with [`url`](Self::url) or [`client`](Self::client):
     ///
     /// - There is no queue, since nothing can be pushed over it: waiters poll, in no order.
-    /// - It is never replaced: when it ends, every operation fails.
+    /// - It is never replaced. Once it has ended, every operation fails with an error that says so,
+    ///   of the kind [`Backend`](LockErrorKind::Backend), which is not retryable. To go on after an
+    ///   outage, use `connection_manager` (with the feature of that name), `client` or `url`.
     /// - It carries everything, renewals included. It is driven by the tokio runtime in which it
-    ///   was made, and leases are not renewed while that runtime is blocked.
+    ///   was made: while that runtime is blocked, no lock can be taken or released, and leases are
+    ///   not renewed.
     /// - Its own response timeout, 500 ms unless it was set, applies as well as the backend's.
     ///
     /// Do not send commands that block the connection, or `MULTI`, on it meanwhile.
     pub fn connection(mut self, connection: MultiplexedConnection) -> Self {
-        self.server = Server::Connection(connection);
+        self.server = Server::Connection(Channel::Connection(connection));
+        self
+    }
+
+    /// An existing `ConnectionManager`, which connects again when its connection has ended.
+    ///
+    /// Apart from that, it has the limits of an existing [`connection`](Self::connection).
+    /// While the manager tries to connect, operations wait for it until their response timeout.
+    #[cfg(feature = "connection-manager")]
+    pub fn connection_manager(mut self, manager: redis::aio::ConnectionManager) -> Self {
+        self.server = Server::Connection(Channel::Manager(manager));
         self
     }
 
@@ -291,7 +310,9 @@ fn own(client: &Client) -> Result<(Source, String)> {
     };
     // Only with RESP3 does redis-rs tell when an idle connection is lost.
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-    let client = Client::open(info.set_redis_settings(settings))
+    let tcp = kept_alive(info.tcp_settings().clone());
+    let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
+    let client = Client::open(info)
         .map_err(|error| invalid("the client cannot be used").with_source(error))?;
     Ok((Source::Client(client), address))
 }
@@ -304,6 +325,15 @@ fn shown(address: &ConnectionAddr) -> String {
         }
         other => other.to_string(),
     }
+}
+
+/// Keeps idle connections known to whatever stands on the way and forgets those that say nothing.
+fn kept_alive(settings: TcpSettings) -> TcpSettings {
+    if settings.keepalive().is_some() {
+        return settings;
+    }
+    let (idle, interval) = KEEPALIVE;
+    settings.set_keepalive(TcpKeepalive::new().with_time(idle).with_interval(interval))
 }
 
 fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> LockError {

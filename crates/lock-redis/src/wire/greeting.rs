@@ -8,6 +8,7 @@ use lock_core::{Instant, LockErrorKind, event};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, Pipeline, RedisError, Value};
 
+use crate::wire::channel::Channel;
 use crate::wire::connection::Connection;
 use crate::wire::failure::{Failure, too_old};
 use crate::wire::health::{Health, Watcher};
@@ -38,7 +39,7 @@ impl Greeting {
     /// Greets the server: one round trip, and one more on Redis 6.2.
     pub(crate) async fn greet(
         &self,
-        channel: MultiplexedConnection,
+        channel: Channel,
         health: Arc<Health>,
         deadline: Instant,
     ) -> Result<Connection, Failure> {
