@@ -42,6 +42,10 @@ pub(crate) struct AttemptDriver {
     answered_at: Instant,
     /// The clock as it was read just before, for the first thing to do.
     just_now: Option<Instant>,
+    /// Why the newest release that failed did.
+    release_error: Option<LockError>,
+    /// Whether the background has warned of such an error.
+    was_told: bool,
 }
 
 enum DrivenBy {
@@ -128,6 +132,8 @@ impl AttemptDriver {
             in_flight: InFlight::Nothing,
             answered_at: Instant::ORIGIN,
             just_now: None,
+            release_error: None,
+            was_told: false,
         }
     }
 
@@ -199,20 +205,22 @@ impl AttemptDriver {
         background.spawn(self.move_to(DrivenBy::Background).undo());
     }
 
-    /// Releases, and returns when the outcome is known; the background does the rest, if any.
+    /// Releases, and returns when the outcome is known, with the reason if it could not be had; the
+    /// background does the rest, if any.
     ///
     /// A store that cannot leave a lock standing is asked by the background, when `min_hold` is over;
     /// what it will say is not known before.
-    pub(crate) async fn release(mut self) -> ReleaseOutcome {
+    pub(crate) async fn release(mut self) -> (ReleaseOutcome, Option<LockError>) {
         // Nothing was sent yet, so what is waited for is `min_hold`, on a store that cannot keep it:
         // the background does that.
         if let Next::WaitUntil(at) = self.machine.next(Instant::ORIGIN)
             && self.store.now() < at
         {
-            return ReleaseOutcome::Unknown;
+            return (ReleaseOutcome::Unknown, None);
         }
         poll_fn(|cx| self.poll_until(cx, |machine| machine.outcome().is_some())).await;
-        self.machine.outcome().unwrap_or(ReleaseOutcome::AlreadyExpired)
+        let outcome = self.machine.outcome().unwrap_or(ReleaseOutcome::AlreadyExpired);
+        (outcome, self.release_error.clone())
     }
 
     async fn undo(mut self) {
@@ -224,6 +232,7 @@ impl AttemptDriver {
         let machine = self.take_machine();
         let Self { token, min_hold_end, answered_at, .. } = *self;
         let (store, key, just_now) = (self.store.clone(), self.key.clone(), None);
+        let release_error = self.release_error.take();
         Self {
             store,
             driven_by,
@@ -234,6 +243,8 @@ impl AttemptDriver {
             in_flight,
             answered_at,
             just_now,
+            release_error,
+            was_told: false,
         }
     }
 
@@ -331,7 +342,14 @@ impl AttemptDriver {
             Ok(reply) => self.machine.release_answered(reply),
             Err(error) => {
                 self.machine.release_failed(self.store.now());
-                panics::contained(|| telemetry::release_failed(&self.key, &error));
+                // A caller is told by the outcome. What does not pass by itself is told once,
+                // however often it is tried again.
+                let is_told = matches!(self.driven_by, DrivenBy::Background)
+                    && !error.is_retryable()
+                    && !self.was_told;
+                self.was_told |= is_told;
+                panics::contained(|| telemetry::release_failed(&self.key, &error, is_told));
+                self.release_error = Some(error);
             }
         }
         Poll::Ready(())

@@ -20,6 +20,7 @@ use crate::machine::lease::Lease;
 use crate::machine::local_queue::Term;
 use crate::sync::lazy_notify::LazyNotify;
 use crate::time::instant::Instant;
+use crate::types::error::LockError;
 use crate::types::fencing::FencingToken;
 use crate::types::loss::{LeaseEnd, LossReason};
 use crate::types::name::{LockKey, LockName};
@@ -86,16 +87,16 @@ impl Held {
         &self.0
     }
 
-    /// Releases, and says what the store said.
-    pub(crate) async fn release(self) -> ReleaseOutcome {
+    /// Releases, and says what the store said, and why if it said nothing.
+    pub(crate) async fn release(self) -> (ReleaseOutcome, Option<LockError>) {
         let shared = Arc::clone(&self.0);
         // Before the lease leaves the schedule, so that a shutdown waits for the one or the other.
         let _counted = shared.context.count();
         // The drop that follows finds nothing left to do.
         let Ending { release, mut next, outcome } = shared.end();
         drop(self);
-        let outcome = match release {
-            None => outcome,
+        let (outcome, cause) = match release {
+            None => (outcome, None),
             Some(driver) => {
                 let mut release = pin!(driver.release());
                 poll_fn(|cx| {
@@ -109,8 +110,8 @@ impl Held {
                 .await
             }
         };
-        telemetry::released(&shared.target.name, shared.store().kind(), outcome);
-        outcome
+        telemetry::released(&shared.target.name, shared.store().kind(), outcome, cause.as_ref());
+        (outcome, cause)
     }
 
     /// The task to which this was handed over accepts it. `false`: too late.

@@ -48,7 +48,7 @@ pub(crate) async fn run(
         }
     }
     drop(before);
-    while let Some(outcome) = releases.next().await {
+    while let Some((outcome, _)) = releases.next().await {
         match outcome {
             ReleaseOutcome::Unknown => report.unknown += 1,
             _ => report.lost += 1,

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use tracing::field::display;
 use tracing::{Level, Span, debug, span, warn};
 
 use crate::types::error::LockError;
@@ -41,18 +42,28 @@ pub(crate) fn lost(lock: &LockName, backend: &str, reason: LossReason) {
 }
 
 /// The guard released.
-pub(crate) fn released(lock: &LockName, backend: &str, outcome: ReleaseOutcome) {
+pub(crate) fn released(
+    lock: &LockName,
+    backend: &str,
+    outcome: ReleaseOutcome,
+    cause: Option<&LockError>,
+) {
     let lock = lock.as_str();
     if outcome.is_released() {
         debug!(target: "distlock", event = "released", lock, backend, ?outcome);
     } else {
-        warn!(target: "distlock", event = "released", lock, backend, ?outcome);
+        let cause = cause.map(display);
+        warn!(target: "distlock", event = "released", lock, backend, ?outcome, cause);
     }
 }
 
-/// A release got no answer; it is tried again.
-pub(crate) fn release_failed(key: &LockKey, error: &LockError) {
-    debug!(target: "distlock", %key, %error, "release failed");
+/// A release failed; it is tried again. Whether that is a warning is for the caller to say.
+pub(crate) fn release_failed(key: &LockKey, error: &LockError, is_warning: bool) {
+    if is_warning {
+        warn!(target: "distlock", %key, %error, "release failed");
+    } else {
+        debug!(target: "distlock", %key, %error, "release failed");
+    }
 }
 
 /// One renewal got no answer; it is tried again.
