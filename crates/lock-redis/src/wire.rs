@@ -7,4 +7,6 @@ pub(crate) mod health;
 pub(crate) mod hello;
 pub(crate) mod link;
 mod outbox;
+pub(crate) mod permissions;
+pub(crate) mod refusal;
 pub(crate) mod server_clock;

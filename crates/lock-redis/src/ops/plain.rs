@@ -25,7 +25,8 @@ pub(crate) async fn acquire(
     let mut command = Cmd::with_capacity(6, 128);
     command.arg("SET").arg(&lock).arg(&request.token.to_hex()[..]).arg("NX").arg("PX");
     command.arg(whole_millis(request.ttl));
-    let answer = connection.send(command, deadline).await?;
+    let answer = connection.send(command, deadline).await;
+    let answer = parts.named(answer, &connection, &[&lock], deadline).await?;
     if connection.judge(reply::was_set(&answer))? {
         return Ok(AcquireReply::granted(Grant::new()));
     }
@@ -48,7 +49,7 @@ pub(crate) async fn release(
     let deadline = parts.deadline();
     let route = parts.topology.route(slots::slot(&lock), request.lane);
     let connection = route.connection_or_spare(deadline).await?;
-    let released = release::send(&connection, &[&lock], request, None, deadline).await;
+    let released = release::send(parts, &connection, &[&lock], request, None, deadline).await;
     Ok(released.map_err(|failure| failure.or_unknown())?.reply)
 }
 

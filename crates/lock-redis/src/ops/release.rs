@@ -24,12 +24,12 @@ pub(crate) async fn release(
     let deadline = parts.deadline();
     let route = parts.topology.route(keys.slot, request.lane);
     let connection = route.connection_or_spare(deadline).await?;
-    let keys = [keys.lock.as_str(), &keys.fence, &keys.queue];
+    let keys = keys.all();
     let place = queue.and_then(|queue| Some((queue.channel(), queue.leaving(request.token)?)));
     let mut first = None;
     loop {
         let sent = Clock::SYSTEM.now();
-        let released = send(&connection, &keys, request, place, deadline);
+        let released = send(parts, &connection, &keys, request, place, deadline);
         let released = match (released.await, first) {
             (Ok(released), _) => released,
             // It is known what became of the lock; its queue is looked at by whoever asks next.
@@ -49,6 +49,7 @@ pub(crate) async fn release(
 /// Runs the release script once. `place` is the channel and the window with which the token may
 /// stand in the queue.
 pub(crate) async fn send(
+    parts: &Parts,
     connection: &Connection,
     keys: &[&str],
     request: &ReleaseRequest,
@@ -63,6 +64,7 @@ pub(crate) async fn send(
         }
     };
     let script = &Scripts::of(connection.dialect()).release;
-    let answer = script.run(connection, arguments, deadline).await?;
+    let answer = script.run(connection, arguments, deadline).await;
+    let answer = parts.named(answer, connection, keys, deadline).await?;
     connection.judge(reply::released(&answer))
 }

@@ -45,7 +45,7 @@ pub(crate) async fn renew(
     }
     let groups = by_route(&parts.topology, leases);
     let mut replies = Vec::with_capacity(batch.len());
-    let exchanges = join_all(groups.iter().map(|group| group.renew(deadline)));
+    let exchanges = join_all(groups.iter().map(|group| group.renew(parts, deadline)));
     for (group, exchanged) in groups.iter().zip(exchanges.await) {
         match exchanged {
             Ok(answered) => replies.extend(answered),
@@ -60,11 +60,16 @@ pub(crate) async fn renew(
 
 impl Group<'_> {
     /// Fails if there is no connection; nothing was sent then.
-    async fn renew(&self, deadline: Instant) -> Result<Vec<(usize, RenewReply)>, Failure> {
+    async fn renew(
+        &self,
+        shared: &Parts,
+        deadline: Instant,
+    ) -> Result<Vec<(usize, RenewReply)>, Failure> {
         let connection = self.route.connection(deadline).await?;
         // All parts are written before the first is answered.
         let parts = || self.leases.chunks(MAX_A_SCRIPT);
-        let exchanges = join_all(parts().map(|part| renew_part(&connection, part, deadline)));
+        let exchanges =
+            join_all(parts().map(|part| renew_part(shared, &connection, part, deadline)));
         let mut replies = Vec::with_capacity(self.leases.len());
         for (part, exchanged) in parts().zip(exchanges.await) {
             match exchanged {
@@ -101,6 +106,7 @@ fn by_route<'a>(topology: &'a Standalone, leases: Vec<Lease<'a>>) -> Vec<Group<'
 }
 
 async fn renew_part(
+    parts: &Parts,
     connection: &Connection,
     leases: &[Lease<'_>],
     deadline: Instant,
@@ -115,6 +121,13 @@ async fn renew_part(
         }
     };
     let script = &Scripts::of(connection.dialect()).renew;
-    let answer = script.run(connection, arguments, deadline).await?;
+    let answer = script.run(connection, arguments, deadline).await;
+    let answer = match answer {
+        Ok(answer) => answer,
+        failed => {
+            let keys: Vec<&str> = leases.iter().map(|lease| lease.lock.as_str()).collect();
+            parts.named(failed, connection, &keys, deadline).await?
+        }
+    };
     connection.judge(reply::renewed(&answer, leases.len()))
 }

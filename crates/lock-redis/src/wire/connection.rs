@@ -44,6 +44,12 @@ impl Connection {
         self
     }
 
+    /// Nothing can be pushed over it.
+    pub(crate) fn without_pushes(mut self) -> Self {
+        self.pushes = OnceCell::new_with(Some(false));
+        self
+    }
+
     /// Tells this connection from others.
     pub(crate) fn id(&self) -> ConnectionId {
         self.health.id()

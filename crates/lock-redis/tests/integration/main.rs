@@ -11,6 +11,7 @@ mod processes;
 mod protocol;
 mod queue;
 mod races;
+mod refusals;
 mod scripted;
 mod servers;
 mod service;
