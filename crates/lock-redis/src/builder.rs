@@ -18,11 +18,11 @@ use crate::ops::Protocol;
 use crate::ops::parts::Parts;
 use crate::protocol::dapr::DaprKeyPrefix;
 use crate::protocol::keys::RESERVED_PREFIX;
-use crate::protocol::scripts;
+use crate::protocol::{needs, scripts};
 use crate::queue::Queue;
 use crate::topology::standalone::{Server as Endpoint, Source, Standalone};
 use crate::wire::channel::Channel;
-use crate::wire::greeting::Greeting;
+use crate::wire::greeting::{Greeting, Session};
 
 /// Long enough for a busy server and a lost packet, short enough to be waited for.
 const DEFAULT_RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -210,27 +210,29 @@ impl RedisBackendBuilder {
     pub fn build(self) -> Result<RedisBackend> {
         self.check()?;
         let key_prefix = self.key_prefix?;
-        let (source, address) = match self.server {
+        let (source, address, session) = match self.server {
             Server::Missing => {
                 return Err(invalid("no Redis server was given; call url, client or connection"));
             }
             Server::Url(url) => own(&open(&url)?)?,
             Server::Client(client) => own(&client)?,
             Server::Connection(connection) => {
-                (Source::Existing(connection), "an existing connection".to_owned())
+                let address = "an existing connection".to_owned();
+                (Source::Existing(connection), address, Session::default())
             }
         };
         let late_after = self.response_timeout + LATE_MARGIN;
-        let (protocol, needs_time) = match self.mode {
+        let (protocol, needs) = match self.mode {
             Mode::Auto => {
                 // Over an existing connection nothing can be pushed.
                 let has_pushes = matches!(source, Source::Client(_));
                 let queue = has_pushes.then(|| Queue::new(late_after)).transpose()?;
-                (Protocol::Scripted { queue: queue.map(Arc::new) }, true)
+                (Protocol::Scripted { queue: queue.map(Arc::new) }, needs::OF_SCRIPTS)
             }
-            Mode::Plain => (Protocol::Plain, false),
+            Mode::Plain => (Protocol::Plain, needs::OF_PLAIN),
         };
-        let greeting = Greeting::new(needs_time, scripts::load_all);
+        let needs_time = self.mode == Mode::Auto;
+        let greeting = Greeting::new(session, needs, needs_time, scripts::load_all);
         let server = Endpoint { source, address, greeting, listener: protocol.listener() };
         Ok(RedisBackend {
             protocol,
@@ -238,6 +240,7 @@ impl RedisBackendBuilder {
                 topology: Standalone::new(server, self.response_timeout),
                 key_prefix: key_prefix.into(),
                 response_timeout: self.response_timeout,
+                needs,
             },
             late_after,
         })
@@ -300,7 +303,7 @@ fn open(url: &str) -> Result<Client> {
 }
 
 /// The client as this backend uses it.
-fn own(client: &Client) -> Result<(Source, String)> {
+fn own(client: &Client) -> Result<(Source, String, Session)> {
     let info = client.get_connection_info().clone();
     // With the database, if it is not the usual one: it may be what is wrong.
     let server = shown(info.addr());
@@ -310,11 +313,12 @@ fn own(client: &Client) -> Result<(Source, String)> {
     };
     // Only with RESP3 does redis-rs tell when an idle connection is lost.
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+    let (session, settings) = Session::taken_from(settings);
     let tcp = kept_alive(info.tcp_settings().clone());
     let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
     let client = Client::open(info)
         .map_err(|error| invalid("the client cannot be used").with_source(error))?;
-    Ok((Source::Client(client), address))
+    Ok((Source::Client(client), address, session))
 }
 
 /// Where a server is, for people.

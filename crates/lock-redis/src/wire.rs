@@ -9,4 +9,6 @@ pub(crate) mod hello;
 pub(crate) mod link;
 mod outbox;
 pub(crate) mod pair;
+pub(crate) mod permissions;
+pub(crate) mod refusal;
 pub(crate) mod server_clock;

@@ -43,6 +43,8 @@ pub(crate) struct AttemptDriver {
     answered_at: Instant,
     /// The clock as it was read just before, for the first thing to do.
     just_now: Option<Instant>,
+    /// Why the newest release that failed did.
+    release_error: Option<LockError>,
 }
 
 enum DrivenBy {
@@ -129,6 +131,7 @@ impl AttemptDriver {
             in_flight: InFlight::Nothing,
             answered_at: Instant::ORIGIN,
             just_now: None,
+            release_error: None,
         }
     }
 
@@ -205,20 +208,22 @@ impl AttemptDriver {
         background.spawn(self.move_to(DrivenBy::Background).undo(errand));
     }
 
-    /// Releases, and returns when the outcome is known; the background does the rest, if any.
+    /// Releases, and returns when the outcome is known, with the reason if it could not be had; the
+    /// background does the rest, if any.
     ///
     /// A store that cannot leave a lock standing is asked by the background, when `min_hold` is over;
     /// what it will say is not known before.
-    pub(crate) async fn release(mut self) -> ReleaseOutcome {
+    pub(crate) async fn release(mut self) -> (ReleaseOutcome, Option<LockError>) {
         // Nothing was sent yet, so what is waited for is `min_hold`, on a store that cannot keep it:
         // the background does that.
         if let Next::WaitUntil(at) = self.machine.next(Instant::ORIGIN)
             && self.store.now() < at
         {
-            return ReleaseOutcome::Unknown;
+            return (ReleaseOutcome::Unknown, None);
         }
         poll_fn(|cx| self.poll_until(cx, |machine| machine.outcome().is_some())).await;
-        self.machine.outcome().unwrap_or(ReleaseOutcome::AlreadyExpired)
+        let outcome = self.machine.outcome().unwrap_or(ReleaseOutcome::AlreadyExpired);
+        (outcome, self.release_error.clone())
     }
 
     async fn undo(mut self, mut errand: Errand) {
@@ -278,6 +283,7 @@ impl AttemptDriver {
         let machine = self.take_machine();
         let Self { token, min_hold_end, answered_at, .. } = *self;
         let (store, key, just_now) = (self.store.clone(), self.key.clone(), None);
+        let release_error = self.release_error.take();
         Self {
             store,
             driven_by,
@@ -288,6 +294,7 @@ impl AttemptDriver {
             in_flight,
             answered_at,
             just_now,
+            release_error,
         }
     }
 
@@ -390,7 +397,9 @@ impl AttemptDriver {
             Ok(reply) => self.machine.release_answered(reply),
             Err(error) => {
                 self.machine.release_failed(self.store.now());
+                // A caller is told by the outcome.
                 panics::contained(|| telemetry::release_failed(&self.store, &self.key, &error));
+                self.release_error = Some(error);
             }
         }
         Poll::Ready(())

@@ -99,16 +99,16 @@ impl Held {
         &self.0
     }
 
-    /// Releases, and says what the store said.
-    pub(crate) async fn release(self) -> ReleaseOutcome {
+    /// Releases, and says what the store said, and why if it said nothing.
+    pub(crate) async fn release(self) -> (ReleaseOutcome, Option<LockError>) {
         let shared = Arc::clone(&self.0);
         // Before the lease leaves the schedule, so that a shutdown waits for the one or the other.
         let _counted = shared.context.count();
         // The drop that follows finds nothing left to do.
         let Ending { release, mut next, outcome } = shared.end();
         drop(self);
-        let outcome = match release {
-            None => outcome,
+        let (outcome, cause) = match release {
+            None => (outcome, None),
             Some(driver) => {
                 let mut release = pin!(driver.release());
                 poll_fn(|cx| {
@@ -122,8 +122,8 @@ impl Held {
                 .await
             }
         };
-        telemetry::released(shared.store(), &shared.target.name, outcome);
-        outcome
+        telemetry::released(shared.store(), &shared.target.name, outcome, cause.as_ref());
+        (outcome, cause)
     }
 
     /// The user gets it, unless the service is being shut down: a shutdown that begins later finds

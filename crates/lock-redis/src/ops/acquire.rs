@@ -48,7 +48,8 @@ pub(crate) async fn acquire(
     };
     let mut too_late = 0;
     while too_late < MAX_TOO_LATE {
-        match ask(request, &keys, &connection, place, deadline).await? {
+        let asked = ask(request, &keys, &connection, place, deadline).await;
+        match parts.named(asked, &connection, &keys.all(), deadline).await? {
             Acquired::Granted { number, lease, .. } => {
                 return granted(number, lease, request.ttl, &keys.fence);
             }

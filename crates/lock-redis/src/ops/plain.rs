@@ -30,8 +30,8 @@ pub(crate) async fn acquire(
     command.arg("SET").arg(&lock);
     Owner::Plain(request.token).write_to(&mut command);
     command.arg("NX").arg("PX").arg(whole_millis(request.ttl));
-    let sent = connection.send_unless(Some(&request.given_up), command, deadline);
-    let answer = sent.await?;
+    let answer = connection.send_unless(Some(&request.given_up), command, deadline).await;
+    let answer = parts.named(answer, &connection, &[&lock], deadline).await?;
     if connection.judge(reply::was_set(&answer))? {
         return Ok(AcquireReply::granted(Grant::new()));
     }
@@ -54,18 +54,20 @@ pub(crate) async fn release(
     let deadline = parts.deadline();
     let route = parts.topology.route(slots::slot(&lock), request.lane);
     let keys = [lock.as_str()];
-    let exchange = |connection| give_back(connection, &keys, request, deadline);
+    let exchange = |connection| give_back(parts, connection, &keys, request, deadline);
     release::over(route, deadline, exchange).await
 }
 
 async fn give_back(
+    parts: &Parts,
     connection: Arc<Connection>,
     keys: &[&str],
     request: &ReleaseRequest,
     deadline: Instant,
 ) -> Result<ReleaseReply, Failure> {
     let owner = Owner::Plain(request.token);
-    let released = release::send(&connection, keys, owner, request.min_hold, None, deadline).await;
+    let released =
+        release::send(parts, &connection, keys, owner, request.min_hold, None, deadline).await;
     Ok(released.map_err(Failure::or_unknown)?.reply)
 }
 

@@ -35,13 +35,15 @@ pub(crate) async fn release(
     let keys = Keys::new(&parts.key_prefix, &request.key)?;
     let deadline = parts.deadline();
     let route = parts.topology.route(keys.slot, request.lane);
-    let keys = [keys.lock.as_str(), &keys.fence, &keys.queue];
+    let keys = keys.all();
     let place = queue.and_then(|queue| Some((queue.channel(), queue.leaving(request.token)?)));
-    let exchange = |connection| give_back(connection, queue, &keys, request, place, deadline);
+    let exchange =
+        |connection| give_back(parts, connection, queue, &keys, request, place, deadline);
     over(route, deadline, exchange).await
 }
 
 async fn give_back(
+    parts: &Parts,
     connection: Arc<Connection>,
     queue: Option<&Queue>,
     keys: &[&str],
@@ -53,7 +55,7 @@ async fn give_back(
     let mut first = None;
     loop {
         let sent = Clock::SYSTEM.now();
-        let released = send(&connection, keys, owner, request.min_hold, place, deadline);
+        let released = send(parts, &connection, keys, owner, request.min_hold, place, deadline);
         let released = match (released.await, first) {
             (Ok(released), _) => released,
             // It is known what became of the lock; its queue is looked at by whoever asks next.
@@ -126,6 +128,7 @@ async fn settled(
 /// Runs the release script once. `place` is the channel and the window with which the token may
 /// stand in the queue.
 pub(crate) async fn send(
+    parts: &Parts,
     connection: &Connection,
     keys: &[&str],
     owner: Owner,
@@ -143,6 +146,7 @@ pub(crate) async fn send(
         }
     };
     let script = &Scripts::of(connection.dialect()).release;
-    let answer = script.run(connection, arguments, deadline).await?;
+    let answer = script.run(connection, arguments, deadline).await;
+    let answer = parts.named(answer, connection, keys, deadline).await?;
     connection.judge(reply::released(&answer))
 }

@@ -47,7 +47,7 @@ pub(crate) async fn renew(
     }
     let groups = by_route(&parts.topology, leases);
     let mut replies = Vec::with_capacity(batch.len());
-    let exchanges = join_all(groups.iter().map(|group| group.renew(owner, deadline)));
+    let exchanges = join_all(groups.iter().map(|group| group.renew(parts, owner, deadline)));
     for (group, exchanged) in groups.iter().zip(exchanges.await) {
         match exchanged {
             Ok(answered) => replies.extend(answered),
@@ -64,6 +64,7 @@ impl Group<'_> {
     /// Fails if there is no connection; nothing was sent then.
     async fn renew(
         &self,
+        shared: &Parts,
         owner: fn(OwnerToken) -> Owner,
         deadline: Instant,
     ) -> Result<Vec<(usize, RenewReply)>, Failure> {
@@ -71,7 +72,7 @@ impl Group<'_> {
         // All parts are written before the first is answered.
         let parts = || self.leases.chunks(MAX_A_SCRIPT);
         let exchanges =
-            join_all(parts().map(|part| renew_part(&connection, owner, part, deadline)));
+            join_all(parts().map(|part| renew_part(shared, &connection, owner, part, deadline)));
         let mut replies = Vec::with_capacity(self.leases.len());
         for (part, exchanged) in parts().zip(exchanges.await) {
             match exchanged {
@@ -108,6 +109,7 @@ fn by_route<'a>(topology: &'a Standalone, leases: Vec<Lease<'a>>) -> Vec<Group<'
 }
 
 async fn renew_part(
+    parts: &Parts,
     connection: &Connection,
     owner: fn(OwnerToken) -> Owner,
     leases: &[Lease<'_>],
@@ -124,6 +126,13 @@ async fn renew_part(
         }
     };
     let script = &Scripts::of(connection.dialect()).renew;
-    let answer = script.run(connection, arguments, deadline).await?;
+    let answer = script.run(connection, arguments, deadline).await;
+    let answer = match answer {
+        Ok(answer) => answer,
+        failed => {
+            let keys: Vec<&str> = leases.iter().map(|lease| lease.lock.as_str()).collect();
+            parts.named(failed, connection, &keys, deadline).await?
+        }
+    };
     connection.judge(reply::renewed(&answer, leases.len()))
 }

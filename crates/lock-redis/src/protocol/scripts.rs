@@ -16,7 +16,7 @@ use crate::wire::hello::Dialect;
 
 /// A script and its name on the server.
 pub(crate) struct Script {
-    text: &'static str,
+    pub(crate) text: &'static str,
     sha1: String,
 }
 
@@ -77,7 +77,7 @@ impl Scripts {
         }
     }
 
-    fn all(&self) -> [&Script; 3] {
+    pub(crate) fn all(&self) -> [&Script; 3] {
         [&self.acquire, &self.release, &self.renew]
     }
 }

@@ -80,6 +80,12 @@ impl Connection {
         self
     }
 
+    /// Nothing can be pushed over it.
+    pub(crate) fn without_pushes(mut self) -> Self {
+        self.pushes = Mutex::new(Pushes::Known(false));
+        self
+    }
+
     /// Tells this connection from others.
     pub(crate) fn id(&self) -> ConnectionId {
         self.wire.health.id()

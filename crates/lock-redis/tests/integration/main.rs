@@ -13,6 +13,7 @@ mod processes;
 mod protocol;
 mod queue;
 mod races;
+mod refusals;
 mod runtimes;
 mod scripted;
 mod servers;
