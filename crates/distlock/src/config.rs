@@ -216,7 +216,12 @@ impl LockConfig {
     /// Dropping the future leaves nothing behind.
     pub async fn connect(self) -> Result<LockService> {
         let (service, is_lazy) = self.build()?;
-        service.connected(is_lazy).await
+        if !is_lazy {
+            // The backend bounds it by its response timeout.
+            service.ping().await?;
+        }
+        service.log_store();
+        Ok(service)
     }
 
     fn empty() -> Self {

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lock_core::duration_text::exact;
-use lock_core::message_text::host_and_port;
 use lock_core::{LockError, LockErrorKind, Result};
 use redis::aio::MultiplexedConnection;
-use redis::{Client, ConnectionAddr, ProtocolVersion};
+use redis::{Client, ProtocolVersion};
 
 use crate::backend::RedisBackend;
 use crate::ops::Protocol;
@@ -283,15 +282,9 @@ fn open(url: &str) -> Result<Client> {
 fn own(client: &Client) -> Result<(Source, String)> {
     let info = client.get_connection_info().clone();
     // With the database, if it is not the usual one: it may be what is wrong.
-    let server = match info.addr() {
-        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-            host_and_port(host, *port)
-        }
-        other => other.to_string(),
-    };
     let address = match info.redis_settings().db() {
-        0 => server,
-        database => format!("{server}/{database}"),
+        0 => info.addr().to_string(),
+        database => format!("{}/{database}", info.addr()),
     };
     // Only with RESP3 does redis-rs tell when an idle connection is lost.
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
@@ -306,8 +299,6 @@ fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> LockError {
 
 #[cfg(test)]
 mod tests {
-    use lock_core::backend::LockBackend;
-
     use super::*;
 
     fn refused(builder: RedisBackendBuilder) -> String {
@@ -338,19 +329,6 @@ mod tests {
         assert!(refused(builder().response_timeout(Duration::ZERO)).contains("10ms to 60s"));
         if cfg!(not(feature = "tls")) {
             assert!(refused(builder().url("rediss://127.0.0.1")).contains("feature `tls`"));
-        }
-    }
-
-    #[test]
-    fn the_address_is_written_as_people_write_it() {
-        for (url, address) in [
-            ("redis://[::1]:7411/3", "[::1]:7411/3"),
-            ("redis://127.0.0.1:7411", "127.0.0.1:7411"),
-            ("redis://localhost", "localhost:6379"),
-            ("redis+unix:///run/redis.sock", "/run/redis.sock"),
-        ] {
-            let backend = RedisBackend::builder().url(url).build().unwrap();
-            assert_eq!(LockBackend::address(&backend), address);
         }
     }
 

@@ -90,7 +90,7 @@ fn store_still_lost(
         longest_wait = ?longest,
         renewals = leases,
         %cause,
-        "the lock store {} has been of no use for {}: {cause}; {waiting}; {held}",
+        "the lock store {} has been unusable for {}: {cause}; {waiting}; {held}",
         at(store),
         rounded(lasts)
     );
@@ -247,6 +247,11 @@ pub(crate) fn renewal_failed(
         );
         return;
     }
+    let which = match (lock, leases) {
+        (Some(lock), _) => format!("the lock {}", quoted(lock)),
+        (None, 1) => "1 lock".to_owned(),
+        (None, _) => format!("{leases} locks"),
+    };
     macro_rules! say {
         ($level:ident) => {
             event!(
@@ -256,9 +261,8 @@ pub(crate) fn renewal_failed(
                 lock,
                 leases,
                 %error,
-                "the store refused to renew {}, held until the lease ends unless a later try \
-                 succeeds: {error}",
-                lock.map_or_else(|| format!("{leases} locks"), |lock| format!("the lock {}", quoted(lock)))
+                "the store refused to renew {which}, and a lock that is not renewed is lost when its \
+                 lease ends: {error}"
             )
         };
     }

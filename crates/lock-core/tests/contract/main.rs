@@ -10,6 +10,8 @@ mod faulty;
 mod handing_over;
 mod in_line;
 mod keeping_alive;
+mod listener;
+mod logging;
 mod manual;
 mod panicking;
 mod polling;
