@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lock_core::duration_text::exact;
+use lock_core::message_text::quoted;
 use lock_core::{LockError, LockErrorKind, Result};
 use redis::aio::MultiplexedConnection;
 use redis::{Client, ProtocolVersion};
@@ -68,7 +69,7 @@ impl FromStr for Mode {
 
     fn from_str(text: &str) -> Result<Self> {
         let found = [Self::Auto, Self::Plain].into_iter().find(|mode| mode.to_string() == text);
-        found.ok_or_else(|| invalid(format!("mode is {text:?}; write `auto` or `plain`")))
+        found.ok_or_else(|| invalid(format!("mode is {}; write `auto` or `plain`", quoted(text))))
     }
 }
 

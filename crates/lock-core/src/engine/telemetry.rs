@@ -17,13 +17,14 @@ use crate::engine::store_health::{Paced, Waits};
 use crate::types::duration_text::rounded;
 use crate::types::error::LockError;
 use crate::types::fencing::FencingToken;
-use crate::types::message_text::quoted;
+use crate::types::message_text::{quoted, shortened};
 use crate::types::name::{LockKey, LockName};
 use crate::types::status::ReleaseOutcome;
 
 /// The span around one acquisition, with its wait.
 pub(crate) fn acquire_span(lock: &str, backend: &str) -> Span {
-    span!(target: "distlock", Level::DEBUG, "distlock.acquire", lock, backend)
+    let lock = shortened(lock);
+    span!(target: "distlock", Level::DEBUG, "distlock.acquire", lock = &*lock, backend)
 }
 
 /// A program has connected to this store.
@@ -139,7 +140,8 @@ pub(crate) fn contended(lock: &str, backend: &str, waited: Duration) {
 
 /// The lock could not be asked for.
 pub(crate) fn failed(lock: &str, backend: &str, error: &LockError) {
-    event!(DEBUG, "failed", backend, lock, %error, "the lock could not be acquired: {error}");
+    let lock = shortened(lock);
+    event!(DEBUG, "failed", backend, lock = &*lock, %error, "the lock could not be acquired: {error}");
 }
 
 /// The lease ended before its guard did.

@@ -1,5 +1,9 @@
 //! What messages quote: names and addresses.
 
+use std::borrow::Cow;
+
+use crate::types::name::MAX_KEY_BYTES;
+
 /// A longer text is cut to this length in a message.
 const MAX_QUOTED_CHARS: usize = 120;
 
@@ -10,6 +14,15 @@ pub fn quoted(text: &str) -> String {
         None => format!("{text:?}"),
         Some((end, _)) => format!("{:?}… ({} characters)", &text[..end], text.chars().count()),
     }
+}
+
+/// A text as it is; one longer than any legal name is cut.
+#[must_use]
+pub fn shortened(text: &str) -> Cow<'_, str> {
+    if text.len() <= MAX_KEY_BYTES {
+        return text.into();
+    }
+    text.chars().take(MAX_QUOTED_CHARS).chain(['…']).collect()
 }
 
 /// Host and port, with an IPv6 address in brackets: `localhost:6379`, `[::1]:6379`.
@@ -33,6 +46,13 @@ mod tests {
         assert!(text.ends_with("ü\"… (2000 characters)"), "{text}");
         assert_eq!(text.chars().filter(|&c| c == 'ü').count(), MAX_QUOTED_CHARS);
         assert!(!quoted(&"x".repeat(MAX_QUOTED_CHARS)).contains('…'));
+    }
+
+    #[test]
+    fn only_what_is_no_legal_name_is_shortened() {
+        let longest = "x".repeat(MAX_KEY_BYTES);
+        assert_eq!(shortened(&longest), longest);
+        assert_eq!(shortened(&"ü".repeat(MAX_KEY_BYTES)).chars().count(), MAX_QUOTED_CHARS + 1);
     }
 
     #[test]
