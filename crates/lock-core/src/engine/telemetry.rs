@@ -18,12 +18,12 @@ use crate::types::duration_text::rounded;
 use crate::types::error::LockError;
 use crate::types::fencing::FencingToken;
 use crate::types::message_text::{quoted, shortened};
-use crate::types::name::{LockKey, LockName};
+use crate::types::name::{LockKey, LockName, MAX_KEY_BYTES};
 use crate::types::status::ReleaseOutcome;
 
 /// The span around one acquisition, with its wait.
 pub(crate) fn acquire_span(lock: &str, backend: &str) -> Span {
-    let lock = shortened(lock);
+    let lock = shortened(lock, MAX_KEY_BYTES);
     span!(target: "distlock", Level::DEBUG, "distlock.acquire", lock = &*lock, backend)
 }
 
@@ -140,7 +140,7 @@ pub(crate) fn contended(lock: &str, backend: &str, waited: Duration) {
 
 /// The lock could not be asked for.
 pub(crate) fn failed(lock: &str, backend: &str, error: &LockError) {
-    let lock = shortened(lock);
+    let lock = shortened(lock, MAX_KEY_BYTES);
     event!(DEBUG, "failed", backend, lock = &*lock, %error, "the lock could not be acquired: {error}");
 }
 

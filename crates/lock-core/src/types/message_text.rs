@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use crate::types::name::MAX_KEY_BYTES;
-
 /// A longer text is cut to this length in a message.
 const MAX_QUOTED_CHARS: usize = 120;
 
@@ -16,10 +14,10 @@ pub fn quoted(text: &str) -> String {
     }
 }
 
-/// A text as it is; one longer than any legal name is cut.
+/// A text as it is, or cut if it has more than `most` bytes.
 #[must_use]
-pub fn shortened(text: &str) -> Cow<'_, str> {
-    if text.len() <= MAX_KEY_BYTES {
+pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+    if text.len() <= most {
         return text.into();
     }
     text.chars().take(MAX_QUOTED_CHARS).chain(['…']).collect()
@@ -49,10 +47,11 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_no_legal_name_is_shortened() {
-        let longest = "x".repeat(MAX_KEY_BYTES);
-        assert_eq!(shortened(&longest), longest);
-        assert_eq!(shortened(&"ü".repeat(MAX_KEY_BYTES)).chars().count(), MAX_QUOTED_CHARS + 1);
+    fn only_what_is_too_long_is_shortened() {
+        let longest = "x".repeat(1_024);
+        assert_eq!(shortened(&longest, 1_024), longest);
+        let shortened = shortened(&"ü".repeat(1_024), 1_024).into_owned();
+        assert_eq!(shortened.chars().count(), MAX_QUOTED_CHARS + 1);
     }
 
     #[test]
