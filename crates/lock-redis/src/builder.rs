@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lock_core::duration_text::exact;
-use lock_core::message_text::host_and_port;
+use lock_core::message_text::{host_and_port, quoted};
 use lock_core::{LockError, LockErrorKind, Result};
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
@@ -75,7 +75,7 @@ impl FromStr for Mode {
 
     fn from_str(text: &str) -> Result<Self> {
         let found = [Self::Auto, Self::Plain].into_iter().find(|mode| mode.to_string() == text);
-        found.ok_or_else(|| invalid(format!("mode is {text:?}; write `auto` or `plain`")))
+        found.ok_or_else(|| invalid(format!("mode is {}; write `auto` or `plain`", quoted(text))))
     }
 }
 
@@ -346,7 +346,6 @@ fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> LockError {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
 
     fn refused(builder: RedisBackendBuilder) -> String {

@@ -13,6 +13,7 @@ use crate::engine::acquire::acquire;
 use crate::engine::held::ServiceHandle;
 use crate::engine::plan::Plan;
 use crate::sync::panics;
+use crate::types::duration_text::rounded;
 use crate::types::error::{LockError, LockErrorKind, Result};
 use crate::types::options::{DEFAULT_ACQUIRE_WAIT, LockOptions, option_setters};
 use crate::types::status::LockStatus;
@@ -305,6 +306,6 @@ impl fmt::Debug for Lock {
 }
 
 fn timed_out(waited: Duration) -> LockError {
-    let message = format!("somebody else held the lock for the whole wait of {waited:.1?}");
+    let message = format!("somebody else held the lock for the whole wait of {}", rounded(waited));
     LockError::new(LockErrorKind::Timeout, message)
 }

@@ -11,6 +11,8 @@ mod handing_over;
 mod in_line;
 mod keeping_alive;
 mod leaving;
+mod listener;
+mod logging;
 mod manual;
 mod panicking;
 mod polling;
