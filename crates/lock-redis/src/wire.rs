@@ -1,6 +1,7 @@
 //! Bytes on their way to a server and back, and the health of what carries them.
 
 pub(crate) mod connection;
+pub(crate) mod credentials;
 pub(crate) mod failure;
 pub(crate) mod greeting;
 pub(crate) mod health;

@@ -59,6 +59,8 @@
 
 pub(crate) mod capabilities;
 pub(crate) mod contract;
+#[doc(hidden)]
+pub mod files;
 pub(crate) mod reply;
 pub(crate) mod request;
 mod support;

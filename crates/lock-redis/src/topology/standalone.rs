@@ -12,6 +12,7 @@ use redis::aio::MultiplexedConnection;
 
 use crate::topology::route::Route;
 use crate::wire::connection::Connection;
+use crate::wire::credentials::Credentials;
 use crate::wire::failure::Failure;
 use crate::wire::greeting::{self, Greeting};
 use crate::wire::health::{Health, PushListener};
@@ -36,6 +37,7 @@ pub(crate) enum Source {
 /// A server, and how a connection to it is made.
 pub(crate) struct Server {
     pub(crate) source: Source,
+    pub(crate) credentials: Credentials,
     /// Where it is, for people; without a password.
     pub(crate) address: String,
     pub(crate) greeting: Greeting,
@@ -88,7 +90,13 @@ impl Server {
         let health = Arc::new(Health::new(self.listener.clone()));
         let channel = match &self.source {
             Source::Existing(channel) => channel.clone(),
-            Source::Client(client) => greeting::open(client, &health).await?,
+            Source::Client(client) => {
+                // They were in order when the backend was built, so they may be again.
+                let client = self.credentials.read_into(client);
+                let client =
+                    client.map_err(|e| Failure::unavailable(e.to_string()).not_applied())?;
+                greeting::open(&client, &health).await?
+            }
         };
         self.greeting.greet(channel, health, deadline).await
     }
