@@ -1,6 +1,7 @@
 //! How a [`RedisBackend`] is set up.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::protocol::{needs, scripts};
 use crate::queue::Queue;
 use crate::topology::standalone::{Server as Endpoint, Source, Standalone};
 use crate::wire::channel::Channel;
+use crate::wire::credentials::Credentials;
 use crate::wire::greeting::{Greeting, Session};
 
 /// Long enough for a busy server and a lost packet, short enough to be waited for.
@@ -88,6 +90,7 @@ pub struct RedisBackendBuilder {
     key_prefix: Result<String>,
     response_timeout: Duration,
     mode: Mode,
+    credentials: Credentials,
 }
 
 enum Server {
@@ -104,6 +107,7 @@ impl RedisBackendBuilder {
             key_prefix: Ok(DEFAULT_KEY_PREFIX.to_owned()),
             response_timeout: DEFAULT_RESPONSE_TIMEOUT,
             mode: Mode::Auto,
+            credentials: Credentials::default(),
         }
     }
 
@@ -152,6 +156,41 @@ impl RedisBackendBuilder {
     #[cfg(feature = "connection-manager")]
     pub fn connection_manager(mut self, manager: redis::aio::ConnectionManager) -> Self {
         self.server = Server::Connection(Channel::Manager(manager));
+        self
+    }
+
+    /// The file that holds the password. Line breaks at its end do not count.
+    ///
+    /// It takes the place of a password in the URL; a user name stays there:
+    /// `redis://USER@HOST`.
+    /// The file is read for each new connection, so a password that was replaced in it counts from
+    /// then on, and the program need not be started again.
+    pub fn password_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.credentials.password_file = Some(path.into());
+        self
+    }
+
+    /// The file with the certificates, in PEM form, of the authorities that the server's certificate
+    /// may come from, in place of those of the system.
+    ///
+    /// As the other files, it is read for each new connection. It needs the feature `tls`, and a
+    /// URL with TLS.
+    pub fn tls_ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.credentials.ca_file = Some(path.into());
+        self
+    }
+
+    /// The file with the certificate that this client shows to the server, in PEM form, with those
+    /// between it and its authority if there are any. It needs [`tls_key_file`](Self::tls_key_file).
+    pub fn tls_cert_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.credentials.cert_file = Some(path.into());
+        self
+    }
+
+    /// The file with the private key of [`tls_cert_file`](Self::tls_cert_file), in PEM form and not
+    /// encrypted.
+    pub fn tls_key_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.credentials.key_file = Some(path.into());
         self
     }
 
@@ -214,8 +253,14 @@ impl RedisBackendBuilder {
             Server::Missing => {
                 return Err(invalid("no Redis server was given; call url, client or connection"));
             }
-            Server::Url(url) => own(&open(&url)?)?,
-            Server::Client(client) => own(&client)?,
+            Server::Url(url) => own(&open(&url, &self.credentials)?, &self.credentials)?,
+            Server::Client(client) => own(&client, &self.credentials)?,
+            Server::Connection(_) if !self.credentials.is_empty() => {
+                return Err(invalid(
+                    "a file with credentials is set, and an existing connection has its own; leave \
+                     out password_file, tls_ca_file, tls_cert_file and tls_key_file",
+                ));
+            }
             Server::Connection(connection) => {
                 let address = "an existing connection".to_owned();
                 (Source::Existing(connection), address, Session::default())
@@ -233,7 +278,9 @@ impl RedisBackendBuilder {
         };
         let needs_time = self.mode == Mode::Auto;
         let greeting = Greeting::new(session, needs, needs_time, scripts::load_all);
-        let server = Endpoint { source, address, greeting, listener: protocol.listener() };
+        let listener = protocol.listener();
+        let credentials = self.credentials;
+        let server = Endpoint { source, credentials, address, greeting, listener };
         Ok(RedisBackend {
             protocol,
             parts: Parts {
@@ -284,27 +331,39 @@ impl fmt::Debug for RedisBackendBuilder {
             .field("key_prefix", &self.key_prefix)
             .field("response_timeout", &self.response_timeout)
             .field("mode", &self.mode)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
-fn open(url: &str) -> Result<Client> {
+fn open(url: &str, credentials: &Credentials) -> Result<Client> {
     let is_tls = url.starts_with("rediss:") || url.starts_with("valkeys:");
     if is_tls && cfg!(not(feature = "tls")) {
         return Err(invalid("a URL with TLS needs the feature `tls`; turn it on"));
     }
     // The cause is left out of the text: it may quote what stands in the URL.
-    Client::open(url).map_err(|_| {
+    let client = Client::open(url).map_err(|_| {
         invalid(
             "the URL is not one of a Redis server; write \
              redis[s]://[[user]:password@]host[:port][/database] or redis+unix:///path",
         )
-    })
+    })?;
+    let settings = client.get_connection_info().redis_settings();
+    let has_password = settings.password().is_some() || credentials.password_file.is_some();
+    if settings.username().is_some() && !has_password {
+        // It would be ignored; most often it is a password without its colon.
+        return Err(invalid(
+            "the URL has a user name and no password; did you mean redis://:PASSWORD@HOST, with a \
+             colon before the password? A user name is written as redis://USER:PASSWORD@HOST, or \
+             as redis://USER@HOST with password_file",
+        ));
+    }
+    Ok(client)
 }
 
 /// The client as this backend uses it.
-fn own(client: &Client) -> Result<(Source, String, Session)> {
+fn own(client: &Client, credentials: &Credentials) -> Result<(Source, String, Session)> {
     let info = client.get_connection_info().clone();
+    credentials.check(&info)?;
     // With the database, if it is not the usual one: it may be what is wrong.
     let server = shown(info.addr());
     let address = match info.redis_settings().db() {
@@ -318,6 +377,8 @@ fn own(client: &Client) -> Result<(Source, String, Session)> {
     let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
     let client = Client::open(info)
         .map_err(|error| invalid("the client cannot be used").with_source(error))?;
+    // Finds out now what would be wrong at each connection.
+    credentials.read_into(&client)?;
     Ok((Source::Client(client), address, session))
 }
 
@@ -388,7 +449,7 @@ mod tests {
             ("unix:///run/redis.sock?db=1", "/run/redis.sock/1"),
         ] {
             let client = Client::open(url).unwrap();
-            assert_eq!(own(&client).unwrap().1, shown);
+            assert_eq!(own(&client, &Credentials::default()).unwrap().1, shown);
         }
     }
 

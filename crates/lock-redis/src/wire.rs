@@ -2,6 +2,7 @@
 
 pub(crate) mod channel;
 pub(crate) mod connection;
+pub(crate) mod credentials;
 pub(crate) mod failure;
 pub(crate) mod greeting;
 pub(crate) mod health;

@@ -60,6 +60,8 @@
 pub(crate) mod capabilities;
 pub(crate) mod contract;
 pub(crate) mod event;
+#[doc(hidden)]
+pub mod files;
 pub(crate) mod reply;
 pub(crate) mod request;
 mod runtime;

@@ -12,6 +12,7 @@ use redis::Client;
 use crate::topology::route::Route;
 use crate::wire::channel::Channel;
 use crate::wire::connection::Connection;
+use crate::wire::credentials::Credentials;
 use crate::wire::failure::Failure;
 use crate::wire::greeting::{self, Greeting};
 use crate::wire::health::{Health, PushListener};
@@ -32,6 +33,7 @@ pub(crate) enum Source {
 /// A server, and how a connection to it is made.
 pub(crate) struct Server {
     pub(crate) source: Source,
+    pub(crate) credentials: Credentials,
     /// Where it is, for people; without a password.
     pub(crate) address: String,
     pub(crate) greeting: Greeting,
@@ -85,7 +87,11 @@ impl Server {
                 )
             }
             Source::Client(client) => {
-                let channel = Channel::Connection(greeting::open(client, &health).await?);
+                // They were in order when the backend was built, so they may be again.
+                let client = self.credentials.read_into(client);
+                let client =
+                    client.map_err(|e| Failure::unavailable(e.to_string()).not_applied())?;
+                let channel = Channel::Connection(greeting::open(&client, &health).await?);
                 let greeted = self.greeting.greet(channel, health, deadline).await;
                 greeted.map(Connection::replaceable)
             }

@@ -217,6 +217,16 @@ pub(crate) async fn soon<T>(limit: Duration, what: impl Future<Output = T>) -> T
     output
 }
 
+/// Waits until the server of this backend answers.
+pub(crate) async fn answers(backend: &Arc<RedisBackend>) {
+    let answered = async {
+        while backend.ping().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LIMIT, answered).await.unwrap();
+}
+
 /// Asks until the answer is yes.
 pub(crate) async fn until(mut is_so: impl FnMut() -> bool) {
     while !is_so() {

@@ -6,6 +6,7 @@
 mod common;
 mod conformance;
 mod connections;
+mod credentials;
 mod exits;
 mod faults;
 mod idle;
