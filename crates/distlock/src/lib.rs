@@ -47,6 +47,7 @@
 //! | hold it in a variable | [`Lock::try_acquire`], [`Lock::acquire`], [`LockGuard`] |
 //! | take and release it in two separate calls | [`LockService::try_acquire_lock`], [`LockService::release_lock`] |
 //! | handle what goes wrong | [`LockError`], [`LockErrorKind`], [`LossReason`] |
+//! | pass a lock on to another process | [`LockGuard::into_token`], [`Lock::adopt`], [`LockToken`] |
 //! | end the program | [`LockService::shutdown`], [`ShutdownReport`] |
 //! | choose a backend at run time | [`backend::AnyBackend`] |
 //! | write a backend | [`backend`] |
@@ -75,7 +76,8 @@ pub use connect::connect;
 pub use lock_core::{
     DEFAULT_ACQUIRE_WAIT, DEFAULT_TTL, FencingToken, Handover, Lease, Lock, LockError,
     LockErrorKind, LockGuard, LockName, LockOptions, LockService, LockServiceBuilder, LockStatus,
-    LossReason, MAX_KEY_BYTES, MIN_KEEP_ALIVE_TTL, OnLost, ReleaseOutcome, Result, ShutdownReport,
+    LockToken, LossReason, MAX_KEY_BYTES, MIN_KEEP_ALIVE_TTL, OnLost, ReleaseOutcome, Result,
+    ShutdownReport,
 };
 
 /// For authors of backends: the trait, what it is asked, and what it answers.

@@ -112,6 +112,11 @@ macro_rules! on_servers {
             fn manual_pair_belongs_to_its_service() {
                 on_a_server(manual);
             }
+
+            #[test]
+            fn hand_to_worker_passes_a_lock_to_another_process() {
+                on_a_server(hand_to_worker);
+            }
         }
     )+};
 }
@@ -219,6 +224,22 @@ fn manual(store: &Store<'_>) {
         "with execute: Some(42)",
     ];
     assert_eq!(tell("manual", store), expected);
+}
+
+/// Needs a store that two processes share.
+#[cfg(feature = "redis")]
+fn hand_to_worker(store: &Store<'_>) {
+    let expected = [
+        "web: the order is mine",
+        "web: do I still hold it? no, its guard was turned into a token, for another to adopt",
+        "web: does the next request get it? false",
+        "worker: the order is mine",
+        "worker: done, and released",
+        "web: is the worker's fencing token larger? true",
+        "web: do I hold it again? no, its guard was turned into a token, for another to adopt",
+        "web: does the next request get it? true",
+    ];
+    assert_eq!(tell("hand_to_worker", store), expected);
 }
 
 /// `  worker 3 ran, fencing token 1024`

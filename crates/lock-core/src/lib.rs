@@ -17,6 +17,7 @@ mod types;
 pub use api::guard::LockGuard;
 pub use api::lease::Lease;
 pub use api::lock::Lock;
+pub use api::lock_token::LockToken;
 pub use api::service::{LockService, LockServiceBuilder};
 pub use time::instant::Instant;
 #[doc(hidden)]

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::lease::{self, Lease};
+use crate::api::lock_token::LockToken;
 use crate::engine::held::Held;
+use crate::engine::pass_on;
 use crate::types::error::Result;
 use crate::types::fencing::FencingToken;
 use crate::types::loss::LossReason;
@@ -71,6 +73,38 @@ impl LockGuard {
     /// If the future is dropped, the release goes on; only its outcome is not reported.
     pub async fn release(self) -> ReleaseOutcome {
         self.0.release().await
+    }
+
+    /// Turns the guard into a token with which another process can [adopt](crate::Lock::adopt) the
+    /// lock: the lock stays taken, and this process does not hold it any more.
+    ///
+    /// The store is asked to set the lease to its ttl once more, so that there is time to adopt it;
+    /// if nobody does, the lock is free when the lease is over. Every [`Lease`] of the lock is lost
+    /// with the reason [`LossReason::PassedOn`]. The lock is not renewed or released from here any
+    /// more; [`min_hold`](crate::Lock::min_hold) and [`max_hold`](crate::Lock::max_hold) are
+    /// forgotten, and whoever adopts the lock sets their own. A
+    /// [shutdown](crate::LockService::shutdown) does not touch it.
+    ///
+    /// It takes one exchange with the store. If the store left an earlier request for this lock
+    /// without an answer, it first waits until that cannot take effect any more: on Redis, for about
+    /// 2 s at most.
+    ///
+    /// # Errors
+    ///
+    /// If it fails, the guard is dropped as usual, which releases the lock.
+    ///
+    /// - [`Lost`](crate::LockErrorKind::Lost) if the lease is over, or the store says that it is.
+    /// - [`Unknown`](crate::LockErrorKind::Unknown) if the store did not answer.
+    /// - [`Unsupported`](crate::LockErrorKind::Unsupported) if the backend cannot renew leases, such
+    ///   as Dapr: nobody could adopt the lock.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, so is the guard, which releases the lock.
+    pub async fn into_token(self) -> Result<LockToken> {
+        let name = self.name().clone();
+        let passed_on = pass_on::pass_on(self.0).await;
+        passed_on.map(LockToken).map_err(|error| error.with_operation("into_token").with_name(name))
     }
 
     /// The lock's name.

@@ -261,6 +261,14 @@ impl SharedLease {
         Ending { release, next, outcome: ReleaseOutcome::Unknown }
     }
 
+    /// Leaves the lease to whoever gets its token. Returns how long the store may keep it.
+    pub(crate) fn pass_on(&self) -> Result<Duration, LeaseEnd> {
+        let now = self.store().now();
+        let stands_for = self.update(|lease| lease.pass_on(now))?;
+        self.context.schedule().leave(self);
+        Ok(stands_for)
+    }
+
     /// Undoes what is left in the store of a lost lease, as a job of the background.
     pub(crate) fn undo(&self, attempt: StoreAttempt, now: Instant) {
         self.context.schedule().leave(self);
@@ -283,7 +291,9 @@ impl SharedLease {
         self.changed.notify();
         if let (None, Some(LeaseEnd::Lost(reason))) = (before.1, after.1) {
             // An offer that no task accepted is nobody's loss.
-            if !is_offered {
+            if reason == LossReason::PassedOn {
+                telemetry::passed_on(&self.target.name, self.store().kind());
+            } else if !is_offered {
                 telemetry::lost(&self.target.name, self.store().kind(), reason);
             }
             self.context.queues().lost(&self.target.key, self.term);

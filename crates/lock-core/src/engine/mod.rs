@@ -11,6 +11,7 @@ mod doubt;
 pub(crate) mod extend;
 pub(crate) mod held;
 mod local_queues;
+pub(crate) mod pass_on;
 pub(crate) mod plan;
 pub(crate) mod renew;
 mod schedule;

@@ -41,7 +41,9 @@ pub(crate) async fn run(
     let mut report = ShutdownReport::default();
     for lease in before.iter().filter(|lease| !taken.contains(&Arc::as_ptr(lease).addr())) {
         match lease.ended() {
-            Some(LeaseEnd::Released) => report.released += 1,
+            Some(LeaseEnd::Released | LeaseEnd::Lost(LossReason::PassedOn)) => {
+                report.released += 1;
+            }
             // Another task that shuts the service down took it, and reports it.
             Some(LeaseEnd::Lost(LossReason::ShutDown)) | None => {}
             Some(LeaseEnd::Lost(_)) => report.lost += 1,

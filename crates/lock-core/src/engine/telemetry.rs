@@ -40,6 +40,17 @@ pub(crate) fn lost(lock: &LockName, backend: &str, reason: LossReason) {
     warn!(target: "distlock", event = "lost", lock = lock.as_str(), backend, %reason);
 }
 
+/// The guard was turned into a token.
+pub(crate) fn passed_on(lock: &LockName, backend: &str) {
+    debug!(target: "distlock", event = "passed_on", lock = lock.as_str(), backend);
+}
+
+/// The lock of a token was adopted.
+pub(crate) fn adopted(lock: &LockName, backend: &str, fencing: Option<FencingToken>) {
+    let fencing_token = fencing.map(FencingToken::get);
+    debug!(target: "distlock", event = "adopted", lock = lock.as_str(), backend, fencing_token);
+}
+
 /// The guard released.
 pub(crate) fn released(lock: &LockName, backend: &str, outcome: ReleaseOutcome) {
     let lock = lock.as_str();

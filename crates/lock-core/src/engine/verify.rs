@@ -56,10 +56,7 @@ pub(crate) fn if_in_doubt(shared: &Arc<SharedLease>, now: Instant) {
 }
 
 /// The renewal that asks, or how the lease has ended.
-fn question(
-    shared: &SharedLease,
-    now: Instant,
-) -> Result<RenewRequest, LeaseEnd> {
+fn question(shared: &SharedLease, now: Instant) -> Result<RenewRequest, LeaseEnd> {
     let store = shared.store();
     let ttl = store.capabilities().ttl_min;
     let left = shared.update(|lease| {

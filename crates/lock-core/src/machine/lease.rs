@@ -337,6 +337,25 @@ impl Lease {
         Ok(())
     }
 
+    /// How long the lease would have to be to be passed on, and from when on it can be: not while a
+    /// late request of its token could take the lock once more, after its next owner's release.
+    #[must_use]
+    pub fn before_passing_on(&self, now: Instant) -> (Duration, Instant) {
+        let left = self.deadline.saturating_duration_since(now);
+        let settled_at = self.attempt.map_or(Instant::ORIGIN, |attempt| attempt.settled_at());
+        (self.ttl.max(left), settled_at)
+    }
+
+    /// The guard leaves the lease to whoever gets its token. Returns how long the store may keep it.
+    pub fn pass_on(&mut self, now: Instant) -> Result<Duration, LeaseEnd> {
+        if let Some(end) = self.look(now) {
+            return Err(end);
+        }
+        let Some(attempt) = self.attempt.take() else { return Err(LeaseEnd::Released) };
+        self.ended = Some(LeaseEnd::Lost(LossReason::PassedOn));
+        Ok(attempt.forgotten_at().saturating_duration_since(now))
+    }
+
     /// The guard ends. `None`: somebody else has taken care of what is in the store.
     pub fn give_up(&mut self, now: Instant) -> Option<GivenUp> {
         self.look(now);

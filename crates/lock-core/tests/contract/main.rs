@@ -12,6 +12,7 @@ mod in_line;
 mod keeping_alive;
 mod manual;
 mod panicking;
+mod passing_on;
 mod polling;
 mod sharing;
 mod shutting_down;

@@ -238,8 +238,7 @@ async fn a_store_that_does_not_answer_is_asked_about_a_lease_once_a_second_at_mo
 async fn the_doubt_about_a_lease_goes_with_it_from_task_to_task() {
     let backend = Faulty::new();
     let handover = lock_core::Handover::new(64, TTL);
-    let locks =
-        LockService::builder(Arc::clone(&backend)).tokio_time().handover(handover).build();
+    let locks = LockService::builder(Arc::clone(&backend)).tokio_time().handover(handover).build();
     let guard = hold(&locks).await;
     let waiting = tokio::spawn(locks.lock("x").ttl(TTL).wait_forever().acquire());
     tokio::time::sleep(SECOND * 4).await;

@@ -31,7 +31,10 @@ async fn a_lock_is_verified_as_held_as_deleted_and_as_anothers(kind: &ServerKind
     assert!(after <= before, "the lease was not set anew: {before} ms, then {after} ms");
     assert_eq!(store.run::<u64>(&["DEL", "lock:x"]), 1);
     let error = guard.verify().await.unwrap_err();
-    assert_eq!((error.kind(), error.loss_reason()), (LockErrorKind::Lost, Some(LossReason::Removed)));
+    assert_eq!(
+        (error.kind(), error.loss_reason()),
+        (LockErrorKind::Lost, Some(LossReason::Removed))
+    );
     assert_eq!(guard.lost().await, Some(LossReason::Removed));
     drop(guard);
 

@@ -64,6 +64,7 @@ mod loss;
 mod manual_pair;
 mod naming;
 mod options;
+mod passing_on;
 mod release;
 mod renewal;
 mod shutdown;
