@@ -11,6 +11,7 @@ mod handing_over;
 mod in_line;
 mod keeping_alive;
 mod manual;
+mod options;
 mod panicking;
 mod passing_on;
 mod polling;
