@@ -5,11 +5,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::api::execute::Guarding;
 use crate::api::lease::{self, Lease};
 use crate::api::lock_token::LockToken;
 use crate::engine::held::Held;
 use crate::engine::pass_on;
-use crate::types::error::Result;
+use crate::types::error::{LockError, Result};
 use crate::types::fencing::FencingToken;
 use crate::types::loss::LossReason;
 use crate::types::name::LockName;
@@ -182,6 +183,26 @@ impl LockGuard {
         ttl: Duration,
     ) -> impl Future<Output = Result<()>> + Send + 'static + use<> {
         lease::extend(self.0.lease(), ttl)
+    }
+}
+
+impl Guarding for LockGuard {
+    type View = Lease;
+
+    fn view(&self) -> Lease {
+        self.lease()
+    }
+
+    fn loss(&self) -> impl Future<Output = LockError> + Send + 'static {
+        let (lost, name) = (self.lost(), self.name().clone());
+        async move {
+            // Nobody but the guard itself could have released it.
+            LockError::lost(lost.await.unwrap_or(LossReason::Removed)).with_name(name)
+        }
+    }
+
+    fn release(self) -> impl Future<Output = ReleaseOutcome> + Send {
+        Self::release(self)
     }
 }
 

@@ -57,16 +57,20 @@ pub struct Lock {
     plan: Arc<Plan>,
 }
 
-option_setters!(Lock, |this| Arc::make_mut(&mut this.plan).options);
+option_setters!(Lock, |this| this.options_mut());
 
 impl Lock {
     pub(crate) const fn new(context: Arc<ServiceContext>, plan: Arc<Plan>) -> Self {
         Self { context, plan }
     }
 
+    pub(crate) fn options_mut(&mut self) -> &mut LockOptions {
+        &mut Arc::make_mut(&mut self.plan).options
+    }
+
     /// Replaces all options at once.
     pub fn options(mut self, options: LockOptions) -> Self {
-        Arc::make_mut(&mut self.plan).options = options;
+        *self.options_mut() = options;
         self
     }
 

@@ -2,6 +2,7 @@
 //! releases.
 
 pub(crate) mod acquire;
+pub(crate) mod acquire_all;
 mod acquisition;
 mod attempt_driver;
 mod backend_users;

@@ -337,6 +337,24 @@ impl Lease {
         Ok(())
     }
 
+    /// From now on, the lease is held on these terms: it was renewed until now, while its holder waited
+    /// for what it needs besides. Returns when the background looks at it next, or how it has ended.
+    pub fn begin(&mut self, terms: &Terms, now: Instant) -> Result<Instant, LeaseEnd> {
+        if let Some(end) = self.look(now) {
+            return Err(end);
+        }
+        self.ttl = terms.ttl;
+        self.keep_alive = terms.keep_alive;
+        self.asked_end = now + terms.ttl;
+        self.max_hold_end = terms.max_hold.map_or(Instant::FAR_FUTURE, |max| now + max);
+        self.min_hold_end = now + terms.min_hold;
+        // A fixed lease is never longer than what was asked for.
+        let asked = if self.keep_alive { self.max_hold_end } else { self.asked_end };
+        self.deadline = self.deadline.min(self.max_hold_end).min(asked);
+        let left = self.deadline.saturating_duration_since(now);
+        Ok(if self.wants_renewal() { now + left / RENEW_AT } else { self.deadline })
+    }
+
     /// How long the lease would have to be to be passed on, and from when on it can be: not while a
     /// late request of its token could take the lock once more, after its next owner's release.
     #[must_use]

@@ -67,6 +67,7 @@ mod options;
 mod passing_on;
 mod release;
 mod renewal;
+mod several;
 mod shutdown;
 mod waiting;
 
