@@ -21,7 +21,7 @@ pub mod blocking {
     pub use crate::api::blocking::lock::Lock;
     pub use crate::api::blocking::service::LockService;
     #[doc(hidden)]
-    pub use crate::sync::block_on::block_on;
+    pub use crate::sync::blocking::block_on;
 }
 
 pub use api::guard::LockGuard;
@@ -33,8 +33,6 @@ pub use api::lock_set_guard::LockSetGuard;
 pub use api::lock_token::LockToken;
 pub use api::service::{LockService, LockServiceBuilder};
 pub use time::instant::Instant;
-#[doc(hidden)]
-pub use types::duration_text;
 pub use types::error::{LockError, LockErrorKind, Result};
 pub use types::fencing::FencingToken;
 pub use types::handover::Handover;
@@ -44,3 +42,5 @@ pub use types::options::{
     DEFAULT_ACQUIRE_WAIT, DEFAULT_TTL, LockOptions, MIN_KEEP_ALIVE_TTL, OnLost,
 };
 pub use types::status::{LockStatus, ReleaseOutcome, ShutdownReport};
+#[doc(hidden)]
+pub use types::{duration_text, message_text};

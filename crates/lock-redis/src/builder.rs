@@ -5,9 +5,11 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lock_core::duration_text::exact;
+use lock_core::message_text::host_and_port;
 use lock_core::{LockError, LockErrorKind, Result};
 use redis::aio::MultiplexedConnection;
-use redis::{Client, ProtocolVersion};
+use redis::{Client, ConnectionAddr, ProtocolVersion};
 
 use crate::backend::RedisBackend;
 use crate::ops::Protocol;
@@ -99,10 +101,11 @@ impl RedisBackendBuilder {
         }
     }
 
-    /// The server: `redis[s]://[user[:password]@]host[:port][/database]` or
-    /// `redis+unix:///path/to/socket[?db=database]`.
+    /// The server: `redis[s]://[[user]:password@]host[:port][/database]` or
+    /// `redis+unix:///path/to/socket[?db=database]`. `valkey[s]://`, `valkey+unix://` and `unix://`
+    /// mean the same.
     ///
-    /// `rediss` needs the feature `tls`.
+    /// `rediss` and `valkeys` need the feature `tls`.
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.server = Server::Url(url.into());
         self
@@ -236,8 +239,10 @@ impl RedisBackendBuilder {
         let (shortest, longest) = RESPONSE_TIMEOUTS;
         if !(shortest..=longest).contains(&self.response_timeout) {
             return Err(invalid(format!(
-                "the response timeout is {:?}; {shortest:?} to {longest:?} are allowed",
-                self.response_timeout
+                "the response timeout is {}; {} to {} are allowed",
+                exact(self.response_timeout),
+                exact(shortest),
+                exact(longest)
             )));
         }
         Ok(())
@@ -264,13 +269,13 @@ impl fmt::Debug for RedisBackendBuilder {
 fn open(url: &str) -> Result<Client> {
     let is_tls = url.starts_with("rediss:") || url.starts_with("valkeys:");
     if is_tls && cfg!(not(feature = "tls")) {
-        return Err(invalid("a `rediss` URL needs the feature `tls`; turn it on"));
+        return Err(invalid("a URL with TLS needs the feature `tls`; turn it on"));
     }
     // The cause is left out of the text: it may quote what stands in the URL.
     Client::open(url).map_err(|_| {
         invalid(
             "the URL is not one of a Redis server; write \
-             redis[s]://[user[:password]@]host[:port][/database] or redis+unix:///path",
+             redis[s]://[[user]:password@]host[:port][/database] or redis+unix:///path",
         )
     })
 }
@@ -279,9 +284,10 @@ fn open(url: &str) -> Result<Client> {
 fn own(client: &Client) -> Result<(Source, String)> {
     let info = client.get_connection_info().clone();
     // With the database, if it is not the usual one: it may be what is wrong.
+    let server = shown(info.addr());
     let address = match info.redis_settings().db() {
-        0 => info.addr().to_string(),
-        database => format!("{}/{database}", info.addr()),
+        0 => server,
+        database => format!("{server}/{database}"),
     };
     // Only with RESP3 does redis-rs tell when an idle connection is lost.
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
@@ -290,12 +296,23 @@ fn own(client: &Client) -> Result<(Source, String)> {
     Ok((Source::Client(client), address))
 }
 
+/// Where a server is, for people.
+fn shown(address: &ConnectionAddr) -> String {
+    match address {
+        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+            host_and_port(host, *port)
+        }
+        other => other.to_string(),
+    }
+}
+
 fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> LockError {
     LockError::new(LockErrorKind::InvalidConfig, message).not_applied()
 }
 
 #[cfg(test)]
 mod tests {
+
     use super::*;
 
     fn refused(builder: RedisBackendBuilder) -> String {
@@ -326,6 +343,19 @@ mod tests {
         assert!(refused(builder().response_timeout(Duration::ZERO)).contains("10ms to 60s"));
         if cfg!(not(feature = "tls")) {
             assert!(refused(builder().url("rediss://127.0.0.1")).contains("feature `tls`"));
+        }
+    }
+
+    #[test]
+    fn an_address_is_shown_as_a_url_writes_it() {
+        for (url, shown) in [
+            ("redis://[::1]:7411/3", "[::1]:7411/3"),
+            ("redis://[fe80::1]", "[fe80::1]:6379"),
+            ("valkey://localhost:7", "localhost:7"),
+            ("unix:///run/redis.sock?db=1", "/run/redis.sock/1"),
+        ] {
+            let client = Client::open(url).unwrap();
+            assert_eq!(own(&client).unwrap().1, shown);
         }
     }
 

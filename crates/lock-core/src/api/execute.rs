@@ -55,11 +55,12 @@ where
     }
     let mut lost = pin!(guard.loss());
     poll_fn(|cx| {
-        // The body first: one that finishes in this very poll is not thrown away.
-        if let Poll::Ready(value) = body.as_mut().poll(cx) {
-            return Poll::Ready(Ok(value));
+        // The loss first: after a stop that outlasted the lease the body does not run one step more.
+        if let Poll::Ready(error) = lost.as_mut().poll(cx) {
+            return Poll::Ready(Err(error));
         }
-        lost.as_mut().poll(cx).map(Err)
+        // A value that exists is never thrown away, whatever has happened in this step.
+        body.as_mut().poll(cx).map(Ok)
     })
     .await
 }

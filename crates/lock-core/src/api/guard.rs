@@ -18,8 +18,11 @@ use crate::types::status::ReleaseOutcome;
 
 /// Holds a lock until it is dropped, or released with [`release`](Self::release).
 ///
-/// Dropping it sends the release and never blocks; the library's background thread handles the
-/// answer. [`release`](Self::release) does the same and says what the answer was.
+/// Dropping it sends the release; the library's background thread handles the answer. That does not
+/// block, unless the guard is the last handle of its service: then the drop waits for the answer,
+/// for 500 ms at most, because the program may end next (see
+/// [`LockService`](crate::LockService)). [`release`](Self::release) does the same and says what the
+/// answer was.
 ///
 /// A guard is not `Clone`, since a lock has one holder. [`lease`](Self::lease) returns a view of
 /// the lock that can be cloned.
@@ -194,10 +197,11 @@ impl Guarding for LockGuard {
     }
 
     fn loss(&self) -> impl Future<Output = LockError> + Send + 'static {
-        let (lost, name) = (self.lost(), self.name().clone());
+        let lease = self.lease();
         async move {
             // Nobody but the guard itself could have released it.
-            LockError::lost(lost.await.unwrap_or(LossReason::Removed)).with_name(name)
+            let reason = lease.lost().await.unwrap_or(LossReason::Removed);
+            lease.lost_error(reason).with_name(lease.name())
         }
     }
 

@@ -10,7 +10,7 @@ use crate::engine::held::SharedLease;
 use crate::engine::verify;
 use crate::types::error::{LockError, Result};
 use crate::types::fencing::FencingToken;
-use crate::types::loss::LossReason;
+use crate::types::loss::{LeaseEnd, LossReason};
 use crate::types::name::LockName;
 
 /// A view of a lock that is held: whether it still is, for how long, and its fencing token.
@@ -160,10 +160,17 @@ impl Lease {
     }
 }
 
+impl Lease {
+    /// What a caller is told whose lock was lost for this reason.
+    pub(super) fn lost_error(&self, reason: LossReason) -> LockError {
+        self.0.ended_error(LeaseEnd::Lost(reason))
+    }
+}
+
 /// The questions that a lease and a guard answer alike.
 pub(super) fn ensure_held(lease: &SharedLease) -> Result<()> {
     lease.ended().map_or(Ok(()), |end| {
-        Err(LockError::ended(end).with_operation("ensure_held").with_name(lease.name()))
+        Err(lease.ended_error(end).with_operation("ensure_held").with_name(lease.name()))
     })
 }
 

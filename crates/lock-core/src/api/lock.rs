@@ -11,7 +11,7 @@ use crate::api::lease::Lease;
 use crate::api::lock_token::LockToken;
 use crate::backend::LockBackend;
 use crate::engine::acquire::acquire;
-use crate::engine::held::ServiceContext;
+use crate::engine::held::ServiceHandle;
 use crate::engine::pass_on;
 use crate::engine::plan::Plan;
 use crate::sync::panics;
@@ -53,14 +53,14 @@ use crate::types::status::LockStatus;
 #[derive(Clone)]
 #[must_use = "a `Lock` holds nothing until `try_acquire`, `acquire` or `execute` is awaited"]
 pub struct Lock {
-    context: Arc<ServiceContext>,
+    context: ServiceHandle,
     plan: Arc<Plan>,
 }
 
 option_setters!(Lock, |this| this.options_mut());
 
 impl Lock {
-    pub(crate) const fn new(context: Arc<ServiceContext>, plan: Arc<Plan>) -> Self {
+    pub(crate) const fn new(context: ServiceHandle, plan: Arc<Plan>) -> Self {
         Self { context, plan }
     }
 
@@ -213,9 +213,10 @@ impl Lock {
     /// The body gets the [`Lease`], which has the fencing token and says whether the lock is still
     /// held. The lock is released when the body has ended, however it ends.
     ///
-    /// If the lease is lost, the body is dropped at its next `.await`, unless
-    /// [`on_lost`](Self::on_lost) is set to let it finish. Tasks that it spawned and blocking work
-    /// go on.
+    /// If the lease is lost, the body is dropped at its next `.await`, and does not run one step
+    /// more: also after a stop of the process that outlasted the lease. [`on_lost`](Self::on_lost)
+    /// can be set to let it finish, for example because it watches [`Lease::lost`] itself. Tasks
+    /// that it spawned and blocking work go on.
     ///
     /// If the body has returned a value, that value is always returned, even if the lease ended
     /// meanwhile or the release failed. End critical bodies with [`Lease::ensure_held`], and
@@ -330,7 +331,9 @@ impl Lock {
                 let key = context.admit(&plan)?.key;
                 let backend = context.store().backend().clone();
                 let status = panics::caught(async { backend.status(key.clone()).await });
-                let mut status = context.background().in_runtime(status).await?;
+                let answer = context.background().in_runtime(status).await;
+                context.store().heard(&answer);
+                let mut status = answer?;
                 if let Some(LockStatus { waiters: Some(waiters), .. }) = &mut status {
                     // One of this service's tasks stands in the store's queue for the others.
                     *waiters += context.queues().waiting(&key) as u64;

@@ -9,7 +9,7 @@ use crate::api::execute;
 use crate::api::lease_set::LeaseSet;
 use crate::api::lock_set_guard::LockSetGuard;
 use crate::engine::acquire_all::{Obtained, SetPlan, acquire_all};
-use crate::engine::held::ServiceContext;
+use crate::engine::held::ServiceHandle;
 use crate::types::error::{LockError, LockErrorKind, Result};
 use crate::types::options::{DEFAULT_ACQUIRE_WAIT, LockOptions, option_setters};
 
@@ -53,14 +53,14 @@ use crate::types::options::{DEFAULT_ACQUIRE_WAIT, LockOptions, option_setters};
 #[derive(Clone)]
 #[must_use = "a `LockSet` holds nothing until `try_acquire`, `acquire` or `execute` is awaited"]
 pub struct LockSet {
-    context: Arc<ServiceContext>,
+    context: ServiceHandle,
     plan: SetPlan,
 }
 
 option_setters!(LockSet, |this| this.plan.options);
 
 impl LockSet {
-    pub(crate) const fn new(context: Arc<ServiceContext>, plan: SetPlan) -> Self {
+    pub(crate) const fn new(context: ServiceHandle, plan: SetPlan) -> Self {
         Self { context, plan }
     }
 

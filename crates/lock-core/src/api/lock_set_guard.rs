@@ -150,10 +150,10 @@ impl Guarding for LockSetGuard {
         let leases = self.leases();
         async move {
             // Nobody but the guard itself could have released them.
-            let error = LockError::lost(leases.lost().await.unwrap_or(LossReason::Removed));
+            let reason = leases.lost().await.unwrap_or(LossReason::Removed);
             match leases.leases().iter().find(|lease| !lease.is_held()) {
-                Some(lost) => error.with_name(lost.name()),
-                None => error,
+                Some(lost) => lost.lost_error(reason).with_name(lost.name()),
+                None => LockError::released(),
             }
         }
     }

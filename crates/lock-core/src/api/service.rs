@@ -11,10 +11,11 @@ use crate::api::lock_set::LockSet;
 use crate::api::manual::ManualLocks;
 use crate::backend::{AnyBackend, Capabilities, Clock, LockBackend};
 use crate::engine::acquire_all::SetPlan;
-use crate::engine::held::ServiceContext;
+use crate::engine::held::{ServiceContext, ServiceHandle, SharedLease};
 use crate::engine::plan::{self, Plan};
+use crate::engine::schedule::Schedule;
 use crate::engine::store::Store;
-use crate::engine::{renew, shutdown};
+use crate::engine::{renew, shutdown, telemetry, tell};
 use crate::memory::MemoryBackend;
 use crate::sync::panics;
 use crate::types::error::{LockError, Result};
@@ -31,6 +32,13 @@ use crate::types::status::{LockStatus, ShutdownReport};
 /// The first operation of a process starts two threads, which all services share and which run
 /// until the process ends: `distlock`, the *background*, renews leases and finishes what its
 /// callers have left, and `distlock-timer` keeps the time.
+///
+/// **At the end of a program**, whoever drops the last handle of a service waits for the releases
+/// that are under way, for 500 ms at most; without one it does not wait. The handles are the
+/// service and its clones, its plans ([`Lock`]), its guards, and operations under way. The wait
+/// blocks the thread, inside a runtime too. A service in a `static` is never dropped: call
+/// [`shutdown`](Self::shutdown) there, and wherever a program ends by
+/// [`exit`](std::process::exit).
 ///
 /// ```
 /// # use lock_core as distlock;
@@ -60,7 +68,7 @@ pub struct LockService(Arc<Shared>);
 
 /// What all clones of a service share.
 struct Shared {
-    context: Arc<ServiceContext>,
+    context: ServiceHandle,
     namespace: Arc<str>,
     defaults: LockOptions,
     manual: ManualLocks,
@@ -129,7 +137,7 @@ impl LockService {
     {
         let Shared { context, namespace, defaults, .. } = &*self.0;
         let plan = Plan::new(namespace, LockName::new(name), defaults.clone());
-        Lock::new(Arc::clone(context), Arc::new(plan))
+        Lock::new(context.clone(), Arc::new(plan))
     }
 
     /// Names several locks that are to be held together, all or none, and returns **a plan, not
@@ -144,7 +152,7 @@ impl LockService {
     {
         let Shared { context, namespace, defaults, .. } = &*self.0;
         let names = names.into_iter().map(LockName::new);
-        LockSet::new(Arc::clone(context), SetPlan::new(namespace, names, defaults.clone()))
+        LockSet::new(context.clone(), SetPlan::new(namespace, names, defaults.clone()))
     }
 
     /// Acquires a lock that is released by [`release_lock`](Self::release_lock). Returns `false` if
@@ -289,13 +297,29 @@ impl LockService {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn ping(&self) -> Result<()> {
+        self.ask_store().await.map_err(|error| error.with_operation("ping"))
+    }
+
+    /// Asks the store whether it answers, unless `is_lazy`, and logs which store was chosen. For
+    /// `distlock::connect`.
+    #[doc(hidden)]
+    pub async fn connected(self, is_lazy: bool) -> Result<Self> {
+        if !is_lazy {
+            // The backend bounds it by its response timeout.
+            self.ask_store().await.map_err(|error| error.with_operation("connect"))?;
+        }
+        telemetry::store_chosen(self.0.context.store(), &self.0.namespace);
+        Ok(self)
+    }
+
+    async fn ask_store(&self) -> Result<()> {
         let context = &self.0.context;
-        let asked = async {
-            context.ensure_open()?;
-            let backend = context.store().backend().clone();
-            context.background().in_runtime(panics::caught(async { backend.ping().await })).await
-        };
-        asked.await.map_err(|error| error.with_operation("ping"))
+        context.ensure_open()?;
+        let backend = context.store().backend().clone();
+        let pinging = panics::caught(async { backend.ping().await });
+        let answer = context.background().in_runtime(pinging).await;
+        context.store().heard(&answer);
+        answer
     }
 
     /// Shuts the service down, and returns how its locks ended.
@@ -413,7 +437,8 @@ impl LockServiceBuilder {
     pub fn build(self) -> LockService {
         let Self { backend, namespace, defaults, clock, handover } = self;
         let store = Store::new(backend, clock);
-        let context = Arc::new(ServiceContext::new(store, handover, renew::run));
+        let context = ServiceContext::new(store, handover, background_jobs);
+        let context = ServiceHandle::new(Arc::new(context));
         LockService(Arc::new(Shared {
             context,
             namespace,
@@ -421,6 +446,11 @@ impl LockServiceBuilder {
             manual: ManualLocks::default(),
         }))
     }
+}
+
+/// What the background does for as long as a service lives.
+async fn background_jobs(schedule: Arc<Schedule<SharedLease>>, store: Store) {
+    tokio::join!(renew::run(Arc::clone(&schedule), store.clone()), tell::run(schedule, store));
 }
 
 impl fmt::Debug for LockServiceBuilder {

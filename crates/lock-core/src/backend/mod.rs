@@ -59,6 +59,7 @@
 
 pub(crate) mod capabilities;
 pub(crate) mod contract;
+pub(crate) mod event;
 pub(crate) mod reply;
 pub(crate) mod request;
 mod support;
@@ -75,3 +76,5 @@ pub use crate::time::backoff::Backoff;
 pub use crate::time::clock::{Clock, Sleep};
 pub use crate::time::instant::Instant;
 pub use crate::types::name::LockKey;
+#[doc(hidden)]
+pub use tracing;

@@ -134,10 +134,9 @@ impl HeldSet {
         }
         let ends = self.0.iter().map(|held| Box::pin(held.lease().wait_for_end()));
         let (end, at, _) = select_all(ends).await;
-        let error = LockError::ended(end);
         match self.0.get(at) {
-            Some(held) => error.with_name(held.lease().name()),
-            None => error,
+            Some(held) => held.lease().ended_error(end).with_name(held.lease().name()),
+            None => LockError::released(),
         }
     }
 
@@ -148,7 +147,7 @@ impl HeldSet {
         for held in &self.0 {
             let lease = held.lease();
             let begun = lease.update(|lease| lease.begin(&terms, now));
-            let look_at = begun.map_err(|end| LockError::ended(end).with_name(lease.name()))?;
+            let look_at = begun.map_err(|end| lease.ended_error(end).with_name(lease.name()))?;
             lease.schedule(look_at);
         }
         Ok(())

@@ -16,6 +16,7 @@ use crate::backend::{
     Waiting,
 };
 use crate::engine::background::Background;
+use crate::engine::farewell::{Errand, MOMENT};
 use crate::engine::store::Store;
 use crate::engine::telemetry;
 use crate::machine::attempt::{Next, StepAnswer, StoreAttempt, Verdict};
@@ -54,7 +55,7 @@ enum DrivenBy {
 enum InFlight {
     Nothing,
     Step { future: Exchange<AcquireReply>, ttl: Duration },
-    Release(Exchange<ReleaseReply>),
+    Release { future: Exchange<ReleaseReply>, lane: Lane },
     Pause(Sleep),
 }
 
@@ -196,7 +197,9 @@ impl AttemptDriver {
 
     /// Leaves what is under way to a job of the background.
     fn go_on_in(&mut self, background: &Background) {
-        background.spawn(self.move_to(DrivenBy::Background).undo());
+        // From now on, not only from when the job begins.
+        let errand = Errand::new(background.farewell());
+        background.spawn(self.move_to(DrivenBy::Background).undo(errand));
     }
 
     /// Releases, and returns when the outcome is known; the background does the rest, if any.
@@ -215,8 +218,56 @@ impl AttemptDriver {
         self.machine.outcome().unwrap_or(ReleaseOutcome::AlreadyExpired)
     }
 
-    async fn undo(mut self) {
-        poll_fn(|cx| self.poll_until(cx, |_| false)).await;
+    async fn undo(mut self, mut errand: Errand) {
+        let farewell = Arc::clone(errand.farewell());
+        tokio::select! {
+            biased;
+            () = self.undone(&mut errand) => return,
+            () = farewell.urged() => {}
+        }
+        // What a caller began may depend on a runtime that stands still.
+        if let Some(release) = self.release_beside() {
+            // It may have come before a step that is still to be answered.
+            let is_step = self.is_asking();
+            // A task of its own, since an exchange is never cut off.
+            let release = tokio::spawn(panics::caught(release));
+            tokio::select! {
+                biased;
+                () = self.undone(&mut errand) => return,
+                released = release => match released {
+                    Ok(Ok(reply)) if !is_step || reply == ReleaseReply::Released => {
+                        // The rest is for a program that goes on.
+                        drop(errand);
+                        return poll_fn(|cx| self.poll_until(cx, |_| false)).await;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        self.undone(&mut errand).await;
+    }
+
+    async fn undone(&mut self, errand: &mut Errand) {
+        poll_fn(|cx| {
+            let polled = self.poll_until(cx, |_| false);
+            let pauses_until = match &self.in_flight {
+                InFlight::Pause(pause) => pause.deadline(),
+                _ => Instant::ORIGIN,
+            };
+            errand.goes_on(pauses_until <= self.store.now() + MOMENT);
+            polled
+        })
+        .await;
+    }
+
+    /// Another release, in the background's lane, beside an exchange that a caller began.
+    fn release_beside(&self) -> Option<Exchange<ReleaseReply>> {
+        let is_callers = match &self.in_flight {
+            InFlight::Step { .. } => true,
+            InFlight::Release { lane, .. } => *lane == Lane::Caller,
+            InFlight::Nothing | InFlight::Pause(_) => false,
+        };
+        is_callers.then(|| self.begin_release(self.store.now(), Lane::Background))
     }
 
     fn move_to(&mut self, driven_by: DrivenBy) -> Self {
@@ -249,6 +300,7 @@ impl AttemptDriver {
         let ttl = *ttl;
         let result = ready!(self.driven_by.poll(future, cx));
         self.in_flight.clear();
+        self.store.heard(&result);
         let now = self.store.now();
         self.answered_at = now;
         Poll::Ready(match result {
@@ -309,29 +361,33 @@ impl AttemptDriver {
 
     fn send_release(&mut self, now: Instant) {
         self.machine.release_sent(now);
-        let min_hold = self.min_hold_end.saturating_duration_since(now);
         let lane = match self.driven_by {
             DrivenBy::Caller(_) => Lane::Caller,
             DrivenBy::Background => Lane::Background,
         };
+        self.in_flight = InFlight::Release { future: self.begin_release(now, lane), lane };
+    }
+
+    fn begin_release(&self, now: Instant, lane: Lane) -> Exchange<ReleaseReply> {
+        let min_hold = self.min_hold_end.saturating_duration_since(now);
         let request = ReleaseRequest::new(self.key.clone(), self.token, self.store.clock())
             .with_min_hold(min_hold)
             .with_lane(lane);
-        let future = self.store.backend().begin_release(request);
-        self.in_flight = InFlight::Release(future);
+        self.store.backend().begin_release(request)
     }
 
     fn poll_release(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let result = match &mut self.in_flight {
-            InFlight::Release(future) => ready!(self.driven_by.poll(future, cx)),
+            InFlight::Release { future, .. } => ready!(self.driven_by.poll(future, cx)),
             _ => Err(LockError::new(LockErrorKind::Backend, "the release was not under way")),
         };
         self.in_flight.clear();
+        self.store.heard(&result);
         match result {
             Ok(reply) => self.machine.release_answered(reply),
             Err(error) => {
                 self.machine.release_failed(self.store.now());
-                panics::contained(|| telemetry::release_failed(&self.key, &error));
+                panics::contained(|| telemetry::release_failed(&self.store, &self.key, &error));
             }
         }
         Poll::Ready(())

@@ -13,8 +13,9 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::AbortHandle;
 
 use crate::backend::Clock;
-use crate::sync::panics;
+use crate::engine::farewell::Farewell;
 use crate::sync::wait_group::WaitGroup;
+use crate::sync::{own_thread, panics};
 use crate::time::timer;
 use crate::types::error::{LockError, LockErrorKind, Result};
 
@@ -27,6 +28,7 @@ pub(crate) struct Background {
     /// What runs for as long as the service lives, until it is started.
     service_job: Mutex<Option<Job>>,
     outstanding: Arc<WaitGroup>,
+    farewell: Arc<Farewell>,
 }
 
 struct Running {
@@ -45,6 +47,7 @@ impl Background {
             running: OnceLock::new(),
             service_job: Mutex::new(Some(Box::pin(service_job))),
             outstanding: Arc::default(),
+            farewell: Arc::default(),
         }
     }
 
@@ -71,12 +74,26 @@ impl Background {
     /// Runs a job to its end, whatever becomes of the service. One that panics takes no other along.
     pub(crate) fn spawn(&self, job: impl Future<Output = ()> + Send + 'static) {
         if let Some(running) = self.running.get() {
-            let counted = Outstanding::new(&self.outstanding);
+            let counted = self.outstanding.count();
             // It is dropped at once if the runtime is gone (with `tokio_time` only).
             drop(running.runtime.spawn(async move {
                 let _counted = counted;
                 job.await;
             }));
+        }
+    }
+
+    /// What a job shares with whoever drops the last handle of its service.
+    pub(crate) const fn farewell(&self) -> &Arc<Farewell> {
+        &self.farewell
+    }
+
+    /// The last handle of the service is dropped: blocks the thread for a moment, if that can help
+    /// the releases that are under way.
+    pub(crate) fn bid_farewell(&self) {
+        // Otherwise the jobs are tasks of the current runtime, which does not run meanwhile.
+        if self.clock != Clock::TOKIO {
+            self.farewell.wait();
         }
     }
 
@@ -137,6 +154,7 @@ fn process_runtime() -> Result<Handle, String> {
     // The thread first: a runtime that is left over could not be dropped in a task of another one.
     let (hand_over, handed_over) = mpsc::channel::<Runtime>();
     let run = move || {
+        own_thread::mark();
         if let Ok(runtime) = handed_over.recv() {
             runtime.block_on(pending::<()>());
         }
@@ -148,20 +166,4 @@ fn process_runtime() -> Result<Handle, String> {
     let handle = runtime.handle().clone();
     hand_over.send(runtime).map_err(|error| error.to_string())?;
     Ok(started.insert(handle).clone())
-}
-
-/// A job, counted until it has ended or is dropped.
-struct Outstanding(Arc<WaitGroup>);
-
-impl Outstanding {
-    fn new(outstanding: &Arc<WaitGroup>) -> Self {
-        outstanding.add();
-        Self(Arc::clone(outstanding))
-    }
-}
-
-impl Drop for Outstanding {
-    fn drop(&mut self) {
-        self.0.remove();
-    }
 }

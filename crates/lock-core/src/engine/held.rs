@@ -3,15 +3,16 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::backend::OwnerToken;
 use crate::engine::attempt_driver::AttemptDriver;
-use crate::engine::context::Context;
+use crate::engine::context::{Context, Handle};
 use crate::engine::doubt::Doubt;
 use crate::engine::local_queues::{NextLeader, Released, Watched};
+use crate::engine::loss_text::loss_text;
 use crate::engine::plan::{Plan, Target};
 use crate::engine::schedule::{Scheduled, Slot};
 use crate::engine::store::Store;
@@ -21,6 +22,7 @@ use crate::machine::lease::Lease;
 use crate::machine::local_queue::Term;
 use crate::sync::lazy_notify::LazyNotify;
 use crate::time::instant::Instant;
+use crate::types::error::{LockError, Result};
 use crate::types::fencing::FencingToken;
 use crate::types::loss::{LeaseEnd, LossReason};
 use crate::types::name::{LockKey, LockName};
@@ -28,6 +30,9 @@ use crate::types::status::ReleaseOutcome;
 
 /// What a service's clones, locks and guards share.
 pub(crate) type ServiceContext = Context<SharedLease, Held>;
+
+/// Whatever keeps a service in use.
+pub(crate) type ServiceHandle = Handle<SharedLease, Held>;
 
 /// Owns a lock: dropping it ends the lease.
 pub(crate) struct Held(Arc<SharedLease>);
@@ -68,6 +73,8 @@ impl Held {
         now: Instant,
     ) -> Self {
         let NewLease { target, token, fencing, term, doubt } = new;
+        // Without a field of its own, so that a guard is no larger than a pointer.
+        context.enter();
         let first_look = lease.first_look(now);
         let shared = Arc::new(SharedLease {
             context,
@@ -75,10 +82,12 @@ impl Held {
             token,
             fencing,
             term,
+            since: now,
             doubt,
             slot: Slot::new(),
             deadline: AtomicU64::new(lease.deadline().as_nanos()),
             ended: AtomicU8::new(0),
+            is_handed_out: AtomicBool::new(false),
             changed: LazyNotify::default(),
             lease: Mutex::new(lease),
         });
@@ -113,8 +122,18 @@ impl Held {
                 .await
             }
         };
-        telemetry::released(&shared.target.name, shared.store().kind(), outcome);
+        telemetry::released(shared.store(), &shared.target.name, outcome);
         outcome
+    }
+
+    /// The user gets it, unless the service is being shut down: a shutdown that begins later finds
+    /// the lease in the schedule.
+    pub(crate) fn hand_out(self) -> Result<Self> {
+        if self.0.context.is_closing() {
+            return Err(LockError::shut_down());
+        }
+        self.0.is_handed_out.store(true, Ordering::SeqCst);
+        Ok(self)
     }
 
     /// The task to which this was handed over accepts it. `false`: too late.
@@ -133,6 +152,7 @@ impl Drop for Held {
         if let Some(next) = next {
             next.call();
         }
+        self.0.context.leave();
     }
 }
 
@@ -143,12 +163,16 @@ pub(crate) struct SharedLease {
     token: OwnerToken,
     fencing: Option<FencingToken>,
     term: Term,
+    /// When it was acquired.
+    since: Instant,
     doubt: Doubt,
     slot: Slot,
     /// The lease's deadline in nanoseconds, to be read without the mutex.
     deadline: AtomicU64,
     /// How the lease ended, once it has, to be read without the mutex.
     ended: AtomicU8,
+    /// Whether a user has ever had the guard.
+    is_handed_out: AtomicBool,
     changed: LazyNotify,
     lease: Mutex<Lease>,
 }
@@ -182,6 +206,11 @@ impl SharedLease {
         &self.doubt
     }
 
+    /// Whether a user has had the guard.
+    pub(crate) fn is_handed_out(&self) -> bool {
+        self.is_handed_out.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn deadline(&self) -> Instant {
         Instant::from_nanos(self.deadline.load(Ordering::Acquire))
     }
@@ -197,11 +226,6 @@ impl SharedLease {
         let now = self.store().now();
         let left = self.deadline().saturating_duration_since(now);
         if self.ended_at(now).is_some() { Duration::ZERO } else { left }
-    }
-
-    /// The lease is lost, unless it has ended already; returns how it ended.
-    pub(crate) fn lose(&self, reason: LossReason) -> LeaseEnd {
-        self.update(|lease| lease.lose(reason))
     }
 
     /// The store says that the lease is gone; the background undoes what may be left of it.
@@ -225,6 +249,20 @@ impl SharedLease {
                 () = self.store().clock().sleep_until(deadline) => {}
             }
         }
+    }
+
+    /// What a caller is told who needs the lease after its end.
+    pub(crate) fn ended_error(&self, end: LeaseEnd) -> LockError {
+        match end {
+            LeaseEnd::Released => LockError::released(),
+            LeaseEnd::Lost(reason) => LockError::lost(reason, &self.loss_text(reason)),
+        }
+    }
+
+    /// Until when the lease lasts, if a renewal of it is not confirmed.
+    pub(crate) fn unconfirmed_until(&self) -> Option<Instant> {
+        let lease = self.lock();
+        (lease.is_unconfirmed() && lease.ended().is_none()).then(|| lease.deadline())
     }
 
     /// The background is to look at the lease at `at`.
@@ -269,6 +307,24 @@ impl SharedLease {
         Ok(stands_for)
     }
 
+    /// Ends the lease because the service ends. Returns whether it had not ended before, and the
+    /// release of what it has in the store, if nobody else has that.
+    ///
+    /// In one step: the holder, who learns of the loss, must not take the release first.
+    pub(crate) fn shut_down(&self) -> (bool, Option<AttemptDriver>) {
+        let now = self.store().now();
+        let (is_ended_here, given_up) = self.update(|lease| {
+            let is_ended_here = lease.look(now).is_none();
+            lease.lose(LossReason::ShutDown);
+            (is_ended_here, lease.give_up(now))
+        });
+        let release = given_up.map(|given_up| {
+            self.context.schedule().leave(self);
+            self.releasing(given_up.attempt, given_up.min_hold_end, now)
+        });
+        (is_ended_here, release)
+    }
+
     /// Undoes what is left in the store of a lost lease, as a job of the background.
     pub(crate) fn undo(&self, attempt: StoreAttempt, now: Instant) {
         self.context.schedule().leave(self);
@@ -291,10 +347,12 @@ impl SharedLease {
         self.changed.notify();
         if let (None, Some(LeaseEnd::Lost(reason))) = (before.1, after.1) {
             // An offer that no task accepted is nobody's loss.
+            let store = self.store();
             if reason == LossReason::PassedOn {
-                telemetry::passed_on(&self.target.name, self.store().kind());
+                telemetry::passed_on(store, &self.target.name);
             } else if !is_offered {
-                telemetry::lost(&self.target.name, self.store().kind(), reason);
+                let held = store.now().saturating_duration_since(self.since);
+                telemetry::lost(store, &self.target.name, held, &self.loss_text(reason));
             }
             self.context.queues().lost(&self.target.key, self.term);
         }
@@ -335,6 +393,10 @@ impl SharedLease {
             return known;
         }
         self.update(|lease| lease.look(now))
+    }
+
+    fn loss_text(&self, reason: LossReason) -> String {
+        loss_text(reason, &self.lock())
     }
 
     fn known_end(&self) -> Option<LeaseEnd> {

@@ -16,7 +16,7 @@ use crate::machine::lease::Lease;
 use crate::machine::local_queue::Term;
 use crate::types::error::{LockError, LockErrorKind, Result};
 use crate::types::fencing::FencingToken;
-use crate::types::loss::{LeaseEnd, LossReason};
+use crate::types::loss::LossReason;
 
 /// What is passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,7 +36,7 @@ pub(crate) async fn pass_on(held: Held) -> Result<PassedOn> {
     shared.store().clock().sleep_until(settled_at).await;
     // Whoever adopts it has the whole ttl for that, also if the store had granted less at first.
     extend(shared, ttl).await?;
-    let stands_for = shared.pass_on().map_err(LockError::ended)?;
+    let stands_for = shared.pass_on().map_err(|end| shared.ended_error(end))?;
     Ok(PassedOn { owner: shared.token(), fencing: shared.fencing(), stands_for })
 }
 
@@ -60,14 +60,17 @@ pub(crate) async fn adopt(
     let (ttl, sent) = (plan.options.ttl, store.now());
     let request = RenewRequest::new(target.key.clone(), owner, ttl, store.clock());
     let renewing = renew_one(store.backend().clone(), request);
-    let reason = match context.background().in_runtime(renewing).await {
+    let reply = context.background().in_runtime(renewing).await;
+    store.heard(&reply);
+    let reason = match reply {
         Ok(RenewReply::Renewed) => None,
         Ok(RenewReply::NotHeld) => Some(LossReason::Removed),
         Ok(RenewReply::HeldByOther) => Some(LossReason::HeldByOther),
         Ok(RenewReply::Failed(error)) | Err(error) => return Err(not_known(error)),
     };
     if let Some(reason) = reason {
-        return Err(LockError::ended(LeaseEnd::Lost(reason)));
+        let text = format!("the token does not own the lock any more: {reason}");
+        return Err(LockError::lost(reason, &text));
     }
     let now = store.now();
     let mut attempt = StoreAttempt::new(&store.capabilities());
@@ -81,20 +84,16 @@ pub(crate) async fn adopt(
         return Err(LockError::new(LockErrorKind::Unavailable, message));
     };
     let lease = Lease::granted(&plan.terms(store), now, valid_until, false, attempt);
-    let deadline = lease.deadline();
     let fencing = fencing.map(FencingToken::next_adopted);
     let (term, doubt) = (Term::Outside, Doubt::since(sent));
     let new = NewLease { target, token: owner, fencing, term, doubt };
     let held = Held::new(Arc::clone(&context), new, lease, now);
-    // The store's lease may outlive the guard's: the background is to undo it then.
-    held.lease().schedule(deadline);
-    // Only now: a shutdown that begins later finds the lease in the schedule.
     if context.is_closing() {
         // It belongs to the token as before.
         held.lease().pass_on().ok();
-        return Err(LockError::shut_down());
     }
-    telemetry::adopted(held.lease().name(), context.store().kind(), fencing);
+    let held = held.hand_out()?;
+    telemetry::adopted(context.store(), held.lease().name(), fencing);
     Ok(held)
 }
 

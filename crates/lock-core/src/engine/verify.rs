@@ -26,9 +26,10 @@ pub(crate) async fn verify(shared: &SharedLease) -> Result<()> {
         return Err(LockError::new(LockErrorKind::Unsupported, message).not_applied());
     }
     let sent = store.now();
-    let request = question(shared, sent).map_err(LockError::ended)?;
+    let request = question(shared, sent).map_err(|end| shared.ended_error(end))?;
     let renewing = renew_one(store.backend().clone(), request);
     let reply = shared.context().background().in_runtime(renewing).await;
+    store.heard(&reply);
     settle(shared, sent, reply)
 }
 
@@ -47,6 +48,7 @@ pub(crate) fn if_in_doubt(shared: &Arc<SharedLease>, now: Instant) {
     shared.context().background().spawn(async move {
         let reply = renew_one(backend, request).await;
         let Some(shared) = lease.upgrade() else { return };
+        shared.store().heard(&reply);
         // A subscriber that panics must not end the verifications of this lease.
         let settled = panics::contained(|| settle(&shared, now, reply));
         if !matches!(settled, Some(Ok(()))) {
@@ -73,13 +75,13 @@ fn settle(shared: &SharedLease, sent: Instant, reply: Result<RenewReply>) -> Res
     let reason = match reply {
         Ok(RenewReply::Renewed) => {
             shared.doubt().confirmed(sent);
-            return shared.ended().map_or(Ok(()), |end| Err(LockError::ended(end)));
+            return shared.ended().map_or(Ok(()), |end| Err(shared.ended_error(end)));
         }
         Ok(RenewReply::NotHeld) => LossReason::Removed,
         Ok(RenewReply::HeldByOther) => LossReason::HeldByOther,
         Ok(RenewReply::Failed(error)) | Err(error) => return Err(not_known(error)),
     };
-    Err(LockError::ended(shared.lose_in_store(reason)))
+    Err(shared.ended_error(shared.lose_in_store(reason)))
 }
 
 /// The store was asked, and did not say.

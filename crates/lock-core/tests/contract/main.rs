@@ -10,6 +10,7 @@ mod faulty;
 mod handing_over;
 mod in_line;
 mod keeping_alive;
+mod leaving;
 mod lock_sets;
 mod manual;
 mod options;

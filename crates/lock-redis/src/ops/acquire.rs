@@ -9,6 +9,7 @@ use redis::Cmd;
 
 use crate::ops::parts::{Parts, about};
 use crate::protocol::keys::Keys;
+use crate::protocol::owner::Owner;
 use crate::protocol::reply::{self, Acquired, Holder};
 use crate::protocol::scripts::Scripts;
 use crate::protocol::units::whole_millis;
@@ -106,7 +107,8 @@ async fn ask(
     }
     let arguments = |command: &mut Cmd| {
         command.arg(3).arg(&keys.lock).arg(&keys.fence).arg(&keys.queue);
-        command.arg(&request.token.to_hex()[..]).arg(whole_millis(request.ttl)).arg(not_after);
+        Owner::Scripted(request.token).write_to(command);
+        command.arg(whole_millis(request.ttl)).arg(not_after);
         let (queue, window, ticket) = match place {
             Place::None => return,
             Place::Leave { queue, window } => (queue, window, -1),

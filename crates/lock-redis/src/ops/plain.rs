@@ -9,6 +9,7 @@ use redis::Cmd;
 use crate::ops::parts::Parts;
 use crate::ops::release;
 use crate::ops::status;
+use crate::protocol::owner::Owner;
 use crate::protocol::reply;
 use crate::protocol::slots;
 use crate::protocol::units::whole_millis;
@@ -23,8 +24,9 @@ pub(crate) async fn acquire(
     let route = parts.topology.route(slots::slot(&lock), Lane::Caller);
     let connection = route.connection(deadline).await?;
     let mut command = Cmd::with_capacity(6, 128);
-    command.arg("SET").arg(&lock).arg(&request.token.to_hex()[..]).arg("NX").arg("PX");
-    command.arg(whole_millis(request.ttl));
+    command.arg("SET").arg(&lock);
+    Owner::Plain(request.token).write_to(&mut command);
+    command.arg("NX").arg("PX").arg(whole_millis(request.ttl));
     let answer = connection.send(command, deadline).await?;
     if connection.judge(reply::was_set(&answer))? {
         return Ok(AcquireReply::granted(Grant::new()));
@@ -48,7 +50,9 @@ pub(crate) async fn release(
     let deadline = parts.deadline();
     let route = parts.topology.route(slots::slot(&lock), request.lane);
     let connection = route.connection_or_spare(deadline).await?;
-    let released = release::send(&connection, &[&lock], request, None, deadline).await;
+    let owner = Owner::Plain(request.token);
+    let released =
+        release::send(&connection, &[&lock], owner, request.min_hold, None, deadline).await;
     Ok(released.map_err(|failure| failure.or_unknown())?.reply)
 }
 

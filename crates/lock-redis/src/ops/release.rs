@@ -8,6 +8,7 @@ use redis::Cmd;
 
 use crate::ops::parts::Parts;
 use crate::protocol::keys::Keys;
+use crate::protocol::owner::Owner;
 use crate::protocol::reply::{self, Released};
 use crate::protocol::scripts::Scripts;
 use crate::protocol::units::whole_millis;
@@ -26,10 +27,11 @@ pub(crate) async fn release(
     let connection = route.connection_or_spare(deadline).await?;
     let keys = [keys.lock.as_str(), &keys.fence, &keys.queue];
     let place = queue.and_then(|queue| Some((queue.channel(), queue.leaving(request.token)?)));
+    let owner = Owner::Scripted(request.token);
     let mut first = None;
     loop {
         let sent = Clock::SYSTEM.now();
-        let released = send(&connection, &keys, request, place, deadline);
+        let released = send(&connection, &keys, owner, request.min_hold, place, deadline);
         let released = match (released.await, first) {
             (Ok(released), _) => released,
             // It is known what became of the lock; its queue is looked at by whoever asks next.
@@ -51,13 +53,16 @@ pub(crate) async fn release(
 pub(crate) async fn send(
     connection: &Connection,
     keys: &[&str],
-    request: &ReleaseRequest,
+    owner: Owner,
+    min_hold: Duration,
     place: Option<(&str, Duration)>,
     deadline: Instant,
 ) -> Result<Released, Failure> {
-    let min_hold = if request.min_hold.is_zero() { 0 } else { whole_millis(request.min_hold) };
+    let min_hold = if min_hold.is_zero() { 0 } else { whole_millis(min_hold) };
     let arguments = |command: &mut Cmd| {
-        command.arg(keys.len()).arg(keys).arg(&request.token.to_hex()[..]).arg(min_hold);
+        command.arg(keys.len()).arg(keys);
+        owner.write_to(command);
+        command.arg(min_hold);
         if let Some((channel, window)) = place {
             command.arg(channel).arg(whole_millis(window));
         }

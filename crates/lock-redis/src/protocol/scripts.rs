@@ -139,9 +139,11 @@ mod tests {
     fn scripts_hold_no_tables_with_holes_nor_numbers_that_become_strings() {
         // A number of this size that is joined to a string loses digits (`1.7954e+15`): so only
         // what is text is joined.
-        const TEXT: [&str; 4] = [
+        const TEXT: [&str; 6] = [
             "'min:' .. ",
-            "'1 ' .. ARGV[1] .. ' ' .. ",
+            "'1 ' .. token .. ' ' .. ",
+            "'1 ' .. string.sub(ARGV[1], 4) .. ' ' .. ",
+            "'dl:' .. first.token",
             "'h ' .. next.token .. ' ' .. first.window",
             "'g ' .. first.token .. ' ' .. number .. ' ' .. first.window",
         ];

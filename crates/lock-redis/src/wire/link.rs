@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use lock_core::backend::{Backoff, Clock, in_time};
-use lock_core::{Instant, LockErrorKind};
+use lock_core::{Instant, LockErrorKind, event};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -148,7 +148,9 @@ impl Link {
             Phase::Connecting { overdue_at, .. } if now < *overdue_at => {
                 return Ok(Step::AwaitUntil(*overdue_at));
             }
-            Phase::Connecting { .. } => state.failed(self.0.connector.too_slow(), now),
+            Phase::Connecting { .. } => {
+                state.failed(self.0.unconnected(self.0.connector.too_slow()), now);
+            }
             Phase::Up(connection) if connection.is_open() => {
                 return Ok(Step::Use(Arc::clone(connection)));
             }
@@ -201,7 +203,7 @@ impl Link {
     }
 
     fn too_slow(&self) -> Failure {
-        let failure = self.0.connector.too_slow();
+        let failure = self.0.unconnected(self.0.connector.too_slow());
         match &self.0.lock().last_failure {
             Some(last) => failure.with_hint(&format!("the last attempt: {}", last.message())),
             None => failure,
@@ -212,6 +214,10 @@ impl Link {
 impl Inner {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unconnected(&self, failure: Failure) -> Failure {
+        failure.while_doing(&format!("could not connect to Redis at {}", self.connector.address()))
     }
 
     async fn connect(&self) -> Result<Connection, Failure> {
@@ -259,14 +265,15 @@ impl ConnectAttempt {
         }
         match result {
             Ok(connection) => {
-                tracing::debug!("connected to Redis");
+                let address = inner.connector.address();
+                event!(DEBUG, "connected", "redis", address, "connected to {address}");
                 state.phase = Phase::Up(Arc::new(connection));
                 state.last_failure = None;
             }
             Err(failure) => {
-                let doing = format!("could not connect to {}", inner.connector.address());
-                let failure = failure.while_doing(&doing).not_applied();
-                tracing::debug!(cause = failure.message(), "could not connect to Redis");
+                let failure = inner.unconnected(failure).not_applied();
+                let cause = failure.message();
+                event!(DEBUG, "connect_failed", "redis", cause, "{cause}");
                 state.failed(failure, Clock::SYSTEM.now());
             }
         }

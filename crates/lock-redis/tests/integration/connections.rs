@@ -96,7 +96,7 @@ async fn the_lost_answer_of_a_grant_is_found_by_asking_again(kind: &ServerKind) 
     let token = token();
     let error = attempt(&backend, "x", token, MINUTE).await.unwrap_err();
     assert!(!error.is_not_applied(), "{error}");
-    assert_eq!(store.run::<String>(&["GET", "lock:x"]), token.to_string());
+    assert_eq!(store.run::<String>(&["GET", "lock:x"]), owned_by(token));
     fencing(attempt(&backend, "x", token, MINUTE).await.unwrap());
     assert_eq!(release(&backend, "x", token).await.unwrap(), ReleaseReply::Released);
 }

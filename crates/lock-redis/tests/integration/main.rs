@@ -6,6 +6,7 @@
 mod common;
 mod conformance;
 mod connections;
+mod exits;
 mod faults;
 mod processes;
 mod protocol;

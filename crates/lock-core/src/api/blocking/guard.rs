@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::api::blocking::lease::Lease;
 use crate::api::guard;
 use crate::api::lock_token::LockToken;
-use crate::sync::block_on::block_on;
+use crate::sync::blocking::block_on;
 use crate::types::error::Result;
 use crate::types::fencing::FencingToken;
 use crate::types::loss::LossReason;

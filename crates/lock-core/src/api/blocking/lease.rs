@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::api::lease;
-use crate::sync::block_on::block_on;
+use crate::sync::blocking::block_on;
 use crate::types::error::Result;
 use crate::types::fencing::FencingToken;
 use crate::types::loss::LossReason;

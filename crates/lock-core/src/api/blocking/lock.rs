@@ -7,7 +7,7 @@ use crate::api::blocking::guard::LockGuard;
 use crate::api::blocking::lease::Lease;
 use crate::api::lock;
 use crate::api::lock_token::LockToken;
-use crate::sync::block_on::block_on;
+use crate::sync::blocking::block_on;
 use crate::types::error::{LockError, Result};
 use crate::types::options::{LockOptions, option_setters};
 use crate::types::status::LockStatus;

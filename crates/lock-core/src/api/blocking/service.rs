@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::api::blocking::lock::Lock;
 use crate::api::service;
 use crate::backend::{Capabilities, LockBackend};
-use crate::sync::block_on::block_on;
+use crate::sync::blocking::block_on;
 use crate::types::error::{LockError, Result};
 use crate::types::name::LockName;
 use crate::types::status::{LockStatus, ShutdownReport};
