@@ -8,9 +8,9 @@ use std::time::Duration;
 use crate::engine::extend;
 use crate::engine::held::SharedLease;
 use crate::engine::verify;
-use crate::types::error::Result;
+use crate::types::error::{LockError, Result};
 use crate::types::fencing::FencingToken;
-use crate::types::loss::LossReason;
+use crate::types::loss::{LeaseEnd, LossReason};
 use crate::types::name::LockName;
 
 /// A view of a lock that is held: whether it still is, for how long, and its fencing token.
@@ -157,6 +157,13 @@ impl Lease {
         ttl: Duration,
     ) -> impl Future<Output = Result<()>> + Send + 'static + use<> {
         extend(&self.0, ttl)
+    }
+}
+
+impl Lease {
+    /// What a caller is told whose lock was lost for this reason.
+    pub(super) fn lost_error(&self, reason: LossReason) -> LockError {
+        self.0.ended_error(LeaseEnd::Lost(reason))
     }
 }
 

@@ -8,9 +8,11 @@ use std::time::Duration;
 use crate::api::execute;
 use crate::api::guard::LockGuard;
 use crate::api::lease::Lease;
+use crate::api::lock_token::LockToken;
 use crate::backend::LockBackend;
 use crate::engine::acquire::acquire;
 use crate::engine::held::ServiceHandle;
+use crate::engine::pass_on;
 use crate::engine::plan::Plan;
 use crate::sync::panics;
 use crate::types::duration_text::rounded;
@@ -56,16 +58,20 @@ pub struct Lock {
     plan: Arc<Plan>,
 }
 
-option_setters!(Lock, |this| Arc::make_mut(&mut this.plan).options);
+option_setters!(Lock, |this| this.options_mut());
 
 impl Lock {
     pub(crate) const fn new(context: ServiceHandle, plan: Arc<Plan>) -> Self {
         Self { context, plan }
     }
 
+    pub(crate) fn options_mut(&mut self) -> &mut LockOptions {
+        &mut Arc::make_mut(&mut self.plan).options
+    }
+
     /// Replaces all options at once.
     pub fn options(mut self, options: LockOptions) -> Self {
-        Arc::make_mut(&mut self.plan).options = options;
+        *self.options_mut() = options;
         self
     }
 
@@ -152,6 +158,52 @@ impl Lock {
                     .with_operation("acquire")
                     .with_name(asked.name())),
             }
+        }
+    }
+
+    /// Holds the lock of a token that [`into_token`](LockGuard::into_token) made, in this process or
+    /// in another one: as a guard, with the options of this lock.
+    ///
+    /// The store is asked to renew the lease of the token. So a lock that is free is **not** taken,
+    /// nor one that somebody else holds, and the lease is this lock's ttl from now, or what is left
+    /// of a longer one. `min_hold` and `max_hold` count from now. The guard's fencing token is larger
+    /// than that of the guard before. It does not [wait](Self::wait).
+    ///
+    /// **A token is to be adopted once.** The store cannot tell those apart who adopt the same token:
+    /// all of them would hold the lock. A queue that delivers a message twice must not let two
+    /// workers adopt the token in it at the same time; after a worker has crashed, the next one may
+    /// adopt it, if the lease is not over.
+    ///
+    /// # Errors
+    ///
+    /// - [`Lost`](LockErrorKind::Lost) if the token does not own the lock any more: it was released,
+    ///   its lease is over, or the name is not that of the guard.
+    ///   [`loss_reason`](LockError::loss_reason) says whether nobody holds the lock
+    ///   ([`Removed`](crate::LossReason::Removed)) or somebody else
+    ///   ([`HeldByOther`](crate::LossReason::HeldByOther)).
+    /// - [`Unknown`](LockErrorKind::Unknown) if the store did not answer, and
+    ///   [`Unavailable`](LockErrorKind::Unavailable) if the answer took longer than the lease. The
+    ///   lock still belongs to the token, and the call can be repeated.
+    /// - [`Unsupported`](LockErrorKind::Unsupported) if the backend cannot renew leases, such as
+    ///   Dapr.
+    /// - [`ShutDown`](LockErrorKind::ShutDown) if the service was shut down.
+    /// - The errors of [`check`](Self::check).
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the lock still belongs to the token; its lease may have been renewed.
+    pub fn adopt(
+        &self,
+        token: &LockToken,
+    ) -> impl Future<Output = Result<LockGuard>> + Send + 'static + use<> {
+        let (context, plan, passed_on) =
+            (Arc::clone(&self.context), Arc::clone(&self.plan), token.0);
+        async move {
+            let asked = Arc::clone(&plan);
+            let adopted = pass_on::adopt(context, plan, passed_on).await;
+            adopted
+                .map(LockGuard::new)
+                .map_err(|error| error.with_operation("adopt").with_name(asked.name()))
         }
     }
 

@@ -365,6 +365,43 @@ impl Lease {
         Ok(())
     }
 
+    /// From now on, the lease is held on these terms: it was renewed until now, while its holder waited
+    /// for what it needs besides. Returns when the background looks at it next, or how it has ended.
+    pub fn begin(&mut self, terms: &Terms, now: Instant) -> Result<Instant, LeaseEnd> {
+        if let Some(end) = self.look(now) {
+            return Err(end);
+        }
+        self.ttl = terms.ttl;
+        self.keep_alive = terms.keep_alive;
+        self.asked_end = now + terms.ttl;
+        self.max_hold_end = terms.max_hold.map_or(Instant::FAR_FUTURE, |max| now + max);
+        self.min_hold_end = now + terms.min_hold;
+        // A fixed lease is never longer than what was asked for.
+        let asked = if self.keep_alive { self.max_hold_end } else { self.asked_end };
+        self.deadline = self.deadline.min(self.max_hold_end).min(asked);
+        let left = self.deadline.saturating_duration_since(now);
+        Ok(if self.wants_renewal() { now + left / RENEW_AT } else { self.deadline })
+    }
+
+    /// How long the lease would have to be to be passed on, and from when on it can be: not while a
+    /// late request of its token could take the lock once more, after its next owner's release.
+    #[must_use]
+    pub fn before_passing_on(&self, now: Instant) -> (Duration, Instant) {
+        let left = self.deadline.saturating_duration_since(now);
+        let settled_at = self.attempt.map_or(Instant::ORIGIN, |attempt| attempt.settled_at());
+        (self.ttl.max(left), settled_at)
+    }
+
+    /// The guard leaves the lease to whoever gets its token. Returns how long the store may keep it.
+    pub fn pass_on(&mut self, now: Instant) -> Result<Duration, LeaseEnd> {
+        if let Some(end) = self.look(now) {
+            return Err(end);
+        }
+        let Some(attempt) = self.attempt.take() else { return Err(LeaseEnd::Released) };
+        self.ended = Some(LeaseEnd::Lost(LossReason::PassedOn));
+        Ok(attempt.forgotten_at().saturating_duration_since(now))
+    }
+
     /// The guard ends. `None`: somebody else has taken care of what is in the store.
     pub fn give_up(&mut self, now: Instant) -> Option<GivenUp> {
         self.look(now);
