@@ -202,6 +202,11 @@ impl SharedLease {
         Instant::from_nanos(self.deadline.load(Ordering::Acquire))
     }
 
+    /// Whether the lease is renewed until its end.
+    pub(crate) fn keeps_alive(&self) -> bool {
+        self.lock().keeps_alive()
+    }
+
     /// How the lease has ended, if it has; looks at the clock.
     pub(crate) fn ended(&self) -> Option<LeaseEnd> {
         // A lease that has ended is not worth a look at the clock.
