@@ -32,6 +32,13 @@ pub(crate) type ServiceContext = Context<SharedLease, Held>;
 /// Whatever keeps a service in use.
 pub(crate) type ServiceHandle = Handle<SharedLease, Held>;
 
+impl ServiceContext {
+    /// Whether a guard of this service holds the lock.
+    pub(crate) fn holds(&self, key: &LockKey) -> bool {
+        self.schedule().any(|lease| lease.key() == key && lease.ended().is_none())
+    }
+}
+
 /// Owns a lock: dropping it ends the lease.
 pub(crate) struct Held(Arc<SharedLease>);
 
