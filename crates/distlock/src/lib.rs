@@ -56,8 +56,8 @@
 //! | store | URL | feature | module |
 //! |---|---|---|---|
 //! | memory of this process | `memory:` | always there | [`memory`] |
-//! | Redis 6.2 or later, Valkey | `redis://`, `redis+unix://` | `redis` | `redis` |
-//! | the same over TLS | `rediss://` | `redis` and `tls` | `redis` |
+//! | Redis 6.2 or later, Valkey | `redis://`, `redis+unix://`, or with `valkey` | `redis` | `redis` |
+//! | the same over TLS | `rediss://`, `valkeys://` | `redis` and `tls` | `redis` |
 //! | a lock store of a Dapr sidecar | `dapr://` | `dapr` | `dapr` |
 //!
 //! No feature is on by default. `tls` adds TLS to the stores of the other features.

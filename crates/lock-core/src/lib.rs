@@ -19,8 +19,6 @@ pub use api::lease::Lease;
 pub use api::lock::Lock;
 pub use api::service::{LockService, LockServiceBuilder};
 pub use time::instant::Instant;
-#[doc(hidden)]
-pub use types::duration_text;
 pub use types::error::{LockError, LockErrorKind, Result};
 pub use types::fencing::FencingToken;
 pub use types::handover::Handover;
@@ -30,3 +28,5 @@ pub use types::options::{
     DEFAULT_ACQUIRE_WAIT, DEFAULT_TTL, LockOptions, MIN_KEEP_ALIVE_TTL, OnLost,
 };
 pub use types::status::{LockStatus, ReleaseOutcome, ShutdownReport};
+#[doc(hidden)]
+pub use types::{duration_text, message_text};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dapr::client::DEFAULT_DAPR_GRPC_PORT;
+use lock_core::duration_text::exact;
 use lock_core::{LockError, LockErrorKind, Result};
 use tonic::transport::Channel;
 
@@ -171,8 +172,10 @@ impl DaprBackendBuilder {
         let (shortest, longest) = TIMEOUTS;
         if !(shortest..=longest).contains(&self.timeout) {
             return Err(invalid(format!(
-                "the timeout is {:?}; {shortest:?} to {longest:?} are allowed",
-                self.timeout
+                "the timeout is {}; {} to {} are allowed",
+                exact(self.timeout),
+                exact(shortest),
+                exact(longest)
             )));
         }
         Ok(())

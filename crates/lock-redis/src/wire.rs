@@ -1,5 +1,6 @@
 //! Bytes on their way to a server and back, and the health of what carries them.
 
+pub(crate) mod channel;
 pub(crate) mod connection;
 pub(crate) mod failure;
 pub(crate) mod greeting;
@@ -7,4 +8,5 @@ pub(crate) mod health;
 pub(crate) mod hello;
 pub(crate) mod link;
 mod outbox;
+pub(crate) mod pair;
 pub(crate) mod server_clock;

@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use crate::api::guard::LockGuard;
 use crate::api::lease::Lease;
-use crate::types::error::{LockError, Result};
+use crate::types::error::Result;
 use crate::types::loss::LossReason;
 use crate::types::options::OnLost;
 
@@ -24,7 +24,7 @@ where
             Ok(value)
         }
         Err(reason) => {
-            let error = LockError::lost(reason).with_operation("execute").with_name(guard.name());
+            let error = guard.lost_error(reason).with_operation("execute").with_name(guard.name());
             // The undo is sent now, and the background awaits its answer.
             drop(guard);
             Err(error)

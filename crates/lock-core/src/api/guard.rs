@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::api::lease::{self, Lease};
 use crate::engine::held::Held;
-use crate::types::error::Result;
+use crate::types::error::{LockError, Result};
 use crate::types::fencing::FencingToken;
-use crate::types::loss::LossReason;
+use crate::types::loss::{LeaseEnd, LossReason};
 use crate::types::name::LockName;
 use crate::types::status::ReleaseOutcome;
 
@@ -76,6 +76,11 @@ impl LockGuard {
         self.0.release().await
     }
 
+    /// What a caller is told whose lock was lost for this reason.
+    pub(crate) fn lost_error(&self, reason: LossReason) -> LockError {
+        self.0.lease().ended_error(LeaseEnd::Lost(reason))
+    }
+
     /// The lock's name.
     #[must_use]
     pub fn name(&self) -> &LockName {
@@ -122,6 +127,19 @@ impl LockGuard {
     /// As [`Lease::lost`].
     pub fn lost(&self) -> impl Future<Output = Option<LossReason>> + Send + 'static + use<> {
         lease::lost(self.0.lease())
+    }
+
+    /// Asks the store whether the lock is still held; see [`Lease::verify`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Lease::verify`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Lease::verify`].
+    pub fn verify(&self) -> impl Future<Output = Result<()>> + Send + 'static + use<> {
+        lease::verify(self.0.lease())
     }
 
     /// Sets the lease to `ttl` from now; see [`Lease::extend`].

@@ -283,7 +283,9 @@ impl Lock {
                 let key = context.admit(&plan)?.key;
                 let backend = context.store().backend().clone();
                 let status = panics::caught(async { backend.status(key.clone()).await });
-                let mut status = context.background().in_runtime(status).await?;
+                let answer = context.background().in_runtime(status).await;
+                context.store().heard(&answer);
+                let mut status = answer?;
                 if let Some(LockStatus { waiters: Some(waiters), .. }) = &mut status {
                     // One of this service's tasks stands in the store's queue for the others.
                     *waiters += context.queues().waiting(&key) as u64;

@@ -9,10 +9,11 @@ use crate::api::lease::Lease;
 use crate::api::lock::Lock;
 use crate::api::manual::ManualLocks;
 use crate::backend::{AnyBackend, Capabilities, Clock, LockBackend};
-use crate::engine::held::{ServiceContext, ServiceHandle};
+use crate::engine::held::{ServiceContext, ServiceHandle, SharedLease};
 use crate::engine::plan::{self, Plan};
+use crate::engine::schedule::Schedule;
 use crate::engine::store::Store;
-use crate::engine::{renew, shutdown};
+use crate::engine::{renew, shutdown, telemetry, tell};
 use crate::memory::MemoryBackend;
 use crate::sync::panics;
 use crate::types::error::{LockError, Result};
@@ -279,13 +280,29 @@ impl LockService {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn ping(&self) -> Result<()> {
+        self.ask_store().await.map_err(|error| error.with_operation("ping"))
+    }
+
+    /// Asks the store whether it answers, unless `is_lazy`, and logs which store was chosen. For
+    /// `distlock::connect`.
+    #[doc(hidden)]
+    pub async fn connected(self, is_lazy: bool) -> Result<Self> {
+        if !is_lazy {
+            // The backend bounds it by its response timeout.
+            self.ask_store().await.map_err(|error| error.with_operation("connect"))?;
+        }
+        telemetry::store_chosen(self.0.context.store(), &self.0.namespace);
+        Ok(self)
+    }
+
+    async fn ask_store(&self) -> Result<()> {
         let context = &self.0.context;
-        let asked = async {
-            context.ensure_open()?;
-            let backend = context.store().backend().clone();
-            context.background().in_runtime(panics::caught(async { backend.ping().await })).await
-        };
-        asked.await.map_err(|error| error.with_operation("ping"))
+        context.ensure_open()?;
+        let backend = context.store().backend().clone();
+        let pinging = panics::caught(async { backend.ping().await });
+        let answer = context.background().in_runtime(pinging).await;
+        context.store().heard(&answer);
+        answer
     }
 
     /// Shuts the service down, and returns how its locks ended.
@@ -403,7 +420,7 @@ impl LockServiceBuilder {
     pub fn build(self) -> LockService {
         let Self { backend, namespace, defaults, clock, handover } = self;
         let store = Store::new(backend, clock);
-        let context = ServiceContext::new(store, handover, renew::run);
+        let context = ServiceContext::new(store, handover, background_jobs);
         let context = ServiceHandle::new(Arc::new(context));
         LockService(Arc::new(Shared {
             context,
@@ -412,6 +429,11 @@ impl LockServiceBuilder {
             manual: ManualLocks::default(),
         }))
     }
+}
+
+/// What the background does for as long as a service lives.
+async fn background_jobs(schedule: Arc<Schedule<SharedLease>>, store: Store) {
+    tokio::join!(renew::run(Arc::clone(&schedule), store.clone()), tell::run(schedule, store));
 }
 
 impl fmt::Debug for LockServiceBuilder {

@@ -12,8 +12,8 @@ use std::time::Duration;
 use crate::backend::capabilities::Capabilities;
 use crate::backend::contract::Exchange;
 use crate::backend::{
-    AcquireReply, AcquireRequest, Grant, Lane, OwnerToken, ReleaseReply, ReleaseRequest, Sleep,
-    Waiting,
+    AcquireReply, AcquireRequest, GivenUp, Grant, Lane, OwnerToken, ReleaseReply, ReleaseRequest,
+    Sleep, Waiting,
 };
 use crate::engine::background::Background;
 use crate::engine::farewell::{Errand, MOMENT};
@@ -54,7 +54,7 @@ enum DrivenBy {
 
 enum InFlight {
     Nothing,
-    Step { future: Exchange<AcquireReply>, ttl: Duration },
+    Step { future: Exchange<AcquireReply>, ttl: Duration, given_up: GivenUp },
     Release { future: Exchange<ReleaseReply>, lane: Lane },
     Pause(Sleep),
 }
@@ -156,10 +156,10 @@ impl AttemptDriver {
     ///
     /// Dropping the future and then the driver hands the exchange over to the background.
     pub(crate) async fn ask(&mut self, request: AcquireRequest) -> Asked {
-        let ttl = request.ttl;
+        let (ttl, given_up) = (request.ttl, request.given_up.clone());
         self.machine.step_sent(request.asked_at, ttl);
         let future = self.store.backend().begin_acquire(request);
-        self.in_flight = InFlight::Step { future, ttl };
+        self.in_flight = InFlight::Step { future, ttl, given_up };
         self.asked().await
     }
 
@@ -197,6 +197,9 @@ impl AttemptDriver {
 
     /// Leaves what is under way to a job of the background.
     fn go_on_in(&mut self, background: &Background) {
+        if let InFlight::Step { given_up, .. } = &self.in_flight {
+            given_up.set();
+        }
         // From now on, not only from when the job begins.
         let errand = Errand::new(background.farewell());
         background.spawn(self.move_to(DrivenBy::Background).undo(errand));
@@ -289,7 +292,7 @@ impl AttemptDriver {
     }
 
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Asked> {
-        let InFlight::Step { future, ttl } = &mut self.in_flight else {
+        let InFlight::Step { future, ttl, .. } = &mut self.in_flight else {
             // The machine and this struct disagree; do not wait for what will never come.
             self.machine.step_failed(false);
             return Poll::Ready(Asked::Failed(LockError::new(
@@ -300,6 +303,7 @@ impl AttemptDriver {
         let ttl = *ttl;
         let result = ready!(self.driven_by.poll(future, cx));
         self.in_flight.clear();
+        self.store.heard(&result);
         let now = self.store.now();
         self.answered_at = now;
         Poll::Ready(match result {
@@ -381,11 +385,12 @@ impl AttemptDriver {
             _ => Err(LockError::new(LockErrorKind::Backend, "the release was not under way")),
         };
         self.in_flight.clear();
+        self.store.heard(&result);
         match result {
             Ok(reply) => self.machine.release_answered(reply),
             Err(error) => {
                 self.machine.release_failed(self.store.now());
-                panics::contained(|| telemetry::release_failed(&self.key, &error));
+                panics::contained(|| telemetry::release_failed(&self.store, &self.key, &error));
             }
         }
         Poll::Ready(())

@@ -6,6 +6,7 @@ use crate::backend::{AnyBackend, LockBackend, RenewReply, RenewRequest};
 use crate::engine::held::SharedLease;
 use crate::machine::lease::Lease;
 use crate::sync::panics;
+use crate::types::duration_text::exact;
 use crate::types::error::{LockError, LockErrorKind, Result};
 use crate::types::loss::LossReason;
 use crate::types::options::MIN_KEEP_ALIVE_TTL;
@@ -15,12 +16,25 @@ pub(crate) async fn extend(shared: &SharedLease, ttl: Duration) -> Result<()> {
     let store = shared.store();
     let capabilities = store.capabilities();
     if !capabilities.renew {
-        let message = format!("the {} backend cannot renew leases", store.kind());
+        let why = match capabilities.limited_by {
+            "" => String::new(),
+            why => format!(" ({why})"),
+        };
+        let message = format!(
+            "the {} backend cannot renew leases{why}; take the lock with a ttl that is long enough",
+            store.kind()
+        );
         return Err(LockError::new(LockErrorKind::Unsupported, message).not_applied());
     }
     let (min, max) = (capabilities.ttl_min, capabilities.ttl_max);
     if ttl < min || ttl > max {
-        let message = format!("ttl is {ttl:?}; the backend accepts {min:?} to {max:?}");
+        let message = format!(
+            "ttl is {}; the {} backend accepts {} to {}",
+            exact(ttl),
+            store.kind(),
+            exact(min),
+            exact(max)
+        );
         return Err(LockError::new(LockErrorKind::InvalidConfig, message).not_applied());
     }
     if ttl < MIN_KEEP_ALIVE_TTL && shared.keeps_alive() {
@@ -31,7 +45,8 @@ pub(crate) async fn extend(shared: &SharedLease, ttl: Duration) -> Result<()> {
         return Err(LockError::new(LockErrorKind::InvalidConfig, message).not_applied());
     }
     let sent = store.now();
-    let extension = shared.update(|lease| lease.extend(sent, ttl)).map_err(LockError::ended)?;
+    let extension =
+        shared.update(|lease| lease.extend(sent, ttl)).map_err(|end| shared.ended_error(end))?;
     if let Some(at) = extension.look_at {
         shared.schedule(at);
     }
@@ -40,12 +55,14 @@ pub(crate) async fn extend(shared: &SharedLease, ttl: Duration) -> Result<()> {
     let mut unanswered = Unanswered(Some(shared));
     let renewing = renew_one(store.backend().clone(), request);
     let reply = shared.context().background().in_runtime(renewing).await;
+    store.heard(&reply);
     let now = store.now();
     let reason = match reply {
         Ok(RenewReply::Renewed) => {
             unanswered.0 = None;
+            shared.doubt().confirmed(sent);
             let extended = shared.update(|lease| lease.extended(extension, sent, now));
-            let is_reliable = extended.map_err(LockError::ended)?;
+            let is_reliable = extended.map_err(|end| shared.ended_error(end))?;
             return if is_reliable { Ok(()) } else { Err(may_be_undone()) };
         }
         Ok(RenewReply::NotHeld) => LossReason::Removed,
@@ -60,7 +77,7 @@ pub(crate) async fn extend(shared: &SharedLease, ttl: Duration) -> Result<()> {
     };
     let (end, undo_at) = shared.update(|lease| (lease.lose(reason), lease.undo_at(now)));
     shared.schedule(undo_at);
-    Err(LockError::ended(end))
+    Err(shared.ended_error(end))
 }
 
 /// An extension that has not been answered; dropping it says that it will not be.
@@ -75,7 +92,8 @@ impl Drop for Unanswered<'_> {
     }
 }
 
-async fn renew_one(backend: AnyBackend, request: RenewRequest) -> Result<RenewReply> {
+/// Renews one lease, by an exchange of its own.
+pub(crate) async fn renew_one(backend: AnyBackend, request: RenewRequest) -> Result<RenewReply> {
     let mut replies = panics::caught(async { backend.renew(vec![request]).await }).await?;
     match (replies.len(), replies.pop()) {
         (1, Some(reply)) => Ok(reply),

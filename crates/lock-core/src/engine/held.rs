@@ -10,7 +10,9 @@ use std::time::Duration;
 use crate::backend::OwnerToken;
 use crate::engine::attempt_driver::AttemptDriver;
 use crate::engine::context::{Context, Handle};
+use crate::engine::doubt::Doubt;
 use crate::engine::local_queues::{NextLeader, Released, Watched};
+use crate::engine::loss_text::loss_text;
 use crate::engine::plan::{Plan, Target};
 use crate::engine::schedule::{Scheduled, Slot};
 use crate::engine::store::Store;
@@ -49,6 +51,8 @@ pub(crate) struct NewLease {
     pub(crate) fencing: Option<FencingToken>,
     /// The number under which it is held in its queue.
     pub(crate) term: Term,
+    /// How long ago the store confirmed it.
+    pub(crate) doubt: Doubt,
 }
 
 /// What the end of a lease leaves to do.
@@ -75,7 +79,7 @@ impl Held {
         lease: Lease,
         now: Instant,
     ) -> Self {
-        let NewLease { target, token, fencing, term } = new;
+        let NewLease { target, token, fencing, term, doubt } = new;
         // Without a field of its own, so that a guard is no larger than a pointer.
         context.enter();
         let first_look = lease.first_look(now);
@@ -85,6 +89,8 @@ impl Held {
             token,
             fencing,
             term,
+            since: now,
+            doubt,
             slot: Slot::new(),
             deadline: AtomicU64::new(lease.deadline().as_nanos()),
             ended: AtomicU8::new(0),
@@ -123,7 +129,7 @@ impl Held {
                 .await
             }
         };
-        telemetry::released(&shared.target.name, shared.store().kind(), outcome);
+        telemetry::released(shared.store(), &shared.target.name, outcome);
         outcome
     }
 
@@ -164,6 +170,9 @@ pub(crate) struct SharedLease {
     token: OwnerToken,
     fencing: Option<FencingToken>,
     term: Term,
+    /// When it was acquired.
+    since: Instant,
+    doubt: Doubt,
     slot: Slot,
     /// The lease's deadline in nanoseconds, to be read without the mutex.
     deadline: AtomicU64,
@@ -200,6 +209,10 @@ impl SharedLease {
         self.fencing
     }
 
+    pub(crate) const fn doubt(&self) -> &Doubt {
+        &self.doubt
+    }
+
     /// Whether a user has had the guard.
     pub(crate) fn is_handed_out(&self) -> bool {
         self.is_handed_out.load(Ordering::SeqCst)
@@ -227,6 +240,14 @@ impl SharedLease {
         if self.ended_at(now).is_some() { Duration::ZERO } else { left }
     }
 
+    /// The store says that the lease is gone; the background undoes what may be left of it.
+    pub(crate) fn lose_in_store(&self, reason: LossReason) -> LeaseEnd {
+        let now = self.store().now();
+        let (end, undo_at) = self.update(|lease| (lease.lose(reason), lease.undo_at(now)));
+        self.schedule(undo_at);
+        end
+    }
+
     /// Ends when the lease does, and says how.
     pub(crate) async fn wait_for_end(&self) -> LeaseEnd {
         loop {
@@ -240,6 +261,20 @@ impl SharedLease {
                 () = self.store().clock().sleep_until(deadline) => {}
             }
         }
+    }
+
+    /// What a caller is told who needs the lease after its end.
+    pub(crate) fn ended_error(&self, end: LeaseEnd) -> LockError {
+        match end {
+            LeaseEnd::Released => LockError::released(),
+            LeaseEnd::Lost(reason) => LockError::lost(reason, &self.loss_text(reason)),
+        }
+    }
+
+    /// Until when the lease lasts, if a renewal of it is not confirmed.
+    pub(crate) fn unconfirmed_until(&self) -> Option<Instant> {
+        let lease = self.lock();
+        (lease.is_unconfirmed() && lease.ended().is_none()).then(|| lease.deadline())
     }
 
     /// The background is to look at the lease at `at`.
@@ -317,7 +352,9 @@ impl SharedLease {
         if let (None, Some(LeaseEnd::Lost(reason))) = (before.1, after.1) {
             // An offer that no task accepted is nobody's loss.
             if !is_offered {
-                telemetry::lost(&self.target.name, self.store().kind(), reason);
+                let store = self.store();
+                let held = store.now().saturating_duration_since(self.since);
+                telemetry::lost(store, &self.target.name, held, &self.loss_text(reason));
             }
             self.context.queues().lost(&self.target.key, self.term);
         }
@@ -334,7 +371,8 @@ impl SharedLease {
     ) -> (Held, Weak<Self>) {
         let lease = Lease::handed_over(&plan.terms(self.store()), now, attempt);
         let fencing = self.fencing.map(FencingToken::next_local);
-        let new = NewLease { target: self.target.clone(), token: self.token, fencing, term };
+        let (target, doubt) = (self.target.clone(), self.doubt.hand_on(now));
+        let new = NewLease { target, token: self.token, fencing, term, doubt };
         let held = Held::new(Arc::clone(&self.context), new, lease, now);
         let watched = Arc::downgrade(&held.0);
         (held, watched)
@@ -357,6 +395,10 @@ impl SharedLease {
             return known;
         }
         self.update(|lease| lease.look(now))
+    }
+
+    fn loss_text(&self, reason: LossReason) -> String {
+        loss_text(reason, &self.lock())
     }
 
     fn known_end(&self) -> Option<LeaseEnd> {

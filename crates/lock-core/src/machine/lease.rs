@@ -202,16 +202,34 @@ impl Lease {
         self.ended
     }
 
-    /// Whether the lease is renewed until its end.
+    /// Whether it was handed over to a task that has not accepted it.
+    #[must_use]
+    pub const fn is_offered(&self) -> bool {
+        self.offered.is_some()
+    }
+
+    /// The lease that was asked for.
+    #[must_use]
+    pub const fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
+    /// Whether it is renewed until its end.
     #[must_use]
     pub const fn keeps_alive(&self) -> bool {
         self.keep_alive
     }
 
-    /// Whether it was handed over to a task that has not accepted it.
+    /// Whether the store set less than was asked, and has not confirmed the rest.
     #[must_use]
-    pub const fn is_offered(&self) -> bool {
-        self.offered.is_some()
+    pub const fn is_window(&self) -> bool {
+        self.is_window
+    }
+
+    /// Whether a renewal was sent, and none has been confirmed since.
+    #[must_use]
+    pub const fn is_unconfirmed(&self) -> bool {
+        self.is_unconfirmed
     }
 
     /// Looks whether the lease is over by now.
@@ -295,6 +313,17 @@ impl Lease {
     /// When the background undoes what is left of a lease that is known to be lost at `now`.
     pub fn undo_at(&mut self, now: Instant) -> Instant {
         *self.undo_at.get_or_insert(now + GRACE)
+    }
+
+    /// The store is about to be asked whether the lease still stands, by a renewal for `ttl` that is
+    /// too short to change it.
+    pub fn verifying(&mut self, now: Instant, ttl: Duration) -> Result<(), LeaseEnd> {
+        if let Some(end) = self.look(now) {
+            return Err(end);
+        }
+        let Some(attempt) = &mut self.attempt else { return Err(LeaseEnd::Released) };
+        attempt.renewal_sent(now, ttl);
+        Ok(())
     }
 
     /// The holder is about to set the store's lease to `ttl` from `now`.

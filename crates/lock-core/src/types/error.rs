@@ -7,7 +7,8 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use crate::types::loss::{LeaseEnd, LossReason};
+use crate::types::loss::LossReason;
+use crate::types::message_text::quoted;
 
 /// A `Result` whose error type is [`LockError`], unless another is given.
 pub type Result<T, E = LockError> = std::result::Result<T, E>;
@@ -97,15 +98,13 @@ impl LockError {
         }))
     }
 
-    pub(crate) fn ended(end: LeaseEnd) -> Self {
-        match end {
-            LeaseEnd::Lost(reason) => Self::lost(reason),
-            LeaseEnd::Released => Self::new(LockErrorKind::Lost, "the lock was released"),
-        }
+    pub(crate) fn released() -> Self {
+        Self::new(LockErrorKind::Lost, "the lock was released")
     }
 
-    pub(crate) fn lost(reason: LossReason) -> Self {
-        let mut error = Self::new(LockErrorKind::Lost, format!("the lease was lost: {reason}"));
+    /// The lease was lost; `text` says why, and what to do.
+    pub(crate) fn lost(reason: LossReason, text: &str) -> Self {
+        let mut error = Self::new(LockErrorKind::Lost, format!("the lease was lost: {text}"));
         error.0.loss_reason = Some(reason);
         error
     }
@@ -146,6 +145,13 @@ impl LockError {
     #[must_use]
     pub fn with_operation(mut self, operation: &'static str) -> Self {
         self.0.operation.get_or_insert(operation);
+        self
+    }
+
+    /// Replaces the operation: for an operation that is carried out by another one.
+    #[must_use]
+    pub fn as_operation(mut self, operation: &'static str) -> Self {
+        self.0.operation = Some(operation);
         self
     }
 
@@ -239,9 +245,9 @@ impl fmt::Display for LockError {
         let inner = &*self.0;
         match (inner.operation, &inner.name) {
             (None, None) => {}
-            (None, Some(name)) => write!(f, "lock {name:?}: ")?,
+            (None, Some(name)) => write!(f, "lock {}: ", quoted(name))?,
             (Some(operation), None) => write!(f, "{operation}: ")?,
-            (Some(operation), Some(name)) => write!(f, "{operation} {name:?}: ")?,
+            (Some(operation), Some(name)) => write!(f, "{operation} {}: ", quoted(name))?,
         }
         f.write_str(&inner.message)
     }
@@ -285,7 +291,20 @@ mod tests {
             .with_operation("later wrapping changes nothing")
             .with_name("order:1");
         assert_eq!(error.to_string(), "acquire \"order:1\": not got within 5s");
+        let replaced = error.clone().as_operation("execute");
+        assert_eq!(replaced.to_string(), "execute \"order:1\": not got within 5s");
         assert!(error.is_retryable());
+    }
+
+    #[test]
+    fn a_long_name_is_cut_in_the_text_and_whole_in_the_error() {
+        let name = "n".repeat(2_000);
+        let error = LockError::new(LockErrorKind::InvalidName, "too long").with_name(&name);
+        assert_eq!(error.name(), Some(&*name));
+        for error in [error.clone(), error.with_operation("acquire")] {
+            let text = error.to_string();
+            assert!(text.len() < 200 && text.contains("(2000 characters)"), "{text}");
+        }
     }
 
     #[test]

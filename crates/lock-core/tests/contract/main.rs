@@ -17,6 +17,7 @@ mod polling;
 mod sharing;
 mod shutting_down;
 mod telemetry;
+mod verifying;
 mod waiting;
 mod wakers;
 mod without_runtime;

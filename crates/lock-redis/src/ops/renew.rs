@@ -2,10 +2,11 @@
 
 use futures_util::future::join_all;
 use lock_core::Instant;
-use lock_core::backend::{Clock, Lane, RenewReply, RenewRequest};
+use lock_core::backend::{Clock, Lane, OwnerToken, RenewReply, RenewRequest};
 use redis::Cmd;
 
 use crate::ops::parts::Parts;
+use crate::protocol::owner::Owner;
 use crate::protocol::reply::{self, Renewed};
 use crate::protocol::scripts::Scripts;
 use crate::protocol::slots;
@@ -33,6 +34,7 @@ struct Group<'a> {
 
 pub(crate) async fn renew(
     parts: &Parts,
+    owner: fn(OwnerToken) -> Owner,
     batch: &[RenewRequest],
 ) -> Result<Vec<RenewReply>, Failure> {
     let Some(within) = batch.iter().map(|request| request.within).min() else {
@@ -45,7 +47,7 @@ pub(crate) async fn renew(
     }
     let groups = by_route(&parts.topology, leases);
     let mut replies = Vec::with_capacity(batch.len());
-    let exchanges = join_all(groups.iter().map(|group| group.renew(deadline)));
+    let exchanges = join_all(groups.iter().map(|group| group.renew(owner, deadline)));
     for (group, exchanged) in groups.iter().zip(exchanges.await) {
         match exchanged {
             Ok(answered) => replies.extend(answered),
@@ -60,11 +62,16 @@ pub(crate) async fn renew(
 
 impl Group<'_> {
     /// Fails if there is no connection; nothing was sent then.
-    async fn renew(&self, deadline: Instant) -> Result<Vec<(usize, RenewReply)>, Failure> {
+    async fn renew(
+        &self,
+        owner: fn(OwnerToken) -> Owner,
+        deadline: Instant,
+    ) -> Result<Vec<(usize, RenewReply)>, Failure> {
         let connection = self.route.connection(deadline).await?;
         // All parts are written before the first is answered.
         let parts = || self.leases.chunks(MAX_A_SCRIPT);
-        let exchanges = join_all(parts().map(|part| renew_part(&connection, part, deadline)));
+        let exchanges =
+            join_all(parts().map(|part| renew_part(&connection, owner, part, deadline)));
         let mut replies = Vec::with_capacity(self.leases.len());
         for (part, exchanged) in parts().zip(exchanges.await) {
             match exchanged {
@@ -102,10 +109,11 @@ fn by_route<'a>(topology: &'a Standalone, leases: Vec<Lease<'a>>) -> Vec<Group<'
 
 async fn renew_part(
     connection: &Connection,
+    owner: fn(OwnerToken) -> Owner,
     leases: &[Lease<'_>],
     deadline: Instant,
 ) -> Result<Vec<RenewReply>, Failure> {
-    let mut renewed = send(connection, leases, deadline).await?;
+    let mut renewed = send(connection, owner, leases, deadline).await?;
     let late = renewed.iter().find_map(|renewed| match renewed {
         Renewed::TooLate { server_micros } => Some(*server_micros),
         _ => None,
@@ -113,13 +121,14 @@ async fn renew_part(
     if let Some(server_micros) = late {
         // Its clock was set forwards. What is renewed twice is renewed.
         connection.note_time(server_micros);
-        renewed = send(connection, leases, deadline).await?;
+        renewed = send(connection, owner, leases, deadline).await?;
     }
     Ok(renewed.into_iter().map(reply_of).collect())
 }
 
 async fn send(
     connection: &Connection,
+    owner: fn(OwnerToken) -> Owner,
     leases: &[Lease<'_>],
     deadline: Instant,
 ) -> Result<Vec<Renewed>, Failure> {
@@ -137,8 +146,8 @@ async fn send(
             command.arg(&lease.lock);
         }
         for Lease { request, .. } in leases {
-            let (ttl, token) = (whole_millis(request.ttl), request.token.to_hex());
-            command.arg(&token[..]);
+            owner(request.token).write_to(command);
+            let ttl = whole_millis(request.ttl);
             if request.exact {
                 command.arg(format!("-{ttl}"))
             } else {

@@ -138,6 +138,11 @@ pub(crate) fn key(name: &str) -> LockKey {
     LockKey::new("", name).unwrap()
 }
 
+/// What stands in the key of a lock that this token owns.
+pub(crate) fn owned_by(token: impl std::fmt::Display) -> String {
+    format!("dl:{token}")
+}
+
 pub(crate) fn token() -> OwnerToken {
     OwnerToken::random().unwrap()
 }

@@ -8,12 +8,16 @@ mod conformance;
 mod connections;
 mod exits;
 mod faults;
+mod idle;
 mod processes;
 mod protocol;
 mod queue;
 mod races;
+mod runtimes;
 mod scripted;
 mod servers;
 mod service;
 #[cfg(feature = "tls")]
 mod tls;
+mod verifying;
+mod ways;

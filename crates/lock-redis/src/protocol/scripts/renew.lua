@@ -1,4 +1,4 @@
--- KEYS: locks. ARGV: token and ttl in ms of each: at least that, or exactly that if it has a minus;
+-- KEYS: locks. ARGV: owner and ttl in ms of each: at least that, or exactly that if it has a minus;
 -- then the last server time in µs at which a lease may be set to an exact ttl.
 -- Replies: for each 1 renewed, 0 nobody's, -1 somebody else's, or the time in µs: too late.
 -- GETEX is a GET that counts as a write: a read-only replica refuses it instead of answering 0.
