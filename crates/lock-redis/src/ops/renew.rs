@@ -163,7 +163,7 @@ async fn send(
 
 fn reply_of(renewed: Renewed) -> RenewReply {
     match renewed {
-        Renewed::Renewed => RenewReply::Renewed,
+        Renewed::Confirmed => RenewReply::Renewed,
         Renewed::NotHeld => RenewReply::NotHeld,
         Renewed::HeldByOther => RenewReply::HeldByOther,
         Renewed::TooLate { .. } => {

@@ -134,7 +134,7 @@ pub(crate) fn count(value: &Value) -> Option<u64> {
 /// What became of one lease in a renewal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Renewed {
-    Renewed,
+    Confirmed,
     NotHeld,
     HeldByOther,
     /// It was to be set to an exact length, and the request came too late for that.
@@ -151,7 +151,7 @@ pub(crate) fn renewed(value: &Value, count: usize) -> Result<Vec<Renewed>, Unexp
         return Err(unexpected());
     }
     let read = |reply: &Value| match reply {
-        Value::Int(1) => Ok(Renewed::Renewed),
+        Value::Int(1) => Ok(Renewed::Confirmed),
         Value::Int(0) => Ok(Renewed::NotHeld),
         Value::Int(-1) => Ok(Renewed::HeldByOther),
         Value::Int(late) => match u64::try_from(*late) {
