@@ -26,7 +26,7 @@
 //!     let guard = locks.lock("report").wait(Duration::from_secs(5)).keep_alive().acquire().await?;
 //!     guard.release().await;
 //!
-//!     // At the end of the program: waits for the releases that are still on their way.
+//!     // At the end of the program: tasks that still hold a lock have 5 s to finish.
 //!     locks.shutdown(Duration::from_secs(5)).await;
 //!     Ok(())
 //! }
@@ -56,8 +56,8 @@
 //! | store | URL | feature | module |
 //! |---|---|---|---|
 //! | memory of this process | `memory:` | always there | [`memory`] |
-//! | Redis 6.2 or later, Valkey | `redis://`, `redis+unix://` | `redis` | `redis` |
-//! | the same over TLS | `rediss://` | `redis` and `tls` | `redis` |
+//! | Redis 6.2 or later, Valkey | `redis://`, `redis+unix://`, or with `valkey` | `redis` | `redis` |
+//! | the same over TLS | `rediss://`, `valkeys://` | `redis` and `tls` | `redis` |
 //! | a lock store of a Dapr sidecar | `dapr://` | `dapr` | `dapr` |
 //!
 //! No feature is on by default. `tls` adds TLS to the stores of the other features.

@@ -43,12 +43,13 @@ where
     }
     let mut lost = pin!(guard.lost());
     poll_fn(|cx| {
-        // The body first: one that finishes in this very poll is not thrown away.
-        if let Poll::Ready(value) = body.as_mut().poll(cx) {
-            return Poll::Ready(Ok(value));
+        // The loss first: after a stop that outlasted the lease the body does not run one step more.
+        if let Poll::Ready(reason) = lost.as_mut().poll(cx) {
+            // Nobody but the guard itself could have released it.
+            return Poll::Ready(Err(reason.unwrap_or(LossReason::Removed)));
         }
-        // Nobody but the guard itself could have released it.
-        lost.as_mut().poll(cx).map(|reason| Err(reason.unwrap_or(LossReason::Removed)))
+        // A value that exists is never thrown away, whatever has happened in this step.
+        body.as_mut().poll(cx).map(Ok)
     })
     .await
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use crate::backend::{AcquireRequest, Grant, Ticket, Waiting, Wake};
+use crate::backend::{AcquireRequest, GivenUp, Grant, Ticket, Waiting, Wake};
 use crate::engine::attempt_driver::{Asked, AttemptDriver};
+use crate::engine::doubt::Doubt;
 use crate::engine::held::{Held, NewLease, ServiceContext, SharedLease};
 use crate::engine::local_queues::{LeaderState, Leadership};
 use crate::engine::plan::{Plan, Target};
@@ -126,6 +127,7 @@ impl Acquisition {
             ticket: self.ticket,
             clock: self.context.store().clock(),
             asked_at: self.now,
+            given_up: GivenUp::default(),
         };
         self.driver.ask(request).await
     }
@@ -236,14 +238,12 @@ impl Acquisition {
             attempt,
         );
         let (target, term) = (self.target.clone(), self.leadership.become_holder());
-        let new = NewLease { target, token, fencing: grant.fencing, term };
+        // A grant that was pushed is older than the news of it.
+        let doubt = Doubt::since(grant.since.unwrap_or(self.now));
+        let new = NewLease { target, token, fencing: grant.fencing, term, doubt };
         let held = Held::new(Arc::clone(&self.context), new, lease, self.now);
         self.context.queues().granted(&self.target.key, term, held.lease(), self.now);
-        // Only now: a shutdown that begins later finds the lease in the schedule.
-        if self.context.is_closing() {
-            return Err(LockError::shut_down());
-        }
-        Ok(held)
+        held.hand_out()
     }
 
     /// Tells the queue when its leader acts again.

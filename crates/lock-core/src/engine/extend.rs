@@ -48,6 +48,7 @@ pub(crate) async fn extend(shared: &SharedLease, ttl: Duration) -> Result<()> {
     let now = store.now();
     let reason = match reply {
         Ok(RenewReply::Renewed) => {
+            shared.doubt().confirmed(sent);
             let extended = shared.update(|lease| lease.extended(extension, sent, now, ttl));
             return extended.map_err(|end| shared.ended_error(end));
         }
@@ -60,7 +61,8 @@ pub(crate) async fn extend(shared: &SharedLease, ttl: Duration) -> Result<()> {
     Err(shared.ended_error(end))
 }
 
-async fn renew_one(backend: AnyBackend, request: RenewRequest) -> Result<RenewReply> {
+/// Renews one lease, by an exchange of its own.
+pub(crate) async fn renew_one(backend: AnyBackend, request: RenewRequest) -> Result<RenewReply> {
     let mut replies = panics::caught(async { backend.renew(vec![request]).await }).await?;
     match (replies.len(), replies.pop()) {
         (1, Some(reply)) => Ok(reply),

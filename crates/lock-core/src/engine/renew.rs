@@ -60,7 +60,7 @@ fn sort_out(due: Vec<Weak<SharedLease>>, store: &Store) -> Vec<Sent> {
 /// Does for one lease what is due, or says what to send.
 fn look_after(shared: &Arc<SharedLease>, weak: Weak<SharedLease>, now: Instant) -> Option<Sent> {
     // Before the right to undo is taken, so that a shutdown waits for the one or the other.
-    let _counted = shared.context().count();
+    let _counted = shared.context().under_way().count();
     match shared.update(|lease| lease.duty(now)) {
         Duty::Nothing => None,
         Duty::LookAgain(at) => {
@@ -109,6 +109,7 @@ impl Sent {
         let Some(shared) = self.lease.upgrade() else { return };
         let lost = match reply {
             RenewReply::Renewed => {
+                shared.doubt().confirmed(sent);
                 let look_at = shared.update(|lease| {
                     let renewed = lease.renewed(self.renewal, sent, now);
                     renewed.unwrap_or_else(|_| lease.undo_at(now))

@@ -164,13 +164,19 @@ pub(crate) fn lost(store: &Store, lock: &LockName, held: Duration, reason: &str)
     if store.health().allows(Paced::Lost, store.now()) { say!(WARN) } else { say!(DEBUG) }
 }
 
-/// The guard released.
-pub(crate) fn released(store: &Store, lock: &LockName, outcome: ReleaseOutcome) {
+/// The guard released; `cause` is why the store did not confirm it.
+pub(crate) fn released(
+    store: &Store,
+    lock: &LockName,
+    outcome: ReleaseOutcome,
+    cause: Option<&LockError>,
+) {
     let (lock, backend) = (lock.as_str(), store.kind());
     if outcome.is_released() {
         event!(DEBUG, "released", backend, lock, ?outcome, "the lock was released");
         return;
     }
+    let cause = cause.map(ToString::to_string);
     let why = match outcome {
         ReleaseOutcome::Unknown => {
             "the store has not confirmed it; the background repeats it until the lease is over"
@@ -189,8 +195,10 @@ pub(crate) fn released(store: &Store, lock: &LockName, outcome: ReleaseOutcome) 
                 backend,
                 lock,
                 ?outcome,
-                "the lock {} was released too late or without an answer: {why}",
-                quoted(lock)
+                cause,
+                "the lock {} was released too late or without an answer: {why}{}",
+                quoted(lock),
+                cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default()
             )
         };
     }

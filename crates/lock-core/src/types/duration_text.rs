@@ -2,30 +2,57 @@
 
 use std::time::Duration;
 
-const EXAMPLES: &str = r#"write a whole number and a unit, such as "500ms", "30s", "5m" or "1h""#;
+const EXAMPLES: &str = r#"write a number and a unit, such as "500ms", "1.5s", "5m" or "1h""#;
+/// Beyond, a number of any unit is too long, and a fraction too fine.
+const MAX_DIGITS: usize = 18;
 
-/// Reads a whole number with one of the units `ms`, `s`, `m`, `h`.
+/// Reads a number with one of the units `ms`, `s`, `m`, `h`. It may have a fraction, of whole
+/// milliseconds: `1.5s`.
 ///
 /// # Errors
 ///
 /// What is wrong with the text, and what to write instead.
 pub fn parse(text: &str) -> Result<Duration, String> {
-    let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (digits, unit) = text.split_at(unit_at);
-    if digits.is_empty() {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    if [whole, fraction].iter().any(|digits| digits.is_empty() || digits.contains('.')) {
         return Err(format!("it is no duration; {EXAMPLES}"));
     }
-    let millis_per_unit = match unit {
+    if whole.len() > MAX_DIGITS {
+        return Err("it is too long".to_owned());
+    }
+    let millis_per_unit: u64 = match unit {
         "ms" => 1,
         "s" => 1_000,
         "m" => 60 * 1_000,
         "h" => 60 * 60 * 1_000,
-        "" => return Err(format!("it has no unit; write \"{digits}s\"")),
+        "" => return Err(without_unit(number)),
         _ => return Err(format!("its unit is not known; {EXAMPLES}")),
     };
-    let number: Option<u64> = digits.parse().ok();
-    let millis = number.and_then(|number| number.checked_mul(millis_per_unit));
-    millis.map(Duration::from_millis).ok_or_else(|| "it is too long".to_owned())
+    let fraction = fraction.trim_end_matches('0');
+    let too_fine = || "it is finer than a millisecond".to_owned();
+    if fraction.len() > MAX_DIGITS {
+        return Err(too_fine());
+    }
+    let digits = format!("{whole}{fraction}");
+    // Up to 36 digits, and seven more of the unit: this fits into 128 bits.
+    let scaled = digits.parse::<u128>().map_err(|_| EXAMPLES)? * u128::from(millis_per_unit);
+    let scale = fraction.chars().fold(1_u128, |scale, _| scale * 10);
+    if !scaled.is_multiple_of(scale) {
+        return Err(too_fine());
+    }
+    let millis = u64::try_from(scaled / scale).map_err(|_| "it is too long")?;
+    Ok(Duration::from_millis(millis))
+}
+
+/// A large number is more often meant in milliseconds.
+fn without_unit(number: &str) -> String {
+    if number.contains('.') {
+        return format!("it has no unit; write \"{number}s\"");
+    }
+    let (likely, other) = if number.len() < 3 { ("s", "ms") } else { ("ms", "s") };
+    format!("it has no unit; write \"{number}{likely}\" or \"{number}{other}\"")
 }
 
 /// Writes a duration so that [`parse`] reads it again; `None` if it is no whole number of
@@ -141,9 +168,21 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_with_a_unit_are_durations() {
-        let cases =
-            [("500ms", 500), ("30s", 30_000), ("5m", 300_000), ("1h", 3_600_000), ("0s", 0)];
+    fn numbers_with_a_unit_are_durations() {
+        let cases = [
+            ("500ms", 500),
+            ("30s", 30_000),
+            ("5m", 300_000),
+            ("1h", 3_600_000),
+            ("0s", 0),
+            ("1.5s", 1_500),
+            ("0.250s", 250),
+            ("1.0ms", 1),
+            ("0.5m", 30_000),
+            ("2.25h", 8_100_000),
+            ("0.0000000000000000000000s", 0),
+            ("1.001s", 1_001),
+        ];
         for (text, millis) in cases {
             assert_eq!(parse(text), Ok(Duration::from_millis(millis)));
         }
@@ -161,15 +200,23 @@ mod tests {
     #[test]
     fn everything_else_is_refused_with_what_to_write() {
         let cases = [
-            ("30", "has no unit; write \"30s\""),
+            ("30", "has no unit; write \"30s\" or \"30ms\""),
+            ("500", "has no unit; write \"500ms\" or \"500s\""),
+            ("1.5", "has no unit; write \"1.5s\""),
+            ("1.5ms", "finer than a millisecond"),
+            ("1.0005s", "finer than a millisecond"),
+            ("0.3333333333333333333h", "finer than a millisecond"),
+            ("1.s", "is no duration"),
+            (".5s", "is no duration"),
+            ("1.2.3s", "is no duration"),
             ("", "is no duration"),
             ("s", "is no duration"),
             ("-5s", "is no duration"),
             (" 5s", "is no duration"),
-            ("1.5s", "unit is not known"),
+            ("1,5s", "unit is not known"),
             ("5 s", "unit is not known"),
             ("5S", "unit is not known"),
-            ("1d", "such as \"500ms\", \"30s\", \"5m\" or \"1h\""),
+            ("1d", "such as \"500ms\", \"1.5s\", \"5m\" or \"1h\""),
             ("99999999999999999999s", "too long"),
             ("9999999999999999999h", "too long"),
         ];

@@ -148,6 +148,13 @@ impl LockError {
         self
     }
 
+    /// Replaces the operation: for an operation that is carried out by another one.
+    #[must_use]
+    pub fn as_operation(mut self, operation: &'static str) -> Self {
+        self.0.operation = Some(operation);
+        self
+    }
+
     /// Adds the name of the lock, unless there is one already.
     #[must_use]
     pub fn with_name(mut self, name: impl AsRef<str>) -> Self {
@@ -290,6 +297,8 @@ mod tests {
             .with_operation("later wrapping changes nothing")
             .with_name("order:1");
         assert_eq!(error.to_string(), "acquire \"order:1\": not got within 5s");
+        let replaced = error.clone().as_operation("execute");
+        assert_eq!(replaced.to_string(), "execute \"order:1\": not got within 5s");
         assert!(error.is_retryable());
     }
 

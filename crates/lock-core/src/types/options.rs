@@ -94,7 +94,7 @@ pub(crate) enum Wait {
 /// ```
 ///
 /// With the feature `serde`, options can be read from a file and written to one. The fields have the
-/// names of the setters, and durations are a whole number and a unit:
+/// names of the setters, and durations are a number and a unit:
 /// `{"ttl": "30s", "wait": "forever", "keep_alive": "if_supported", "on_lost": "continue"}`.
 /// What is left out has its default, and a field that is not known is an error.
 #[derive(Clone, Debug, PartialEq)]

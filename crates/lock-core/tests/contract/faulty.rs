@@ -30,6 +30,8 @@ pub(crate) enum Fault {
     AnswerLost,
     /// The store never sees it, and nobody can know.
     RequestLost,
+    /// The store refuses it, as it would every time.
+    Denied,
     /// It waits at the gate until the test opens it.
     Gated,
     /// It panics after the store did it.
@@ -138,6 +140,9 @@ impl Faulty {
                 Err(unavailable("the answer was lost"))
             }
             Fault::RequestLost => Err(unavailable("the request was lost")),
+            Fault::Denied => {
+                Err(LockError::new(LockErrorKind::Denied, "not allowed; allow it with +del"))
+            }
             Fault::Gated => {
                 let passed = self.gate.acquire().await.map_err(|e| unavailable(&e.to_string()))?;
                 passed.forget();
