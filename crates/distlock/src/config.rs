@@ -16,7 +16,7 @@ mod words;
 use std::fmt;
 use std::str::FromStr;
 
-use lock_core::{LockError, LockOptions, LockService, MAX_KEY_BYTES, Result};
+use lock_core::{LockError, LockOptions, LockService, MAX_KEY_BYTES, Result, event};
 
 use address::Address;
 use environment::Environment;
@@ -213,10 +213,10 @@ impl LockConfig {
         let is_private = self.is_private_by_default(&self.address()?);
         let (service, is_lazy) = self.build()?;
         if is_private {
-            tracing::warn!(
-                target: "distlock",
-                event = "private_store",
-                backend = "memory",
+            event!(
+                WARN,
+                "private_store",
+                "memory",
                 "no store is configured: the locks are in this process's memory and exclude no other \
                  process; set DISTLOCK_URL to the URL of a store that all instances share"
             );
@@ -225,6 +225,7 @@ impl LockConfig {
             // The backend bounds it by its response timeout.
             service.ping().await.map_err(|error| error.as_operation("connect"))?;
         }
+        service.log_store();
         Ok(service)
     }
 

@@ -26,7 +26,7 @@
 //!     let guard = locks.lock("report").wait(Duration::from_secs(5)).keep_alive().acquire().await?;
 //!     guard.release().await;
 //!
-//!     // At the end of the program: waits for the releases that are still on their way.
+//!     // At the end of the program: tasks that still hold a lock have 5 s to finish.
 //!     locks.shutdown(Duration::from_secs(5)).await;
 //!     Ok(())
 //! }

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use lock_core::message_text::quoted;
 use lock_core::{LockError, LockErrorKind, Result};
 use tonic::transport::Endpoint;
 
@@ -179,7 +180,7 @@ fn split_port(text: &str) -> Result<(&str, u16)> {
     let Some(port) = port else { return Ok((host, DEFAULT_PORT)) };
     let number = port.parse().ok().filter(|&number| number != 0);
     let number = number.ok_or_else(|| {
-        invalid(format!("the endpoint's port is {port:?}; it must be 1 to 65535"))
+        invalid(format!("the endpoint's port is {}; it must be 1 to 65535", quoted(port)))
     })?;
     Ok((host, number))
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::error::Error;
 
-use lock_core::{LockError, LockErrorKind};
+use lock_core::{LockError, LockErrorKind, message_text};
 use tonic::{Code, ConnectError, Status};
 
 /// Longer texts of others are cut to this length in our messages.
@@ -64,8 +64,9 @@ impl Failure {
             return self;
         }
         let message = format!(
-            "the sidecar has no lock store {store:?}; add a component of type lock.redis with that \
-             metadata.name, or correct the store's name"
+            "the sidecar has no lock store {}; add a component of type lock.redis with that \
+             metadata.name, or correct the store's name",
+            message_text::quoted(store)
         );
         let error = LockError::new(self.error.kind(), message).with_source(self.error);
         Self { error: error.not_applied(), ..self }
@@ -87,7 +88,10 @@ impl Failure {
         } else {
             Self::said_by_sidecar(&status, address)
         };
-        Self { error: failure.error.with_source(status), breaks_channel: is_local, ..failure }
+        // A status says in its own words what our text quotes of it.
+        let says_more = !failure.error.to_string().contains(&*innermost(&status));
+        let error = if says_more { failure.error.with_source(status) } else { failure.error };
+        Self { error, breaks_channel: is_local, ..failure }
     }
 
     fn said_by_sidecar(status: &Status, address: &str) -> Self {
@@ -244,6 +248,14 @@ mod tests {
             let message = from(code, message).error.to_string();
             assert!(message.contains(cure), "{message}");
         }
+    }
+
+    #[test]
+    fn a_status_whose_text_is_quoted_is_not_told_again() {
+        let quoted = from(Code::Internal, "failed to release lock: EOF").error;
+        assert!(quoted.source().is_none(), "{quoted:?}");
+        let unquoted = from(Code::Unauthenticated, "the token is not mine").error;
+        assert!(unquoted.source().unwrap().to_string().contains("not mine"), "{unquoted:?}");
     }
 
     #[test]

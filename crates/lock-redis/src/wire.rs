@@ -1,5 +1,6 @@
 //! Bytes on their way to a server and back, and the health of what carries them.
 
+pub(crate) mod channel;
 pub(crate) mod connection;
 pub(crate) mod credentials;
 pub(crate) mod failure;
@@ -8,4 +9,7 @@ pub(crate) mod health;
 pub(crate) mod hello;
 pub(crate) mod link;
 mod outbox;
+pub(crate) mod pair;
+pub(crate) mod permissions;
+pub(crate) mod refusal;
 pub(crate) mod server_clock;

@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use crate::api::guard::LockGuard;
 use crate::api::lease::Lease;
-use crate::types::error::{LockError, Result};
+use crate::types::error::Result;
 use crate::types::loss::LossReason;
 use crate::types::options::OnLost;
 
@@ -24,7 +24,7 @@ where
             Ok(value)
         }
         Err(reason) => {
-            let error = LockError::lost(reason).with_operation("execute").with_name(guard.name());
+            let error = guard.lost_error(reason).with_operation("execute").with_name(guard.name());
             // The undo is sent now, and the background awaits its answer.
             drop(guard);
             Err(error)
@@ -43,12 +43,13 @@ where
     }
     let mut lost = pin!(guard.lost());
     poll_fn(|cx| {
-        // The body first: one that finishes in this very poll is not thrown away.
-        if let Poll::Ready(value) = body.as_mut().poll(cx) {
-            return Poll::Ready(Ok(value));
+        // The loss first: after a stop that outlasted the lease the body does not run one step more.
+        if let Poll::Ready(reason) = lost.as_mut().poll(cx) {
+            // Nobody but the guard itself could have released it.
+            return Poll::Ready(Err(reason.unwrap_or(LossReason::Removed)));
         }
-        // Nobody but the guard itself could have released it.
-        lost.as_mut().poll(cx).map(|reason| Err(reason.unwrap_or(LossReason::Removed)))
+        // A value that exists is never thrown away, whatever has happened in this step.
+        body.as_mut().poll(cx).map(Ok)
     })
     .await
 }

@@ -7,16 +7,19 @@ use std::time::Duration;
 
 use crate::api::lease::{self, Lease};
 use crate::engine::held::Held;
-use crate::types::error::Result;
+use crate::types::error::{LockError, Result};
 use crate::types::fencing::FencingToken;
-use crate::types::loss::LossReason;
+use crate::types::loss::{LeaseEnd, LossReason};
 use crate::types::name::LockName;
 use crate::types::status::ReleaseOutcome;
 
 /// Holds a lock until it is dropped, or released with [`release`](Self::release).
 ///
-/// Dropping it sends the release and never blocks; the library's background thread handles the
-/// answer. [`release`](Self::release) does the same and says what the answer was.
+/// Dropping it sends the release; the library's background thread handles the answer. That does not
+/// block, unless the guard is the last handle of its service: then the drop waits for the answer,
+/// for 500 ms at most, because the program may end next (see
+/// [`LockService`](crate::LockService)). [`release`](Self::release) does the same and says what the
+/// answer was.
 ///
 /// A guard is not `Clone`, since a lock has one holder. [`lease`](Self::lease) returns a view of
 /// the lock that can be cloned.
@@ -63,14 +66,24 @@ impl LockGuard {
     ///
     /// It cannot fail. If the store does not answer, the outcome is
     /// [`Unknown`](ReleaseOutcome::Unknown), and the library repeats the release in the background
-    /// until the lease is over. If [`min_hold`](crate::Lock::min_hold) is not over yet, the name
+    /// until the lease is over; a warning in the log says why. If [`min_hold`](crate::Lock::min_hold) is not over yet, the name
     /// stays taken for the rest of it.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, the release goes on; only its outcome is not reported.
     pub async fn release(self) -> ReleaseOutcome {
+        self.release_with_cause().await.0
+    }
+
+    /// As [`release`](Self::release), with the reason if the store did not confirm it.
+    pub(crate) async fn release_with_cause(self) -> (ReleaseOutcome, Option<LockError>) {
         self.0.release().await
+    }
+
+    /// What a caller is told whose lock was lost for this reason.
+    pub(crate) fn lost_error(&self, reason: LossReason) -> LockError {
+        self.0.lease().ended_error(LeaseEnd::Lost(reason))
     }
 
     /// The lock's name.
@@ -119,6 +132,19 @@ impl LockGuard {
     /// As [`Lease::lost`].
     pub fn lost(&self) -> impl Future<Output = Option<LossReason>> + Send + 'static + use<> {
         lease::lost(self.0.lease())
+    }
+
+    /// Asks the store whether the lock is still held; see [`Lease::verify`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Lease::verify`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Lease::verify`].
+    pub fn verify(&self) -> impl Future<Output = Result<()>> + Send + 'static + use<> {
+        lease::verify(self.0.lease())
     }
 
     /// Sets the lease to `ttl` from now; see [`Lease::extend`].

@@ -10,9 +10,10 @@ use crate::api::guard::LockGuard;
 use crate::api::lease::Lease;
 use crate::backend::LockBackend;
 use crate::engine::acquire::acquire;
-use crate::engine::held::ServiceContext;
+use crate::engine::held::ServiceHandle;
 use crate::engine::plan::Plan;
 use crate::sync::panics;
+use crate::types::duration_text::rounded;
 use crate::types::error::{LockError, LockErrorKind, Result};
 use crate::types::options::{DEFAULT_ACQUIRE_WAIT, LockOptions, option_setters};
 use crate::types::status::LockStatus;
@@ -51,14 +52,14 @@ use crate::types::status::LockStatus;
 #[derive(Clone)]
 #[must_use = "a `Lock` holds nothing until `try_acquire`, `acquire` or `execute` is awaited"]
 pub struct Lock {
-    context: Arc<ServiceContext>,
+    context: ServiceHandle,
     plan: Arc<Plan>,
 }
 
 option_setters!(Lock, |this| Arc::make_mut(&mut this.plan).options);
 
 impl Lock {
-    pub(crate) const fn new(context: Arc<ServiceContext>, plan: Arc<Plan>) -> Self {
+    pub(crate) const fn new(context: ServiceHandle, plan: Arc<Plan>) -> Self {
         Self { context, plan }
     }
 
@@ -161,9 +162,10 @@ impl Lock {
     /// The body gets the [`Lease`], which has the fencing token and says whether the lock is still
     /// held. The lock is released when the body has ended, however it ends.
     ///
-    /// If the lease is lost, the body is dropped at its next `.await`, unless
-    /// [`on_lost`](Self::on_lost) is set to let it finish. Tasks that it spawned and blocking work
-    /// go on.
+    /// If the lease is lost, the body is dropped at its next `.await`, and does not run one step
+    /// more: also after a stop of the process that outlasted the lease. [`on_lost`](Self::on_lost)
+    /// can be set to let it finish, for example because it watches [`Lease::lost`] itself. Tasks
+    /// that it spawned and blocking work go on.
     ///
     /// If the body has returned a value, that value is always returned, even if the lease ended
     /// meanwhile or the release failed. End critical bodies with [`Lease::ensure_held`], and
@@ -278,7 +280,9 @@ impl Lock {
                 let key = context.admit(&plan)?.key;
                 let backend = context.store().backend().clone();
                 let status = panics::caught(async { backend.status(key.clone()).await });
-                let mut status = context.background().in_runtime(status).await?;
+                let answer = context.background().in_runtime(status).await;
+                context.store().heard(&answer);
+                let mut status = answer?;
                 if let Some(LockStatus { waiters: Some(waiters), .. }) = &mut status {
                     // One of this service's tasks stands in the store's queue for the others.
                     *waiters += context.queues().waiting(&key) as u64;
@@ -302,6 +306,6 @@ impl fmt::Debug for Lock {
 }
 
 fn timed_out(waited: Duration) -> LockError {
-    let message = format!("somebody else held the lock for the whole wait of {waited:.1?}");
+    let message = format!("somebody else held the lock for the whole wait of {}", rounded(waited));
     LockError::new(LockErrorKind::Timeout, message)
 }

@@ -91,17 +91,32 @@ pub(crate) fn check_options(options: &LockOptions, store: &Store) -> Result<()> 
 
 fn check(options: &LockOptions, kind: &str, capabilities: &Capabilities) -> Result<()> {
     check_times(options, kind, capabilities)?;
-    let needs = [
-        (options.renewal == Renewal::KeepAlive, capabilities.renew, "keep_alive", "renew leases"),
-        (options.require_fencing, capabilities.fencing, "require_fencing", "issue fencing tokens"),
-    ];
-    for (asked, can, option, what) in needs {
-        if asked && !can {
-            let message = format!("{option} is set, but the {kind} backend cannot {what}");
-            return Err(LockError::new(LockErrorKind::Unsupported, message).not_applied());
-        }
+    if options.renewal == Renewal::KeepAlive && !capabilities.renew {
+        return Err(lacking(
+            kind,
+            capabilities,
+            "keep_alive is set, but the store cannot renew leases",
+            "use keep_alive_if_supported and a ttl that is long enough for the work",
+        ));
+    }
+    if options.require_fencing && !capabilities.fencing {
+        return Err(lacking(
+            kind,
+            capabilities,
+            "require_fencing is set, but the store issues no fencing tokens",
+            "leave require_fencing out (`allow_unfenced`) if the work needs none",
+        ));
     }
     Ok(())
+}
+
+/// The store cannot do what an option asks for: names the backend, its reason, and the way out.
+fn lacking(kind: &str, capabilities: &Capabilities, what: &str, cure: &str) -> LockError {
+    let message = match capabilities.limited_by {
+        "" => format!("{what} ({kind}); {cure}"),
+        why => format!("{what} ({kind}: {why}); or {cure}"),
+    };
+    LockError::new(LockErrorKind::Unsupported, message).not_applied()
 }
 
 fn check_times(options: &LockOptions, kind: &str, capabilities: &Capabilities) -> Result<()> {
@@ -191,6 +206,9 @@ mod tests {
             let error = check(&options, "test", &Capabilities::none()).unwrap_err();
             assert_eq!(error.kind(), LockErrorKind::Unsupported);
             assert!(error.to_string().contains(option), "{error}");
+            let limited = Capabilities::none().with_limited_by("its mode is `plain`; set `auto`");
+            let error = check(&options, "test", &limited).unwrap_err().to_string();
+            assert!(error.contains("(test: its mode is `plain`; set `auto`); or "), "{error}");
         }
     }
 }

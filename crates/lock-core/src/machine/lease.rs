@@ -175,10 +175,14 @@ impl Lease {
 
     /// When the background has to look at a new lease for the first time.
     #[must_use]
-    pub fn first_look(&self, now: Instant) -> Option<Instant> {
+    pub fn first_look(&self, now: Instant) -> Instant {
+        if !self.wants_renewal() && self.offered.is_none() {
+            // The store's lease may outlive the guard's: the background is to undo it.
+            return self.deadline;
+        }
         // Of what is left, which is less than the ttl after a slow answer, and in a window.
         let left = self.deadline.saturating_duration_since(now);
-        (self.wants_renewal() || self.offered.is_some()).then(|| now + left / RENEW_AT)
+        now + left / RENEW_AT
     }
 
     /// Until when the lease is valid.
@@ -197,6 +201,30 @@ impl Lease {
     #[must_use]
     pub const fn is_offered(&self) -> bool {
         self.offered.is_some()
+    }
+
+    /// The lease that was asked for.
+    #[must_use]
+    pub const fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
+    /// Whether it is renewed until its end.
+    #[must_use]
+    pub const fn keeps_alive(&self) -> bool {
+        self.keep_alive
+    }
+
+    /// Whether the store set less than was asked, and has not confirmed the rest.
+    #[must_use]
+    pub const fn is_window(&self) -> bool {
+        self.is_window
+    }
+
+    /// Whether a renewal was sent, and none has been confirmed since.
+    #[must_use]
+    pub const fn is_unconfirmed(&self) -> bool {
+        self.is_unconfirmed
     }
 
     /// Looks whether the lease is over by now.
@@ -277,6 +305,17 @@ impl Lease {
     /// When the background undoes what is left of a lease that is known to be lost at `now`.
     pub fn undo_at(&mut self, now: Instant) -> Instant {
         *self.undo_at.get_or_insert(now + GRACE)
+    }
+
+    /// The store is about to be asked whether the lease still stands, by a renewal for `ttl` that is
+    /// too short to change it.
+    pub fn verifying(&mut self, now: Instant, ttl: Duration) -> Result<(), LeaseEnd> {
+        if let Some(end) = self.look(now) {
+            return Err(end);
+        }
+        let Some(attempt) = &mut self.attempt else { return Err(LeaseEnd::Released) };
+        attempt.renewal_sent(now, ttl);
+        Ok(())
     }
 
     /// The holder is about to ask the store for a lease of `ttl` from `now`.

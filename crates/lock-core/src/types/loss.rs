@@ -22,7 +22,7 @@ pub enum LossReason {
 impl fmt::Display for LossReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Self::Expired => "its time ran out",
+            Self::Expired => "its ttl ran out",
             Self::HeldByOther => "somebody else owns the lock now",
             Self::Removed => "the store does not know the lock any more",
             Self::MaxHold => "it was held for as long as max_hold allows",

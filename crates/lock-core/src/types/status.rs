@@ -48,7 +48,8 @@ pub enum ReleaseOutcome {
     /// The lock was held until now. It is free, or will be when its `min_hold` is over; or it was
     /// handed over, before its deadline, to the next waiting task of the same service.
     Released,
-    /// The lease had ended before, and nobody holds the lock.
+    /// The lease had ended before, and nobody holds the lock; or the background has released what was
+    /// left of it since, and the store was not asked again who holds it now.
     AlreadyExpired,
     /// The lease had ended before, and somebody else holds the lock.
     HeldByOther,

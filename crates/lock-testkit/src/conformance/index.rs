@@ -147,6 +147,12 @@ macro_rules! __with_all_claims {
                 a_lock_that_vanished_is_lost [Renew] "A lock that the store lost is lost as Removed.";
                 a_lock_that_another_took_is_lost [Renew] "A lock that another took is lost as HeldByOther.";
                 a_loss_needs_no_answer [Renew] "lost() resolves at the deadline, whatever the network does.";
+                a_verification_leaves_a_lease_as_it_is [Renew] else verify_is_refused
+                    "A lock that is held is verified, and its lease stays as it was.";
+                a_verification_notices_a_lock_that_vanished [Renew] else verify_is_refused
+                    "verify finds that nobody owns the lock, and the lease is lost.";
+                a_verification_notices_a_lock_that_another_took [Renew] else verify_is_refused
+                    "verify finds that another owns the lock, and the lease is lost.";
             }
             execute {
                 execute_runs_under_the_lock []
