@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::backend::{AnyBackend, LockBackend, RenewReply, RenewRequest};
 use crate::engine::held::SharedLease;
+use crate::engine::store::Store;
 use crate::sync::panics;
 use crate::types::duration_text::exact;
 use crate::types::error::{LockError, LockErrorKind, Result};
@@ -14,15 +15,8 @@ pub(crate) async fn extend(shared: &SharedLease, ttl: Duration) -> Result<()> {
     let store = shared.store();
     let capabilities = store.capabilities();
     if !capabilities.renew {
-        let why = match capabilities.limited_by {
-            "" => String::new(),
-            why => format!(" ({why})"),
-        };
-        let message = format!(
-            "the {} backend cannot renew leases{why}; take the lock with a ttl that is long enough",
-            store.kind()
-        );
-        return Err(LockError::new(LockErrorKind::Unsupported, message).not_applied());
+        let cure = "take the lock with a ttl that is long enough";
+        return Err(cannot_renew(store, cure));
     }
     let (min, max) = (capabilities.ttl_min, capabilities.ttl_max);
     if ttl < min || ttl > max {
@@ -59,6 +53,16 @@ pub(crate) async fn extend(shared: &SharedLease, ttl: Duration) -> Result<()> {
     let (end, undo_at) = shared.update(|lease| (lease.lose(reason), lease.undo_at(now)));
     shared.schedule(undo_at);
     Err(shared.ended_error(end))
+}
+
+/// The backend has no renewals; `then` says what that means, or what to do.
+pub(crate) fn cannot_renew(store: &Store, then: &str) -> LockError {
+    let why = match store.capabilities().limited_by {
+        "" => String::new(),
+        why => format!(" ({why})"),
+    };
+    let message = format!("the {} backend cannot renew leases{why}; {then}", store.kind());
+    LockError::new(LockErrorKind::Unsupported, message).not_applied()
 }
 
 /// Renews one lease, by an exchange of its own.

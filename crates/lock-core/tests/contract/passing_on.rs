@@ -302,7 +302,7 @@ async fn a_store_that_cannot_renew_passes_nothing_on() {
     let locks = paused(&backend);
     let error = hold(&locks).await.into_token().await.unwrap_err();
     assert_eq!(error.kind(), LockErrorKind::Unsupported);
-    assert!(error.to_string().contains("cannot be passed on"), "{error}");
+    assert!(error.to_string().contains("cannot be passed on to another process"), "{error}");
     assert!(backend.is_free("x").await);
     let error = locks.lock("x").adopt(&token).await.unwrap_err();
     assert_eq!(error.kind(), LockErrorKind::Unsupported);
