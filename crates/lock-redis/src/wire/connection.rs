@@ -23,6 +23,8 @@ pub(crate) struct Connection {
     dialect: Dialect,
     clock: Mutex<Option<ServerClock>>,
     health: Arc<Health>,
+    /// Scripts may write where the server would refuse a command.
+    tries_writing: bool,
     /// Whether the server pushes over it, once it was asked to.
     pushes: OnceCell<bool>,
 }
@@ -35,7 +37,7 @@ impl Connection {
         health: Arc<Health>,
     ) -> Self {
         let (clock, pushes) = (Mutex::new(clock), OnceCell::new());
-        Self { channel, outbox: None, dialect, clock, health, pushes }
+        Self { channel, outbox: None, dialect, clock, health, tries_writing: false, pushes }
     }
 
     /// Lets commands that are sent at once share a write; the current runtime sees to that.
@@ -48,6 +50,17 @@ impl Connection {
     pub(crate) fn without_pushes(mut self) -> Self {
         self.pushes = OnceCell::new_with(Some(false));
         self
+    }
+
+    /// What is asked for is preceded by a command that the server can refuse.
+    pub(crate) fn trying_to_write(mut self) -> Self {
+        self.tries_writing = true;
+        self
+    }
+
+    /// Whether a script that writes has to be preceded by a command that does.
+    pub(crate) fn tries_writing(&self) -> bool {
+        self.tries_writing
     }
 
     /// Tells this connection from others.

@@ -221,12 +221,14 @@ async fn until_answered(backend: &Arc<RedisBackend>) {
 async fn the_plain_mode_needs_fewer_rules(kind: &ServerKind) {
     let mut store = Store::start(kind);
     let url = format!("redis://app:pw@{}", store.server.address());
-    let rules = "~lock:* +set +getex +del +pttl +pexpire +evalsha +eval";
+    let rules = "~lock:* +evalsha +eval +set +getex +del +strlen +pttl +pexpire +ping";
     allow(&mut store, rules.split(' '));
     let backend = build(RedisBackend::builder().url(url.as_str()).mode(Mode::Plain));
+    Arc::clone(&backend).ping().await.unwrap();
     let owner = token();
     attempt(&backend, "x", owner, MINUTE).await.unwrap();
     renew(&backend, "x", owner, HOUR).await.unwrap();
+    assert!(Arc::clone(&backend).status(key("x")).await.unwrap().is_some());
     assert_eq!(release(&backend, "x", owner).await.unwrap(), ReleaseReply::Released);
     // Whoever lacks what only the other mode needs is told so.
     let backend = build(RedisBackend::builder().url(url));
