@@ -30,6 +30,7 @@ const OLD_PROTOCOL: &str = "the server, or a proxy before it, answers HELLO 3 in
 const PASSES_REPLICAS: &str = "Redis 6.2 does not apply its min-replicas-to-write to scripts, so each request for a lock is \
      preceded by a command that it can refuse, and no lock is given to the next in a queue; use \
      Redis 7.0 or later";
+const ENDED: &str = "is it a TLS port, or a proxy that does not know HELLO 3 (RESP3)?";
 /// Before the TLS handshake a server cannot say why it closes a connection.
 const ENDED_TLS: &str = "does the port speak TLS, and has the server reached its maxclients?";
 
@@ -253,7 +254,7 @@ fn at_connect(error: RedisError, client: &Client) -> Failure {
     if !ended_at_once {
         return failure;
     }
-    failure.with_hint(if is_tls(client) { ENDED_TLS } else { "is it a TLS port?" })
+    failure.with_hint(if is_tls(client) { ENDED_TLS } else { ENDED })
 }
 
 /// redis-rs takes the process's default provider of cryptography and cannot be given another;
