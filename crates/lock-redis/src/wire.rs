@@ -9,4 +9,5 @@ pub(crate) mod hello;
 pub(crate) mod link;
 mod outbox;
 pub(crate) mod pair;
+pub(crate) mod runtime;
 pub(crate) mod server_clock;
