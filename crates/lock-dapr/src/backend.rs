@@ -42,7 +42,7 @@ pub struct DaprBackend {
     pub(crate) sidecar: Sidecar,
     /// For the requests of callers.
     pub(crate) caller: Link,
-    /// For the requests of the background thread, which user code cannot block.
+    /// For the requests of the background, which those of callers do not hold up.
     pub(crate) background: Link,
     pub(crate) timeout: Duration,
     /// A refusal that took at least this long is verified.

@@ -104,6 +104,9 @@ defects! {
     /// A status counts nobody in the queue.
     StatusCountsNobody => "waiting::a_status_counts_the_queue",
 
+    /// Its connection is driven by the newest of the runtimes that have called.
+    TiedToARuntime => "runtimes::a_runtime_that_stands_still_holds_up_no_other",
+
     /// Trims names, and folds their case.
     ManglesNames => "naming::names_that_look_alike_are_different_locks",
     /// Cuts names after 200 bytes.

@@ -4,7 +4,7 @@ use super::claim::{Claim, Counter};
 use super::need::Need;
 use super::{
     cancellation, exclusion, execute, expiry, fencing, loss, manual_pair, naming, options,
-    passing_on, release, renewal, several, shutdown, waiting,
+    passing_on, release, renewal, runtimes, several, shutdown, waiting,
 };
 
 /// Hands the list of claims to another macro of this crate.
@@ -123,6 +123,12 @@ macro_rules! __with_all_claims {
                 a_body_that_panics_releases [] "A body's panic releases the lock.";
                 a_release_given_up_goes_on [] "A release whose future is dropped goes on.";
                 a_failed_release_is_tried_again [] "A release without an answer is tried again.";
+            }
+            runtimes {
+                a_runtime_that_stands_still_holds_up_no_other []
+                    "No call depends on a runtime that its caller does not run in: one that stands still.";
+                a_runtime_that_has_ended_ends_no_call_of_another []
+                    "No call depends on a runtime that its caller does not run in: one that has ended.";
             }
             naming {
                 names_are_kept_byte_for_byte []

@@ -177,6 +177,12 @@ impl Contender {
         Ok(Self { backend, key, pace, token: Mutex::new(OwnerToken::random()?) })
     }
 
+    /// Someone else with the same handle, interested in another lock.
+    pub(super) fn beside(&self, name: &str) -> Result<Self, Failure> {
+        let key = LockKey::new("", &LockName::new(name)?)?;
+        Self::new(self.backend.clone(), key, self.pace)
+    }
+
     pub(super) fn token(&self) -> OwnerToken {
         *self.token.lock().unwrap_or_else(PoisonError::into_inner)
     }
