@@ -75,6 +75,8 @@ proptest! {
 /// Everything that can be printed about this URL.
 fn texts_about(url: &str) -> String {
     let mut texts = String::new();
+    #[cfg(feature = "serde")]
+    write!(texts, "{}", texts_about_file(url)).unwrap();
     let mut error = match LockConfig::from_url(url) {
         Err(error) => Some(error),
         Ok(config) => {
@@ -89,6 +91,22 @@ fn texts_about(url: &str) -> String {
             write!(texts, "{cause} {cause:?}").unwrap();
             source = cause.source();
         }
+    }
+    texts
+}
+
+/// Everything that can be printed about a file with this URL, and this secret where it is a mistake.
+#[cfg(feature = "serde")]
+fn texts_about_file(url: &str) -> String {
+    use serde::Deserialize;
+
+    let mut texts = String::new();
+    for word in ["url", "password_file", "api_token_file"] {
+        let mut file = toml::Table::new();
+        file.insert("url".to_owned(), "redis://u@h".into());
+        file.insert(word.to_owned(), url.into());
+        let config = LockConfig::deserialize(file).unwrap();
+        write!(texts, "{config} {config:?} {:?} ", config.check()).unwrap();
     }
     texts
 }
