@@ -1,5 +1,6 @@
 //! `tidy`: checks of the repository itself, of what no compiler looks at.
 
+mod events;
 mod imports;
 mod links;
 mod manifests;
@@ -49,6 +50,7 @@ fn problems(files: &[Source]) -> Vec<Problem> {
     }
     problems.extend(links::problems(files));
     problems.extend(imports::problems(files));
+    problems.extend(events::problems(files));
     problems
 }
 

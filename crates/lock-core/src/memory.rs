@@ -95,6 +95,10 @@ impl LockBackend for MemoryBackend {
         "memory"
     }
 
+    fn address(&self) -> String {
+        "locks of this process only".to_owned()
+    }
+
     fn capabilities(&self) -> Capabilities {
         Self::CAPABILITIES
     }

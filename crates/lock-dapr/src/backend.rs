@@ -7,6 +7,9 @@ use lock_core::backend::{
     AcquireReply, AcquireRequest, Backoff, Capabilities, Clock, Grant, Lane, LockBackend, LockKey,
     OwnerToken, ReleaseReply, ReleaseRequest, on_system_clock,
 };
+use lock_core::duration_text::rounded;
+use lock_core::event;
+use lock_core::message_text::quoted;
 use lock_core::{Instant, LockError, LockErrorKind, Result};
 
 use crate::error::Failure;
@@ -67,7 +70,15 @@ impl DaprBackend {
         if took < self.verify_after && !was_troubled {
             return Ok(AcquireReply::held());
         }
-        tracing::debug!(?took, "verifying a refusal of the Dapr sidecar");
+        event!(
+            DEBUG,
+            "refusal_verified",
+            "dapr",
+            lock = key,
+            ?took,
+            "the sidecar took {} to refuse the lock, so it is asked once more whether it was given",
+            rounded(took)
+        );
         match self.sidecar.unlock(&self.caller, key, &owner, deadline).await {
             Ok(Unlocked::NotHeld | Unlocked::HeldByOther) => Ok(AcquireReply::held()),
             Ok(Unlocked::Released) => Err(Failure::unavailable(
@@ -87,6 +98,10 @@ impl LockBackend for DaprBackend {
         "dapr"
     }
 
+    fn address(&self) -> String {
+        format!("{} of the sidecar at {}", quoted(self.sidecar.store()), self.caller.address())
+    }
+
     fn capabilities(&self) -> Capabilities {
         Capabilities::none()
             .with_ttl_granularity(Duration::from_secs(1))
@@ -94,6 +109,7 @@ impl LockBackend for DaprBackend {
             .with_ttl_max(TTL_MAX)
             .with_late_after(self.timeout + LATE_MARGIN)
             .with_poll(POLL)
+            .with_limited_by("Dapr's API only takes and gives back locks; use its Redis directly")
     }
 
     async fn acquire(&self, request: AcquireRequest) -> Result<AcquireReply> {

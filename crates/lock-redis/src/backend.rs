@@ -51,6 +51,10 @@ impl LockBackend for RedisBackend {
         "redis"
     }
 
+    fn address(&self) -> String {
+        self.parts.topology.address().to_owned()
+    }
+
     fn capabilities(&self) -> Capabilities {
         self.protocol
             .capabilities(&self.parts)

@@ -15,10 +15,10 @@
 //!
 //! # Keys
 //!
-//! A lock is a string at `<key_prefix><lock key>` with an expiry; its value is the token of its
-//! owner.
+//! A lock is a string at `<key_prefix><lock key>` with an expiry; its value is `dl:` and the
+//! token of its owner; in [`Mode::Plain`] it is the token alone.
 //! So it excludes, and is excluded by, every program that takes locks with `SET NX PX`.
-//! After a release with `min_hold` the value is `min:<token>` until the expiry.
+//! After a release with `min_hold` the value is `min:dl:<token>` until the expiry.
 //!
 //! Beside the locks there is one counter for each cluster slot that was ever used, at
 //! `dl:f:{<tag>}` and without an expiry: at most 16,384 small keys.
@@ -85,8 +85,9 @@
 //!
 //! # Features
 //!
-//! - `tls`: `rediss` URLs, with rustls and the system's root certificates; other roots come with
-//!   a [`client`](RedisBackendBuilder::client) of your own.
+//! - `tls`: `rediss` URLs, with rustls and the system's root certificates, or those of
+//!   [`tls_ca_file`](RedisBackendBuilder::tls_ca_file); a certificate for the client comes from
+//!   [`tls_cert_file`](RedisBackendBuilder::tls_cert_file).
 //!   rustls takes its cryptography from the default `CryptoProvider` of the process.
 //!   If the program has installed none when the backend makes its first TLS connection, the backend
 //!   installs that of *ring*, for the whole process.

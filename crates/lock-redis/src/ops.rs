@@ -17,6 +17,7 @@ use lock_core::backend::{
 use lock_core::{LockStatus, Result};
 
 use crate::ops::parts::Parts;
+use crate::protocol::owner::Owner;
 use crate::queue::Queue;
 use crate::wire::failure::Failure;
 use crate::wire::health::PushListener;
@@ -46,7 +47,9 @@ impl Protocol {
                 .with_min_hold(true)
                 .with_repeatable(true)
                 .with_queueing(queue.is_some() && !parts.topology.is_push_forbidden()),
-            Self::Plain => of_both,
+            Self::Plain => of_both.with_limited_by(
+                "its mode is `plain`, which takes locks by `SET NX` alone; set the mode to `auto`",
+            ),
         }
     }
 
@@ -79,7 +82,11 @@ impl Protocol {
         parts: &Parts,
         batch: &[RenewRequest],
     ) -> Result<Vec<RenewReply>> {
-        renew::renew(parts, batch).await.map_err(Failure::into_error)
+        let owner = match self {
+            Self::Scripted { .. } => Owner::Scripted,
+            Self::Plain => Owner::Plain,
+        };
+        renew::renew(parts, owner, batch).await.map_err(Failure::into_error)
     }
 
     pub(crate) async fn status(&self, parts: &Parts, key: &LockKey) -> Result<Option<LockStatus>> {

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use lock_core::backend::{Clock, Grant, OwnerToken, Sleep, Wake};
 use lock_core::machine::waiter::{self, Waiter};
-use lock_core::{FencingToken, Instant, Result};
+use lock_core::{FencingToken, Instant, Result, event};
 use redis::Value;
 
 use crate::protocol::reply::{self, Holder, Place, Push};
@@ -241,7 +241,10 @@ impl PushListener for Queue {
     }
 
     fn on_push_forbidden(&self, connection: ConnectionId, cause: &dyn fmt::Display) {
-        tracing::warn!(
+        event!(
+            WARN,
+            "pushes_forbidden",
+            "redis",
             ?connection,
             %cause,
             "nothing can be pushed to those who wait for a lock on the Redis server, so they ask \

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lock_core::LockError;
 
-use super::text::invalid;
+use super::text::{clip, invalid};
 use super::word::{Kind, Value, Word};
 
 pub(crate) const NAMESPACE: Word = Word::new("namespace", Kind::Text);
@@ -31,7 +31,8 @@ impl Settings {
     /// The error shows the value: what may be a secret is text, and any text is accepted here.
     pub(super) fn read(&mut self, word: &Word, text: &str, place: &str) -> Result<(), LockError> {
         let value = word.read(text);
-        let value = value.map_err(|cause| invalid(format!("{place} is {text:?}: {cause}")))?;
+        let value =
+            value.map_err(|cause| invalid(format!("{place} is {:?}: {cause}", clip(text))))?;
         self.put(word, value);
         Ok(())
     }

@@ -38,6 +38,12 @@ pub trait LockBackend: Send + Sync + 'static {
     /// A short, stable word for spans and metrics, such as `redis`.
     fn kind(&self) -> &'static str;
 
+    /// Where the store is, for logs, such as `localhost:6379`; without secrets. Empty if there is
+    /// nothing to say.
+    fn address(&self) -> String {
+        String::new()
+    }
+
     /// What this backend can do. It is asked often, and may change when a connection is made.
     fn capabilities(&self) -> Capabilities;
 
@@ -168,8 +174,8 @@ impl AnyBackend {
         Arc::clone(&self.0).release(request)
     }
 
-    /// The address of the backend, which is its own for as long as somebody holds it.
-    pub(crate) fn address(&self) -> usize {
+    /// A number that no other backend has for as long as somebody holds this one.
+    pub(crate) fn identity(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
     }
 }
@@ -180,6 +186,11 @@ macro_rules! forward {
         fn kind(&self) -> &'static str {
             let $this = self;
             $through::kind($borrowed)
+        }
+
+        fn address(&self) -> String {
+            let $this = self;
+            $through::address($borrowed)
         }
 
         fn capabilities(&self) -> Capabilities {
@@ -250,6 +261,7 @@ impl fmt::Debug for AnyBackend {
 #[async_trait]
 trait ErasedBackend: Send + Sync {
     fn kind(&self) -> &'static str;
+    fn address(&self) -> String;
     fn capabilities(&self) -> Capabilities;
     async fn acquire(self: Arc<Self>, request: AcquireRequest) -> Result<AcquireReply>;
     async fn release(self: Arc<Self>, request: ReleaseRequest) -> Result<ReleaseReply>;
@@ -264,6 +276,10 @@ trait ErasedBackend: Send + Sync {
 impl<B: LockBackend> ErasedBackend for B {
     fn kind(&self) -> &'static str {
         LockBackend::kind(self)
+    }
+
+    fn address(&self) -> String {
+        LockBackend::address(self)
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -59,7 +59,7 @@ impl<L: Scheduled> Schedule<L> {
     }
 
     /// Enters a lease; the background looks at it when it is due.
-    pub(crate) fn enter(&self, lease: &Arc<L>, due: Option<Instant>) {
+    pub(crate) fn enter(&self, lease: &Arc<L>, due: Instant) {
         let mut state = self.lock();
         let slot = state.free.pop().unwrap_or_else(|| {
             state.entries.push(Entry { lease: Weak::new(), due: None });
@@ -71,7 +71,7 @@ impl<L: Scheduled> Schedule<L> {
         if let Some(entry) = state.entries.get_mut(slot as usize) {
             entry.lease = Arc::downgrade(lease);
         }
-        let is_earlier = due.is_some_and(|due| state.schedule(slot, due));
+        let is_earlier = state.schedule(slot, due);
         drop(state);
         if is_earlier {
             self.earlier.notify_one();

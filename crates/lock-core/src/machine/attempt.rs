@@ -278,6 +278,18 @@ impl StoreAttempt {
         self.valid_until
     }
 
+    /// From when on no request for the lock that this token has sent can still take effect.
+    #[must_use]
+    pub fn settled_at(&self) -> Instant {
+        if self.in_doubt { self.last_step + self.late_after } else { Instant::ORIGIN }
+    }
+
+    /// By then the store has forgotten the token by itself.
+    #[must_use]
+    pub const fn forgotten_at(&self) -> Instant {
+        self.forgotten_at
+    }
+
     /// Whether the token stands in the store, as far as is known.
     #[must_use]
     pub const fn stands(&self) -> bool {

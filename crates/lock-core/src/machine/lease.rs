@@ -175,10 +175,14 @@ impl Lease {
 
     /// When the background has to look at a new lease for the first time.
     #[must_use]
-    pub fn first_look(&self, now: Instant) -> Option<Instant> {
+    pub fn first_look(&self, now: Instant) -> Instant {
+        if !self.wants_renewal() && self.offered.is_none() {
+            // The store's lease may outlive the guard's: the background is to undo it.
+            return self.deadline;
+        }
         // Of what is left, which is less than the ttl after a slow answer, and in a window.
         let left = self.deadline.saturating_duration_since(now);
-        (self.wants_renewal() || self.offered.is_some()).then(|| now + left / RENEW_AT)
+        now + left / RENEW_AT
     }
 
     /// Until when the lease is valid.
@@ -197,6 +201,30 @@ impl Lease {
     #[must_use]
     pub const fn is_offered(&self) -> bool {
         self.offered.is_some()
+    }
+
+    /// The lease that was asked for.
+    #[must_use]
+    pub const fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
+    /// Whether it is renewed until its end.
+    #[must_use]
+    pub const fn keeps_alive(&self) -> bool {
+        self.keep_alive
+    }
+
+    /// Whether the store set less than was asked, and has not confirmed the rest.
+    #[must_use]
+    pub const fn is_window(&self) -> bool {
+        self.is_window
+    }
+
+    /// Whether a renewal was sent, and none has been confirmed since.
+    #[must_use]
+    pub const fn is_unconfirmed(&self) -> bool {
+        self.is_unconfirmed
     }
 
     /// Looks whether the lease is over by now.
@@ -279,6 +307,17 @@ impl Lease {
         *self.undo_at.get_or_insert(now + GRACE)
     }
 
+    /// The store is about to be asked whether the lease still stands, by a renewal for `ttl` that is
+    /// too short to change it.
+    pub fn verifying(&mut self, now: Instant, ttl: Duration) -> Result<(), LeaseEnd> {
+        if let Some(end) = self.look(now) {
+            return Err(end);
+        }
+        let Some(attempt) = &mut self.attempt else { return Err(LeaseEnd::Released) };
+        attempt.renewal_sent(now, ttl);
+        Ok(())
+    }
+
     /// The holder is about to ask the store for a lease of `ttl` from `now`.
     ///
     /// A shorter lease takes effect at once: no answer is needed for it.
@@ -324,6 +363,43 @@ impl Lease {
             self.deadline = bound.min(sent + ttl).min(self.max_hold_end);
         }
         Ok(())
+    }
+
+    /// From now on, the lease is held on these terms: it was renewed until now, while its holder waited
+    /// for what it needs besides. Returns when the background looks at it next, or how it has ended.
+    pub fn begin(&mut self, terms: &Terms, now: Instant) -> Result<Instant, LeaseEnd> {
+        if let Some(end) = self.look(now) {
+            return Err(end);
+        }
+        self.ttl = terms.ttl;
+        self.keep_alive = terms.keep_alive;
+        self.asked_end = now + terms.ttl;
+        self.max_hold_end = terms.max_hold.map_or(Instant::FAR_FUTURE, |max| now + max);
+        self.min_hold_end = now + terms.min_hold;
+        // A fixed lease is never longer than what was asked for.
+        let asked = if self.keep_alive { self.max_hold_end } else { self.asked_end };
+        self.deadline = self.deadline.min(self.max_hold_end).min(asked);
+        let left = self.deadline.saturating_duration_since(now);
+        Ok(if self.wants_renewal() { now + left / RENEW_AT } else { self.deadline })
+    }
+
+    /// How long the lease would have to be to be passed on, and from when on it can be: not while a
+    /// late request of its token could take the lock once more, after its next owner's release.
+    #[must_use]
+    pub fn before_passing_on(&self, now: Instant) -> (Duration, Instant) {
+        let left = self.deadline.saturating_duration_since(now);
+        let settled_at = self.attempt.map_or(Instant::ORIGIN, |attempt| attempt.settled_at());
+        (self.ttl.max(left), settled_at)
+    }
+
+    /// The guard leaves the lease to whoever gets its token. Returns how long the store may keep it.
+    pub fn pass_on(&mut self, now: Instant) -> Result<Duration, LeaseEnd> {
+        if let Some(end) = self.look(now) {
+            return Err(end);
+        }
+        let Some(attempt) = self.attempt.take() else { return Err(LeaseEnd::Released) };
+        self.ended = Some(LeaseEnd::Lost(LossReason::PassedOn));
+        Ok(attempt.forgotten_at().saturating_duration_since(now))
     }
 
     /// The guard ends. `None`: somebody else has taken care of what is in the store.

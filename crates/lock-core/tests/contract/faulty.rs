@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     Slow(usize),
     /// It is never sent.
     NotSent,
+    /// The store refuses it.
+    Refused,
     /// The store does it, and the answer is lost.
     AnswerLost,
     /// The store never sees it, and nobody can know.
@@ -101,6 +103,13 @@ impl Faulty {
         self.renewals.lock().unwrap().extend(faults);
     }
 
+    /// Nothing suffers any more.
+    pub(crate) fn heal(&self) {
+        for faults in [&self.attempts, &self.releases, &self.renewals] {
+            faults.lock().unwrap().clear();
+        }
+    }
+
     /// Whether nobody holds the lock in the store itself.
     pub(crate) async fn is_free(&self, name: &str) -> bool {
         let key = LockKey::new("", name).unwrap();
@@ -121,6 +130,9 @@ impl Faulty {
                 let result = work.await;
                 pending(polls).await;
                 result
+            }
+            Fault::Refused => {
+                Err(LockError::new(LockErrorKind::Denied, "a permission is missing").not_applied())
             }
             Fault::NotSent => Err(unavailable("not sent").not_applied()),
             Fault::AnswerLost => {
@@ -178,6 +190,10 @@ fn next(faults: &Mutex<VecDeque<Fault>>, made: &AtomicUsize) -> Fault {
 impl LockBackend for Faulty {
     fn kind(&self) -> &'static str {
         "faulty"
+    }
+
+    fn address(&self) -> String {
+        "there:1".to_owned()
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -9,6 +9,7 @@ use redis::Cmd;
 
 use crate::ops::parts::{Parts, about};
 use crate::protocol::keys::Keys;
+use crate::protocol::owner::Owner;
 use crate::protocol::reply::{self, Acquired, Holder};
 use crate::protocol::scripts::{self, Scripts};
 use crate::protocol::units::whole_millis;
@@ -102,6 +103,10 @@ async fn ask(
     place: Place<'_>,
     deadline: Instant,
 ) -> Result<Acquired, Failure> {
+    if request.given_up.is_set() {
+        let message = "the request was given up before it was sent";
+        return Err(Failure::unavailable(message).not_applied());
+    }
     let Some(not_after) = connection.clock().map(|clock| clock.not_after(deadline)) else {
         return Err(Failure::unavailable("the server did not tell the time").not_applied());
     };
@@ -110,7 +115,8 @@ async fn ask(
     }
     let arguments = |command: &mut Cmd| {
         command.arg(3).arg(&keys.lock).arg(&keys.fence).arg(&keys.queue);
-        command.arg(&request.token.to_hex()[..]).arg(whole_millis(request.ttl)).arg(not_after);
+        Owner::Scripted(request.token).write_to(command);
+        command.arg(whole_millis(request.ttl)).arg(not_after);
         let (queue, window, ticket) = match place {
             Place::None => return,
             Place::Leave { queue, window } => (queue, window, -1),
@@ -121,7 +127,7 @@ async fn ask(
         command.arg(queue.channel()).arg(whole_millis(window)).arg(ticket);
     };
     let script = &Scripts::of(connection.dialect()).acquire;
-    let answer = script.run(connection, arguments, deadline).await;
+    let answer = script.run_unless(Some(&request.given_up), connection, arguments, deadline).await;
     let answer = answer.and_then(|answer| connection.judge(reply::acquired(&answer)));
     if let Place::Leave { queue, .. } | Place::Stand { queue, .. } = place {
         tell(queue, request, &answer);

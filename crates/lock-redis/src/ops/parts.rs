@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lock_core::backend::{AcquireRequest, Clock, LockKey, on_system_clock};
+use lock_core::message_text::quoted;
 use lock_core::{Instant, LockErrorKind};
 
 use crate::protocol::keys;
@@ -71,7 +72,7 @@ impl Parts {
 /// Names the key in the text of a failure that may be due to it.
 pub(crate) fn about(failure: Failure, key: &str) -> Failure {
     if failure.kind == LockErrorKind::Backend {
-        return failure.while_doing(&format!("at the key {key:?}"));
+        return failure.while_doing(&format!("at the key {}", quoted(key)));
     }
     failure
 }

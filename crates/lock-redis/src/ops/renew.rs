@@ -2,10 +2,11 @@
 
 use futures_util::future::join_all;
 use lock_core::Instant;
-use lock_core::backend::{Clock, Lane, RenewReply, RenewRequest};
+use lock_core::backend::{Clock, Lane, OwnerToken, RenewReply, RenewRequest};
 use redis::Cmd;
 
 use crate::ops::parts::Parts;
+use crate::protocol::owner::Owner;
 use crate::protocol::reply;
 use crate::protocol::scripts::Scripts;
 use crate::protocol::slots;
@@ -33,6 +34,7 @@ struct Group<'a> {
 
 pub(crate) async fn renew(
     parts: &Parts,
+    owner: fn(OwnerToken) -> Owner,
     batch: &[RenewRequest],
 ) -> Result<Vec<RenewReply>, Failure> {
     let Some(within) = batch.iter().map(|request| request.within).min() else {
@@ -45,7 +47,7 @@ pub(crate) async fn renew(
     }
     let groups = by_route(&parts.topology, leases);
     let mut replies = Vec::with_capacity(batch.len());
-    let exchanges = join_all(groups.iter().map(|group| group.renew(parts, deadline)));
+    let exchanges = join_all(groups.iter().map(|group| group.renew(parts, owner, deadline)));
     for (group, exchanged) in groups.iter().zip(exchanges.await) {
         match exchanged {
             Ok(answered) => replies.extend(answered),
@@ -63,13 +65,14 @@ impl Group<'_> {
     async fn renew(
         &self,
         shared: &Parts,
+        owner: fn(OwnerToken) -> Owner,
         deadline: Instant,
     ) -> Result<Vec<(usize, RenewReply)>, Failure> {
         let connection = self.route.connection(deadline).await?;
         // All parts are written before the first is answered.
         let parts = || self.leases.chunks(MAX_A_SCRIPT);
         let exchanges =
-            join_all(parts().map(|part| renew_part(shared, &connection, part, deadline)));
+            join_all(parts().map(|part| renew_part(shared, &connection, owner, part, deadline)));
         let mut replies = Vec::with_capacity(self.leases.len());
         for (part, exchanged) in parts().zip(exchanges.await) {
             match exchanged {
@@ -108,6 +111,7 @@ fn by_route<'a>(topology: &'a Standalone, leases: Vec<Lease<'a>>) -> Vec<Group<'
 async fn renew_part(
     parts: &Parts,
     connection: &Connection,
+    owner: fn(OwnerToken) -> Owner,
     leases: &[Lease<'_>],
     deadline: Instant,
 ) -> Result<Vec<RenewReply>, Failure> {
@@ -117,7 +121,8 @@ async fn renew_part(
             command.arg(&lease.lock);
         }
         for Lease { request, .. } in leases {
-            command.arg(&request.token.to_hex()[..]).arg(whole_millis(request.ttl));
+            owner(request.token).write_to(command);
+            command.arg(whole_millis(request.ttl));
         }
     };
     let script = &Scripts::of(connection.dialect()).renew;

@@ -75,6 +75,12 @@ impl Failure {
         self
     }
 
+    /// The connection has ended, and did not only fail to answer in time.
+    pub(crate) fn is_end_of_connection(&self) -> bool {
+        let source = self.source.as_ref();
+        source.is_some_and(|error| error.is_unrecoverable_error() && !error.is_timeout())
+    }
+
     /// Trying again later can help.
     pub(crate) fn is_passing(&self) -> bool {
         matches!(self.kind, LockErrorKind::Unavailable | LockErrorKind::Unknown)

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lock_core::backend::Clock;
-use lock_core::{Instant, LockErrorKind};
+use lock_core::{Instant, LockErrorKind, event};
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, Pipeline, RedisConnectionInfo, RedisError,
     Value,
 };
 
+use crate::wire::channel::Channel;
 use crate::wire::connection::Connection;
 use crate::wire::failure::{Failure, Forbidden};
 use crate::wire::health::{Health, Watcher};
@@ -61,7 +62,7 @@ impl Greeting {
     /// Greets the server: one round trip, and one more on Redis 6.2.
     pub(crate) async fn greet(
         &self,
-        channel: MultiplexedConnection,
+        channel: Channel,
         health: Arc<Health>,
         deadline: Instant,
     ) -> Result<Connection, Failure> {
@@ -149,11 +150,14 @@ impl Greeting {
             return;
         }
         if !self.warned_of_eviction.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
+            event!(
+                WARN,
+                "eviction",
+                "redis",
                 maxmemory = limit,
                 policy,
                 "the Redis server evicts keys when its memory is full, and a lock that is evicted \
-                 is given to somebody else; set maxmemory-policy to noeviction"
+                 is given to somebody else while it is held; set maxmemory-policy to noeviction"
             );
         }
     }
@@ -266,7 +270,12 @@ fn choose_cryptography() {
     // An error says that the program made its choice in between, which stays.
     if CryptoProvider::get_default().is_none() && ring::default_provider().install_default().is_ok()
     {
-        tracing::debug!("ring is now the process's default provider of cryptography for rustls");
+        event!(
+            DEBUG,
+            "cryptography",
+            "redis",
+            "ring is now the process's default provider of cryptography for rustls"
+        );
     }
 }
 

@@ -139,6 +139,11 @@ pub(crate) fn key(name: &str) -> LockKey {
     LockKey::new("", name).unwrap()
 }
 
+/// What stands in the key of a lock that this token owns.
+pub(crate) fn owned_by(token: impl std::fmt::Display) -> String {
+    format!("dl:{token}")
+}
+
 pub(crate) fn token() -> OwnerToken {
     OwnerToken::random().unwrap()
 }
@@ -210,6 +215,16 @@ pub(crate) async fn soon<T>(limit: Duration, what: impl Future<Output = T>) -> T
     let output = what.await;
     assert!(begin.elapsed() < limit, "it took {:?}", begin.elapsed());
     output
+}
+
+/// Waits until the server of this backend answers.
+pub(crate) async fn answers(backend: &Arc<RedisBackend>) {
+    let answered = async {
+        while backend.ping().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LIMIT, answered).await.unwrap();
 }
 
 /// Asks until the answer is yes.

@@ -45,7 +45,7 @@ async fn a_lock_is_taken_by_one_and_given_back(kind: &ServerKind) {
 
     let status = Arc::clone(&backend).status(key("x")).await.unwrap().unwrap();
     assert!(status.remaining.unwrap() > MINUTE / 2);
-    assert_eq!(store.run::<String>(&["GET", "lock:x"]), owner.to_string());
+    assert_eq!(store.run::<String>(&["GET", "lock:x"]), owned_by(owner));
 
     assert_eq!(release(&backend, "x", owner).await.unwrap(), ReleaseReply::Released);
     assert_eq!(Arc::clone(&backend).status(key("x")).await.unwrap(), None);
@@ -318,6 +318,7 @@ async fn plain_mode_takes_and_releases_without_a_counter(kind: &ServerKind) {
     let request = AcquireRequest::new(key("x"), owner, MINUTE, Clock::SYSTEM);
     let granted = Arc::clone(&backend).acquire(request).await.unwrap();
     assert!(matches!(granted, AcquireReply::Granted(grant) if grant.fencing.is_none()));
+    assert_eq!(store.run::<String>(&["GET", "lock:x"]), owner.to_string());
     let held = attempt(&backend, "x", token(), MINUTE).await.unwrap();
     assert!(matches!(held, AcquireReply::Held { retry_after: Some(_) }), "{held:?}");
     assert!(matches!(renew(&backend, "x", owner, MINUTE).await.unwrap(), RenewReply::Renewed));

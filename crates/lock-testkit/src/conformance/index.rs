@@ -3,8 +3,8 @@
 use super::claim::{Claim, Counter};
 use super::need::Need;
 use super::{
-    cancellation, exclusion, execute, expiry, fencing, loss, manual_pair, naming, options, release,
-    renewal, shutdown, waiting,
+    cancellation, exclusion, execute, expiry, fencing, loss, manual_pair, naming, options,
+    passing_on, release, renewal, several, shutdown, waiting,
 };
 
 /// Hands the list of claims to another macro of this crate.
@@ -147,6 +147,12 @@ macro_rules! __with_all_claims {
                 a_lock_that_vanished_is_lost [Renew] "A lock that the store lost is lost as Removed.";
                 a_lock_that_another_took_is_lost [Renew] "A lock that another took is lost as HeldByOther.";
                 a_loss_needs_no_answer [Renew] "lost() resolves at the deadline, whatever the network does.";
+                a_verification_leaves_a_lease_as_it_is [Renew] else verify_is_refused
+                    "A lock that is held is verified, and its lease stays as it was.";
+                a_verification_notices_a_lock_that_vanished [Renew] else verify_is_refused
+                    "verify finds that nobody owns the lock, and the lease is lost.";
+                a_verification_notices_a_lock_that_another_took [Renew] else verify_is_refused
+                    "verify finds that another owns the lock, and the lease is lost.";
             }
             execute {
                 execute_runs_under_the_lock []
@@ -156,6 +162,18 @@ macro_rules! __with_all_claims {
                 a_body_is_dropped_when_its_lease_is_lost [] "A body is dropped when its lease is lost.";
                 a_body_may_finish_after_a_loss [] "With OnLost::Continue a body finishes after a loss.";
                 execute_with_lock_is_execute [] "execute_with_lock is execute in one call.";
+            }
+            several {
+                several_locks_are_held_together [] "All locks of a set are held together, and released together.";
+                a_set_of_locks_is_all_or_none [] "If another holds one lock of a set, none of the others is held.";
+            }
+            passing_on {
+                a_lock_is_passed_on_by_its_token [Renew] else passing_on_is_refused
+                    "Whoever adopts the token of a guard holds its lock; the guard's service does not.";
+                a_token_takes_no_lock_that_is_free [Renew] else passing_on_is_refused
+                    "A token whose lock is free does not take it.";
+                a_token_takes_no_lock_of_another [Renew] else passing_on_is_refused
+                    "A token whose lock somebody else holds does not take it.";
             }
             manual_pair {
                 the_pair_takes_and_gives_back [] "The pair takes a lock and gives it back, from any task.";

@@ -34,17 +34,19 @@ fn renewal(lease: &mut Lease, now: Instant) -> (Renewal, Duration) {
 }
 
 #[test]
-fn a_fixed_lease_is_looked_at_by_nobody_and_ends_at_its_deadline() {
+fn a_fixed_lease_is_looked_at_when_it_ends_and_is_undone_after_the_grace() {
     let mut lease = lease(&FIXED);
-    assert_eq!(lease.first_look(at(0)), None);
+    assert_eq!(lease.first_look(at(0)), at(30_000));
     assert_eq!(lease.look(at(29_999)), None);
-    assert_eq!(lease.look(at(30_000)), Some(LeaseEnd::Lost(LossReason::Expired)));
+    assert_eq!(lease.duty(at(30_000)), Duty::LookAgain(at(30_100)));
+    assert_eq!(lease.ended(), Some(LeaseEnd::Lost(LossReason::Expired)));
+    assert!(matches!(lease.duty(at(30_100)), Duty::Undo(_)));
 }
 
 #[test]
 fn a_kept_lease_is_renewed_when_a_third_of_it_is_over() {
     let mut lease = lease(&KEPT);
-    assert_eq!(lease.first_look(at(0)), Some(at(10_000)));
+    assert_eq!(lease.first_look(at(0)), at(10_000));
     let (renewal, within) = renewal(&mut lease, at(10_000));
     assert_eq!((renewal.ttl, within), (TTL, Duration::from_secs(5)));
     assert_eq!(lease.renewed(renewal, at(10_000), at(10_050)), Ok(at(20_000)));
@@ -102,7 +104,7 @@ fn nothing_extends_a_lease_beyond_max_hold() {
 #[test]
 fn a_window_is_claimed_up_to_the_lease_that_was_asked_for() {
     let mut lease = Lease::granted(&FIXED, at(0), at(2_000), true, granted(WINDOW));
-    assert_eq!(lease.first_look(at(0)), Some(at(0) + WINDOW / 3));
+    assert_eq!(lease.first_look(at(0)), at(0) + WINDOW / 3);
     let (renewal, _) = renewal(&mut lease, at(1_000));
     assert_eq!(renewal.ttl, Duration::from_secs(29));
     lease.renewed(renewal, at(1_000), at(1_010)).unwrap();

@@ -1,4 +1,4 @@
--- KEYS: lock, fence, queue. ARGV: token, ttl in ms, last server time in µs at which this may run;
+-- KEYS: lock, fence, queue. ARGV: owner, ttl in ms, last server time in µs at which this may run;
 -- from those who know a channel also: channel, window in ms, and the place in the queue: a ticket,
 -- 0 for a new one, -1 for none.
 -- Replies: the grant's number, which is the server's time too; or

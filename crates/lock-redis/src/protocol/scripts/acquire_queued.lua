@@ -1,5 +1,6 @@
+local token = string.sub(ARGV[1], 4)
 local stands = ARGV[6] and ARGV[6] ~= '-1'
-local member = ARGV[4] and '1 ' .. ARGV[1] .. ' ' .. ARGV[4] .. ' ' .. ARGV[5]
+local member = ARGV[4] and '1 ' .. token .. ' ' .. ARGV[4] .. ' ' .. ARGV[5]
 local owner = redis.call('GET', KEYS[1])
 
 if owner == ARGV[1] then
@@ -30,7 +31,7 @@ if stands then
   end
 end
 if not owner then
-  local came_to = advance(ARGV[1], ARGV[2])
+  local came_to = advance(token, ARGV[2])
   if came_to == 'mine' then
     return {1, next_number() + 0, ARGV[2] + 0, now}
   end

@@ -1,5 +1,6 @@
 
 -- What acquire and release share: the counter, and how a free lock goes to the first in the queue.
+-- An owner, which is the value of the lock's key, is `dl:` and a token.
 -- An entry of the queue is `1 <token> <channel> <window in ms>`; entries of other versions are
 -- skipped and left alone.
 
@@ -78,7 +79,7 @@ local function advance(me, ttl)
     end
     if first.token == me then
       redis.call('ZREM', KEYS[3], first.text)
-      redis.call('SET', KEYS[1], me, 'PX', ttl)
+      redis.call('SET', KEYS[1], ARGV[1], 'PX', ttl)
       hint(ttl, me)
       return 'mine'
     end
@@ -87,7 +88,7 @@ local function advance(me, ttl)
       -- The number comes first, because its key may be of another type; then nothing can fail.
       local number = next_number()
       redis.call('ZREM', KEYS[3], first.text)
-      redis.call('SET', KEYS[1], first.token, 'PX', first.window)
+      redis.call('SET', KEYS[1], 'dl:' .. first.token, 'PX', first.window)
       local grant = 'g ' .. first.token .. ' ' .. number .. ' ' .. first.window
       if not next or next.token == me then
         redis.pcall('PUBLISH', first.channel, grant)

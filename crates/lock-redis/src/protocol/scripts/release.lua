@@ -1,4 +1,4 @@
--- KEYS: lock, and from those who know of queues: fence, queue. ARGV: token, rest in ms for which
+-- KEYS: lock, and from those who know of queues: fence, queue. ARGV: owner, rest in ms for which
 -- the lock stays taken; from those who may be queued also: channel, window in ms.
 -- Replies: 1 released, 0 nobody's, -1 somebody else's; or {one of them} if the dead in the queue
 -- were so many that it should be sent again.

@@ -1,6 +1,6 @@
 local was_first = false
 if ARGV[3] then
-  local member = '1 ' .. ARGV[1] .. ' ' .. ARGV[3] .. ' ' .. ARGV[4]
+  local member = '1 ' .. string.sub(ARGV[1], 4) .. ' ' .. ARGV[3] .. ' ' .. ARGV[4]
   was_first = redis.call('ZRANK', KEYS[3], member) == 0
   redis.call('ZREM', KEYS[3], member)
 end

@@ -1,4 +1,4 @@
--- KEYS: locks. ARGV: token and ttl in ms of each.
+-- KEYS: locks. ARGV: owner and ttl in ms of each.
 -- Replies: for each 1 renewed, 0 nobody's, -1 somebody else's.
 -- GETEX is a GET that counts as a write: a read-only replica refuses it instead of answering 0.
 local replies = {}

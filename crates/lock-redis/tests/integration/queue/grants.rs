@@ -42,7 +42,7 @@ async fn a_release_grants_the_first_and_tells_the_next(kind: &ServerKind) {
     assert_eq!((words[0], words[1], words[3]), ("g", tokens[0], "1500"));
     assert!(words[2].parse::<u64>().unwrap() > fencing.get() >> 10, "{grant}");
     assert_eq!(next.next_message(), format!("h {} 1500", tokens[1]));
-    assert_eq!(store.run::<String>(&["GET", "lock:x"]), tokens[0]);
+    assert_eq!(store.run::<String>(&["GET", "lock:x"]), owned_by(tokens[0]));
     assert!(store.run::<i64>(&["PTTL", "lock:x"]) <= 1_500);
     assert_eq!(entries(&mut store).len(), 1);
 }
@@ -104,7 +104,7 @@ async fn a_grant_that_cannot_be_pushed_stands_until_it_is_asked_for(kind: &Serve
     let waiter = token();
     let waiting = queue(&waiters, "x", waiter, None).await;
     assert_eq!(release(&holder, "x", owner).await.unwrap(), ReleaseReply::Released);
-    assert_eq!(store.run::<String>(&["GET", "lock:x"]), waiter.to_string());
+    assert_eq!(store.run::<String>(&["GET", "lock:x"]), owned_by(waiter));
     assert_eq!(entries(&mut store), Vec::<String>::new());
     fencing(ask(&waiters, "x", waiter, Some(waiting.ticket)).await.unwrap());
     assert!(store.run::<i64>(&["PTTL", "lock:x"]) > 60_000);
@@ -253,7 +253,7 @@ async fn a_place_that_comes_back_when_its_token_is_done_costs_a_window(kind: &Se
     let ticket = waiting.ticket;
     assert_eq!(release(&waiter, "x", done).await.unwrap(), ReleaseReply::Released);
     // It was granted once more, and nobody is there to take it.
-    assert_eq!(store.run::<String>(&["GET", "lock:x"]), done.to_string());
+    assert_eq!(store.run::<String>(&["GET", "lock:x"]), owned_by(done));
     // Long before the next would have asked by itself.
     assert_eq!(soon(WINDOW * 3, news(waiting)).await, Wake::AskAgain);
     fencing(ask(&other, "x", next, Some(ticket)).await.unwrap());

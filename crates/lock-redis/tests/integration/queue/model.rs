@@ -280,8 +280,8 @@ impl Pair {
         let expected = match self.model.holder {
             Holder::Nobody => None,
             Holder::Foreigner => Some("theirs".to_owned()),
-            Holder::Token(token) => Some(self.tokens[token].to_string()),
-            Holder::Resting(token) => Some(format!("min:{}", self.tokens[token])),
+            Holder::Token(token) => Some(owned_by(self.tokens[token])),
+            Holder::Resting(token) => Some(format!("min:dl:{}", self.tokens[token])),
         };
         prop_assert_eq!(owner, expected);
         let entries: Vec<String> = self.store.run(&["ZRANGE", &self.line, "0", "-1"]);
