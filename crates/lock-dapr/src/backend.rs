@@ -42,7 +42,7 @@ pub struct DaprBackend {
     pub(crate) sidecar: Sidecar,
     /// For the requests of callers.
     pub(crate) caller: Link,
-    /// For the requests of the background thread, which user code cannot block.
+    /// For the requests of the background, which those of callers do not hold up.
     pub(crate) background: Link,
     pub(crate) timeout: Duration,
     /// A refusal that took at least this long is verified.
@@ -196,6 +196,16 @@ mod tests {
         assert_eq!(whole_seconds(Duration::from_secs(2)), 2);
         assert_eq!(whole_seconds(Duration::from_millis(2_001)), 3);
         assert_eq!(whole_seconds(TTL_MAX), i32::MAX);
+    }
+
+    #[test]
+    fn what_dapr_cannot_do_is_refused_with_a_way_out() {
+        let backend = DaprBackend::builder("lockstore").endpoint("[::1]:50001").build().unwrap();
+        assert_eq!(backend.address(), "\"lockstore\" of the sidecar at [::1]:50001");
+        let options = lock_core::LockOptions::new().keep_alive();
+        let locks = lock_core::LockService::builder(backend).defaults(options).build();
+        let text = locks.check().unwrap_err().to_string();
+        assert!(text.contains("dapr") && text.contains("use keep_alive_if_supported"), "{text}");
     }
 
     #[test]

@@ -56,10 +56,9 @@
 //!
 //! A backend makes at most two gRPC channels, each at its first use: one for callers, and one for
 //! the background thread, which sends the releases that outlive their caller.
-//! A channel is driven by the tokio runtime in which it was made; that runtime needs its I/O and
-//! time drivers enabled.
-//! If the runtime ends, or if an answer does not come within the timeout, the next request makes a
-//! new channel in its own runtime.
+//! The library's own thread drives both, so they need nothing of the program's tokio runtimes: a
+//! runtime that stands still, ends, or lacks I/O holds up no call of another one.
+//! If an answer does not come within the timeout, the next request makes a new channel.
 //! If the sidecar closes the connection, as it does when it stops, the next request connects again.
 //! No request is ever repeated without the caller's knowledge.
 //! No keepalive is sent: the sidecar closes connections that ping more often than every 8 s, and the

@@ -444,6 +444,29 @@ mod tests {
     }
 
     #[test]
+    fn a_push_that_arrives_over_two_connections_is_believed_once() {
+        for is_polled_between in [false, true] {
+            let (queue, token) = queue_and_token();
+            queue.queued(token, PLACE);
+            let grant = || Push::Granted { token, number: 7, window: WINDOW_MAX, next: None };
+            let poll = || {
+                let news = std::pin::pin!(queue.news(token, Clock::SYSTEM));
+                news.poll(&mut Context::from_waker(Waker::noop()))
+            };
+            queue.pushed(grant());
+            if is_polled_between {
+                assert!(matches!(poll(), Poll::Ready(Wake::Granted(_))));
+                queue.pushed(grant());
+            } else {
+                queue.pushed(grant());
+                assert!(matches!(poll(), Poll::Ready(Wake::Granted(_))));
+            }
+            assert_eq!(poll(), Poll::Ready(Wake::AskAgain));
+            assert_eq!(knows(&queue), 0);
+        }
+    }
+
+    #[test]
     fn a_grant_that_an_answer_has_overtaken_is_no_news() {
         let (queue, token) = queue_and_token();
         let connection = ask(&queue, token);

@@ -12,4 +12,5 @@ mod outbox;
 pub(crate) mod pair;
 pub(crate) mod permissions;
 pub(crate) mod refusal;
+pub(crate) mod runtime;
 pub(crate) mod server_clock;

@@ -26,6 +26,9 @@ use crate::types::status::LockStatus;
 ///   ([`Clock::sleep_until`](super::Clock::sleep_until) needs no runtime), and never blocks its
 ///   thread: all services of the process share the one that renews their leases;
 /// - each may be polled by any task of any thread;
+/// - none depends on an async runtime that its caller does not run in, which may stand still or
+///   have ended: what must be driven is driven by the runtime of whoever waits for it, or by the
+///   library's own ([`background_runtime`](super::background_runtime));
 /// - the core never drops a started `acquire` or `release`, so they need not be cancel-safe;
 /// - errors carry no secret.
 ///
@@ -87,6 +90,7 @@ pub trait LockBackend: Send + Sync + 'static {
     /// # Behavior
     ///
     /// - Raises the expiry to at least the ttl from now, and never shortens it.
+    /// - Where [`exact`](RenewRequest::exact) is set, sets the expiry to the ttl from now.
     /// - Replies in order, one each; an error means that nothing is known of any of them.
     /// - Never takes a lock that has expired, and never revives a released one.
     /// - Not finding it is an answer, not an error.

@@ -21,7 +21,7 @@ use crate::queue::Queue;
 use crate::topology::route::Route;
 use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;
-use crate::wire::pair::is_background;
+use crate::wire::runtime::is_background;
 
 /// A release that its caller has left is sent by the background as well when it was not answered
 /// for so long.

@@ -1,7 +1,11 @@
 //! One connection to the server: sending with a deadline, and knowing when it is of no use.
 
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -15,6 +19,7 @@ use crate::wire::failure::Failure;
 use crate::wire::health::{ConnectionId, Health};
 use crate::wire::hello::Dialect;
 use crate::wire::outbox::Outbox;
+use crate::wire::runtime::is_background;
 use crate::wire::server_clock::ServerClock;
 
 /// After so long without an answer, something on the way may have forgotten the connection.
@@ -41,6 +46,8 @@ struct Wire {
     health: Arc<Health>,
     /// When the last command was sent that was answered, in ns.
     served_at: Arc<AtomicU64>,
+    /// The library's own thread drives the connection, and so wakes whoever waits for it.
+    wakes_from_background: bool,
 }
 
 /// Whether the server pushes over the connection.
@@ -61,7 +68,7 @@ impl Connection {
     ) -> Self {
         let served_at = Arc::new(AtomicU64::new(Clock::SYSTEM.now().as_nanos()));
         Self {
-            wire: Wire { channel, health, served_at },
+            wire: Wire { channel, health, served_at, wakes_from_background: is_background() },
             outbox: None,
             dialect,
             clock: Mutex::new(clock),
@@ -171,7 +178,8 @@ impl Connection {
                 asked
             }
         };
-        let answer = in_time(deadline, asked.clone())
+        let asking = std::pin::pin!(asked.clone());
+        let answer = in_time(deadline, self.wire.contained(asking))
             .await
             .unwrap_or_else(|| Err(Failure::unavailable("the server did not answer in time")));
         let mut pushes = self.pushes();
@@ -269,6 +277,18 @@ impl Wire {
         Ok(replies.into_iter().map(|reply| self.judge(refusal_is_failure(reply))).collect())
     }
 
+    /// A waker of the user's that panics must not end the task that drives the connection for all.
+    async fn contained<T>(&self, mut reply: Pin<&mut impl Future<Output = T>>) -> T {
+        poll_fn(|cx| {
+            if !self.wakes_from_background || is_background() {
+                return reply.as_mut().poll(cx);
+            }
+            let waker = Waker::from(Arc::new(Contained(cx.waker().clone())));
+            reply.as_mut().poll(&mut Context::from_waker(&waker))
+        })
+        .await
+    }
+
     fn judge<T, F: Into<Failure>>(&self, result: Result<T, F>) -> Result<T, Failure> {
         match result.map_err(Into::into) {
             Ok(value) => {
@@ -287,7 +307,7 @@ impl Wire {
     async fn within<T>(
         &self,
         deadline: Instant,
-        reply: impl Future<Output = RedisResult<T>>,
+        reply: Pin<&mut impl Future<Output = RedisResult<T>>>,
     ) -> Result<T, Failure> {
         let now = Clock::SYSTEM.now();
         if now >= deadline {
@@ -295,7 +315,7 @@ impl Wire {
                 Failure::unavailable("the deadline had passed before the request was sent");
             return Err(failure.not_applied());
         }
-        match in_time(deadline, reply).await {
+        match in_time(deadline, self.contained(reply)).await {
             Some(reply) => {
                 self.served_at.store(now.as_nanos(), Ordering::Relaxed);
                 reply.map_err(Failure::from)
@@ -304,6 +324,15 @@ impl Wire {
                 Err(Failure::unavailable("the server did not answer in time").breaking_connection())
             }
         }
+    }
+}
+
+/// Wakes another waker, whose panic goes no further.
+struct Contained(Waker);
+
+impl Wake for Contained {
+    fn wake(self: Arc<Self>) {
+        catch_unwind(AssertUnwindSafe(|| self.0.wake_by_ref())).ok();
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;
+use crate::wire::runtime::current_runtime;
 
 /// What an attempt to connect may take beyond its time before it is given up from outside.
 const OVERDUE: Duration = Duration::from_millis(50);
@@ -461,11 +462,6 @@ impl Panicked {
         };
         Self { failure: failure.not_applied(), is_unfit }
     }
-}
-
-/// The runtime whose task this is.
-pub(crate) fn current_runtime() -> Option<Id> {
-    Handle::try_current().ok().map(|runtime| runtime.id())
 }
 
 #[cfg(test)]

@@ -10,12 +10,13 @@
 use std::sync::Arc;
 
 use lock_core::Instant;
-use lock_core::backend::{Clock, Lane, background_runtime};
+use lock_core::backend::{Clock, Lane};
 use tokio::runtime::Id;
 
 use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;
-use crate::wire::link::{Link, NoConnection, Patience, Standing, current_runtime};
+use crate::wire::link::{Link, NoConnection, Patience, Standing};
+use crate::wire::runtime::{current_runtime, is_background};
 
 /// The links to one server. Cheap to clone.
 #[derive(Clone)]
@@ -122,12 +123,6 @@ impl Pair {
             Err(_) => over(&self.background, Some(callers), deadline).await,
         }
     }
-}
-
-/// Whether no runtime of the user's runs this task.
-pub(crate) fn is_background() -> bool {
-    let Some(here) = current_runtime() else { return true };
-    background_runtime().is_ok_and(|runtime| runtime.id() == here)
 }
 
 async fn over(

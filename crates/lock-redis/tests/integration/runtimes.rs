@@ -1,6 +1,7 @@
 //! Several tokio runtimes in one process: none of them can hold up, or end, the calls of another.
 
 use std::sync::{Arc, mpsc};
+use std::task::{Context, Wake, Waker};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ crate::on_every_server! {
     what_a_thread_without_a_runtime_drops_is_free_in_its_next_call,
     a_runtime_that_does_all_the_work_gets_the_connection_of_one_that_does_none,
     a_runtime_without_io_takes_locks_over_the_librarys_connection,
+    a_waker_that_panics_costs_nobody_the_librarys_connection,
 }
 
 /// Far below the response timeout of these backends, and far above what a call takes.
@@ -247,6 +249,33 @@ async fn a_runtime_that_does_all_the_work_gets_the_connection_of_one_that_does_n
     drop(elsewhere);
     until(|| store.connections() == 3).await;
     take(&backend, "last", MINUTE).await;
+}
+
+async fn a_waker_that_panics_costs_nobody_the_librarys_connection(kind: &ServerKind) {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            std::panic::resume_unwind(Box::new("meant"));
+        }
+    }
+    let mut store = Store::start(kind);
+    let backend = patient(&store);
+    let theirs = Arc::clone(&backend);
+    let ping = move || async move { theirs.ping().await.unwrap() };
+    let elsewhere = Elsewhere::start(ping, Then::Idles).await;
+    Arc::clone(&backend).ping().await.unwrap();
+    let before = newest_connection(&mut store);
+    let waker = Waker::from(Arc::new(Panics));
+    let mut context = Context::from_waker(&waker);
+    for round in 0..5 {
+        let name = format!("{round}");
+        let mut acquiring = Box::pin(attempt(&backend, &name, token(), MINUTE));
+        assert!(acquiring.as_mut().poll(&mut context).is_pending());
+        until(|| store.keys().len() == round + 1).await;
+        fencing(acquiring.await.unwrap());
+    }
+    assert_eq!(newest_connection(&mut store), before);
+    drop(elsewhere);
 }
 
 /// The number of the newest of a server's connections.

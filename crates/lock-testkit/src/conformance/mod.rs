@@ -53,6 +53,7 @@ mod pace;
 mod proof;
 mod report;
 mod run;
+mod runtimes;
 mod scene;
 
 mod cancellation;
