@@ -234,11 +234,16 @@ fn quoting(command: &Command) -> String {
     format!("-ERR unknown command '{name}', with args beginning with: {quoted} \r\n")
 }
 
+/// By the number of its arguments, with a place in the queue and without.
+fn is_acquire(command: &Command) -> bool {
+    command[2] == "3" && [9, 12].contains(&command.len())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_error_and_no_log_repeats_what_a_server_quotes() {
     let (url, commands) = serve(|command, earlier| match (command[0].as_str(), earlier) {
         // Two are granted; everything else is refused.
-        ("EVALSHA", 0 | 1) if command[2] == "3" => ":1790000000000500\r\n".to_owned(),
+        ("EVALSHA", 0 | 1) if is_acquire(command) => ":1790000000000500\r\n".to_owned(),
         ("EVALSHA" | "EVAL", _) => quoting(command),
         _ => healthy(command, "7.0.15", "standalone"),
     });
@@ -266,18 +271,21 @@ async fn no_error_and_no_log_repeats_what_a_server_quotes() {
     });
     let mut shown = log.text();
     assert!(shown.contains("does not know the command evalsha"), "{shown}");
-    let of_dropped = |line: &&str| line.contains("WARN") && line.contains("dropped");
-    assert_eq!(shown.lines().filter(of_dropped).count(), 1, "{shown}");
+    // How often is for the core to say.
+    let of_dropped = |line: &str| line.contains("WARN") && line.contains("dropped");
+    assert!(shown.lines().any(of_dropped), "{shown}");
     for error in errors {
         assert_eq!(error.kind(), LockErrorKind::Denied, "{error}");
         shown.push_str(&format!("{error} {error:?} {error:#?}"));
     }
-    let is_token = |word: &&String| word.len() == 32 && word.bytes().all(|b| b.is_ascii_hexdigit());
     sent.extend(commands.try_iter());
-    let tokens: Vec<&String> = sent.iter().flatten().filter(is_token).collect();
+    // With or without the mark of this library.
+    let digits = sent.iter().flatten().map(|word| word.rsplit(':').next().unwrap());
+    let is_token = |word: &&str| word.len() == 32 && word.bytes().all(|b| b.is_ascii_hexdigit());
+    let tokens: Vec<&str> = digits.filter(is_token).collect();
     assert!(tokens.len() >= 6, "{tokens:?}");
     for token in tokens {
-        assert!(!shown.contains(token.as_str()), "{shown}");
+        assert!(!shown.contains(token), "{shown}");
     }
 }
 
