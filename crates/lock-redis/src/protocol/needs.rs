@@ -8,7 +8,6 @@ pub(crate) const OF_SCRIPTS: Needs = Needs {
     unless_plain: &[
         "GET dl:?",
         "EXISTS dl:?",
-        "TIME",
         "ZADD dl:? XX 0 -",
         "ZREM dl:? -",
         "ZRANGE dl:? 0 0",
@@ -20,7 +19,14 @@ pub(crate) const OF_SCRIPTS: Needs = Needs {
 
 /// Locks that are taken by `SET NX` are released and renewed by scripts as well.
 pub(crate) const OF_PLAIN: Needs = Needs {
-    always: &["SET dl:? - XX PX 1", "GETEX dl:?", "DEL dl:?", "PTTL dl:?", "PEXPIRE dl:? 1"],
+    always: &[
+        "SET dl:? - XX PX 1",
+        "GETEX dl:?",
+        "DEL dl:?",
+        "PTTL dl:?",
+        "PEXPIRE dl:? 1",
+        "TIME",
+    ],
     unless_plain: &[],
     for_pushes: &[],
 };

@@ -222,7 +222,7 @@ async fn until_answered(backend: &Arc<RedisBackend>) {
 async fn the_plain_mode_needs_fewer_rules(kind: &ServerKind) {
     let mut store = Store::start(kind);
     let url = format!("redis://app:pw@{}", store.server.address());
-    let rules = "~lock:* +evalsha +eval +set +getex +del +strlen +pttl +pexpire +ping";
+    let rules = "~lock:* +evalsha +eval +set +getex +del +strlen +pttl +pexpire +time +ping";
     allow(&mut store, rules.split(' '));
     let backend = build(RedisBackend::builder().url(url.as_str()).mode(Mode::Plain));
     Arc::clone(&backend).ping().await.unwrap();
