@@ -34,6 +34,13 @@ pub(crate) type ServiceContext = Context<SharedLease, Held>;
 /// Whatever keeps a service in use.
 pub(crate) type ServiceHandle = Handle<SharedLease, Held>;
 
+impl ServiceContext {
+    /// Whether a guard of this service holds the lock.
+    pub(crate) fn holds(&self, key: &LockKey) -> bool {
+        self.schedule().any(|lease| lease.key() == key && lease.ended().is_none())
+    }
+}
+
 /// Owns a lock: dropping it ends the lease.
 pub(crate) struct Held(Arc<SharedLease>);
 
@@ -213,6 +220,11 @@ impl SharedLease {
 
     pub(crate) fn deadline(&self) -> Instant {
         Instant::from_nanos(self.deadline.load(Ordering::Acquire))
+    }
+
+    /// Whether the lease is renewed until its end.
+    pub(crate) fn keeps_alive(&self) -> bool {
+        self.lock().keeps_alive()
     }
 
     /// How the lease has ended, if it has; looks at the clock.
