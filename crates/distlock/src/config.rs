@@ -214,7 +214,12 @@ impl LockConfig {
                  process; set DISTLOCK_URL to the URL of a store that all instances share"
             );
         }
-        service.connected(is_lazy).await
+        if !is_lazy {
+            // The backend bounds it by its response timeout.
+            service.ping().await.map_err(|error| error.as_operation("connect"))?;
+        }
+        service.log_store();
+        Ok(service)
     }
 
     fn with_url(mut self, url: &str) -> Result<Self> {

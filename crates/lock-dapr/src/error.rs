@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::error::Error;
 
-use lock_core::{LockError, LockErrorKind};
+use lock_core::{LockError, LockErrorKind, message_text};
 use tonic::{Code, ConnectError, Status};
 
 /// Longer texts of others are cut to this length in our messages.
@@ -64,8 +64,9 @@ impl Failure {
             return self;
         }
         let message = format!(
-            "the sidecar has no lock store {store:?}; add a component of type lock.redis with that \
-             metadata.name, or correct the store's name"
+            "the sidecar has no lock store {}; add a component of type lock.redis with that \
+             metadata.name, or correct the store's name",
+            message_text::quoted(store)
         );
         let error = LockError::new(self.error.kind(), message).with_source(self.error);
         Self { error: error.not_applied(), ..self }
@@ -76,7 +77,10 @@ impl Failure {
     pub(crate) fn from_status(status: Status, address: &str) -> Self {
         // A status from the sidecar has no source; one that tonic makes for a broken connection does.
         let is_local = status.source().is_some() || status.code() == Code::Unknown;
-        let failure = if is_connect_error(&status) {
+        let refused = about_client_certificate(&innermost(&status), address);
+        let failure = if let Some(refused) = refused {
+            refused.not_applied()
+        } else if is_connect_error(&status) {
             not_connected(&innermost(&status), address).not_applied()
         } else if is_local && !is_refusal(status.code()) {
             let cause = innermost(&status);
@@ -84,7 +88,10 @@ impl Failure {
         } else {
             Self::said_by_sidecar(&status, address)
         };
-        Self { error: failure.error.with_source(status), breaks_channel: is_local, ..failure }
+        // A status says in its own words what our text quotes of it.
+        let says_more = !failure.error.to_string().contains(&*innermost(&status));
+        let error = if says_more { failure.error.with_source(status) } else { failure.error };
+        Self { error, breaks_channel: is_local, ..failure }
     }
 
     fn said_by_sidecar(status: &Status, address: &str) -> Self {
@@ -143,13 +150,41 @@ impl Failure {
     }
 }
 
+/// The sidecar's alerts about what this client showed, in the words of rustls.
+fn about_client_certificate(cause: &str, address: &str) -> Option<Failure> {
+    const REFUSED: [&str; 6] = [
+        "AccessDenied",
+        "BadCertificate",
+        "CertificateExpired",
+        "CertificateUnknown",
+        "DecryptError",
+        "UnknownCA",
+    ];
+    let (_, alert) = cause.split_once("fatal alert: ")?;
+    let message = if alert.contains("CertificateRequired") {
+        format!(
+            "the sidecar at {address} wants a TLS certificate of its clients; set tls_cert_file and \
+             tls_key_file"
+        )
+    } else if REFUSED.iter().any(|refused| alert.contains(refused)) {
+        format!(
+            "the sidecar at {address} did not accept this client's TLS certificate ({alert}); \
+             tls_cert_file must hold one that the sidecar's authority has signed and that has not \
+             expired"
+        )
+    } else {
+        return None;
+    };
+    Some(Failure::new(LockErrorKind::Denied, message))
+}
+
 fn not_connected(cause: &str, address: &str) -> Failure {
     if cause.contains("certificate") {
         return Failure::new(
             LockErrorKind::Denied,
             format!(
-                "the TLS certificate of the sidecar at {address} was not accepted: {cause}; to use \
-                 roots other than the system's, pass a channel of your own to the builder"
+                "the TLS certificate of the sidecar at {address} was not accepted: {cause}; to \
+                 trust other roots than the system's, set tls_ca_file"
             ),
         );
     }
@@ -213,6 +248,14 @@ mod tests {
             let message = from(code, message).error.to_string();
             assert!(message.contains(cure), "{message}");
         }
+    }
+
+    #[test]
+    fn a_status_whose_text_is_quoted_is_not_told_again() {
+        let quoted = from(Code::Internal, "failed to release lock: EOF").error;
+        assert!(quoted.source().is_none(), "{quoted:?}");
+        let unquoted = from(Code::Unauthenticated, "the token is not mine").error;
+        assert!(unquoted.source().unwrap().to_string().contains("not mine"), "{unquoted:?}");
     }
 
     #[test]

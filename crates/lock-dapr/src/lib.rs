@@ -67,14 +67,15 @@
 //!
 //! # Features
 //!
-//! - `tls`: endpoints with TLS, with rustls and the system's root certificates. For other roots, pass
-//!   a [`channel`](DaprBackendBuilder::channel) of your own. A certificate that is not accepted is
+//! - `tls`: endpoints with TLS, with rustls and the system's root certificates, or those of
+//!   [`tls_ca_file`](DaprBackendBuilder::tls_ca_file). A certificate that is not accepted is
 //!   [`Denied`](lock_core::LockErrorKind::Denied).
 //!   Without this feature such endpoints are refused, because the API token would be sent in plain
 //!   text.
 
 mod backend;
 mod builder;
+mod credentials;
 mod endpoint;
 mod environment;
 mod error;

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Response, Status};
 
+use crate::credentials::SecuredAddress;
 use crate::error::Failure;
 
 /// The generated client; a clone is cheap.
@@ -21,6 +22,8 @@ pub(crate) type Client = DaprClient<Channel>;
 pub(crate) enum Source {
     /// Make one, whenever one is needed.
     Endpoint(Box<Endpoint>),
+    /// The same, where files say whom to trust and what to show.
+    Secured(Arc<SecuredAddress>),
     /// Use this one, and never another.
     Existing(Channel),
 }
@@ -144,7 +147,12 @@ impl DrivenChannel {
             Source::Existing(channel) => {
                 return Ok(Self { client: DaprClient::new(channel.clone()), canary: None });
             }
-            Source::Endpoint(endpoint) => endpoint,
+            Source::Endpoint(endpoint) => (**endpoint).clone(),
+            Source::Secured(address) => {
+                // The files were in order when the backend was built, so they may be again.
+                let opened = address.open();
+                opened.map_err(|error| Failure::unavailable(error.to_string()).not_applied())?
+            }
         };
         let runtime = Handle::try_current().map_err(|_| {
             let message = "the Dapr backend needs a tokio runtime to connect, and there is none";

@@ -83,8 +83,9 @@
 //!
 //! # Features
 //!
-//! - `tls`: `rediss` URLs, with rustls and the system's root certificates; other roots come with
-//!   a [`client`](RedisBackendBuilder::client) of your own.
+//! - `tls`: `rediss` URLs, with rustls and the system's root certificates, or those of
+//!   [`tls_ca_file`](RedisBackendBuilder::tls_ca_file); a certificate for the client comes from
+//!   [`tls_cert_file`](RedisBackendBuilder::tls_cert_file).
 //!   rustls takes its cryptography from the default `CryptoProvider` of the process.
 //!   If the program has installed none when the backend makes its first TLS connection, the backend
 //!   installs that of *ring*, for the whole process.

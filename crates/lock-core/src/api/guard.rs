@@ -69,13 +69,18 @@ impl LockGuard {
     ///
     /// It cannot fail. If the store does not answer, the outcome is
     /// [`Unknown`](ReleaseOutcome::Unknown), and the library repeats the release in the background
-    /// until the lease is over. If [`min_hold`](crate::Lock::min_hold) is not over yet, the name
+    /// until the lease is over; a warning in the log says why. If [`min_hold`](crate::Lock::min_hold) is not over yet, the name
     /// stays taken for the rest of it.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, the release goes on; only its outcome is not reported.
     pub async fn release(self) -> ReleaseOutcome {
+        self.release_with_cause().await.0
+    }
+
+    /// As [`release`](Self::release), with the reason if the store did not confirm it.
+    pub(crate) async fn release_with_cause(self) -> (ReleaseOutcome, Option<LockError>) {
         self.0.release().await
     }
 

@@ -15,6 +15,7 @@ use crate::engine::held::ServiceHandle;
 use crate::engine::pass_on;
 use crate::engine::plan::Plan;
 use crate::sync::panics;
+use crate::types::duration_text::rounded;
 use crate::types::error::{LockError, LockErrorKind, Result};
 use crate::types::options::{DEFAULT_ACQUIRE_WAIT, LockOptions, option_setters};
 use crate::types::status::LockStatus;
@@ -31,8 +32,9 @@ use crate::types::status::LockStatus;
 /// It is made by [`LockService::lock`](crate::LockService::lock), is cheap to clone, and can be
 /// used any number of times. The futures of its methods borrow nothing, so they can be spawned.
 ///
-/// A lock is not re-entrant: if the same name is asked for while this process holds it, the answer
-/// is the same as if somebody else held it.
+/// A lock is not re-entrant: if the same name is asked for while this service holds it, the answer
+/// is the same as if somebody else held it: `None`, or an error of the same kind. The error of
+/// [`acquire`](Self::acquire) says that it is this service that holds the lock.
 ///
 /// ```
 /// # use lock_core as distlock;
@@ -146,7 +148,8 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// [`Timeout`](LockErrorKind::Timeout) if somebody else held it for the whole wait; otherwise
+    /// [`Timeout`](LockErrorKind::Timeout) if somebody else held it for the whole wait, or another
+    /// guard of this service, which the error then says; otherwise
     /// as [`try_acquire`](Self::try_acquire). The wait also covers an outage of the store: a
     /// request that got no answer is repeated until the wait is over.
     ///
@@ -156,14 +159,16 @@ impl Lock {
     pub fn acquire(&self) -> impl Future<Output = Result<LockGuard>> + Send + 'static + use<> {
         let (context, plan) = (Arc::clone(&self.context), Arc::clone(&self.plan));
         async move {
-            let asked = Arc::clone(&plan);
-            let clock = context.store().clock();
-            let began = clock.now();
-            match acquire(context, plan, DEFAULT_ACQUIRE_WAIT, "acquire").await? {
+            let began = context.store().now();
+            let (asked, acquiring) = (Arc::clone(&plan), Arc::clone(&context));
+            match acquire(acquiring, plan, DEFAULT_ACQUIRE_WAIT, "acquire").await? {
                 Some(held) => Ok(LockGuard::new(held)),
-                None => Err(timed_out(clock.now().saturating_duration_since(began))
-                    .with_operation("acquire")
-                    .with_name(asked.name())),
+                None => {
+                    let waited = context.store().now().saturating_duration_since(began);
+                    let target = asked.check_name(context.store());
+                    let is_own = target.is_ok_and(|target| context.holds(&target.key));
+                    Err(timed_out(waited, is_own).with_operation("acquire").with_name(asked.name()))
+                }
             }
         }
     }
@@ -364,7 +369,17 @@ impl fmt::Debug for Lock {
     }
 }
 
-fn timed_out(waited: Duration) -> LockError {
-    let message = format!("somebody else held the lock for the whole wait of {waited:.1?}");
+/// The error of a wait in vain; `is_own`: for a guard of the same service.
+fn timed_out(waited: Duration, is_own: bool) -> LockError {
+    let waited = rounded(waited);
+    let message = if is_own {
+        format!(
+            "this service holds the lock itself, and did not release it during the whole wait of \
+             {waited}; a lock is not re-entrant: if it is this task that holds it, use the guard \
+             that it has"
+        )
+    } else {
+        format!("somebody else held the lock for the whole wait of {waited}")
+    };
     LockError::new(LockErrorKind::Timeout, message)
 }

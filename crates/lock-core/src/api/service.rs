@@ -297,29 +297,22 @@ impl LockService {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn ping(&self) -> Result<()> {
-        self.ask_store().await.map_err(|error| error.with_operation("ping"))
-    }
-
-    /// Asks the store whether it answers, unless `is_lazy`, and logs which store was chosen. For
-    /// `distlock::connect`.
-    #[doc(hidden)]
-    pub async fn connected(self, is_lazy: bool) -> Result<Self> {
-        if !is_lazy {
-            // The backend bounds it by its response timeout.
-            self.ask_store().await.map_err(|error| error.with_operation("connect"))?;
-        }
-        telemetry::store_chosen(self.0.context.store(), &self.0.namespace);
-        Ok(self)
-    }
-
-    async fn ask_store(&self) -> Result<()> {
         let context = &self.0.context;
-        context.ensure_open()?;
-        let backend = context.store().backend().clone();
-        let pinging = panics::caught(async { backend.ping().await });
-        let answer = context.background().in_runtime(pinging).await;
-        context.store().heard(&answer);
-        answer
+        let asked = async {
+            context.ensure_open()?;
+            let backend = context.store().backend().clone();
+            let pinging = panics::caught(async { backend.ping().await });
+            let answer = context.background().in_runtime(pinging).await;
+            context.store().heard(&answer);
+            answer
+        };
+        asked.await.map_err(|error| error.with_operation("ping"))
+    }
+
+    /// Logs which store the service uses. For `distlock::connect`.
+    #[doc(hidden)]
+    pub fn log_store(&self) {
+        telemetry::store_chosen(self.0.context.store(), &self.0.namespace);
     }
 
     /// Shuts the service down, and returns how its locks ended.

@@ -60,15 +60,19 @@
 pub(crate) mod capabilities;
 pub(crate) mod contract;
 pub(crate) mod event;
+#[doc(hidden)]
+pub mod files;
 pub(crate) mod reply;
 pub(crate) mod request;
+mod runtime;
 mod support;
 pub(crate) mod token;
 
 pub use capabilities::Capabilities;
 pub use contract::{AnyBackend, LockBackend};
 pub use reply::{AcquireReply, Grant, ReleaseReply, RenewReply, Waiting, Wake};
-pub use request::{AcquireRequest, Lane, ReleaseRequest, RenewRequest};
+pub use request::{AcquireRequest, GivenUp, Lane, ReleaseRequest, RenewRequest};
+pub use runtime::background_runtime;
 pub use support::{in_time, on_system_clock};
 pub use token::{OwnerToken, Ticket};
 

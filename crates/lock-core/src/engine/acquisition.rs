@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use crate::backend::{AcquireRequest, Grant, Ticket, Waiting, Wake};
+use crate::backend::{AcquireRequest, GivenUp, Grant, Ticket, Waiting, Wake};
 use crate::engine::attempt_driver::{Asked, AttemptDriver};
 use crate::engine::doubt::Doubt;
 use crate::engine::held::{Held, NewLease, ServiceContext, SharedLease};
@@ -127,6 +127,7 @@ impl Acquisition {
             ticket: self.ticket,
             clock: self.context.store().clock(),
             asked_at: self.now,
+            given_up: GivenUp::default(),
         };
         self.driver.ask(request).await
     }

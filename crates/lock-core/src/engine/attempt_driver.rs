@@ -12,8 +12,8 @@ use std::time::Duration;
 use crate::backend::capabilities::Capabilities;
 use crate::backend::contract::Exchange;
 use crate::backend::{
-    AcquireReply, AcquireRequest, Grant, Lane, OwnerToken, ReleaseReply, ReleaseRequest, Sleep,
-    Waiting,
+    AcquireReply, AcquireRequest, GivenUp, Grant, Lane, OwnerToken, ReleaseReply, ReleaseRequest,
+    Sleep, Waiting,
 };
 use crate::engine::background::Background;
 use crate::engine::farewell::{Errand, MOMENT};
@@ -43,6 +43,8 @@ pub(crate) struct AttemptDriver {
     answered_at: Instant,
     /// The clock as it was read just before, for the first thing to do.
     just_now: Option<Instant>,
+    /// Why the newest release that failed did.
+    release_error: Option<LockError>,
 }
 
 enum DrivenBy {
@@ -54,7 +56,7 @@ enum DrivenBy {
 
 enum InFlight {
     Nothing,
-    Step { future: Exchange<AcquireReply>, ttl: Duration },
+    Step { future: Exchange<AcquireReply>, ttl: Duration, given_up: GivenUp },
     Release { future: Exchange<ReleaseReply>, lane: Lane },
     Pause(Sleep),
 }
@@ -129,6 +131,7 @@ impl AttemptDriver {
             in_flight: InFlight::Nothing,
             answered_at: Instant::ORIGIN,
             just_now: None,
+            release_error: None,
         }
     }
 
@@ -156,10 +159,10 @@ impl AttemptDriver {
     ///
     /// Dropping the future and then the driver hands the exchange over to the background.
     pub(crate) async fn ask(&mut self, request: AcquireRequest) -> Asked {
-        let ttl = request.ttl;
+        let (ttl, given_up) = (request.ttl, request.given_up.clone());
         self.machine.step_sent(request.asked_at, ttl);
         let future = self.store.backend().begin_acquire(request);
-        self.in_flight = InFlight::Step { future, ttl };
+        self.in_flight = InFlight::Step { future, ttl, given_up };
         self.asked().await
     }
 
@@ -197,25 +200,30 @@ impl AttemptDriver {
 
     /// Leaves what is under way to a job of the background.
     fn go_on_in(&mut self, background: &Background) {
+        if let InFlight::Step { given_up, .. } = &self.in_flight {
+            given_up.set();
+        }
         // From now on, not only from when the job begins.
         let errand = Errand::new(background.farewell());
         background.spawn(self.move_to(DrivenBy::Background).undo(errand));
     }
 
-    /// Releases, and returns when the outcome is known; the background does the rest, if any.
+    /// Releases, and returns when the outcome is known, with the reason if it could not be had; the
+    /// background does the rest, if any.
     ///
     /// A store that cannot leave a lock standing is asked by the background, when `min_hold` is over;
     /// what it will say is not known before.
-    pub(crate) async fn release(mut self) -> ReleaseOutcome {
+    pub(crate) async fn release(mut self) -> (ReleaseOutcome, Option<LockError>) {
         // Nothing was sent yet, so what is waited for is `min_hold`, on a store that cannot keep it:
         // the background does that.
         if let Next::WaitUntil(at) = self.machine.next(Instant::ORIGIN)
             && self.store.now() < at
         {
-            return ReleaseOutcome::Unknown;
+            return (ReleaseOutcome::Unknown, None);
         }
         poll_fn(|cx| self.poll_until(cx, |machine| machine.outcome().is_some())).await;
-        self.machine.outcome().unwrap_or(ReleaseOutcome::AlreadyExpired)
+        let outcome = self.machine.outcome().unwrap_or(ReleaseOutcome::AlreadyExpired);
+        (outcome, self.release_error.clone())
     }
 
     async fn undo(mut self, mut errand: Errand) {
@@ -275,6 +283,7 @@ impl AttemptDriver {
         let machine = self.take_machine();
         let Self { token, min_hold_end, answered_at, .. } = *self;
         let (store, key, just_now) = (self.store.clone(), self.key.clone(), None);
+        let release_error = self.release_error.take();
         Self {
             store,
             driven_by,
@@ -285,11 +294,12 @@ impl AttemptDriver {
             in_flight,
             answered_at,
             just_now,
+            release_error,
         }
     }
 
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Asked> {
-        let InFlight::Step { future, ttl } = &mut self.in_flight else {
+        let InFlight::Step { future, ttl, .. } = &mut self.in_flight else {
             // The machine and this struct disagree; do not wait for what will never come.
             self.machine.step_failed(false);
             return Poll::Ready(Asked::Failed(LockError::new(
@@ -387,7 +397,9 @@ impl AttemptDriver {
             Ok(reply) => self.machine.release_answered(reply),
             Err(error) => {
                 self.machine.release_failed(self.store.now());
+                // A caller is told by the outcome.
                 panics::contained(|| telemetry::release_failed(&self.store, &self.key, &error));
+                self.release_error = Some(error);
             }
         }
         Poll::Ready(())

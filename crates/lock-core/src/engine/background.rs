@@ -4,18 +4,19 @@
 //! cannot stop it; with [`tokio_time`](crate::LockServiceBuilder::tokio_time) the current runtime
 //! takes its place.
 
+use std::fmt;
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use crate::backend::Clock;
+use crate::backend::{Clock, background_runtime};
 use crate::engine::farewell::Farewell;
+use crate::sync::panics;
 use crate::sync::wait_group::WaitGroup;
-use crate::sync::{own_thread, panics};
 use crate::time::timer;
 use crate::types::error::{LockError, LockErrorKind, Result};
 
@@ -61,10 +62,7 @@ impl Background {
         if self.running.get().is_some() {
             return Ok(());
         }
-        let runtime = self.runtime().map_err(|cause| {
-            let message = format!("the background thread could not be started: {cause}");
-            LockError::new(LockErrorKind::Unavailable, message).not_applied()
-        })?;
+        let runtime = self.runtime()?;
         let job = job.take().unwrap_or_else(|| Box::pin(pending()));
         let service_job = runtime.spawn(job).abort_handle();
         self.running.set(Running { runtime, service_job }).ok();
@@ -126,13 +124,18 @@ impl Background {
         }
     }
 
-    fn runtime(&self) -> Result<Handle, String> {
-        timer::ensure_started().map_err(|error| error.to_string())?;
+    fn runtime(&self) -> Result<Handle> {
+        timer::ensure_started().map_err(not_started)?;
         if self.clock == Clock::TOKIO {
-            return Handle::try_current().map_err(|error| error.to_string());
+            return Handle::try_current().map_err(not_started);
         }
-        process_runtime()
+        background_runtime()
     }
+}
+
+fn not_started(cause: impl fmt::Display) -> LockError {
+    let message = format!("the background could not be started: {cause}");
+    LockError::new(LockErrorKind::Unavailable, message).not_applied()
 }
 
 impl Drop for Background {
@@ -141,29 +144,4 @@ impl Drop for Background {
             running.service_job.abort();
         }
     }
-}
-
-/// The runtime of the process's background thread, which is started when it is first needed and
-/// runs until the process ends.
-fn process_runtime() -> Result<Handle, String> {
-    static RUNTIME: Mutex<Option<Handle>> = Mutex::new(None);
-    let mut started = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(handle) = &*started {
-        return Ok(handle.clone());
-    }
-    // The thread first: a runtime that is left over could not be dropped in a task of another one.
-    let (hand_over, handed_over) = mpsc::channel::<Runtime>();
-    let run = move || {
-        own_thread::mark();
-        if let Ok(runtime) = handed_over.recv() {
-            runtime.block_on(pending::<()>());
-        }
-    };
-    let thread = std::thread::Builder::new().name("distlock".into());
-    thread.spawn(run).map_err(|error| error.to_string())?;
-    let runtime = Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| error.to_string())?;
-    let handle = runtime.handle().clone();
-    hand_over.send(runtime).map_err(|error| error.to_string())?;
-    Ok(started.insert(handle).clone())
 }

@@ -34,6 +34,13 @@ pub(crate) type ServiceContext = Context<SharedLease, Held>;
 /// Whatever keeps a service in use.
 pub(crate) type ServiceHandle = Handle<SharedLease, Held>;
 
+impl ServiceContext {
+    /// Whether a guard of this service holds the lock.
+    pub(crate) fn holds(&self, key: &LockKey) -> bool {
+        self.schedule().any(|lease| lease.key() == key && lease.ended().is_none())
+    }
+}
+
 /// Owns a lock: dropping it ends the lease.
 pub(crate) struct Held(Arc<SharedLease>);
 
@@ -99,16 +106,16 @@ impl Held {
         &self.0
     }
 
-    /// Releases, and says what the store said.
-    pub(crate) async fn release(self) -> ReleaseOutcome {
+    /// Releases, and says what the store said, and why if it said nothing.
+    pub(crate) async fn release(self) -> (ReleaseOutcome, Option<LockError>) {
         let shared = Arc::clone(&self.0);
         // Before the lease leaves the schedule, so that a shutdown waits for the one or the other.
         let _counted = shared.context.count();
         // The drop that follows finds nothing left to do.
         let Ending { release, mut next, outcome } = shared.end();
         drop(self);
-        let outcome = match release {
-            None => outcome,
+        let (outcome, cause) = match release {
+            None => (outcome, None),
             Some(driver) => {
                 let mut release = pin!(driver.release());
                 poll_fn(|cx| {
@@ -122,8 +129,8 @@ impl Held {
                 .await
             }
         };
-        telemetry::released(shared.store(), &shared.target.name, outcome);
-        outcome
+        telemetry::released(shared.store(), &shared.target.name, outcome, cause.as_ref());
+        (outcome, cause)
     }
 
     /// The user gets it, unless the service is being shut down: a shutdown that begins later finds
@@ -215,6 +222,11 @@ impl SharedLease {
         Instant::from_nanos(self.deadline.load(Ordering::Acquire))
     }
 
+    /// Whether the lease is renewed until its end.
+    pub(crate) fn keeps_alive(&self) -> bool {
+        self.lock().keeps_alive()
+    }
+
     /// How the lease has ended, if it has; looks at the clock.
     pub(crate) fn ended(&self) -> Option<LeaseEnd> {
         // A lease that has ended is not worth a look at the clock.
@@ -299,11 +311,14 @@ impl SharedLease {
         Ending { release, next, outcome: ReleaseOutcome::Unknown }
     }
 
-    /// Leaves the lease to whoever gets its token. Returns how long the store may keep it.
-    pub(crate) fn pass_on(&self) -> Result<Duration, LeaseEnd> {
+    /// Leaves the lease to whoever gets its token. Returns how long the store may keep it, or `None` if
+    /// it cannot be passed on yet.
+    pub(crate) fn pass_on(&self) -> Result<Option<Duration>, LeaseEnd> {
         let now = self.store().now();
         let stands_for = self.update(|lease| lease.pass_on(now))?;
-        self.context.schedule().leave(self);
+        if stands_for.is_some() {
+            self.context.schedule().leave(self);
+        }
         Ok(stands_for)
     }
 

@@ -51,7 +51,7 @@ pub(crate) async fn run(
             holding.outcome = driver.as_ref().map(|_| ReleaseOutcome::Unknown);
         }
         if let Some(driver) = driver {
-            releases.push(async move { (place, driver.release().await) });
+            releases.push(async move { (place, driver.release().await.0) });
         }
     }
     let_go();

@@ -17,13 +17,14 @@ use crate::engine::store_health::{Paced, Waits};
 use crate::types::duration_text::rounded;
 use crate::types::error::LockError;
 use crate::types::fencing::FencingToken;
-use crate::types::message_text::quoted;
-use crate::types::name::{LockKey, LockName};
+use crate::types::message_text::{quoted, shortened};
+use crate::types::name::{LockKey, LockName, MAX_KEY_BYTES};
 use crate::types::status::ReleaseOutcome;
 
 /// The span around one acquisition, with its wait.
 pub(crate) fn acquire_span(lock: &str, backend: &str) -> Span {
-    span!(target: "distlock", Level::DEBUG, "distlock.acquire", lock, backend)
+    let lock = shortened(lock, MAX_KEY_BYTES);
+    span!(target: "distlock", Level::DEBUG, "distlock.acquire", lock = &*lock, backend)
 }
 
 /// A program has connected to this store.
@@ -90,7 +91,7 @@ fn store_still_lost(
         longest_wait = ?longest,
         renewals = leases,
         %cause,
-        "the lock store {} has been of no use for {}: {cause}; {waiting}; {held}",
+        "the lock store {} has been unusable for {}: {cause}; {waiting}; {held}",
         at(store),
         rounded(lasts)
     );
@@ -139,7 +140,8 @@ pub(crate) fn contended(lock: &str, backend: &str, waited: Duration) {
 
 /// The lock could not be asked for.
 pub(crate) fn failed(lock: &str, backend: &str, error: &LockError) {
-    event!(DEBUG, "failed", backend, lock, %error, "the lock could not be acquired: {error}");
+    let lock = shortened(lock, MAX_KEY_BYTES);
+    event!(DEBUG, "failed", backend, lock = &*lock, %error, "the lock could not be acquired: {error}");
 }
 
 /// The lease ended before its guard did.
@@ -175,13 +177,19 @@ pub(crate) fn adopted(store: &Store, lock: &LockName, fencing: Option<FencingTok
     event!(DEBUG, "adopted", backend, lock, fencing_token, "the lock of a token was adopted");
 }
 
-/// The guard released.
-pub(crate) fn released(store: &Store, lock: &LockName, outcome: ReleaseOutcome) {
+/// The guard released; `cause` is why the store did not confirm it.
+pub(crate) fn released(
+    store: &Store,
+    lock: &LockName,
+    outcome: ReleaseOutcome,
+    cause: Option<&LockError>,
+) {
     let (lock, backend) = (lock.as_str(), store.kind());
     if outcome.is_released() {
         event!(DEBUG, "released", backend, lock, ?outcome, "the lock was released");
         return;
     }
+    let cause = cause.map(ToString::to_string);
     let why = match outcome {
         ReleaseOutcome::Unknown => {
             "the store has not confirmed it; the background repeats it until the lease is over"
@@ -200,8 +208,10 @@ pub(crate) fn released(store: &Store, lock: &LockName, outcome: ReleaseOutcome) 
                 backend,
                 lock,
                 ?outcome,
-                "the lock {} was released too late or without an answer: {why}",
-                quoted(lock)
+                cause,
+                "the lock {} was released too late or without an answer: {why}{}",
+                quoted(lock),
+                cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default()
             )
         };
     }
@@ -260,6 +270,11 @@ pub(crate) fn renewal_failed(
         );
         return;
     }
+    let which = match (lock, leases) {
+        (Some(lock), _) => format!("the lock {}", quoted(lock)),
+        (None, 1) => "1 lock".to_owned(),
+        (None, _) => format!("{leases} locks"),
+    };
     macro_rules! say {
         ($level:ident) => {
             event!(
@@ -269,9 +284,8 @@ pub(crate) fn renewal_failed(
                 lock,
                 leases,
                 %error,
-                "the store refused to renew {}, held until the lease ends unless a later try \
-                 succeeds: {error}",
-                lock.map_or_else(|| format!("{leases} locks"), |lock| format!("the lock {}", quoted(lock)))
+                "the store refused to renew {which}, and a lock that is not renewed is lost when its \
+                 lease ends: {error}"
             )
         };
     }

@@ -53,8 +53,8 @@ impl LockErrorKind {
 /// the other operations return `None` then.
 ///
 /// An error has a [kind](Self::kind), the [operation](Self::operation), the [name](Self::name) of
-/// the lock, a text, and often a source. It is one pointer wide and can be cloned. It converts into
-/// [`io::Error`].
+/// the lock, a text, and a source if that says more than the text. It is one pointer wide and can
+/// be cloned. It converts into [`io::Error`].
 ///
 /// ```
 /// # use lock_core as distlock;
@@ -267,8 +267,14 @@ impl fmt::Debug for LockError {
 }
 
 impl Error for LockError {
+    /// The first cause that says more than the text does, which often quotes its cause: so that a
+    /// program that prints the whole chain says nothing twice.
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source.as_deref().map(|source| source as &(dyn Error + 'static))
+        let mut cause: &(dyn Error + 'static) = self.0.source.as_deref()?;
+        while self.0.message.contains(&cause.to_string()) {
+            cause = cause.source()?;
+        }
+        Some(cause)
     }
 }
 
@@ -294,6 +300,23 @@ mod tests {
         let replaced = error.clone().as_operation("execute");
         assert_eq!(replaced.to_string(), "execute \"order:1\": not got within 5s");
         assert!(error.is_retryable());
+    }
+
+    #[test]
+    fn a_chain_of_causes_says_nothing_twice() {
+        let refused = || io::Error::other("connection refused");
+        let quoting = |cause: &dyn Error| format!("no connection: {cause}");
+        let inner =
+            LockError::new(LockErrorKind::Unavailable, quoting(&refused())).with_source(refused());
+        let outer = LockError::new(LockErrorKind::Unknown, format!("not confirmed: {inner}"))
+            .with_source(inner);
+        assert!(outer.source().is_none(), "{:?}", outer.source());
+        let unquoted = LockError::new(LockErrorKind::Unavailable, "no connection");
+        let source = unquoted.with_source(refused());
+        assert_eq!(source.source().unwrap().to_string(), "connection refused");
+        let beyond = LockError::new(LockErrorKind::Backend, format!("failed: {source}"));
+        let beyond = beyond.with_source(source);
+        assert_eq!(beyond.source().unwrap().to_string(), "connection refused");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What messages quote: names and addresses.
 
+use std::borrow::Cow;
+
 /// A longer text is cut to this length in a message.
 const MAX_QUOTED_CHARS: usize = 120;
 
@@ -10,6 +12,15 @@ pub fn quoted(text: &str) -> String {
         None => format!("{text:?}"),
         Some((end, _)) => format!("{:?}… ({} characters)", &text[..end], text.chars().count()),
     }
+}
+
+/// A text as it is, or cut if it has more than `most` bytes.
+#[must_use]
+pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+    if text.len() <= most {
+        return text.into();
+    }
+    text.chars().take(MAX_QUOTED_CHARS).chain(['…']).collect()
 }
 
 /// Host and port, with an IPv6 address in brackets: `localhost:6379`, `[::1]:6379`.
@@ -33,6 +44,14 @@ mod tests {
         assert!(text.ends_with("ü\"… (2000 characters)"), "{text}");
         assert_eq!(text.chars().filter(|&c| c == 'ü').count(), MAX_QUOTED_CHARS);
         assert!(!quoted(&"x".repeat(MAX_QUOTED_CHARS)).contains('…'));
+    }
+
+    #[test]
+    fn only_what_is_too_long_is_shortened() {
+        let longest = "x".repeat(1_024);
+        assert_eq!(shortened(&longest, 1_024), longest);
+        let shortened = shortened(&"ü".repeat(1_024), 1_024).into_owned();
+        assert_eq!(shortened.chars().count(), MAX_QUOTED_CHARS + 1);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::types::error::{LockError, LockErrorKind, Result};
+use crate::types::message_text::quoted;
 
 /// The [`ttl`](LockOptions::ttl) of a lock, unless it is set: 60 s.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(60);
@@ -49,7 +50,8 @@ impl FromStr for OnLost {
             "cancel" => Ok(Self::Cancel),
             "continue" => Ok(Self::Continue),
             _ => {
-                let message = format!("on_lost is {text:?}; it must be \"cancel\" or \"continue\"");
+                let message =
+                    format!("on_lost is {}; it must be \"cancel\" or \"continue\"", quoted(text));
                 Err(LockError::new(LockErrorKind::InvalidConfig, message).not_applied())
             }
         }

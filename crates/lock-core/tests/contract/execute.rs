@@ -108,7 +108,10 @@ async fn a_body_does_not_run_one_step_more_after_a_stop_that_outlasted_its_lease
     assert_eq!(steps.swap(0, Ordering::SeqCst), 1);
 
     let (executed, ()) = tokio::join!(
-        lock.try_execute(async |_| -> lock_core::Result<()> { Ok(body().await) }),
+        lock.try_execute(async |_| -> lock_core::Result<()> {
+            body().await;
+            Ok(())
+        }),
         tokio::time::advance(TTL * 3),
     );
     assert_eq!(executed.unwrap_err().loss_reason(), Some(LossReason::Expired));

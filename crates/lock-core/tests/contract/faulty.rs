@@ -24,10 +24,14 @@ pub(crate) enum Fault {
     Slow(usize),
     /// It is never sent.
     NotSent,
+    /// The store refuses it.
+    Refused,
     /// The store does it, and the answer is lost.
     AnswerLost,
     /// The store never sees it, and nobody can know.
     RequestLost,
+    /// The store refuses it, as it would every time.
+    Denied,
     /// It waits at the gate until the test opens it.
     Gated,
     /// It panics after the store did it.
@@ -99,6 +103,13 @@ impl Faulty {
         self.renewals.lock().unwrap().extend(faults);
     }
 
+    /// Nothing suffers any more.
+    pub(crate) fn heal(&self) {
+        for faults in [&self.attempts, &self.releases, &self.renewals] {
+            faults.lock().unwrap().clear();
+        }
+    }
+
     /// Whether nobody holds the lock in the store itself.
     pub(crate) async fn is_free(&self, name: &str) -> bool {
         let key = LockKey::new("", name).unwrap();
@@ -120,12 +131,18 @@ impl Faulty {
                 pending(polls).await;
                 result
             }
+            Fault::Refused => {
+                Err(LockError::new(LockErrorKind::Denied, "a permission is missing").not_applied())
+            }
             Fault::NotSent => Err(unavailable("not sent").not_applied()),
             Fault::AnswerLost => {
                 work.await?;
                 Err(unavailable("the answer was lost"))
             }
             Fault::RequestLost => Err(unavailable("the request was lost")),
+            Fault::Denied => {
+                Err(LockError::new(LockErrorKind::Denied, "not allowed; allow it with +del"))
+            }
             Fault::Gated => {
                 let passed = self.gate.acquire().await.map_err(|e| unavailable(&e.to_string()))?;
                 passed.forget();
@@ -173,6 +190,10 @@ fn next(faults: &Mutex<VecDeque<Fault>>, made: &AtomicUsize) -> Fault {
 impl LockBackend for Faulty {
     fn kind(&self) -> &'static str {
         "faulty"
+    }
+
+    fn address(&self) -> String {
+        "there:1".to_owned()
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -107,6 +107,27 @@ async fn the_token_goes_with_both_methods() {
 }
 
 #[tokio::test]
+async fn a_token_comes_from_a_file_and_counts_from_the_next_request_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("token");
+    std::fs::write(&file, "f1rst\n").unwrap();
+    let (fake, address) = Fake::start([Act::Lock(true), Act::Unlock(SUCCESS)]).await;
+    let backend = build(at(address).api_token_file(&file));
+    let owner = token();
+    acquire(&backend, "x", owner, MINUTE).await.unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let error = release(&backend, "x", owner).await.unwrap_err();
+    assert!(error.is_retryable() && error.is_not_applied(), "{error}");
+    assert!(error.to_string().contains(file.to_str().unwrap()), "{error}");
+    std::fs::write(&file, "s3cond").unwrap();
+    release(&backend, "x", owner).await.unwrap();
+    let tokens: Vec<_> =
+        fake.calls().iter().map(|call| call.metadata.get("dapr-api-token").cloned()).collect();
+    assert_eq!(tokens, [Some("f1rst".parse().unwrap()), Some("s3cond".parse().unwrap())]);
+    assert!(!format!("{backend:?}").contains("s3cond"));
+}
+
+#[tokio::test]
 async fn every_status_of_an_unlock_is_an_answer_or_an_error_that_can_be_retried() {
     for (status, reply) in [
         (SUCCESS, Some(ReleaseReply::Released)),

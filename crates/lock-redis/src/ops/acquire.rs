@@ -48,7 +48,8 @@ pub(crate) async fn acquire(
     };
     let mut too_late = 0;
     while too_late < MAX_TOO_LATE {
-        match ask(request, &keys, &connection, place, deadline).await? {
+        let asked = ask(request, &keys, &connection, place, deadline).await;
+        match parts.named(asked, &connection, &keys.all(), deadline).await? {
             Acquired::Granted { number, lease, .. } => {
                 return granted(number, lease, request.ttl, &keys.fence);
             }
@@ -99,6 +100,10 @@ async fn ask(
     place: Place<'_>,
     deadline: Instant,
 ) -> Result<Acquired, Failure> {
+    if request.given_up.is_set() {
+        let message = "the request was given up before it was sent";
+        return Err(Failure::unavailable(message).not_applied());
+    }
     let Some(not_after) = connection.clock().map(|clock| clock.not_after(deadline)) else {
         return Err(Failure::unavailable("the server did not tell the time").not_applied());
     };
@@ -119,7 +124,7 @@ async fn ask(
         command.arg(queue.channel()).arg(whole_millis(window)).arg(ticket);
     };
     let script = &Scripts::of(connection.dialect()).acquire;
-    let answer = script.run(connection, arguments, deadline).await;
+    let answer = script.run_unless(Some(&request.given_up), connection, arguments, deadline).await;
     let answer = answer.and_then(|answer| connection.judge(reply::acquired(&answer)));
     if let Place::Leave { queue, .. } | Place::Stand { queue, .. } = place {
         tell(queue, request, &answer);

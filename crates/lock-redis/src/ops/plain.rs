@@ -1,9 +1,11 @@
 //! The operations of locks that are taken by `SET NX PX`: they touch the lock's key alone.
 
-use lock_core::LockStatus;
+use std::sync::Arc;
+
 use lock_core::backend::{
     AcquireReply, AcquireRequest, Grant, Lane, LockKey, ReleaseReply, ReleaseRequest,
 };
+use lock_core::{Instant, LockStatus};
 use redis::Cmd;
 
 use crate::ops::parts::Parts;
@@ -13,6 +15,7 @@ use crate::protocol::owner::Owner;
 use crate::protocol::reply;
 use crate::protocol::slots;
 use crate::protocol::units::whole_millis;
+use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;
 
 pub(crate) async fn acquire(
@@ -27,7 +30,8 @@ pub(crate) async fn acquire(
     command.arg("SET").arg(&lock);
     Owner::Plain(request.token).write_to(&mut command);
     command.arg("NX").arg("PX").arg(whole_millis(request.ttl));
-    let answer = connection.send(command, deadline).await?;
+    let answer = connection.send_unless(Some(&request.given_up), command, deadline).await;
+    let answer = parts.named(answer, &connection, &[&lock], deadline).await?;
     if connection.judge(reply::was_set(&answer))? {
         return Ok(AcquireReply::granted(Grant::new()));
     }
@@ -49,11 +53,22 @@ pub(crate) async fn release(
     let lock = parts.lock_key(&request.key)?;
     let deadline = parts.deadline();
     let route = parts.topology.route(slots::slot(&lock), request.lane);
-    let connection = route.connection_or_spare(deadline).await?;
+    let keys = [lock.as_str()];
+    let exchange = |connection| give_back(parts, connection, &keys, request, deadline);
+    release::over(route, deadline, exchange).await
+}
+
+async fn give_back(
+    parts: &Parts,
+    connection: Arc<Connection>,
+    keys: &[&str],
+    request: &ReleaseRequest,
+    deadline: Instant,
+) -> Result<ReleaseReply, Failure> {
     let owner = Owner::Plain(request.token);
     let released =
-        release::send(&connection, &[&lock], owner, request.min_hold, None, deadline).await;
-    Ok(released.map_err(|failure| failure.or_unknown())?.reply)
+        release::send(parts, &connection, keys, owner, request.min_hold, None, deadline).await;
+    Ok(released.map_err(Failure::or_unknown)?.reply)
 }
 
 pub(crate) async fn status(parts: &Parts, key: &LockKey) -> Result<Option<LockStatus>, Failure> {

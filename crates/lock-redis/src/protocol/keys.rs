@@ -56,6 +56,11 @@ impl Keys {
         let slot = slot(&lock);
         Ok(Self { fence: fence_key(slot), queue: queue_key(slot, &lock), slot, lock })
     }
+
+    /// In the order in which the scripts take them.
+    pub(crate) fn all(&self) -> [&str; 3] {
+        [&self.lock, &self.fence, &self.queue]
+    }
 }
 
 /// The key of the fencing counter of a slot.

@@ -51,6 +51,8 @@ macro_rules! __with_all_claims {
             renewal {
                 a_renewal_raises_the_expiry [Renew] "A renewal raises the expiry to at least the ttl from now.";
                 a_renewal_never_shortens [Renew] "A renewal never shortens the lease.";
+                an_exact_renewal_sets_the_expiry [Renew]
+                    "An exact renewal sets the expiry, also to less than is left.";
                 renewals_are_answered_in_order [Renew] "Renewals are answered in order, one each.";
                 a_large_batch_is_answered_in_full [Renew] "A batch of any size is answered in full.";
                 a_renewal_never_takes_an_expired_lock [Renew] "A renewal never takes a lock that has expired.";
@@ -62,6 +64,10 @@ macro_rules! __with_all_claims {
                     "keep_alive_if_supported is accepted by every backend.";
                 extend_sets_the_lease [Renew] else extend_is_refused
                     "extend sets the lease to ttl from now; it does not add.";
+                a_shorter_extend_is_shorter_in_the_store [Renew, Inspect]
+                    "A shorter extend is shorter in the store, too.";
+                keep_alive_keeps_what_extend_set [Renew, Inspect]
+                    "With keep_alive, what the last extend set is kept up.";
                 a_shorter_extend_lowers_the_local_deadline [Renew] else extend_is_refused
                     "A shorter extend takes effect at once, locally.";
                 max_hold_bounds_keep_alive [Renew] else max_hold_is_allowed

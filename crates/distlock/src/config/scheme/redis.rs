@@ -94,32 +94,11 @@ fn read(url: &Url, parameters: &[Parameter]) -> Result<Open, LockError> {
     } else {
         check_server(url)?;
     }
-    let has_user_only = has_user_only(url, parameters);
-    Ok(Box::new(move |settings| {
-        if has_user_only {
-            return Err(invalid(USER_ONLY));
-        }
-        open(&clean, settings)
-    }))
+    Ok(Box::new(move |settings| open(&clean, settings)))
 }
 
 fn is_socket(url: &Url) -> bool {
     url.scheme().ends_with("unix")
-}
-
-const USER_ONLY: &str = "the URL has a user name and no password; did you mean \
-    redis://:PASSWORD@HOST, with a colon before the password? A user name is written as \
-    redis://USER:PASSWORD@HOST";
-
-/// The user name would be ignored; most often it is a password without its colon.
-fn has_user_only(url: &Url, parameters: &[Parameter]) -> bool {
-    let has =
-        |name| parameters.iter().any(|(parameter, value)| parameter == name && !value.is_empty());
-    if is_socket(url) {
-        has(USER) && !has(PASSWORD)
-    } else {
-        !url.username().is_empty() && url.password().is_none()
-    }
 }
 
 /// The URL holds nothing in its query but what is the backend's.
