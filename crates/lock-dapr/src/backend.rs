@@ -199,6 +199,16 @@ mod tests {
     }
 
     #[test]
+    fn what_dapr_cannot_do_is_refused_with_a_way_out() {
+        let backend = DaprBackend::builder("lockstore").endpoint("[::1]:50001").build().unwrap();
+        assert_eq!(backend.address(), "\"lockstore\" of the sidecar at [::1]:50001");
+        let options = lock_core::LockOptions::new().keep_alive();
+        let locks = lock_core::LockService::builder(backend).defaults(options).build();
+        let text = locks.check().unwrap_err().to_string();
+        assert!(text.contains("dapr") && text.contains("use keep_alive_if_supported"), "{text}");
+    }
+
+    #[test]
     fn a_name_with_dapr_s_separator_is_refused_with_a_cure() {
         for (namespace, name, is_allowed) in
             [("", "a||b", false), ("a|", "|b", false), ("a|", "b|c", true)]

@@ -177,6 +177,7 @@ async fn an_outage_of_the_server_is_a_few_lines() {
     }
     let address = server.address().to_string();
     soon(|| !log.shown(&format!("address=\"{address}\"")).is_empty()).await;
+    assert_eq!(log.shown(&address).len(), 1);
     server.restart().unwrap();
     waiting.await.unwrap().unwrap();
     let back = format!("event=\"store_back\" backend=\"redis\" address=\"{address}\"");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::backend::{AnyBackend, LockBackend, RenewReply, RenewRequest};
+use crate::backend::{LockBackend, RenewReply, RenewRequest};
 use crate::engine::held::SharedLease;
 use crate::engine::store::Store;
 use crate::machine::lease::Lease;
@@ -47,9 +47,8 @@ pub(crate) async fn extend(shared: &SharedLease, ttl: Duration) -> Result<()> {
     let (key, clock) = (shared.key().clone(), store.clock());
     let request = RenewRequest::new(key, shared.token(), extension.asked, clock).with_exact();
     let mut unanswered = Unanswered(Some(shared));
-    let renewing = renew_one(store.backend().clone(), request);
+    let renewing = renew_one(store.clone(), request);
     let reply = shared.context().background().in_runtime(renewing).await;
-    store.heard(&reply);
     let now = store.now();
     let reason = match reply {
         Ok(RenewReply::Renewed) => {
@@ -97,8 +96,11 @@ pub(crate) fn cannot_renew(store: &Store, then: &str) -> LockError {
 }
 
 /// Renews one lease, by an exchange of its own.
-pub(crate) async fn renew_one(backend: AnyBackend, request: RenewRequest) -> Result<RenewReply> {
-    let mut replies = panics::caught(async { backend.renew(vec![request]).await }).await?;
+pub(crate) async fn renew_one(store: Store, request: RenewRequest) -> Result<RenewReply> {
+    let renewing = async { store.backend().renew(vec![request]).await };
+    let replies = panics::caught(renewing).await;
+    store.heard_renewals(&replies);
+    let mut replies = replies?;
     match (replies.len(), replies.pop()) {
         (1, Some(reply)) => Ok(reply),
         (count, _) => {

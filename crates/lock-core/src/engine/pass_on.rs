@@ -67,7 +67,7 @@ pub(crate) async fn adopt(
     }
     let (ttl, sent) = (plan.options.ttl, store.now());
     let request = RenewRequest::new(target.key.clone(), owner, ttl, store.clock());
-    let renewing = renew_one(store.backend().clone(), request);
+    let renewing = renew_one(store.clone(), request);
     let reply = context.background().in_runtime(renewing).await;
     store.heard(&reply);
     let reason = match reply {

@@ -84,7 +84,7 @@ async fn renew(batch: Vec<Sent>, store: Store) {
     let requests: Vec<_> = batch.iter().map(|renewal| renewal.request.clone()).collect();
     let backend = store.backend().clone();
     let replies = panics::caught(async { backend.renew(requests).await }).await;
-    store.heard(&replies);
+    store.heard_renewals(&replies);
     let now = store.now();
     match replies {
         Ok(replies) if replies.len() == batch.len() => {
@@ -119,9 +119,7 @@ impl Sent {
             RenewReply::NotHeld => LossReason::Removed,
             RenewReply::HeldByOther => LossReason::HeldByOther,
             RenewReply::Failed(error) => {
-                let store = shared.store();
-                store.heard_error(&error);
-                telemetry::renewal_failed(store, Some(shared.name()), 1, &error);
+                telemetry::renewal_failed(shared.store(), Some(shared.name()), 1, &error);
                 return self.retry(now);
             }
         };

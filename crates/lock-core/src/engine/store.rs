@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::backend::capabilities::Capabilities;
-use crate::backend::{AnyBackend, Clock, LockBackend};
+use crate::backend::{AnyBackend, Clock, LockBackend, RenewReply};
 use crate::engine::store_health::StoreHealth;
 use crate::time::instant::Instant;
 use crate::types::error::{LockError, Result};
@@ -60,8 +60,20 @@ impl Store {
         }
     }
 
-    /// As [`heard`](Self::heard), for an error that came inside an answer.
-    pub(crate) fn heard_error(&self, error: &LockError) {
+    /// As [`heard`](Self::heard), for renewals: one that failed by itself is no answer.
+    pub(crate) fn heard_renewals(&self, result: &Result<Vec<RenewReply>>) {
+        let failed = |reply: &RenewReply| match reply {
+            RenewReply::Failed(error) => Some(error.clone()),
+            _ => None,
+        };
+        match result.as_ref().map(|replies| replies.iter().find_map(failed)) {
+            Ok(Some(error)) => self.heard_error(&error),
+            Ok(None) => self.heard(result),
+            Err(error) => self.heard_error(error),
+        }
+    }
+
+    fn heard_error(&self, error: &LockError) {
         // A refusal is told to whoever asked, and says nothing of the others.
         if error.is_retryable() {
             self.health.failed(self.now(), error);

@@ -24,7 +24,7 @@ pub(crate) async fn verify(shared: &SharedLease) -> Result<()> {
     }
     let sent = store.now();
     let request = question(shared, sent).map_err(|end| shared.ended_error(end))?;
-    let renewing = renew_one(store.backend().clone(), request);
+    let renewing = renew_one(store.clone(), request);
     let reply = shared.context().background().in_runtime(renewing).await;
     store.heard(&reply);
     settle(shared, sent, reply)
@@ -40,10 +40,10 @@ pub(crate) fn if_in_doubt(shared: &Arc<SharedLease>, now: Instant) {
         return;
     }
     let Ok(request) = question(shared, now) else { return };
-    let (backend, lease) = (shared.store().backend().clone(), Arc::downgrade(shared));
+    let (store, lease) = (shared.store().clone(), Arc::downgrade(shared));
     // The job holds no service while it waits, so that it keeps none alive.
     shared.context().background().spawn(async move {
-        let reply = renew_one(backend, request).await;
+        let reply = renew_one(store, request).await;
         let Some(shared) = lease.upgrade() else { return };
         shared.store().heard(&reply);
         // A subscriber that panics must not end the verifications of this lease.

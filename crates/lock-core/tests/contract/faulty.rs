@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     NotSent,
     /// The store refuses it.
     Refused,
+    /// A batch gets an answer, and each of its renewals fails.
+    EachFails,
     /// The store does it, and the answer is lost.
     AnswerLost,
     /// The store never sees it, and nobody can know.
@@ -124,7 +126,7 @@ impl Faulty {
 
     async fn suffer<T>(&self, fault: Fault, work: impl Future<Output = Result<T>>) -> Result<T> {
         match fault {
-            Fault::None | Fault::NoAnswers => work.await,
+            Fault::None | Fault::NoAnswers | Fault::EachFails => work.await,
             Fault::Slow(polls) => {
                 pending(polls).await;
                 let result = work.await;
@@ -220,7 +222,13 @@ impl LockBackend for Faulty {
     async fn renew(&self, batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
         let fault = next(&self.renewals, &self.renewals_made);
         let replies = self.suffer(fault, self.store.renew(batch)).await?;
-        Ok(if fault == Fault::NoAnswers { Vec::new() } else { replies })
+        Ok(match fault {
+            Fault::NoAnswers => Vec::new(),
+            Fault::EachFails => {
+                replies.iter().map(|_| RenewReply::Failed(unavailable("no answer"))).collect()
+            }
+            _ => replies,
+        })
     }
 
     async fn status(&self, key: LockKey) -> Result<Option<LockStatus>> {

@@ -61,6 +61,27 @@ async fn an_outage_is_a_few_lines_however_many_locks_are_held() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn renewals_that_fail_one_by_one_are_one_outage() {
+    let (told, backend) = (record(), Faulty::new());
+    let locks = service(&backend);
+    let mut guards = Vec::new();
+    for number in 0..20 {
+        let lock = locks.lock(format!("kept:{number}")).ttl(S(600)).keep_alive();
+        guards.push(lock.acquire().await.unwrap());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    backend.renewals(vec![Fault::EachFails; 1_000_000]);
+    tokio::time::sleep(S(240)).await;
+    let shown = shown(&told);
+    assert_eq!(events(&shown), ["store_lost", "store_still_lost"]);
+    assert!(shown[1].message().contains("20 held locks are to be renewed"), "{shown:?}");
+    // Whoever asks is told, too.
+    let error = guards[0].extend(S(600)).await.unwrap_err();
+    assert_eq!(error.kind(), LockErrorKind::Unknown);
+    backend.heal();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_task_that_waits_for_a_dead_store_is_told_of() {
     let (told, backend) = (record(), Faulty::new());
     backend.attempts(vec![Fault::NotSent; 1_000_000]);
