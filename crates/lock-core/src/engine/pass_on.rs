@@ -69,7 +69,6 @@ pub(crate) async fn adopt(
     let request = RenewRequest::new(target.key.clone(), owner, ttl, store.clock());
     let renewing = renew_one(store.clone(), request);
     let reply = context.background().in_runtime(renewing).await;
-    store.heard(&reply);
     let reason = match reply {
         Ok(RenewReply::Renewed) => None,
         Ok(RenewReply::NotHeld) => Some(LossReason::Removed),
