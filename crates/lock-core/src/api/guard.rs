@@ -94,9 +94,9 @@ impl LockGuard {
     /// forgotten, and whoever adopts the lock sets their own. A
     /// [shutdown](crate::LockService::shutdown) does not touch it.
     ///
-    /// It takes one exchange with the store. If the store left an earlier request for this lock
-    /// without an answer, it first waits until that cannot take effect any more: on Redis, for about
-    /// 2 s at most.
+    /// It takes one exchange with the store. If the store left an earlier request for this lock or an
+    /// [`extend`](Self::extend) without an answer, it first waits until that cannot take effect any
+    /// more: on Redis, for about 2 s at most.
     ///
     /// # Errors
     ///

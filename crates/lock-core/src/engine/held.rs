@@ -311,11 +311,14 @@ impl SharedLease {
         Ending { release, next, outcome: ReleaseOutcome::Unknown }
     }
 
-    /// Leaves the lease to whoever gets its token. Returns how long the store may keep it.
-    pub(crate) fn pass_on(&self) -> Result<Duration, LeaseEnd> {
+    /// Leaves the lease to whoever gets its token. Returns how long the store may keep it, or `None` if
+    /// it cannot be passed on yet.
+    pub(crate) fn pass_on(&self) -> Result<Option<Duration>, LeaseEnd> {
         let now = self.store().now();
         let stands_for = self.update(|lease| lease.pass_on(now))?;
-        self.context.schedule().leave(self);
+        if stands_for.is_some() {
+            self.context.schedule().leave(self);
+        }
         Ok(stands_for)
     }
 

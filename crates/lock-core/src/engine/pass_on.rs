@@ -31,13 +31,21 @@ pub(crate) struct PassedOn {
 pub(crate) async fn pass_on(held: Held) -> Result<PassedOn> {
     let shared = held.lease();
     ensure_renews(shared.store())?;
-    let now = shared.store().now();
-    let (ttl, settled_at) = shared.update(|lease| lease.before_passing_on(now));
-    shared.store().clock().sleep_until(settled_at).await;
-    // Whoever adopts it has the whole ttl for that, also if the store had granted less at first.
-    extend(shared, ttl).await?;
-    let stands_for = shared.pass_on().map_err(|end| shared.ended_error(end))?;
-    Ok(PassedOn { owner: shared.token(), fencing: shared.fencing(), stands_for })
+    loop {
+        let now = shared.store().now();
+        let (ttl, settled_at) = shared.update(|lease| lease.before_passing_on(now));
+        if now < settled_at {
+            shared.store().clock().sleep_until(settled_at).await;
+            continue;
+        }
+        // Whoever adopts it has the whole ttl for that, also if the store had granted less at first.
+        extend(shared, ttl).await?;
+        // Another task may have begun to extend it meanwhile.
+        if let Some(stands_for) = shared.pass_on().map_err(|end| shared.ended_error(end))? {
+            let (owner, fencing) = (shared.token(), shared.fencing());
+            return Ok(PassedOn { owner, fencing, stands_for });
+        }
+    }
 }
 
 /// Holds the lock that was passed on, if its owner token still owns it.
@@ -61,7 +69,6 @@ pub(crate) async fn adopt(
     let request = RenewRequest::new(target.key.clone(), owner, ttl, store.clock());
     let renewing = renew_one(store.clone(), request);
     let reply = context.background().in_runtime(renewing).await;
-    store.heard(&reply);
     let reason = match reply {
         Ok(RenewReply::Renewed) => None,
         Ok(RenewReply::NotHeld) => Some(LossReason::Removed),

@@ -26,7 +26,6 @@ pub(crate) async fn verify(shared: &SharedLease) -> Result<()> {
     let request = question(shared, sent).map_err(|end| shared.ended_error(end))?;
     let renewing = renew_one(store.clone(), request);
     let reply = shared.context().background().in_runtime(renewing).await;
-    store.heard(&reply);
     settle(shared, sent, reply)
 }
 
@@ -45,7 +44,6 @@ pub(crate) fn if_in_doubt(shared: &Arc<SharedLease>, now: Instant) {
     shared.context().background().spawn(async move {
         let reply = renew_one(store, request).await;
         let Some(shared) = lease.upgrade() else { return };
-        shared.store().heard(&reply);
         // A subscriber that panics must not end the verifications of this lease.
         let settled = panics::contained(|| settle(&shared, now, reply));
         if !matches!(settled, Some(Ok(()))) {

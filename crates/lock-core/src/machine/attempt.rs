@@ -32,6 +32,9 @@ const RELEASE_PAUSE: Backoff = Backoff::new(Duration::from_millis(50), Duration:
 /// than releases without an end.
 const QUEUE_LIFE: Duration = Duration::from_secs(60);
 
+/// Whoever waits until nothing is under way any more looks again after this time.
+const SETTLE_LOOK: Duration = Duration::from_millis(10);
+
 /// How much later than a step a renewal can take effect, in multiples of `late_after`. No store
 /// refuses one for being late; but a connection that gives no answer in time is replaced, and what
 /// it still carries arrives a few timeouts later or never.
@@ -322,10 +325,17 @@ impl StoreAttempt {
         self.valid_until
     }
 
-    /// From when on no request for the lock that this token has sent can still take effect.
+    /// From when on nothing that this token has sent can still take the lock or make its lease
+    /// shorter; a later look may find a later instant.
     #[must_use]
-    pub fn settled_at(&self) -> Instant {
-        if self.in_doubt { self.last_step + self.late_after } else { Instant::ORIGIN }
+    pub fn settled_at(&self, now: Instant) -> Instant {
+        let steps = if self.in_doubt { self.last_step + self.late_after } else { Instant::ORIGIN };
+        let sets = if self.sets_in_flight > 0 {
+            now + self.late_after.max(SETTLE_LOOK)
+        } else {
+            self.sets_end
+        };
+        steps.max(sets)
     }
 
     /// By then the store has forgotten the token by itself.

@@ -416,23 +416,27 @@ impl Lease {
         Ok(if self.wants_renewal() { now + left / RENEW_AT } else { self.deadline })
     }
 
-    /// How long the lease would have to be to be passed on, and from when on it can be: not while a
-    /// late request of its token could take the lock once more, after its next owner's release.
-    #[must_use]
-    pub fn before_passing_on(&self, now: Instant) -> (Duration, Instant) {
+    /// The lease to ask for before it is passed on, and from when on it can be: not while a late request
+    /// of its token could take the lock once more, or make its lease shorter, when others rely on it.
+    pub fn before_passing_on(&mut self, now: Instant) -> (Duration, Instant) {
         let left = self.deadline.saturating_duration_since(now);
-        let settled_at = self.attempt.map_or(Instant::ORIGIN, |attempt| attempt.settled_at());
+        let attempt = if self.look(now).is_some() { None } else { self.attempt };
+        let settled_at = attempt.map_or(Instant::ORIGIN, |attempt| attempt.settled_at(now));
         (self.ttl.max(left), settled_at)
     }
 
-    /// The guard leaves the lease to whoever gets its token. Returns how long the store may keep it.
-    pub fn pass_on(&mut self, now: Instant) -> Result<Duration, LeaseEnd> {
+    /// The guard leaves the lease to whoever gets its token. Returns how long the store may keep it, or
+    /// `None` if it cannot be passed on yet.
+    pub fn pass_on(&mut self, now: Instant) -> Result<Option<Duration>, LeaseEnd> {
         if let Some(end) = self.look(now) {
             return Err(end);
         }
-        let Some(attempt) = self.attempt.take() else { return Err(LeaseEnd::Released) };
+        let may_leave = |attempt: &mut StoreAttempt| attempt.settled_at(now) <= now;
+        let Some(attempt) = self.attempt.take_if(may_leave) else {
+            return if self.attempt.is_some() { Ok(None) } else { Err(LeaseEnd::Released) };
+        };
         self.ended = Some(LeaseEnd::Lost(LossReason::PassedOn));
-        Ok(attempt.forgotten_at().saturating_duration_since(now))
+        Ok(Some(attempt.forgotten_at().saturating_duration_since(now)))
     }
 
     /// The guard ends. `None`: somebody else has taken care of what is in the store.

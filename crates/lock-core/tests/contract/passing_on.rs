@@ -103,6 +103,33 @@ async fn fencing_tokens_of_adoptions_never_reach_those_of_the_next_grant() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_extension_that_may_still_arrive_is_waited_for() {
+    let late_after = SECOND * 3;
+    let backend = Faulty::with(|all| all.with_late_after(late_after));
+    let locks = paused(&backend);
+    let guard = hold(&locks).await;
+    backend.renewals([Fault::RequestLost]);
+    assert!(guard.extend(SECOND * 5).await.is_err());
+    let began = tokio::time::Instant::now();
+    let token = sent(guard).await;
+    assert_eq!(began.elapsed(), late_after);
+    let guard = locks.lock("x").ttl(TTL).adopt(&token).await.unwrap();
+    tokio::time::sleep(TTL / 2).await;
+    guard.verify().await.unwrap();
+
+    // And one that another task has under way.
+    backend.renewals([Fault::Gated]);
+    let extending = tokio::spawn(guard.extend(SECOND * 5));
+    yield_now().await;
+    let passing_on = tokio::spawn(guard.into_token());
+    tokio::time::sleep(SECOND).await;
+    assert!(!passing_on.is_finished());
+    backend.gate.add_permits(1);
+    extending.await.unwrap().unwrap();
+    passing_on.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_token_that_nobody_adopts_keeps_the_lock_for_a_ttl_and_is_not_renewed() {
     let backend = Faulty::new();
     let web = paused(&backend);
