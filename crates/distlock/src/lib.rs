@@ -47,6 +47,9 @@
 //! | hold it in a variable | [`Lock::try_acquire`], [`Lock::acquire`], [`LockGuard`] |
 //! | take and release it in two separate calls | [`LockService::try_acquire_lock`], [`LockService::release_lock`] |
 //! | handle what goes wrong | [`LockError`], [`LockErrorKind`], [`LossReason`] |
+//! | hold several locks at once | [`LockService::lock_all`], [`LockSet`], [`LockSetGuard`], [`LeaseSet`] |
+//! | pass a lock on to another process | [`LockGuard::into_token`], [`Lock::adopt`], [`LockToken`] |
+//! | lock without an asynchronous main | [`blocking`] |
 //! | end the program | [`LockService::shutdown`], [`ShutdownReport`] |
 //! | choose a backend at run time | [`backend::AnyBackend`] |
 //! | write a backend | [`backend`] |
@@ -65,6 +68,7 @@
 //! serde's traits for [`LockOptions`], [`FencingToken`] and [`LockName`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod blocking;
 mod config;
 mod connect;
 
@@ -73,9 +77,10 @@ pub use connect::connect;
 
 #[doc(inline)]
 pub use lock_core::{
-    DEFAULT_ACQUIRE_WAIT, DEFAULT_TTL, FencingToken, Handover, Lease, Lock, LockError,
-    LockErrorKind, LockGuard, LockName, LockOptions, LockService, LockServiceBuilder, LockStatus,
-    LossReason, MAX_KEY_BYTES, MIN_KEEP_ALIVE_TTL, OnLost, ReleaseOutcome, Result, ShutdownReport,
+    DEFAULT_ACQUIRE_WAIT, DEFAULT_TTL, FencingToken, Handover, Lease, LeaseSet, Lock, LockError,
+    LockErrorKind, LockGuard, LockName, LockOptions, LockService, LockServiceBuilder, LockSet,
+    LockSetGuard, LockStatus, LockToken, LossReason, MAX_KEY_BYTES, MIN_KEEP_ALIVE_TTL, OnLost,
+    ReleaseOutcome, Result, ShutdownReport,
 };
 
 /// For authors of backends: the trait, what it is asked, and what it answers.

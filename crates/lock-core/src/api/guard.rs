@@ -5,11 +5,14 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::api::execute::Guarding;
 use crate::api::lease::{self, Lease};
+use crate::api::lock_token::LockToken;
 use crate::engine::held::Held;
+use crate::engine::pass_on;
 use crate::types::error::{LockError, Result};
 use crate::types::fencing::FencingToken;
-use crate::types::loss::{LeaseEnd, LossReason};
+use crate::types::loss::LossReason;
 use crate::types::name::LockName;
 use crate::types::status::ReleaseOutcome;
 
@@ -81,9 +84,36 @@ impl LockGuard {
         self.0.release().await
     }
 
-    /// What a caller is told whose lock was lost for this reason.
-    pub(crate) fn lost_error(&self, reason: LossReason) -> LockError {
-        self.0.lease().ended_error(LeaseEnd::Lost(reason))
+    /// Turns the guard into a token with which another process can [adopt](crate::Lock::adopt) the
+    /// lock: the lock stays taken, and this process does not hold it any more.
+    ///
+    /// The store is asked to set the lease to its ttl once more, so that there is time to adopt it;
+    /// if nobody does, the lock is free when the lease is over. Every [`Lease`] of the lock is lost
+    /// with the reason [`LossReason::PassedOn`]. The lock is not renewed or released from here any
+    /// more; [`min_hold`](crate::Lock::min_hold) and [`max_hold`](crate::Lock::max_hold) are
+    /// forgotten, and whoever adopts the lock sets their own. A
+    /// [shutdown](crate::LockService::shutdown) does not touch it.
+    ///
+    /// It takes one exchange with the store. If the store left an earlier request for this lock
+    /// without an answer, it first waits until that cannot take effect any more: on Redis, for about
+    /// 2 s at most.
+    ///
+    /// # Errors
+    ///
+    /// If it fails, the guard is dropped as usual, which releases the lock.
+    ///
+    /// - [`Lost`](crate::LockErrorKind::Lost) if the lease is over, or the store says that it is.
+    /// - [`Unknown`](crate::LockErrorKind::Unknown) if the store did not answer.
+    /// - [`Unsupported`](crate::LockErrorKind::Unsupported) if the backend cannot renew leases, such
+    ///   as Dapr: nobody could adopt the lock.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, so is the guard, which releases the lock.
+    pub async fn into_token(self) -> Result<LockToken> {
+        let name = self.name().clone();
+        let passed_on = pass_on::pass_on(self.0).await;
+        passed_on.map(LockToken).map_err(|error| error.with_operation("into_token").with_name(name))
     }
 
     /// The lock's name.
@@ -161,6 +191,27 @@ impl LockGuard {
         ttl: Duration,
     ) -> impl Future<Output = Result<()>> + Send + 'static + use<> {
         lease::extend(self.0.lease(), ttl)
+    }
+}
+
+impl Guarding for LockGuard {
+    type View = Lease;
+
+    fn view(&self) -> Lease {
+        self.lease()
+    }
+
+    fn loss(&self) -> impl Future<Output = LockError> + Send + 'static {
+        let lease = self.lease();
+        async move {
+            // Nobody but the guard itself could have released it.
+            let reason = lease.lost().await.unwrap_or(LossReason::Removed);
+            lease.lost_error(reason).with_name(lease.name())
+        }
+    }
+
+    fn release(self) -> impl Future<Output = ReleaseOutcome> + Send {
+        Self::release(self)
     }
 }
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 use crate::engine::extend;
 use crate::engine::held::SharedLease;
 use crate::engine::verify;
-use crate::types::error::Result;
+use crate::types::error::{LockError, Result};
 use crate::types::fencing::FencingToken;
-use crate::types::loss::LossReason;
+use crate::types::loss::{LeaseEnd, LossReason};
 use crate::types::name::LockName;
 
 /// A view of a lock that is held: whether it still is, for how long, and its fencing token.
@@ -132,31 +132,41 @@ impl Lease {
 
     /// Sets the lease to `ttl` from now. It does not add to what is left of it.
     ///
-    /// A lease that becomes shorter ends earlier for this process at once; in the store it ends
-    /// when the lock is released. If [`max_hold`](crate::Lock::max_hold) is set, the lease is not
-    /// extended beyond it, and that is not an error.
+    /// A lease that becomes shorter ends earlier for this process at once, and in the store as soon
+    /// as the request has arrived; but the store keeps it until
+    /// [`min_hold`](crate::Lock::min_hold) is over. If [`max_hold`](crate::Lock::max_hold) is set,
+    /// the lease is not extended beyond it, and that is not an error.
     ///
-    /// With [`keep_alive`](crate::Lock::keep_alive), later renewals set the lease to the ttl of the
-    /// lock again, but never make it shorter.
+    /// With [`keep_alive`](crate::Lock::keep_alive), the last call says what is kept up: after
+    /// `extend` to 1 s the lease is one of 1 s, renewed every third of it.
     ///
     /// # Errors
     ///
     /// - [`Lost`](crate::LockErrorKind::Lost) if the lease is over, or the store says that it is.
     /// - [`Unknown`](crate::LockErrorKind::Unknown) if the store did not answer. The store may have
-    ///   set the new lease; for this process the old one stays. The call can be repeated.
+    ///   set the new lease; for this process the shorter of the two counts. The call can be
+    ///   repeated. It is `Unknown`, too, if an earlier call to set a shorter lease got no answer a
+    ///   moment ago, and might still take effect.
     /// - [`Unsupported`](crate::LockErrorKind::Unsupported) if the backend cannot renew leases.
     /// - [`InvalidConfig`](crate::LockErrorKind::InvalidConfig) if the backend does not accept the
-    ///   `ttl`.
+    ///   `ttl`, or if it is below 300 ms and the lease is kept alive.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the store may have set the new lease; for this process the old one
-    /// stays, unless the new one is shorter.
+    /// If the future is dropped, the store may have set the new lease; for this process the shorter
+    /// of the two counts.
     pub fn extend(
         &self,
         ttl: Duration,
     ) -> impl Future<Output = Result<()>> + Send + 'static + use<> {
         extend(&self.0, ttl)
+    }
+}
+
+impl Lease {
+    /// What a caller is told whose lock was lost for this reason.
+    pub(super) fn lost_error(&self, reason: LossReason) -> LockError {
+        self.0.ended_error(LeaseEnd::Lost(reason))
     }
 }
 

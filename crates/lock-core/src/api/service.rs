@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use crate::api::lease::Lease;
 use crate::api::lock::Lock;
+use crate::api::lock_set::LockSet;
 use crate::api::manual::ManualLocks;
 use crate::backend::{AnyBackend, Capabilities, Clock, LockBackend};
+use crate::engine::acquire_all::SetPlan;
 use crate::engine::held::{ServiceContext, ServiceHandle, SharedLease};
 use crate::engine::plan::{self, Plan};
 use crate::engine::schedule::Schedule;
@@ -136,6 +138,21 @@ impl LockService {
         let Shared { context, namespace, defaults, .. } = &*self.0;
         let plan = Plan::new(namespace, LockName::new(name), defaults.clone());
         Lock::new(context.clone(), Arc::new(plan))
+    }
+
+    /// Names several locks that are to be held together, all or none, and returns **a plan, not
+    /// locks that are held**; see [`LockSet`].
+    ///
+    /// The order of the names does not matter, and a name that is given twice is one lock. It does
+    /// no I/O and cannot fail: names that are not valid are reported by [`LockSet::check`] and by
+    /// every operation.
+    pub fn lock_all<N>(&self, names: impl IntoIterator<Item = N>) -> LockSet
+    where
+        N: TryInto<LockName, Error: Into<LockError>>,
+    {
+        let Shared { context, namespace, defaults, .. } = &*self.0;
+        let names = names.into_iter().map(LockName::new);
+        LockSet::new(context.clone(), SetPlan::new(namespace, names, defaults.clone()))
     }
 
     /// Acquires a lock that is released by [`release_lock`](Self::release_lock). Returns `false` if

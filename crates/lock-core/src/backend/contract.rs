@@ -87,6 +87,7 @@ pub trait LockBackend: Send + Sync + 'static {
     /// # Behavior
     ///
     /// - Raises the expiry to at least the ttl from now, and never shortens it.
+    /// - Where [`exact`](RenewRequest::exact) is set, sets the expiry to the ttl from now.
     /// - Replies in order, one each; an error means that nothing is known of any of them.
     /// - Never takes a lock that has expired, and never revives a released one.
     /// - Not finding it is an answer, not an error.

@@ -130,6 +130,10 @@ pub struct RenewRequest {
     pub token: OwnerToken,
     /// The lease from now on.
     pub ttl: Duration,
+    /// Whether the lease is to be set to exactly that; else it is at least that, and never shorter
+    /// than it was. The store must refuse to act on an exact request later than
+    /// [`late_after`](super::Capabilities::late_after) after it was sent.
+    pub exact: bool,
     /// An answer later than this is of no use; a backend whose own timeout is shorter uses that.
     pub within: Duration,
     /// The time to measure by.
@@ -140,7 +144,14 @@ impl RenewRequest {
     /// A renewal whose answer may take as long as the lease.
     #[must_use]
     pub const fn new(key: LockKey, token: OwnerToken, ttl: Duration, clock: Clock) -> Self {
-        Self { key, token, ttl, within: ttl, clock }
+        Self { key, token, ttl, exact: false, within: ttl, clock }
+    }
+
+    /// Sets the lease, and makes it shorter if it was longer.
+    #[must_use]
+    pub const fn with_exact(mut self) -> Self {
+        self.exact = true;
+        self
     }
 
     /// Bounds the time to the answer.

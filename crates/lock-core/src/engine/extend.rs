@@ -5,10 +5,12 @@ use std::time::Duration;
 use crate::backend::{LockBackend, RenewReply, RenewRequest};
 use crate::engine::held::SharedLease;
 use crate::engine::store::Store;
+use crate::machine::lease::Lease;
 use crate::sync::panics;
 use crate::types::duration_text::exact;
 use crate::types::error::{LockError, LockErrorKind, Result};
 use crate::types::loss::LossReason;
+use crate::types::options::MIN_KEEP_ALIVE_TTL;
 
 /// Sets the lease to `ttl` from now.
 pub(crate) async fn extend(shared: &SharedLease, ttl: Duration) -> Result<()> {
@@ -36,29 +38,59 @@ pub(crate) async fn extend(shared: &SharedLease, ttl: Duration) -> Result<()> {
         );
         return Err(LockError::new(LockErrorKind::InvalidConfig, message).not_applied());
     }
+    if ttl < MIN_KEEP_ALIVE_TTL && shared.keeps_alive() {
+        let message = format!(
+            "ttl is {}, too short to be renewed in time; with keep_alive it must be at least {}",
+            exact(ttl),
+            exact(MIN_KEEP_ALIVE_TTL)
+        );
+        return Err(LockError::new(LockErrorKind::InvalidConfig, message).not_applied());
+    }
     let sent = store.now();
     let extension =
         shared.update(|lease| lease.extend(sent, ttl)).map_err(|end| shared.ended_error(end))?;
     if let Some(at) = extension.look_at {
         shared.schedule(at);
     }
-    let request = RenewRequest::new(shared.key().clone(), shared.token(), ttl, store.clock());
+    let (key, clock) = (shared.key().clone(), store.clock());
+    let request = RenewRequest::new(key, shared.token(), extension.asked, clock).with_exact();
+    let mut unanswered = Unanswered(Some(shared));
     let renewing = renew_one(store.clone(), request);
     let reply = shared.context().background().in_runtime(renewing).await;
     let now = store.now();
     let reason = match reply {
         Ok(RenewReply::Renewed) => {
+            unanswered.0 = None;
             shared.doubt().confirmed(sent);
-            let extended = shared.update(|lease| lease.extended(extension, sent, now, ttl));
-            return extended.map_err(|end| shared.ended_error(end));
+            let extended = shared.update(|lease| lease.extended(extension, sent, now));
+            let is_reliable = extended.map_err(|end| shared.ended_error(end))?;
+            return if is_reliable { Ok(()) } else { Err(may_be_undone()) };
         }
         Ok(RenewReply::NotHeld) => LossReason::Removed,
         Ok(RenewReply::HeldByOther) => LossReason::HeldByOther,
-        Ok(RenewReply::Failed(error)) | Err(error) => return Err(not_known(error)),
+        Ok(RenewReply::Failed(error)) | Err(error) => {
+            if error.is_not_applied() {
+                unanswered.0 = None;
+                shared.update(Lease::extension_answered);
+            }
+            return Err(not_known(error));
+        }
     };
     let (end, undo_at) = shared.update(|lease| (lease.lose(reason), lease.undo_at(now)));
     shared.schedule(undo_at);
     Err(shared.ended_error(end))
+}
+
+/// An extension that has not been answered; dropping it says that it will not be.
+struct Unanswered<'a>(Option<&'a SharedLease>);
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0 {
+            let now = shared.store().now();
+            shared.update(|lease| lease.extension_failed(now));
+        }
+    }
 }
 
 /// Renews one lease, by an exchange of its own.
@@ -76,11 +108,20 @@ pub(crate) async fn renew_one(store: Store, request: RenewRequest) -> Result<Ren
     }
 }
 
+/// An earlier `extend` to a shorter lease got no answer, and may take effect after this one.
+fn may_be_undone() -> LockError {
+    let message = "an earlier `extend` was not confirmed, and may still make the lease shorter; repeat \
+                   the call when the store answers again";
+    LockError::new(LockErrorKind::Unknown, message)
+}
+
 /// An `extend` that got no answer: the store's lease may be longer than the guard believes.
 fn not_known(error: LockError) -> LockError {
     if !error.is_retryable() {
         return error;
     }
-    let message = format!("the store did not confirm the new lease; the old one stays: {error}");
+    let message = format!(
+        "the store did not confirm the new lease; the shorter of the old and the new one counts: {error}"
+    );
     LockError::new(LockErrorKind::Unknown, message).with_source(error)
 }

@@ -34,6 +34,13 @@ pub(crate) type ServiceContext = Context<SharedLease, Held>;
 /// Whatever keeps a service in use.
 pub(crate) type ServiceHandle = Handle<SharedLease, Held>;
 
+impl ServiceContext {
+    /// Whether a guard of this service holds the lock.
+    pub(crate) fn holds(&self, key: &LockKey) -> bool {
+        self.schedule().any(|lease| lease.key() == key && lease.ended().is_none())
+    }
+}
+
 /// Owns a lock: dropping it ends the lease.
 pub(crate) struct Held(Arc<SharedLease>);
 
@@ -215,6 +222,11 @@ impl SharedLease {
         Instant::from_nanos(self.deadline.load(Ordering::Acquire))
     }
 
+    /// Whether the lease is renewed until its end.
+    pub(crate) fn keeps_alive(&self) -> bool {
+        self.lock().keeps_alive()
+    }
+
     /// How the lease has ended, if it has; looks at the clock.
     pub(crate) fn ended(&self) -> Option<LeaseEnd> {
         // A lease that has ended is not worth a look at the clock.
@@ -299,6 +311,14 @@ impl SharedLease {
         Ending { release, next, outcome: ReleaseOutcome::Unknown }
     }
 
+    /// Leaves the lease to whoever gets its token. Returns how long the store may keep it.
+    pub(crate) fn pass_on(&self) -> Result<Duration, LeaseEnd> {
+        let now = self.store().now();
+        let stands_for = self.update(|lease| lease.pass_on(now))?;
+        self.context.schedule().leave(self);
+        Ok(stands_for)
+    }
+
     /// Ends the lease because the service ends. Returns whether it had not ended before, and the
     /// release of what it has in the store, if nobody else has that.
     ///
@@ -339,8 +359,10 @@ impl SharedLease {
         self.changed.notify();
         if let (None, Some(LeaseEnd::Lost(reason))) = (before.1, after.1) {
             // An offer that no task accepted is nobody's loss.
-            if !is_offered {
-                let store = self.store();
+            let store = self.store();
+            if reason == LossReason::PassedOn {
+                telemetry::passed_on(store, &self.target.name);
+            } else if !is_offered {
                 let held = store.now().saturating_duration_since(self.since);
                 telemetry::lost(store, &self.target.name, held, &self.loss_text(reason));
             }

@@ -17,7 +17,7 @@ pub(crate) fn loss_text(reason: LossReason, lease: &Lease) -> String {
         LossReason::MaxHold => {
             format!("{reason}; raise max_hold if the work may take longer")
         }
-        LossReason::ShutDown => reason.to_string(),
+        LossReason::ShutDown | LossReason::PassedOn => reason.to_string(),
     }
 }
 

@@ -2,6 +2,7 @@
 //! releases.
 
 pub(crate) mod acquire;
+pub(crate) mod acquire_all;
 mod acquisition;
 mod attempt_driver;
 mod backend_users;
@@ -15,6 +16,7 @@ mod local_queues;
 mod loss_text;
 mod outage;
 mod pace;
+pub(crate) mod pass_on;
 pub(crate) mod plan;
 pub(crate) mod renew;
 pub(crate) mod schedule;

@@ -36,6 +36,16 @@ impl Plan {
         Self { target, options }
     }
 
+    /// The same lock with other options.
+    pub(crate) fn with_options(&self, options: LockOptions) -> Self {
+        Self { target: self.target.clone(), options }
+    }
+
+    /// Where the lock is kept; `None` if its name is not allowed.
+    pub(crate) fn key(&self) -> Option<&LockKey> {
+        self.target.as_ref().ok().map(|target| &target.key)
+    }
+
     /// The name as it was given.
     pub(crate) fn name(&self) -> &str {
         match &self.target {
@@ -69,10 +79,15 @@ impl Plan {
 
     /// What is asked of the lease.
     pub(crate) fn terms(&self, store: &Store) -> Terms {
-        let LockOptions { ttl, max_hold, min_hold, .. } = self.options;
-        let keep_alive = keeps_alive(&self.options, &store.capabilities());
-        Terms { ttl, keep_alive, max_hold, min_hold }
+        terms(&self.options, store)
     }
+}
+
+/// What these options ask of a lease.
+pub(crate) fn terms(options: &LockOptions, store: &Store) -> Terms {
+    let LockOptions { ttl, max_hold, min_hold, .. } = *options;
+    let keep_alive = keeps_alive(options, &store.capabilities());
+    Terms { ttl, keep_alive, max_hold, min_hold }
 }
 
 /// Whether the lease is renewed.

@@ -135,6 +135,13 @@ impl<L: Scheduled> Schedule<L> {
         self.lock().entries.iter().filter_map(|entry| entry.lease.upgrade()).collect()
     }
 
+    /// Whether a live lease is such a one.
+    pub(crate) fn any(&self, is_such: impl Fn(&L) -> bool) -> bool {
+        // What is upgraded is dropped when the state is not locked any more.
+        let leases = self.all();
+        leases.iter().any(|lease| is_such(lease))
+    }
+
     /// Ends when no lease is left.
     pub(crate) async fn emptied(&self) {
         self.empty.until(|| self.lock().is_empty().then_some(())).await;

@@ -95,7 +95,9 @@ fn report(holdings: &[Holding]) -> ShutdownReport {
             continue;
         }
         match (lease.ended(), outcome) {
-            (Some(LeaseEnd::Released), _) => report.released += 1,
+            (Some(LeaseEnd::Released | LeaseEnd::Lost(LossReason::PassedOn)), _) => {
+                report.released += 1;
+            }
             // Another task that shuts the service down ended it, and reports it.
             (Some(LeaseEnd::Lost(LossReason::ShutDown)), _) if !is_ended_here => {}
             (Some(LeaseEnd::Lost(_)), Some(ReleaseOutcome::Unknown)) => report.unknown += 1,

@@ -164,6 +164,19 @@ pub(crate) fn lost(store: &Store, lock: &LockName, held: Duration, reason: &str)
     if store.health().allows(Paced::Lost, store.now()) { say!(WARN) } else { say!(DEBUG) }
 }
 
+/// The guard was turned into a token.
+pub(crate) fn passed_on(store: &Store, lock: &LockName) {
+    let (lock, backend) = (lock.as_str(), store.kind());
+    event!(DEBUG, "passed_on", backend, lock, "the lock was turned into a token");
+}
+
+/// The lock of a token was adopted.
+pub(crate) fn adopted(store: &Store, lock: &LockName, fencing: Option<FencingToken>) {
+    let (lock, backend) = (lock.as_str(), store.kind());
+    let fencing_token = fencing.map(FencingToken::get);
+    event!(DEBUG, "adopted", backend, lock, fencing_token, "the lock of a token was adopted");
+}
+
 /// The guard released; `cause` is why the store did not confirm it.
 pub(crate) fn released(
     store: &Store,

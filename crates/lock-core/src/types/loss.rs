@@ -17,6 +17,9 @@ pub enum LossReason {
     MaxHold,
     /// The service was [shut down](crate::LockService::shutdown), and the grace period is over.
     ShutDown,
+    /// Its guard was turned into a token by [`into_token`](crate::LockGuard::into_token): whoever
+    /// adopts that holds the lock.
+    PassedOn,
 }
 
 impl fmt::Display for LossReason {
@@ -27,6 +30,7 @@ impl fmt::Display for LossReason {
             Self::Removed => "the store does not know the lock any more",
             Self::MaxHold => "it was held for as long as max_hold allows",
             Self::ShutDown => "the service was shut down",
+            Self::PassedOn => "its guard was turned into a token, for another to adopt",
         })
     }
 }
@@ -40,12 +44,13 @@ pub enum LeaseEnd {
     Lost(LossReason),
 }
 
-const REASONS: [LossReason; 5] = [
+const REASONS: [LossReason; 6] = [
     LossReason::Expired,
     LossReason::HeldByOther,
     LossReason::Removed,
     LossReason::MaxHold,
     LossReason::ShutDown,
+    LossReason::PassedOn,
 ];
 
 impl LeaseEnd {

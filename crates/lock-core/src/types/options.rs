@@ -164,6 +164,15 @@ macro_rules! option_setters {
                 self
             }
 
+            /// Waits as each operation does by itself: `acquire` for 60 s, the others not at all. This
+            /// is the default, and takes [`wait`](Self::wait) and
+            /// [`wait_forever`](Self::wait_forever) back.
+            pub fn default_wait(mut self) -> Self {
+                let $this = &mut self;
+                $options.wait = crate::types::options::Wait::Unset;
+                self
+            }
+
             /// Renews the lease each time that a third of the ttl is over, for as long as the guard
             /// lives or the body runs.
             ///

@@ -88,7 +88,7 @@ impl fmt::Display for ReleaseOutcome {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// Locks that their holders released during the grace period.
+    /// Locks that their holders released during the grace period, or turned into a token.
     pub released: usize,
     /// Locks that were lost: those that were lost for another reason during the grace period, and
     /// those that were still held at its end, and that the service released with the store's

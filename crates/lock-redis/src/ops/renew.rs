@@ -7,7 +7,7 @@ use redis::Cmd;
 
 use crate::ops::parts::Parts;
 use crate::protocol::owner::Owner;
-use crate::protocol::reply;
+use crate::protocol::reply::{self, Renewed};
 use crate::protocol::scripts::Scripts;
 use crate::protocol::slots;
 use crate::protocol::units::whole_millis;
@@ -115,6 +115,33 @@ async fn renew_part(
     leases: &[Lease<'_>],
     deadline: Instant,
 ) -> Result<Vec<RenewReply>, Failure> {
+    let mut renewed = send(connection, owner, leases, deadline).await?;
+    let late = renewed.iter().find_map(|renewed| match renewed {
+        Renewed::TooLate { server_micros } => Some(*server_micros),
+        _ => None,
+    });
+    if let Some(server_micros) = late {
+        // Its clock was set forwards. What is renewed twice is renewed.
+        connection.note_time(server_micros);
+        renewed = send(connection, owner, leases, deadline).await?;
+    }
+    Ok(renewed.into_iter().map(reply_of).collect())
+}
+
+async fn send(
+    connection: &Connection,
+    owner: fn(OwnerToken) -> Owner,
+    leases: &[Lease<'_>],
+    deadline: Instant,
+) -> Result<Vec<Renewed>, Failure> {
+    let sets_any = leases.iter().any(|lease| lease.request.exact);
+    let not_after = match connection.clock() {
+        Some(clock) => clock.not_after(deadline),
+        None if sets_any => {
+            return Err(Failure::unavailable("the server did not tell the time").not_applied());
+        }
+        None => 0,
+    };
     let arguments = |command: &mut Cmd| {
         command.arg(leases.len());
         for lease in leases {
@@ -122,8 +149,14 @@ async fn renew_part(
         }
         for Lease { request, .. } in leases {
             owner(request.token).write_to(command);
-            command.arg(whole_millis(request.ttl));
+            let ttl = whole_millis(request.ttl);
+            if request.exact {
+                command.arg(format!("-{ttl}"))
+            } else {
+                command.arg(ttl)
+            };
         }
+        command.arg(not_after);
     };
     let script = &Scripts::of(connection.dialect()).renew;
     let answer = script.run(connection, arguments, deadline).await;
@@ -135,4 +168,16 @@ async fn renew_part(
         }
     };
     connection.judge(reply::renewed(&answer, leases.len()))
+}
+
+fn reply_of(renewed: Renewed) -> RenewReply {
+    match renewed {
+        Renewed::Confirmed => RenewReply::Renewed,
+        Renewed::NotHeld => RenewReply::NotHeld,
+        Renewed::HeldByOther => RenewReply::HeldByOther,
+        Renewed::TooLate { .. } => {
+            let message = "the server did not get the request in time, or its clock jumps";
+            RenewReply::Failed(Failure::unavailable(message).not_applied().into_error())
+        }
+    }
 }

@@ -5,7 +5,9 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
-use lock_core::backend::{AcquireReply, AcquireRequest, Clock, LockBackend};
+use lock_core::backend::{
+    AcquireReply, AcquireRequest, Clock, LockBackend, RenewReply, RenewRequest,
+};
 use lock_core::{LockErrorKind, LockService, ReleaseOutcome};
 use lock_redis::RedisBackend;
 
@@ -119,6 +121,33 @@ async fn an_attempt_that_is_called_late_is_sent_again_by_the_servers_newest_time
     assert_eq!(not_after.len(), 2);
     assert!((1_790_000_000_000_001..=1_790_000_002_000_000).contains(&not_after[0]));
     assert!((1_790_003_600_000_001..=1_790_003_602_000_000).contains(&not_after[1]));
+}
+
+#[tokio::test]
+async fn an_exact_renewal_that_is_called_late_is_sent_again_by_the_servers_newest_time() {
+    let (url, commands) = serve(|command, earlier| match (command[0].as_str(), earlier) {
+        ("EVALSHA", 0) => "*1\r\n:1790003600000000\r\n".to_owned(),
+        ("EVALSHA", 1) => "*1\r\n:1\r\n".to_owned(),
+        ("EVALSHA", _) => "*1\r\n:1790009900000000\r\n".to_owned(),
+        _ => healthy(command, "7.0.15", "standalone"),
+    });
+    let backend = build(RedisBackend::builder().url(url));
+    let set = || {
+        let request = RenewRequest::new(key("x"), token(), MINUTE, Clock::SYSTEM).with_exact();
+        backend.renew(vec![request.with_within(LIMIT)])
+    };
+    assert!(matches!(set().await.unwrap()[..], [RenewReply::Renewed]));
+    let sent: Vec<Vec<String>> = commands.try_iter().collect();
+    let sent: Vec<_> = sent.iter().filter(|command| command[0] == "EVALSHA").collect();
+    assert_eq!(sent.len(), 2);
+    assert_eq!(sent[0][5], "-60000");
+    let not_after: u64 = sent[1][6].parse().unwrap();
+    assert!((1_790_003_600_000_001..=1_790_003_602_000_000).contains(&not_after));
+    // Twice is enough: it was not applied.
+    match &set().await.unwrap()[..] {
+        [RenewReply::Failed(error)] => assert!(error.is_not_applied(), "{error}"),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test]

@@ -63,6 +63,8 @@ defects! {
     RenewalDoesNothing => "renewal::a_renewal_raises_the_expiry",
     /// A renewal sets the lease, also to less than is left.
     RenewalShortens => "renewal::a_renewal_never_shortens",
+    /// A renewal never shortens a lease, also where it is to set it.
+    ExactRenewalOnlyRaises => "renewal::an_exact_renewal_sets_the_expiry",
     /// Renewals are answered in the wrong order.
     RenewalsOutOfOrder => "renewal::renewals_are_answered_in_order",
     /// Only the first 500 renewals of a batch are done and answered.

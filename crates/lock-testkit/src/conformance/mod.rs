@@ -64,8 +64,10 @@ mod loss;
 mod manual_pair;
 mod naming;
 mod options;
+mod passing_on;
 mod release;
 mod renewal;
+mod several;
 mod shutdown;
 mod waiting;
 

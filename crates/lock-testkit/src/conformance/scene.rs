@@ -322,8 +322,11 @@ impl Contender {
     }
 
     pub(super) async fn renew(&self, ttl: Duration) -> Result<RenewReply, Failure> {
-        let batch = vec![self.renewal(ttl)];
-        let mut replies = self.backend.renew(batch).await?;
+        self.send_renewal(self.renewal(ttl)).await
+    }
+
+    pub(super) async fn send_renewal(&self, request: RenewRequest) -> Result<RenewReply, Failure> {
+        let mut replies = self.backend.renew(vec![request]).await?;
         ensure!(replies.len() == 1, "one renewal got {} answers", replies.len());
         match replies.pop() {
             Some(reply) => Ok(reply),

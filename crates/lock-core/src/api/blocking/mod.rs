@@ -1,0 +1,6 @@
+//! The same locks for programs without an asynchronous main: each call blocks its thread.
+
+pub(crate) mod guard;
+pub(crate) mod lease;
+pub(crate) mod lock;
+pub(crate) mod service;
