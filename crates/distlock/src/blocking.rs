@@ -25,7 +25,9 @@
 //! [asynchronous service](crate::LockService) there.
 
 #[doc(inline)]
-pub use lock_core::blocking::{Lease, Lock, LockGuard, LockService};
+pub use lock_core::blocking::{
+    Lease, LeaseSet, Lock, LockGuard, LockService, LockSet, LockSetGuard,
+};
 
 use lock_core::Result;
 use lock_core::blocking::block_on;

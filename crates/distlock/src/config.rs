@@ -35,6 +35,12 @@ use text::invalid;
 /// | `namespace` | `DISTLOCK_NAMESPACE` | a prefix of all names | empty |
 /// | `response_timeout` | `DISTLOCK_RESPONSE_TIMEOUT` | how long an answer of the store may take | `2s`, Dapr `5s` |
 /// | `lazy` | `DISTLOCK_LAZY` | `true`: connect at the first operation only | `false` |
+/// | `handover_grants` | `DISTLOCK_HANDOVER_GRANTS` | how often one grant is handed over between the tasks of the service: up to 1023, or `0` for strict order; see [`Handover`](crate::Handover) | `64` |
+/// | `handover_time` | `DISTLOCK_HANDOVER_TIME` | for how long after the grant | `5ms` |
+/// | `tls_ca_file` | `DISTLOCK_TLS_CA_FILE` | the file with the certificates (PEM) of the authorities that are trusted | the system's |
+/// | `tls_cert_file`, `tls_key_file` | `DISTLOCK_TLS_CERT_FILE`, `DISTLOCK_TLS_KEY_FILE` | the files with the certificate and the private key (PEM) that are shown to the server | none |
+/// | `password_file` | `DISTLOCK_PASSWORD_FILE` | the file with the password of the Redis store | none |
+/// | `api_token_file` | `DISTLOCK_API_TOKEN_FILE` | the file with the API token of the Dapr sidecar | `DAPR_API_TOKEN` |
 /// | `key_prefix` | `DISTLOCK_KEY_PREFIX` | the prefix of the keys of the Redis store | `lock:` |
 /// | `mode` | `DISTLOCK_MODE` | `auto`, or `plain`: nothing but `SET NX PX` | `auto` |
 /// | `endpoint` | `DISTLOCK_ENDPOINT` | the address of the Dapr sidecar | from the variables that Dapr sets |
@@ -54,7 +60,8 @@ use text::invalid;
 ///
 /// Durations are a number with one of the units `ms`, `s`, `m`, `h`: `30s`, `1.5s`.
 /// A setting that the store does not use is checked and then ignored, so that the same settings
-/// work with every URL.
+/// work with every URL. Files for TLS are not ignored where the store could use TLS and its URL
+/// asks for none: that is refused.
 /// Options are not ignored: a store that lacks what an option asks for is refused.
 ///
 /// **If a setting is given more than once, the last one counts.** A setter, the environment and a file
@@ -277,6 +284,7 @@ impl LockConfig {
         }
         let service = (address.open)(&settings)?
             .namespace(namespace)
+            .handover(settings.handover())
             .defaults(options::apply(&settings, self.options))
             .build();
         service.check().map_err(|error| error.with_operation("connect"))?;

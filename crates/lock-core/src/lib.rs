@@ -18,7 +18,10 @@ mod types;
 pub mod blocking {
     pub use crate::api::blocking::guard::LockGuard;
     pub use crate::api::blocking::lease::Lease;
+    pub use crate::api::blocking::lease_set::LeaseSet;
     pub use crate::api::blocking::lock::Lock;
+    pub use crate::api::blocking::lock_set::LockSet;
+    pub use crate::api::blocking::lock_set_guard::LockSetGuard;
     pub use crate::api::blocking::service::LockService;
     #[doc(hidden)]
     pub use crate::sync::blocking::block_on;

@@ -58,8 +58,8 @@
 //! Pushes may be lost: the waiters at the front also ask when the holder's lease is due to end, and
 //! all of them after 10 s at the latest.
 //!
-//! Over an existing connection, in [`Mode::Plain`], and where the access rules forbid pushes, there
-//! is no queue: waiters poll.
+//! Over an existing connection, in [`Mode::Plain`], and where the server forbids pushes, there is no
+//! queue: waiters poll.
 //!
 //! # Connections
 //!
@@ -80,6 +80,8 @@
 //! `pexpire`, `time` and `ping`; with `info` the backend can tell whether the server evicts.
 //! To queue it also needs the channels `&dl:c:*`, and `subscribe`, `publish`, `pubsub`, `zadd`,
 //! `zrem`, `zrange`, `zrank`, `zscore` and `zcard`.
+//! Each new connection asks whether the commands may be used, and an error names what is missing.
+//! `CLIENT`, `CONFIG` and, but for the warning, `INFO` are not needed.
 //!
 //! # Features
 //!

@@ -247,9 +247,8 @@ impl PushListener for Queue {
             "redis",
             ?connection,
             %cause,
-            "the Redis server's access rules forbid what waiting in its queue needs, so waiters \
-             ask again and again, in no order; allow the channels &dl:c:* and the commands \
-             subscribe, publish and pubsub"
+            "nothing can be pushed to those who wait for a lock on the Redis server, so they ask \
+             again and again, in no order"
         );
     }
 }

@@ -109,6 +109,13 @@ mod tests {
             ("DISTLOCK_LAZY", "true"),
             ("DISTLOCK_MODE", "plain"),
             ("DISTLOCK_ENDPOINT", "dns:a:1"),
+            ("DISTLOCK_HANDOVER_GRANTS", "0"),
+            ("DISTLOCK_HANDOVER_TIME", "20ms"),
+            ("DISTLOCK_TLS_CA_FILE", "/a"),
+            ("DISTLOCK_TLS_CERT_FILE", "/b"),
+            ("DISTLOCK_TLS_KEY_FILE", "/c"),
+            ("DISTLOCK_PASSWORD_FILE", "/d"),
+            ("DISTLOCK_API_TOKEN_FILE", "/e"),
             ("DISTLOCK_TEST_SERVERS", "of others"),
             ("URL", "of others"),
         ])
@@ -129,10 +136,18 @@ mod tests {
             ("lazy", "true"),
             ("mode", "plain"),
             ("endpoint", "dns:a:1"),
+            ("handover_grants", "0"),
+            ("handover_time", "20ms"),
+            ("tls_ca_file", "/a"),
+            ("tls_cert_file", "/b"),
+            ("tls_key_file", "/c"),
+            ("password_file", "/d"),
+            ("api_token_file", "/e"),
         ] {
             expected.read(words::find(word).unwrap(), value, word).unwrap();
         }
         assert_eq!(found.settings, expected);
+        assert_eq!(expected.len(), words::names().len(), "a word is missing here");
     }
 
     #[test]

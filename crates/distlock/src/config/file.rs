@@ -69,6 +69,13 @@ impl<'de> Visitor<'de> for Fields {
 /// Reads the value of a word; nothing where the format has a value for "not set".
 struct ValueOf(&'static Word);
 
+impl ValueOf {
+    fn read<E: Error>(self, text: &str) -> Result<Option<Value>, E> {
+        let value = self.0.read(text);
+        value.map(Some).map_err(|cause| E::custom(format!("{:?} is refused: {cause}", clip(text))))
+    }
+}
+
 impl<'de> DeserializeSeed<'de> for ValueOf {
     type Value = Option<Value>;
 
@@ -83,6 +90,8 @@ impl<'de> Visitor<'de> for ValueOf {
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.kind {
             Kind::Text => f.write_str("a string"),
+            Kind::SecretFile => f.write_str("the path of a file"),
+            Kind::Number(most) => write!(f, "a whole number, of {most} at most"),
             Kind::Flag => f.write_str("a boolean"),
             Kind::FlagOr(word) => write!(f, "a boolean, or `{word}`"),
             Kind::Duration => f.write_str(A_DURATION),
@@ -92,11 +101,10 @@ impl<'de> Visitor<'de> for ValueOf {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Option<Value>, E> {
-        if matches!(self.0.kind, Kind::Flag) {
+        if matches!(self.0.kind, Kind::Flag | Kind::Number(_)) {
             return Err(E::invalid_type(Unexpected::Str(text), &self));
         }
-        let value = self.0.read(text);
-        value.map(Some).map_err(|cause| E::custom(format!("{:?} is refused: {cause}", clip(text))))
+        self.read(text)
     }
 
     fn visit_bool<E: Error>(self, flag: bool) -> Result<Option<Value>, E> {
@@ -110,6 +118,7 @@ impl<'de> Visitor<'de> for ValueOf {
         match self.0.kind {
             // Refused for its missing unit, with what to write.
             Kind::Duration | Kind::DurationOr(_) => self.visit_str(&number.to_string()),
+            Kind::Number(_) => self.read(&number.to_string()),
             _ => Err(E::invalid_type(Unexpected::Unsigned(number), &self)),
         }
     }
@@ -117,6 +126,7 @@ impl<'de> Visitor<'de> for ValueOf {
     fn visit_i64<E: Error>(self, number: i64) -> Result<Option<Value>, E> {
         match self.0.kind {
             Kind::Duration | Kind::DurationOr(_) => self.visit_str(&number.to_string()),
+            Kind::Number(_) => self.read(&number.to_string()),
             _ => Err(E::invalid_type(Unexpected::Signed(number), &self)),
         }
     }

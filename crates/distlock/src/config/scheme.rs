@@ -4,6 +4,7 @@ pub(crate) mod dapr;
 mod definition;
 mod memory;
 pub(crate) mod redis;
+pub(crate) mod tls;
 
 use lock_core::LockError;
 use url::Url;
@@ -53,11 +54,12 @@ fn has_several_hosts(rest: &str) -> bool {
 
 /// The words of all kinds of stores.
 pub(super) fn words() -> impl Iterator<Item = &'static Word> {
-    ALL.iter().flat_map(|scheme| scheme.words)
+    tls::WORDS.iter().chain(ALL.iter().flat_map(|scheme| scheme.words))
 }
 
 /// Checks the words of all kinds, so that the same settings are good for every URL or for none.
 pub(super) fn check(settings: &Settings) -> Result<(), LockError> {
+    tls::check(settings)?;
     ALL.iter().try_for_each(|scheme| (scheme.check)(settings))
 }
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use lock_core::LockOptions;
+use lock_core::{Handover, LockOptions};
 
-use super::scheme::{dapr, redis};
+use super::scheme::{dapr, redis, tls};
 use super::settings::{LAZY, NAMESPACE, RESPONSE_TIMEOUT};
+use super::word::Value;
 use super::{LockConfig, options};
 
 impl LockConfig {
@@ -39,6 +40,45 @@ impl LockConfig {
     /// `unix:PATH`. Default: from the environment variables that Dapr sets.
     pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
         self.settings.put(&dapr::ENDPOINT, endpoint.into());
+        self
+    }
+
+    /// How far leases are handed over between the tasks of the service.
+    /// [`Handover::OFF`](crate::Handover::OFF) gives strict order over all processes.
+    pub fn handover(mut self, handover: Handover) -> Self {
+        self.settings.put_handover(handover);
+        self
+    }
+
+    /// The file with the password of the Redis store; a user name stays in the URL
+    /// (`redis://USER@HOST`). It is read for each new connection.
+    pub fn password_file(mut self, path: impl Into<String>) -> Self {
+        self.settings.put(&redis::PASSWORD_FILE, Value::SecretFile(path.into()));
+        self
+    }
+
+    /// The file with the API token of the Dapr sidecar. It is read for each request.
+    pub fn api_token_file(mut self, path: impl Into<String>) -> Self {
+        self.settings.put(&dapr::API_TOKEN_FILE, Value::SecretFile(path.into()));
+        self
+    }
+
+    /// The file with the certificates of the authorities that are trusted, in place of the system's,
+    /// in PEM form. It is read for each new connection.
+    pub fn tls_ca_file(mut self, path: impl Into<String>) -> Self {
+        self.settings.put(&tls::CA_FILE, path.into());
+        self
+    }
+
+    /// The files with the certificate that is shown to the server, and with its private key, both in
+    /// PEM form. They are read for each new connection.
+    pub fn tls_client_files(
+        mut self,
+        certificate: impl Into<String>,
+        key: impl Into<String>,
+    ) -> Self {
+        self.settings.put(&tls::CERT_FILE, certificate.into());
+        self.settings.put(&tls::KEY_FILE, key.into());
         self
     }
 

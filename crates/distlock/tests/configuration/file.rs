@@ -24,6 +24,13 @@ async fn a_file_sets_every_word() {
         lazy = true
         mode = "plain"
         endpoint = "127.0.0.1:50001"
+        handover_grants = 10
+        handover_time = "20ms"
+        tls_ca_file = "/run/ca.pem"
+        tls_cert_file = "/run/client.pem"
+        tls_key_file = "/run/client.key"
+        password_file = "/run/password"
+        api_token_file = "/run/token"
         "#,
     );
     let locks = config.unwrap().connect().await.unwrap();
@@ -56,6 +63,9 @@ fn bad_files_are_refused_by_key_and_value() {
         ),
         ("url = 'memory:'\nwait = true", ["boolean", "\"5m\" or \"1h\", or `forever`"]),
         ("url = 'memory:'\nkeep_alive = 1", ["invalid type: integer `1`", "boolean"]),
+        ("url = 'memory:'\nhandover_grants = 2000", ["\"2000\" is refused", "1023 at most"]),
+        ("url = 'memory:'\nhandover_grants = '2'", ["string \"2\"", "a whole number"]),
+        ("url = 'memory:'\npassword_file = 1", ["integer `1`", "the path of a file"]),
         ("url = 'memory:'\nnamespace = 1", ["invalid type: integer `1`", "a string"]),
         ("url = 'memory:'\nttl = '1s'\nttl = '2s'", ["duplicate", "ttl"]),
         ("url = 'memory:'\nmode = 'fast'", ["\"fast\" is refused", "`auto` or `plain`"]),

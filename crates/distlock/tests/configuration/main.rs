@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may panic as tests may")]
 
 use std::io;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use distlock::{LockConfig, LockError, LockErrorKind, LockOptions, connect};
+use distlock::{Handover, LockConfig, LockError, LockErrorKind, LockOptions, connect};
+use futures_util::FutureExt;
 use tracing_subscriber::fmt::MakeWriter;
 
 #[cfg(feature = "dapr")]
@@ -93,8 +95,9 @@ fn parameters_are_refused_by_name_value_and_what_is_accepted() {
         &[
             "`namspace`",
             "did you mean `namespace`",
-            "accepted are namespace, response_timeout, lazy, ttl, wait, keep_alive, max_hold, \
-             min_hold, on_lost, require_fencing, key_prefix, mode, endpoint",
+            "accepted are namespace, response_timeout, lazy, handover_grants, handover_time, ttl, \
+             wait, keep_alive, max_hold, min_hold, on_lost, require_fencing, tls_ca_file, \
+             tls_cert_file, tls_key_file, key_prefix, mode, password_file, endpoint, api_token_file",
         ],
     );
     refused("memory:?db=1", &["unknown parameter `db`; accepted are namespace"]);
@@ -106,12 +109,16 @@ fn parameters_are_refused_by_name_value_and_what_is_accepted() {
     refused("memory:?mode=fast", &["`mode` is \"fast\"", "`auto` or `plain`"]);
     refused("memory:?wait=5", &["`wait` is \"5\"", "write \"5s\" or \"5ms\", or `forever`"]);
     refused("memory:?response_timeout=500", &["has no unit; write \"500ms\""]);
-    refused("memory:?max_hold=never", &["`max_hold` is \"never\"", "no duration"]);
+    refused("memory:?max_hold=never", &["`max_hold` is \"never\"", "no duration", "or `none`"]);
     refused(
         "memory:?keep_alive=1",
         &["`keep_alive` is \"1\"", "`true`, `false` or `if_supported`"],
     );
     refused("memory:?on_lost=stop", &["`on_lost` is \"stop\"", "`cancel` or `continue`"]);
+    refused("memory:?handover_grants=1024", &["\"1024\": write a whole number, of 1023 at most"]);
+    refused("memory:?handover_time=5", &["`handover_time` is \"5\"", "has no unit"]);
+    refused("memory:?tls_cert_file=/x", &["tls_key_file is not; set both"]);
+    refused("memory:?password-file=/x", &["did you mean `password_file`"]);
     refused("memory:?keepalive=true", &["`keepalive`", "did you mean `keep_alive`"]);
     refused("memory:?ttl=1s&ttl=2s", &["`ttl` twice"]);
     refused("memory:?ttl=%zz", &["query holds a `%`"]);
@@ -207,6 +214,54 @@ async fn what_is_said_later_counts_and_a_lock_has_the_last_word() {
     assert!(is_about(ttl, 3_600), "{ttl:?}");
     let ttl = remaining(queried.ttl(Duration::from_secs(40 * 3_600))).await;
     assert!(is_about(ttl, 40 * 3_600), "{ttl:?}");
+}
+
+#[tokio::test]
+async fn leases_are_handed_over_within_the_configured_bounds() {
+    let handed_over = async |config: LockConfig| {
+        let locks = config.connect().await.unwrap();
+        let first = locks.lock("x").acquire().await.unwrap();
+        let mut second = pin!(locks.lock("x").acquire());
+        assert!(second.as_mut().now_or_never().is_none());
+        first.release().await;
+        let second = second.await.unwrap();
+        // A grant of the store has these bits clear.
+        second.fencing_token().unwrap().get() % 1_024 != 0
+    };
+    let from = |url: &str| LockConfig::from_url(url).unwrap();
+    // Far above what a busy machine needs for this.
+    assert!(handed_over(from("memory:?handover_time=1h")).await);
+    assert!(!handed_over(from("memory:?handover_time=1h&handover_grants=0")).await);
+    assert!(!handed_over(from("memory:?handover_time=0s")).await);
+    let strict = from("memory:?handover_time=1h").handover(Handover::OFF);
+    assert!(!handed_over(strict).await);
+}
+
+#[tokio::test]
+async fn a_lock_takes_back_what_is_configured_for_all() {
+    let url = "memory:?ttl=1h&wait=forever&keep_alive=true&max_hold=2h&min_hold=1m\
+               &on_lost=continue&require_fencing=true";
+    let config = LockConfig::from_url(url).unwrap();
+    let locks = config.connect().await.unwrap();
+    let own = LockOptions::new().wait(Duration::ZERO);
+    for (lock, is_free_again) in [
+        (locks.lock("all"), false),
+        (locks.lock("min_hold").min_hold(Duration::ZERO), true),
+        (locks.lock("own").options(own.clone()), true),
+    ] {
+        drop(lock.acquire().await.unwrap());
+        let again = lock.wait(Duration::ZERO).try_acquire().await.unwrap();
+        assert_eq!(again.is_some(), is_free_again);
+    }
+    // Each of these would be refused beside what is configured.
+    let short = || locks.lock("x").ttl(Duration::from_secs(1)).min_hold(Duration::ZERO);
+    short().fixed_lease().max_hold(None).check().unwrap();
+    short().ttl(Duration::from_millis(200)).fixed_lease().allow_unfenced().check().unwrap();
+    let error = short().ttl(Duration::from_millis(200)).check().unwrap_err();
+    assert!(error.to_string().contains("too short to be renewed"), "{error}");
+    locks.lock("x").ttl(Duration::from_secs(10_000)).max_hold(None).check().unwrap();
+    let error = locks.lock("x").ttl(Duration::from_secs(10_000)).check().unwrap_err();
+    assert!(error.to_string().contains("above") || error.to_string().contains("below"), "{error}");
 }
 
 #[tokio::test]

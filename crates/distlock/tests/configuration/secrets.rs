@@ -7,7 +7,7 @@ use distlock::LockConfig;
 use proptest::prelude::*;
 
 /// How URLs go wrong around a user name and a password.
-const SHAPES: [&str; 34] = [
+const SHAPES: [&str; 37] = [
     "redis://user:SECRET@h:6379/0",
     "redis://:SECRET@h",
     "redis://SECRET@h",
@@ -34,6 +34,9 @@ const SHAPES: [&str; 34] = [
     "unix:///s?user=SECRET",
     "unix:///s?user=SECRET&pass=SECRET&lazy=1",
     "\"redis://user:SECRET@h\"",
+    "redis://h?password_file=SECRET",
+    "redis://user@h?password_file=SECRET",
+    "dapr://lockstore?api_token_file=SECRET",
     "redis+sentinel://user:SECRET@a:1,b:2/main",
     "redis+cluster://:SECRET@a",
     "redis://user:SECRET@a:1,b:2",

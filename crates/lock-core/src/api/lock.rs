@@ -129,9 +129,17 @@ impl Lock {
     pub fn try_acquire(
         &self,
     ) -> impl Future<Output = Result<Option<LockGuard>>> + Send + 'static + use<> {
+        self.try_acquire_for("try_acquire")
+    }
+
+    /// As [`try_acquire`](Self::try_acquire), for an operation of this name.
+    pub(crate) fn try_acquire_for(
+        &self,
+        operation: &'static str,
+    ) -> impl Future<Output = Result<Option<LockGuard>>> + Send + 'static + use<> {
         let (context, plan) = (Arc::clone(&self.context), Arc::clone(&self.plan));
         async move {
-            let held = acquire(context, plan, Duration::ZERO, "try_acquire").await?;
+            let held = acquire(context, plan, Duration::ZERO, operation).await?;
             Ok(held.map(LockGuard::new))
         }
     }

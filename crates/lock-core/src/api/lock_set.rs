@@ -64,6 +64,10 @@ impl LockSet {
         Self { context, plan }
     }
 
+    pub(crate) const fn options_mut(&mut self) -> &mut LockOptions {
+        &mut self.plan.options
+    }
+
     /// Replaces all options at once.
     pub fn options(mut self, options: LockOptions) -> Self {
         self.plan.options = options;
@@ -107,9 +111,17 @@ impl LockSet {
     pub fn try_acquire(
         &self,
     ) -> impl Future<Output = Result<Option<LockSetGuard>>> + Send + 'static + use<> {
+        self.try_acquire_for("try_acquire")
+    }
+
+    /// As [`try_acquire`](Self::try_acquire), for an operation of this name.
+    pub(crate) fn try_acquire_for(
+        &self,
+        operation: &'static str,
+    ) -> impl Future<Output = Result<Option<LockSetGuard>>> + Send + 'static + use<> {
         let (context, plan) = (Arc::clone(&self.context), self.plan.clone());
         async move {
-            match acquire_all(context, plan, Duration::ZERO, "try_acquire").await? {
+            match acquire_all(context, plan, Duration::ZERO, operation).await? {
                 Obtained::All(held) => Ok(Some(LockSetGuard::new(held))),
                 Obtained::Refused(_) => Ok(None),
             }

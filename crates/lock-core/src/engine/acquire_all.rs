@@ -72,6 +72,8 @@ pub(crate) async fn acquire_all(
     unset_wait: Duration,
     operation: &'static str,
 ) -> Result<Obtained> {
+    // Also between two of them, so that a shutdown waits for the end of it.
+    let _counted = context.count();
     set.check(&context).map_err(|error| error.with_operation(operation))?;
     let store = context.store();
     let deadline = match set.options.wait {

@@ -17,15 +17,8 @@ pub(crate) async fn extend(shared: &SharedLease, ttl: Duration) -> Result<()> {
     let store = shared.store();
     let capabilities = store.capabilities();
     if !capabilities.renew {
-        let why = match capabilities.limited_by {
-            "" => String::new(),
-            why => format!(" ({why})"),
-        };
-        let message = format!(
-            "the {} backend cannot renew leases{why}; take the lock with a ttl that is long enough",
-            store.kind()
-        );
-        return Err(LockError::new(LockErrorKind::Unsupported, message).not_applied());
+        let cure = "take the lock with a ttl that is long enough";
+        return Err(cannot_renew(store, cure));
     }
     let (min, max) = (capabilities.ttl_min, capabilities.ttl_max);
     if ttl < min || ttl > max {
@@ -91,6 +84,16 @@ impl Drop for Unanswered<'_> {
             shared.update(|lease| lease.extension_failed(now));
         }
     }
+}
+
+/// The backend has no renewals; `then` says what that means, or what to do.
+pub(crate) fn cannot_renew(store: &Store, then: &str) -> LockError {
+    let why = match store.capabilities().limited_by {
+        "" => String::new(),
+        why => format!(" ({why})"),
+    };
+    let message = format!("the {} backend cannot renew leases{why}; {then}", store.kind());
+    LockError::new(LockErrorKind::Unsupported, message).not_applied()
 }
 
 /// Renews one lease, by an exchange of its own.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::backend::{OwnerToken, RenewReply, RenewRequest};
 use crate::engine::doubt::Doubt;
-use crate::engine::extend::{extend, renew_one};
+use crate::engine::extend::{cannot_renew, extend, renew_one};
 use crate::engine::held::{Held, NewLease, ServiceContext};
 use crate::engine::plan::Plan;
 use crate::engine::store::Store;
@@ -101,11 +101,7 @@ fn ensure_renews(store: &Store) -> Result<()> {
     if store.capabilities().renew {
         return Ok(());
     }
-    let message = format!(
-        "the {} backend cannot renew leases, so a lock on it cannot be passed on",
-        store.kind()
-    );
-    Err(LockError::new(LockErrorKind::Unsupported, message).not_applied())
+    Err(cannot_renew(store, "so a lock on it cannot be passed on to another process"))
 }
 
 /// The store was asked, and did not say.

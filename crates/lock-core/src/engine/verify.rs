@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::backend::{RenewReply, RenewRequest};
-use crate::engine::extend::renew_one;
+use crate::engine::extend::{cannot_renew, renew_one};
 use crate::engine::held::SharedLease;
 use crate::sync::panics;
 use crate::time::instant::Instant;
@@ -18,12 +18,9 @@ use crate::types::loss::{LeaseEnd, LossReason};
 pub(crate) async fn verify(shared: &SharedLease) -> Result<()> {
     let store = shared.store();
     if !store.capabilities().renew {
-        let message = format!(
-            "the {} backend cannot be asked whether a lock is still held, because it cannot renew \
-             leases; is_held() says what is known without asking",
-            store.kind()
-        );
-        return Err(LockError::new(LockErrorKind::Unsupported, message).not_applied());
+        let cure = "so it cannot be asked whether a lock is still held; is_held() says what is \
+                    known without asking";
+        return Err(cannot_renew(store, cure));
     }
     let sent = store.now();
     let request = question(shared, sent).map_err(|end| shared.ended_error(end))?;

@@ -27,7 +27,7 @@ pub enum LockErrorKind {
     Unknown,
     /// The lease is over: it was lost, and [`LockError::loss_reason`] says why, or it was released.
     Lost,
-    /// The store refused the credentials, or they lack a permission.
+    /// The store refused the credentials, or it forbids something that is needed.
     Denied,
     /// The backend cannot do what the options ask for.
     Unsupported,

@@ -71,6 +71,38 @@ async fn a_token_takes_no_lock_that_is_free_or_anothers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn two_who_adopt_the_same_token_both_hold_until_one_of_them_releases() {
+    let backend = Faulty::new();
+    let (web, one, other) = (paused(&backend), paused(&backend), paused(&backend));
+    let token = sent(hold(&web).await).await;
+    let first = one.lock("x").ttl(TTL).adopt(&token).await.unwrap();
+    let second = other.lock("x").ttl(SECOND * 9).keep_alive().adopt(&token).await.unwrap();
+    first.verify().await.unwrap();
+    assert!(first.release().await.is_released());
+    assert!(second.is_held(), "it does not know yet");
+    assert_eq!(second.lost().await, Some(LossReason::Removed), "its next renewal tells");
+    assert!(backend.is_free("x").await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn fencing_tokens_of_adoptions_never_reach_those_of_the_next_grant() {
+    let backend = Faulty::new();
+    let locks = paused(&backend);
+    let lock = locks.lock("x").ttl(TTL);
+    let mut guard = lock.acquire().await.unwrap();
+    let first = guard.fencing_token().unwrap().get();
+    for passed_on in 1..1_030 {
+        let token = guard.into_token().await.unwrap();
+        guard = lock.adopt(&token).await.unwrap();
+        let number = guard.fencing_token().unwrap().get();
+        assert_eq!(number, first + passed_on.min(1_023));
+    }
+    guard.release().await;
+    let next = lock.acquire().await.unwrap().fencing_token().unwrap().get();
+    assert!(next >= first + 1_024);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_token_that_nobody_adopts_keeps_the_lock_for_a_ttl_and_is_not_renewed() {
     let backend = Faulty::new();
     let web = paused(&backend);
@@ -270,7 +302,7 @@ async fn a_store_that_cannot_renew_passes_nothing_on() {
     let locks = paused(&backend);
     let error = hold(&locks).await.into_token().await.unwrap_err();
     assert_eq!(error.kind(), LockErrorKind::Unsupported);
-    assert!(error.to_string().contains("cannot be passed on"), "{error}");
+    assert!(error.to_string().contains("cannot be passed on to another process"), "{error}");
     assert!(backend.is_free("x").await);
     let error = locks.lock("x").adopt(&token).await.unwrap_err();
     assert_eq!(error.kind(), LockErrorKind::Unsupported);

@@ -56,13 +56,25 @@ fn every_operation_works_without_a_runtime() {
     assert_eq!(error.kind(), LockErrorKind::Timeout);
     assert_eq!(guard.release(), ReleaseOutcome::Released);
 
+    let set = locks.lock_all(["b", "a"]).ttl(TTL);
+    set.check().unwrap();
+    assert_eq!(set.execute(|leases| leases.leases().count()).unwrap(), Some(2));
+    let held = set.acquire().unwrap();
+    held.leases().verify().unwrap();
+    held.leases().extend(TTL * 2).unwrap();
+    assert!(held.is_held() && held.leases().get("a").is_some_and(|lease| lease.is_held()));
+    assert!(set.try_acquire().unwrap().is_none());
+    assert_eq!(held.release(), ReleaseOutcome::Released);
+
     let token = lock.acquire().unwrap().into_token().unwrap();
     let guard = lock.adopt(&token).unwrap();
     drop(guard);
     assert_eq!(lock.execute(|lease| lease.is_held()).unwrap(), Some(true));
     let report = locks.shutdown(SECOND);
     assert_eq!((report.lost, report.unknown), (0, 0));
-    assert_eq!(lock.execute(|_| ()).unwrap_err().kind(), LockErrorKind::ShutDown);
+    for error in [lock.execute(|_| ()).unwrap_err(), set.execute(|_| ()).unwrap_err()] {
+        assert_eq!((error.kind(), error.operation()), (LockErrorKind::ShutDown, Some("execute")));
+    }
 }
 
 #[test]
@@ -131,6 +143,7 @@ async fn asynchronous_code_is_told_by_a_panic_before_anything_is_sent() {
     panics(&|| drop(lock.try_acquire()));
     panics(&|| drop(lock.execute(|_| ())));
     panics(&|| drop(lock.status()));
+    panics(&|| drop(locks.lock_all(["a", "b"]).acquire()));
     panics(&|| drop(guard.verify()));
     panics(&|| drop(guard.extend(TTL)));
     panics(&|| {

@@ -11,7 +11,7 @@ use crate::ops::parts::{Parts, about};
 use crate::protocol::keys::Keys;
 use crate::protocol::owner::Owner;
 use crate::protocol::reply::{self, Acquired, Holder};
-use crate::protocol::scripts::Scripts;
+use crate::protocol::scripts::{self, Scripts};
 use crate::protocol::units::whole_millis;
 use crate::queue::{self, Queue};
 use crate::wire::connection::Connection;
@@ -42,6 +42,9 @@ pub(crate) async fn acquire(
     let keys = Keys::new(&parts.key_prefix, &request.key)?;
     let deadline = parts.deadline_of(request);
     let connection = parts.topology.route(keys.slot, Lane::Caller).connection(deadline).await?;
+    if connection.tries_writing() {
+        connection.send(scripts::try_writing(), deadline).await?;
+    }
     let place = match queue {
         Some(queue) => place(queue, request, &connection, deadline).await?,
         None => Place::None,

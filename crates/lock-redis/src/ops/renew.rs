@@ -115,7 +115,7 @@ async fn renew_part(
     leases: &[Lease<'_>],
     deadline: Instant,
 ) -> Result<Vec<RenewReply>, Failure> {
-    let mut renewed = send(connection, owner, leases, deadline).await?;
+    let mut renewed = send(parts, connection, owner, leases, deadline).await?;
     let late = renewed.iter().find_map(|renewed| match renewed {
         Renewed::TooLate { server_micros } => Some(*server_micros),
         _ => None,
@@ -123,12 +123,13 @@ async fn renew_part(
     if let Some(server_micros) = late {
         // Its clock was set forwards. What is renewed twice is renewed.
         connection.note_time(server_micros);
-        renewed = send(connection, owner, leases, deadline).await?;
+        renewed = send(parts, connection, owner, leases, deadline).await?;
     }
     Ok(renewed.into_iter().map(reply_of).collect())
 }
 
 async fn send(
+    parts: &Parts,
     connection: &Connection,
     owner: fn(OwnerToken) -> Owner,
     leases: &[Lease<'_>],

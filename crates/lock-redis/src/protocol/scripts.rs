@@ -133,6 +133,13 @@ pub(crate) fn load_all(dialect: Dialect) -> Vec<Cmd> {
     Scripts::of(dialect).all().map(Script::load).into()
 }
 
+/// A command that changes nothing, and that a server refuses when it refuses writes.
+pub(crate) fn try_writing() -> Cmd {
+    let mut command = redis::cmd("DEL");
+    command.arg("dl:?");
+    command
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

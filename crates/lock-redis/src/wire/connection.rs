@@ -30,6 +30,8 @@ pub(crate) struct Connection {
     pushes: Mutex<Pushes>,
     /// Whether there can be another one in its place.
     is_replaceable: bool,
+    /// Scripts may write where the server would refuse a command.
+    tries_writing: bool,
 }
 
 /// What commands are sent through.
@@ -65,6 +67,7 @@ impl Connection {
             clock: Mutex::new(clock),
             pushes: Mutex::new(Pushes::Unknown),
             is_replaceable: false,
+            tries_writing: false,
         }
     }
 
@@ -84,6 +87,17 @@ impl Connection {
     pub(crate) fn without_pushes(mut self) -> Self {
         self.pushes = Mutex::new(Pushes::Known(false));
         self
+    }
+
+    /// What is asked for is preceded by a command that the server can refuse.
+    pub(crate) fn trying_to_write(mut self) -> Self {
+        self.tries_writing = true;
+        self
+    }
+
+    /// Whether a script that writes has to be preceded by a command that does.
+    pub(crate) fn tries_writing(&self) -> bool {
+        self.tries_writing
     }
 
     /// Tells this connection from others.

@@ -26,6 +26,12 @@ const OLDEST: (u16, u16) = (6, 2);
 const REQUESTS_IN_ADVANCE: usize = 1_024;
 
 const NOT_TLS: &str = "does the port speak TLS?";
+const OLD_PROTOCOL: &str = "the server, or a proxy before it, answers HELLO 3 in RESP2, which has \
+                            no pushes; connect to a server that speaks RESP3";
+const PASSES_REPLICAS: &str = "Redis 6.2 does not apply its min-replicas-to-write to scripts, so each request for a lock is \
+     preceded by a command that it can refuse, and no lock is given to the next in a queue; use \
+     Redis 7.0 or later";
+const ENDED: &str = "is it a TLS port, or a proxy that does not know HELLO 3 (RESP3)?";
 /// Before the TLS handshake a server cannot say why it closes a connection.
 const ENDED_TLS: &str = "does the port speak TLS, and has the server reached its maxclients?";
 
@@ -67,12 +73,22 @@ impl Greeting {
             // What goes wrong here is told by the result, not to the listener.
             Arc::new(Health::new(None)),
         );
-        let Greeted { dialect, clock, speaks_resp3 } = self.ask(&asking, deadline).await?;
-        if !speaks_resp3 {
-            health.push_forbidden(&"it answers HELLO 3 in RESP2, as a proxy may");
+        let Greeted { dialect, clock, speaks_resp3, passes_replicas } =
+            self.ask(&asking, deadline).await?;
+        let mut connection = Connection::new(channel, dialect, clock, Arc::clone(&health));
+        let no_pushes = match (speaks_resp3, passes_replicas) {
+            (false, _) => Some(OLD_PROTOCOL),
+            (true, true) => Some(PASSES_REPLICAS),
+            _ => None,
+        };
+        if let Some(cause) = no_pushes {
+            health.push_forbidden(&cause);
+            connection = connection.without_pushes();
         }
-        let connection = Connection::new(channel, dialect, clock, health).with_outbox();
-        Ok(if speaks_resp3 { connection } else { connection.without_pushes() })
+        if passes_replicas {
+            connection = connection.trying_to_write();
+        }
+        Ok(connection.with_outbox())
     }
 
     async fn ask(&self, connection: &Connection, deadline: Instant) -> Result<Greeted, Failure> {
@@ -107,15 +123,23 @@ impl Greeting {
             time => time.ok(),
         };
         let dialect = Dialect::of_version(version);
+        let mut passes_replicas = false;
         if dialect != Dialect::default() {
-            // What cannot be loaded now is sent with its text when it is needed.
             let mut loading = Pipeline::new();
+            loading.add_command(info("replication"));
+            // What cannot be loaded now is sent with its text when it is needed.
             for command in (self.preload)(dialect) {
                 loading.add_command(command);
             }
-            connection.send_all(&loading, deadline).await?;
+            let mut answers = connection.send_all(&loading, deadline).await?.into_iter();
+            let replication = answers.next().and_then(Result::ok);
+            // It is shown only where min-replicas-to-write is set.
+            let good = replication
+                .as_ref()
+                .and_then(|all| hello::info_field(all, "min_slaves_good_slaves"));
+            passes_replicas = self.needs_time && good.is_some();
         }
-        Ok(Greeted { dialect, clock, speaks_resp3: hello.speaks_resp3 })
+        Ok(Greeted { dialect, clock, speaks_resp3: hello.speaks_resp3, passes_replicas })
     }
 
     /// Says once that the server may throw locks away.
@@ -144,6 +168,8 @@ struct Greeted {
     dialect: Dialect,
     clock: Option<ServerClock>,
     speaks_resp3: bool,
+    /// The server's scripts write although too few of its replicas keep up.
+    passes_replicas: bool,
 }
 
 /// What redis-rs would send first on a connection, beside `HELLO`.
@@ -232,7 +258,7 @@ fn at_connect(error: RedisError, client: &Client) -> Failure {
     if !ended_at_once {
         return failure;
     }
-    failure.with_hint(if is_tls(client) { ENDED_TLS } else { "is it a TLS port?" })
+    failure.with_hint(if is_tls(client) { ENDED_TLS } else { ENDED })
 }
 
 /// redis-rs takes the process's default provider of cryptography and cannot be given another;

@@ -143,8 +143,9 @@ async fn missing_keys(
         }
     }
     (!named.is_empty()).then(|| {
+        let (key, it) = if named.len() == 1 { ("key", "it") } else { ("keys", "them") };
         let (named, rules) = (named.join(", "), rules.join(" "));
-        format!("the server's access rules forbid the key {named}; allow it with {rules}")
+        format!("the server's access rules forbid the {key} {named}; allow {it} with {rules}")
     })
 }
 

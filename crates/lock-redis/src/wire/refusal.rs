@@ -214,17 +214,18 @@ fn refused(code: &str, detail: &str, what: Forbidden) -> Failure {
 
 /// The access rules do not allow these commands.
 pub(crate) fn lacking(commands: &[impl AsRef<str>]) -> String {
-    let named = listed(commands, "");
-    let rules = listed(commands, "+");
-    format!("the server's access rules forbid {named}; allow it with {rules}")
+    let (named, it) = listed(commands);
+    let rules: Vec<String> = commands.iter().map(|name| format!("+{}", name.as_ref())).collect();
+    let rules = rules.join(" ");
+    format!("the server's access rules forbid {named}; allow {it} with {rules}")
 }
 
 /// The server has no commands of these names.
 pub(crate) fn unknown(commands: &[impl AsRef<str>]) -> String {
-    let named = listed(commands, "");
+    let (named, it) = listed(commands);
     format!(
-        "the server does not know {named}: either its rename-command took it away, or a proxy \
-         stands before it that does not pass it on; allow it, or connect to another server"
+        "the server does not know {named}: either its rename-command took {it} away, or a proxy \
+         before it does not pass {it} on; allow {it}, or connect to another server"
     )
 }
 
@@ -271,13 +272,12 @@ fn command_of(text: &str) -> Option<Box<str>> {
     (before.is_empty() && is_name).then(|| name.to_ascii_lowercase().into())
 }
 
-fn listed(commands: &[impl AsRef<str>], sign: &str) -> String {
-    let words = commands.iter().map(|command| format!("{sign}{}", command.as_ref()));
-    let words: Vec<String> = words.collect();
-    match (sign, words.as_slice()) {
-        ("", [one]) => format!("the command {one}"),
-        ("", _) => format!("the commands {}", words.join(", ")),
-        _ => words.join(" "),
+/// Commands as a part of a sentence, and the word that takes their place in the next.
+fn listed(commands: &[impl AsRef<str>]) -> (String, &'static str) {
+    let names: Vec<&str> = commands.iter().map(AsRef::as_ref).collect();
+    match names.as_slice() {
+        [one] => (format!("the command {one}"), "it"),
+        names => (format!("the commands {}", names.join(", ")), "them"),
     }
 }
 
@@ -431,7 +431,7 @@ mod tests {
         let text = refusal("NOPERM", "User app has no permissions to run the 'zadd' command");
         assert!(text.message().contains("the command zadd; allow it with +zadd"), "{text:?}");
         assert!(lacking(&["zadd", "zrem"]).contains("the commands zadd, zrem"));
-        assert!(lacking(&["zadd", "zrem"]).contains("with +zadd +zrem"));
+        assert!(lacking(&["zadd", "zrem"]).contains("allow them with +zadd +zrem"));
     }
 
     #[test]

@@ -52,6 +52,14 @@ async fn a_password_comes_from_a_file_and_counts_from_the_next_connection_on(kin
     assert!(error.to_string().contains(&missing), "{error}");
     std::fs::write(&file, "f0urth").unwrap();
     answers(&backend).await;
+
+    // With both passwords accepted for a while, no operation is refused.
+    store.run::<()>(&["ACL", "SETUSER", "app", ">f1fth"]);
+    std::fs::write(&file, "f1fth").unwrap();
+    store.run::<()>(&["ACL", "SETUSER", "app", "<f0urth"]);
+    backend.ping().await.unwrap();
+    store.run::<()>(&["CLIENT", "KILL", "USER", "app"]);
+    answers(&backend).await;
 }
 
 /// Waits until the connection that was there is gone, and returns why there is no other.

@@ -237,33 +237,45 @@ fn quoting(command: &Command) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_error_and_no_log_repeats_what_a_server_quotes() {
     let (url, commands) = serve(|command, earlier| match (command[0].as_str(), earlier) {
-        // Granted, and refused from then on.
-        ("EVALSHA", 0) if command[2] == "3" => ":1790000000000500\r\n".to_owned(),
+        // Two are granted; everything else is refused.
+        ("EVALSHA", 0 | 1) if command[2] == "3" => ":1790000000000500\r\n".to_owned(),
         ("EVALSHA" | "EVAL", _) => quoting(command),
         _ => healthy(command, "7.0.15", "standalone"),
     });
     let log = Log::default();
+    let mut sent: Vec<Command> = Vec::new();
     let errors = log.of(async {
         let backend = build(RedisBackend::builder().url(url));
-        let locks = LockService::new(Arc::clone(&backend));
+        // The background runs here as well, and is heard.
+        let locks = LockService::builder(Arc::clone(&backend)).tokio_time().build();
         let guard = locks.lock("x").ttl(MINUTE).acquire().await.unwrap();
+        let dropped = locks.lock("dropped").ttl(MINUTE).acquire().await.unwrap();
         let extended = guard.extend(MINUTE).await.unwrap_err();
         let taken = attempt(&backend, "y", token(), MINUTE).await.unwrap_err();
         assert_eq!(guard.release().await, ReleaseOutcome::Unknown);
         assert!(locks.try_acquire_lock("z", MINUTE).await.is_err());
         let released = release(&backend, "x", token()).await.unwrap_err();
+        drop(dropped);
+        // One release in its drop, and three by the background.
+        let is_of_dropped = |sent: &&Command| sent.contains(&"lock:dropped".to_owned());
+        while sent.iter().filter(is_of_dropped).count() < 1 + 4 {
+            sent.extend(commands.try_iter());
+            tokio::task::yield_now().await;
+        }
         [extended, taken, released]
     });
     let mut shown = log.text();
     assert!(shown.contains("does not know the command evalsha"), "{shown}");
+    let of_dropped = |line: &&str| line.contains("WARN") && line.contains("dropped");
+    assert_eq!(shown.lines().filter(of_dropped).count(), 1, "{shown}");
     for error in errors {
         assert_eq!(error.kind(), LockErrorKind::Denied, "{error}");
         shown.push_str(&format!("{error} {error:?} {error:#?}"));
     }
     let is_token = |word: &&String| word.len() == 32 && word.bytes().all(|b| b.is_ascii_hexdigit());
-    let sent: Vec<Command> = commands.try_iter().collect();
+    sent.extend(commands.try_iter());
     let tokens: Vec<&String> = sent.iter().flatten().filter(is_token).collect();
-    assert!(tokens.len() >= 4, "{tokens:?}");
+    assert!(tokens.len() >= 6, "{tokens:?}");
     for token in tokens {
         assert!(!shown.contains(token.as_str()), "{shown}");
     }

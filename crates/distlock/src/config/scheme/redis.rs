@@ -11,6 +11,7 @@ use crate::config::word::{Kind, Word};
 
 pub(crate) const KEY_PREFIX: Word = Word::new("key_prefix", Kind::Text);
 pub(crate) const MODE: Word = Word::new("mode", Kind::OneOf(&[AUTO, PLAIN]));
+pub(crate) const PASSWORD_FILE: Word = Word::new("password_file", Kind::SecretFile);
 const AUTO: &str = "auto";
 const PLAIN: &str = "plain";
 
@@ -26,7 +27,7 @@ pub(super) const SCHEME: Scheme = Scheme {
     ],
     example: "redis://localhost:6379",
     has_host: true,
-    words: &[KEY_PREFIX, MODE],
+    words: &[KEY_PREFIX, MODE, PASSWORD_FILE],
     check: accept_all,
     read,
 };
@@ -104,6 +105,7 @@ fn is_socket(url: &Url) -> bool {
 /// The URL holds nothing in its query but what is the backend's.
 #[cfg(feature = "redis")]
 fn open(url: &Url, settings: &Settings) -> Result<LockServiceBuilder, LockError> {
+    use super::tls;
     use crate::config::settings::RESPONSE_TIMEOUT;
 
     let mut builder = lock_redis::RedisBackend::builder().url(url.as_str());
@@ -115,6 +117,18 @@ fn open(url: &Url, settings: &Settings) -> Result<LockServiceBuilder, LockError>
     }
     if let Some(mode) = settings.choice(&MODE) {
         builder = builder.mode(mode.parse()?);
+    }
+    if let Some(path) = settings.text(&PASSWORD_FILE) {
+        builder = builder.password_file(path);
+    }
+    if let Some(path) = settings.text(&tls::CA_FILE) {
+        builder = builder.tls_ca_file(path);
+    }
+    if let Some(path) = settings.text(&tls::CERT_FILE) {
+        builder = builder.tls_cert_file(path);
+    }
+    if let Some(path) = settings.text(&tls::KEY_FILE) {
+        builder = builder.tls_key_file(path);
     }
     let backend = builder.build().map_err(|error| error.with_operation("connect"))?;
     Ok(lock_core::LockService::builder(backend))

@@ -128,8 +128,7 @@ impl Lock {
     /// If the body panics, or in [asynchronous code](crate::blocking::LockService#panics).
     #[track_caller]
     pub fn execute<T>(&self, f: impl FnOnce(Lease) -> T) -> Result<Option<T>> {
-        let acquired = block_on(self.0.try_acquire());
-        let acquired = acquired.map_err(|error| error.with_operation("execute"))?;
+        let acquired = block_on(self.0.try_acquire_for("execute"))?;
         let Some(guard) = acquired.map(LockGuard) else { return Ok(None) };
         let value = f(guard.lease());
         guard.release();

@@ -2,5 +2,8 @@
 
 pub(crate) mod guard;
 pub(crate) mod lease;
+pub(crate) mod lease_set;
 pub(crate) mod lock;
+pub(crate) mod lock_set;
+pub(crate) mod lock_set_guard;
 pub(crate) mod service;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::api::blocking::lock::Lock;
+use crate::api::blocking::lock_set::LockSet;
 use crate::api::service;
 use crate::backend::{Capabilities, LockBackend};
 use crate::sync::blocking::block_on;
@@ -68,6 +69,15 @@ impl LockService {
         N: TryInto<LockName, Error: Into<LockError>>,
     {
         Lock(self.0.lock(name))
+    }
+
+    /// Names several locks that are to be held together; see [`LockSet`] and
+    /// [`LockService::lock_all`](crate::LockService::lock_all).
+    pub fn lock_all<N>(&self, names: impl IntoIterator<Item = N>) -> LockSet
+    where
+        N: TryInto<LockName, Error: Into<LockError>>,
+    {
+        LockSet(self.0.lock_all(names))
     }
 
     /// Asks the store for the state of a lock; see [`Lock::status`].
