@@ -33,8 +33,9 @@ pub(crate) async fn extend(shared: &SharedLease, ttl: Duration) -> Result<()> {
     }
     if ttl < MIN_KEEP_ALIVE_TTL && shared.keeps_alive() {
         let message = format!(
-            "ttl is {ttl:?}, too short to be renewed in time; with keep_alive it must be at least \
-             {MIN_KEEP_ALIVE_TTL:?}"
+            "ttl is {}, too short to be renewed in time; with keep_alive it must be at least {}",
+            exact(ttl),
+            exact(MIN_KEEP_ALIVE_TTL)
         );
         return Err(LockError::new(LockErrorKind::InvalidConfig, message).not_applied());
     }
