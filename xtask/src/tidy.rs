@@ -1,5 +1,6 @@
 //! `tidy`: checks of the repository itself, of what no compiler looks at.
 
+mod evidence;
 mod imports;
 mod links;
 mod manifests;
@@ -47,6 +48,7 @@ fn problems(files: &[Source]) -> Vec<Problem> {
             problems.extend(manifests::problems(file));
         }
     }
+    problems.extend(evidence::problems(files));
     problems.extend(links::problems(files));
     problems.extend(imports::problems(files));
     problems

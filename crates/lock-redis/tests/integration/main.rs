@@ -10,7 +10,6 @@ mod faults;
 mod processes;
 mod protocol;
 mod queue;
-mod races;
 mod scripted;
 mod servers;
 mod service;
