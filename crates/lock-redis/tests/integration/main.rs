@@ -13,7 +13,6 @@ mod idle;
 mod processes;
 mod protocol;
 mod queue;
-mod races;
 mod refusals;
 mod runtimes;
 mod scripted;
