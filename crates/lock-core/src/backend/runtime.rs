@@ -1,5 +1,6 @@
 //! The library's own thread, and the tokio runtime that it drives: one for each process.
 
+use std::cell::Cell;
 use std::future::pending;
 use std::sync::{Mutex, OnceLock, PoisonError, mpsc};
 
@@ -46,10 +47,21 @@ pub fn background_runtime() -> Result<Handle> {
     Ok(RUNTIME.get_or_init(|| handle).clone())
 }
 
+thread_local! {
+    static IS_BACKGROUND: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this is the library's own thread; cheap enough to be asked at each poll.
+#[must_use]
+pub fn is_background_thread() -> bool {
+    IS_BACKGROUND.get()
+}
+
 fn start() -> Result<Handle, String> {
     // The thread first: a runtime that is left over could not be dropped in a task of another one.
     let (hand_over, handed_over) = mpsc::channel::<Runtime>();
     let run = move || {
+        IS_BACKGROUND.set(true);
         if let Ok(runtime) = handed_over.recv() {
             runtime.block_on(pending::<()>());
         }
