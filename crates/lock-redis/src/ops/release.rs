@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use lock_core::Instant;
-use lock_core::backend::{Clock, ReleaseReply, ReleaseRequest};
+use lock_core::backend::{Clock, ReleaseReply, ReleaseRequest, is_background_thread};
 use redis::Cmd;
 
 use crate::ops::parts::Parts;
@@ -21,7 +21,7 @@ use crate::queue::Queue;
 use crate::topology::route::Route;
 use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;
-use crate::wire::runtime::is_background;
+use crate::wire::runtime::user_runtime;
 
 /// A release that its caller has left is sent by the background as well when it was not answered
 /// for so long.
@@ -82,22 +82,31 @@ pub(crate) async fn over<F>(
 where
     F: Future<Output = Result<ReleaseReply, Failure>>,
 {
-    // A caller without a runtime does not run that of the connection either.
-    let pause = if is_background() { Duration::ZERO } else { LEFT_ALONE };
-    let connection = route.connection_in_order(deadline).await?;
+    let here = user_runtime();
+    let connection = route.connection_in_order(here, deadline).await?;
     let first = pin!(exchange(Arc::clone(&connection)));
     let another = pin!(async {
-        left_to_background().await;
-        Clock::SYSTEM.sleep(pause).await;
-        let other = route.in_background().connection(deadline).await?;
-        if other.id() == connection.id() { pending().await } else { Ok::<_, Failure>(other) }
+        // A caller without a runtime does not run that of the connection either.
+        let pause = if here.is_some() {
+            left_to_background().await;
+            LEFT_ALONE
+        } else {
+            Duration::ZERO
+        };
+        // In a place of its own: this is rare, and a release is not.
+        Box::pin(async {
+            Clock::SYSTEM.sleep(pause).await;
+            let other = route.in_background().connection(deadline).await?;
+            if other.id() == connection.id() { pending().await } else { Ok::<_, Failure>(other) }
+        })
+        .await
     });
-    let (first, second) = match select(first, another).await {
+    let (first, mut second) = match select(first, another).await {
         Either::Left((reply, _)) => return reply,
         Either::Right((Err(_), first)) => return first.await,
-        Either::Right((Ok(other), first)) => (first, pin!(exchange(other))),
+        Either::Right((Ok(other), first)) => (first, Box::pin(exchange(other))),
     };
-    match select(first, second).await {
+    match select(first, second.as_mut()).await {
         Either::Left((reply, second)) => settled(reply, second).await,
         Either::Right((reply, first)) => settled(reply, first).await,
     }
@@ -105,7 +114,7 @@ where
 
 /// Ends when this is polled by the library's own thread.
 async fn left_to_background() {
-    poll_fn(|_| if is_background() { Poll::Ready(()) } else { Poll::Pending }).await;
+    poll_fn(|_| if is_background_thread() { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
 /// The outcome of a release that was sent twice, when one of the two is known: only the one that
