@@ -80,6 +80,7 @@ pub struct RedisBackendBuilder {
     key_prefix: Result<String>,
     response_timeout: Duration,
     mode: Mode,
+    looks_out: bool,
 }
 
 enum Server {
@@ -96,6 +97,7 @@ impl RedisBackendBuilder {
             key_prefix: Ok(DEFAULT_KEY_PREFIX.to_owned()),
             response_timeout: DEFAULT_RESPONSE_TIMEOUT,
             mode: Mode::Auto,
+            looks_out: true,
         }
     }
 
@@ -179,6 +181,21 @@ impl RedisBackendBuilder {
         self
     }
 
+    /// Whether programs may be about that take the locks by asking again and again; `true` unless it
+    /// is set.
+    ///
+    /// Such programs are those that use another library, [`Mode::Plain`], or an
+    /// [existing connection](Self::connection).
+    /// They get a lock only while its key is absent, and where tasks of this backend always queue for
+    /// a lock, it never is.
+    /// So a backend leaves the locks that it waited for free for a hundredth of the time that it held
+    /// them, until it sees such a program.
+    /// `false` spares a fleet that shares its locks with nobody else this hundredth.
+    pub fn look_out_for_pollers(mut self, looks_out: bool) -> Self {
+        self.looks_out = looks_out;
+        self
+    }
+
     /// Makes the backend. Nothing is connected yet: that happens at the first operation.
     ///
     /// # Errors
@@ -203,7 +220,8 @@ impl RedisBackendBuilder {
             Mode::Auto => {
                 // Over an existing connection nothing can be pushed.
                 let has_pushes = matches!(source, Source::Client(_));
-                let queue = has_pushes.then(|| Queue::new(late_after)).transpose()?;
+                let queue =
+                    has_pushes.then(|| Queue::new(late_after, self.looks_out)).transpose()?;
                 (Protocol::Scripted { queue: queue.map(Arc::new) }, true)
             }
             Mode::Plain => (Protocol::Plain, false),
@@ -257,6 +275,7 @@ impl fmt::Debug for RedisBackendBuilder {
             .field("key_prefix", &self.key_prefix)
             .field("response_timeout", &self.response_timeout)
             .field("mode", &self.mode)
+            .field("looks_out", &self.looks_out)
             .finish()
     }
 }

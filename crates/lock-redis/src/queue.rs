@@ -7,6 +7,8 @@
 //! The name is the same on each connection of the backend, one after the other: the entries are
 //! live again as soon as the next connection has subscribed.
 
+mod look_out;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,11 +23,14 @@ use lock_core::{FencingToken, Instant, Result};
 use redis::Value;
 
 use crate::protocol::reply::{self, Holder, Place, Push};
+use crate::queue::look_out::LookOut;
 use crate::wire::health::{ConnectionId, PushListener};
 
 /// The longest lease of a grant that is pushed: a process that is frozen or dead when it is granted
 /// the lock keeps the others out no longer.
 const WINDOW_MAX: Duration = Duration::from_secs(2);
+/// The first in a queue asks about this often while the holder tells nobody of its release.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Abandoned entries are removed when there are so many more entries than after the last time.
 const SWEEP_EVERY: usize = 1_024;
 /// By then the core has long stopped sending releases for an abandoned token.
@@ -47,6 +52,7 @@ pub(crate) struct Queue {
 #[derive(Default)]
 struct Entries {
     by_token: HashMap<OwnerToken, Entry>,
+    look_out: Option<LookOut>,
     sweep_at: usize,
 }
 
@@ -85,10 +91,20 @@ struct PushedGrant {
     window: Duration,
 }
 
+/// What a release has to tell the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Leaving {
+    /// The window with which the token is queued, if it may be.
+    pub(crate) window: Option<Duration>,
+    /// For how long nobody in the queue is to have the lock afterwards.
+    pub(crate) gap: Duration,
+}
+
 impl Queue {
-    pub(crate) fn new(late_after: Duration) -> Result<Self> {
+    pub(crate) fn new(late_after: Duration, looks_out: bool) -> Result<Self> {
         let channel = format!("dl:c:{}", OwnerToken::random()?).into();
-        Ok(Self { channel, late_after, entries: Mutex::default() })
+        let entries = Entries { look_out: looks_out.then(LookOut::default), ..Entries::default() };
+        Ok(Self { channel, late_after, entries: Mutex::new(entries) })
     }
 
     /// Where its pushes arrive.
@@ -141,11 +157,13 @@ impl Queue {
             Holder::Gone => Some(Duration::ZERO),
             Holder::Has(left) => left,
         };
-        entry.waiter.queued(entry.last_asked, now, place.counter, place.rank, left);
+        let look_after = place.is_foreign.then(look_again);
+        entry.waiter.queued(entry.last_asked, now, place.counter, place.rank, left, look_after);
     }
 
     /// The attempt was answered: granted.
     pub(crate) fn granted(&self, token: OwnerToken) {
+        self.lock().begins_to_hold(token);
         self.settle(token, |entry| {
             entry.is_asking = false;
             entry.quieten(Stage::Holding);
@@ -162,12 +180,18 @@ impl Queue {
         });
     }
 
-    /// A release is about to be sent. Returns the window with which the token may be queued.
-    pub(crate) fn leaving(&self, token: OwnerToken) -> Option<Duration> {
+    /// A release is about to be sent.
+    pub(crate) fn leaving(&self, token: OwnerToken) -> Leaving {
+        let now = Clock::SYSTEM.now();
         let mut entries = self.lock();
-        let entry = entries.by_token.get_mut(&token)?;
-        entry.quieten(Stage::Left);
-        Some(entry.window)
+        let look_out = entries.look_out.as_mut();
+        let gap = look_out.map_or(Duration::ZERO, |look_out| look_out.released(token, now));
+        let entry = entries.by_token.get_mut(&token);
+        let window = entry.map(|entry| {
+            entry.quieten(Stage::Left);
+            entry.window
+        });
+        Leaving { window, gap }
     }
 
     /// A release that was sent at `sent` was answered: the token is not queued, unless an
@@ -214,6 +238,12 @@ impl Queue {
     fn lock(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Those who are the first in several queues do not ask in step, and neither do they with a holder
+/// that works in a steady rhythm.
+fn look_again() -> Duration {
+    LOOK_EVERY.mul_f64(0.75 + fastrand::f64() / 2.0)
 }
 
 /// One that panics must not keep the next one from being woken, nor end the connection's driver.
@@ -297,6 +327,12 @@ impl Entries {
         entry.waker.take()
     }
 
+    fn begins_to_hold(&mut self, token: OwnerToken) {
+        if let Some(look_out) = &mut self.look_out {
+            look_out.granted(token, Clock::SYSTEM.now());
+        }
+    }
+
     fn waiting(&mut self, token: OwnerToken) -> Option<&mut Entry> {
         self.by_token.get_mut(&token).filter(|entry| entry.stage == Stage::Waiting)
     }
@@ -336,6 +372,7 @@ impl Future for News {
                 if !entry.in_doubt {
                     entries.by_token.remove(&this.token);
                 }
+                entries.begins_to_hold(this.token);
                 return Poll::Ready(Wake::Granted(grant));
             }
             if entry.stage != Stage::Waiting {
@@ -360,11 +397,16 @@ mod tests {
     use super::*;
 
     const LATE_AFTER: Duration = Duration::from_millis(1);
-    const PLACE: Place =
-        Place { ticket: 1, rank: 0, counter: 1, holder: Holder::Has(Some(Duration::from_secs(9))) };
+    const PLACE: Place = Place {
+        ticket: 1,
+        rank: 0,
+        counter: 1,
+        holder: Holder::Has(Some(Duration::from_secs(9))),
+        is_foreign: false,
+    };
 
     fn queue_and_token() -> (Arc<Queue>, OwnerToken) {
-        let queue = Arc::new(Queue::new(LATE_AFTER).unwrap());
+        let queue = Arc::new(Queue::new(LATE_AFTER, true).unwrap());
         let token = OwnerToken::random().unwrap();
         ask(&queue, token);
         (queue, token)
@@ -392,7 +434,7 @@ mod tests {
 
         ask(&queue, token);
         queue.queued(token, PLACE);
-        assert_eq!(queue.leaving(token), Some(WINDOW_MAX));
+        assert_eq!(queue.leaving(token).window, Some(WINDOW_MAX));
         queue.left(token, Clock::SYSTEM.now());
         assert_eq!(knows(&queue), 0);
     }
@@ -404,9 +446,9 @@ mod tests {
         let asked = Clock::SYSTEM.now();
         ask(&queue, token);
         queue.granted(token);
-        assert_eq!(queue.leaving(token), Some(WINDOW_MAX));
+        assert_eq!(queue.leaving(token).window, Some(WINDOW_MAX));
         queue.left(token, asked);
-        assert_eq!(queue.leaving(token), Some(WINDOW_MAX));
+        assert_eq!(queue.leaving(token).window, Some(WINDOW_MAX));
         queue.left(token, Clock::SYSTEM.now() + LATE_AFTER);
         assert_eq!(knows(&queue), 0);
     }
@@ -421,7 +463,7 @@ mod tests {
             let other = OwnerToken::random().unwrap();
             queue.asking_at(later, other, Duration::from_secs(60), ConnectionId::next());
         }
-        assert_eq!(queue.leaving(token), None);
+        assert_eq!(queue.leaving(token).window, None);
         assert_eq!(knows(&queue), SWEEP_EVERY);
     }
 

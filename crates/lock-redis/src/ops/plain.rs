@@ -1,5 +1,7 @@
 //! The operations of locks that are taken by `SET NX PX`: they touch the lock's key alone.
 
+use std::time::Duration;
+
 use lock_core::LockStatus;
 use lock_core::backend::{
     AcquireReply, AcquireRequest, Grant, Lane, LockKey, ReleaseReply, ReleaseRequest,
@@ -50,9 +52,13 @@ pub(crate) async fn release(
     let deadline = parts.deadline();
     let route = parts.topology.route(slots::slot(&lock), request.lane);
     let connection = route.connection_or_spare(deadline).await?;
-    let owner = Owner::Plain(request.token);
-    let released =
-        release::send(&connection, &[&lock], owner, request.min_hold, None, deadline).await;
+    let words = release::Words {
+        owner: Owner::Plain(request.token),
+        min_hold: request.min_hold,
+        gap: Duration::ZERO,
+        place: None,
+    };
+    let released = release::send(&connection, &[&lock], words, deadline).await;
     Ok(released.map_err(|failure| failure.or_unknown())?.reply)
 }
 

@@ -34,6 +34,7 @@ macro_rules! acquire {
             $first_line,
             include_str!("scripts/acquire.lua"),
             include_str!("scripts/queue.lua"),
+            include_str!("scripts/gap.lua"),
             include_str!("scripts/acquire_queued.lua"),
         )
     };
@@ -45,6 +46,7 @@ macro_rules! release {
             $first_line,
             include_str!("scripts/release.lua"),
             include_str!("scripts/queue.lua"),
+            include_str!("scripts/gap.lua"),
             include_str!("scripts/release_queued.lua"),
         )
     };
