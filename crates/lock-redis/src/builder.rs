@@ -124,6 +124,7 @@ impl RedisBackendBuilder {
     /// What is missing, compared with [`url`](Self::url) or [`client`](Self::client):
     ///
     /// - There is no queue, since nothing can be pushed over it: waiters poll, in no order.
+    ///   Beside backends whose waiters queue, they get the lock only in the gaps that those leave.
     /// - It is never replaced: when it ends, every operation fails.
     /// - It carries everything, renewals included. It is driven by the tokio runtime in which it
     ///   was made, and leases are not renewed while that runtime is blocked.

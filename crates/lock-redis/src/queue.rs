@@ -23,14 +23,12 @@ use lock_core::{FencingToken, Instant, Result};
 use redis::Value;
 
 use crate::protocol::reply::{self, Holder, Place, Push};
-use crate::queue::look_out::LookOut;
+use crate::queue::look_out::{LookOut, look_again};
 use crate::wire::health::{ConnectionId, PushListener};
 
 /// The longest lease of a grant that is pushed: a process that is frozen or dead when it is granted
 /// the lock keeps the others out no longer.
 const WINDOW_MAX: Duration = Duration::from_secs(2);
-/// The first in a queue asks about this often while the holder tells nobody of its release.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Abandoned entries are removed when there are so many more entries than after the last time.
 const SWEEP_EVERY: usize = 1_024;
 /// By then the core has long stopped sending releases for an abandoned token.
@@ -238,12 +236,6 @@ impl Queue {
     fn lock(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Those who are the first in several queues do not ask in step, and neither do they with a holder
-/// that works in a steady rhythm.
-fn look_again() -> Duration {
-    LOOK_EVERY.mul_f64(0.75 + fastrand::f64() / 2.0)
 }
 
 /// One that panics must not keep the next one from being woken, nor end the connection's driver.

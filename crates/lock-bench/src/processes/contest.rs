@@ -156,7 +156,10 @@ impl Worker {
             let section = turns.section(stint);
             match select(section, end.as_mut()).await {
                 Either::Left((Ok(()), _)) => self.note(&mut seen, asked),
-                Either::Left((Err(_), _)) => seen.failures += 1,
+                Either::Left((Err(_), _)) => {
+                    stint.give_up();
+                    seen.failures += 1;
+                }
                 Either::Right(((), section)) if stint.granted_at().is_some() => {
                     tokio::time::timeout(LAST_SECTION, section).await.ok();
                     break;

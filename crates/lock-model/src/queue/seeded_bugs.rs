@@ -104,7 +104,14 @@ pub const SEEDED_BUGS: &[(Scenario, &str)] = &[
     (Scenario { clients: 2, waits: 3, ..in_gaps("queue-no-gap", SeededBug::NoGap) }, "S11"),
     (in_gaps("queue-gap-grants-too", SeededBug::GapGrantsToo), "S2"),
     (in_gaps("queue-gap-never-ends", SeededBug::GapNeverEnds), "S7"),
-    (in_gaps("queue-poller-tells-nobody", SeededBug::PollerTellsNobody), "S7"),
+    (
+        Scenario {
+            waits: 1,
+            ttls: [2, 2, 6, 2],
+            ..in_gaps("queue-poller-tells-nobody", SeededBug::PollerTellsNobody)
+        },
+        "S7",
+    ),
     (in_gaps("queue-newcomer-takes-gap", SeededBug::NewcomerTakesGap), "S11"),
     (bug("queue-fence-repeats", SeededBug::FenceRepeats, NONE), "S8"),
     (bug("queue-no-owner-check", SeededBug::NoOwnerCheck, DROPPED), "S4"),

@@ -24,6 +24,9 @@ const SWEEP_EVERY: usize = 1_024;
 /// A lock that is held for longer counts as held for so long.
 const HELD_MAX: Duration = Duration::from_secs(10);
 
+/// The first in a queue asks about this often while the holder tells nobody of its release.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
 /// See the [module's documentation](self).
 pub(super) struct LookOut {
     /// Since when the tokens that waited hold their locks.
@@ -64,6 +67,12 @@ impl LookOut {
     }
 }
 
+/// Those who are the first in several queues do not ask in step, and neither do they with a holder
+/// that works in a steady rhythm.
+pub(super) fn look_again() -> Duration {
+    LOOK_EVERY.mul_f64(0.75 + fastrand::f64() / 2.0)
+}
+
 /// Whoever asks in a steady rhythm must not miss every gap.
 fn jittered() -> Duration {
     EVERY.mul_f64(0.5 + fastrand::f64())
@@ -92,6 +101,13 @@ mod tests {
             let free: u128 = (0..sections).map(|_| section(&mut look_out, millis)).sum();
             assert!((1_195_000..=1_200_000).contains(&free), "{free} of {millis}");
         }
+    }
+
+    #[test]
+    fn the_first_looks_at_a_foreign_holder_every_75_to_125_ms() {
+        let millis: Vec<_> = (0..1_000).map(|_| look_again().as_millis()).collect();
+        assert!(millis.iter().all(|millis| (75..=125).contains(millis)));
+        assert!(millis.iter().any(|millis| *millis < 85) && millis.iter().any(|m| *m > 115));
     }
 
     #[test]
