@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use distlock::memory::MemoryBackend;
-use distlock::{LockErrorKind, LockService, LossReason, Result};
+use distlock::{LockErrorKind, LockService, LossReason, OnLost, Result};
 use futures_util::FutureExt;
 
 const SECOND: Duration = Duration::from_secs(1);

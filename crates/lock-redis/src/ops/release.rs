@@ -36,9 +36,15 @@ pub(crate) async fn release(
     let deadline = parts.deadline();
     let route = parts.topology.route(keys.slot, request.lane);
     let keys = keys.all();
-    let place = queue.and_then(|queue| Some((queue.channel(), queue.leaving(request.token)?)));
+    let leaving = queue.map(|queue| (queue.channel(), queue.leaving(request.token)));
+    let words = Words {
+        owner: Owner::Scripted(request.token),
+        min_hold: request.min_hold,
+        gap: leaving.map_or(Duration::ZERO, |(_, leaving)| leaving.gap),
+        place: leaving.and_then(|(channel, leaving)| Some((channel, leaving.window?))),
+    };
     let exchange =
-        |connection| give_back(parts, connection, queue, &keys, request, place, deadline);
+        |connection| give_back(parts, connection, queue, &keys, request, words, deadline);
     over(route, deadline, exchange).await
 }
 
@@ -48,14 +54,13 @@ async fn give_back(
     queue: Option<&Queue>,
     keys: &[&str],
     request: &ReleaseRequest,
-    place: Option<(&str, Duration)>,
+    words: Words<'_>,
     deadline: Instant,
 ) -> Result<ReleaseReply, Failure> {
-    let owner = Owner::Scripted(request.token);
     let mut first = None;
     loop {
         let sent = Clock::SYSTEM.now();
-        let released = send(parts, &connection, keys, owner, request.min_hold, place, deadline);
+        let released = send(parts, &connection, keys, words, deadline);
         let released = match (released.await, first) {
             (Ok(released), _) => released,
             // It is known what became of the lock; its queue is looked at by whoever asks next.
@@ -134,23 +139,31 @@ async fn settled(
     }
 }
 
-/// Runs the release script once. `place` is the channel and the window with which the token may
-/// stand in the queue.
+/// What the script is told.
+#[derive(Clone, Copy)]
+pub(crate) struct Words<'a> {
+    pub(crate) owner: Owner,
+    pub(crate) min_hold: Duration,
+    /// For how long nobody in the queue is to have the lock.
+    pub(crate) gap: Duration,
+    /// The channel and the window with which the token may stand in the queue.
+    pub(crate) place: Option<(&'a str, Duration)>,
+}
+
+/// Runs the release script once.
 pub(crate) async fn send(
     parts: &Parts,
     connection: &Connection,
     keys: &[&str],
-    owner: Owner,
-    min_hold: Duration,
-    place: Option<(&str, Duration)>,
+    words: Words<'_>,
     deadline: Instant,
 ) -> Result<Released, Failure> {
-    let min_hold = if min_hold.is_zero() { 0 } else { whole_millis(min_hold) };
+    let millis = |time: Duration| if time.is_zero() { 0 } else { whole_millis(time) };
     let arguments = |command: &mut Cmd| {
         command.arg(keys.len()).arg(keys);
-        owner.write_to(command);
-        command.arg(min_hold);
-        if let Some((channel, window)) = place {
+        words.owner.write_to(command);
+        command.arg(millis(words.min_hold)).arg(millis(words.gap));
+        if let Some((channel, window)) = words.place {
             command.arg(channel).arg(whole_millis(window));
         }
     };
