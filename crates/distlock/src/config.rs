@@ -139,6 +139,18 @@ impl LockConfig {
         self.with_variables(Environment::read(std::env::vars_os())?)
     }
 
+    /// Replaces the URL, and with it the settings in its query, by another: for a program whose
+    /// command line counts more than `DISTLOCK_URL`. All other settings stay.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_url`](Self::from_url).
+    pub fn url(mut self, url: impl AsRef<str>) -> Result<Self> {
+        url.as_ref().clone_into(&mut self.url);
+        Address::parse(&self.url)?;
+        Ok(self)
+    }
+
     /// A prefix of all names, such as `shop:`. It is used as it is; no separator is added.
     pub fn namespace(mut self, prefix: impl Into<String>) -> Self {
         self.settings.put(&NAMESPACE, prefix.into());
@@ -324,6 +336,20 @@ mod tests {
         let unchanged = config.clone().with_variables(environment(&[])).unwrap();
         assert_eq!(unchanged.to_string(), "memory:b");
         assert_eq!(unchanged.settings, expected);
+    }
+
+    #[test]
+    fn a_url_that_is_given_later_replaces_that_of_the_environment_and_nothing_else() {
+        let variables = [("DISTLOCK_URL", "memory:b?ttl=2s"), ("DISTLOCK_NAMESPACE", "b")];
+        let config = LockConfig::from_url("memory:a").unwrap();
+        let config = config.with_variables(environment(&variables)).unwrap();
+        let config = config.url("memory:c?lazy=true").unwrap();
+        assert_eq!(config.to_string(), "memory:c");
+        let mut expected = Settings::default();
+        expected.put(&NAMESPACE, "b".to_owned());
+        assert_eq!(config.settings, expected);
+        let error = config.url("nowhere").unwrap_err();
+        assert_eq!(error.kind(), lock_core::LockErrorKind::InvalidConfig);
     }
 
     #[test]
