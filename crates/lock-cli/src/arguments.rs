@@ -210,6 +210,42 @@ mod tests {
     }
 
     #[test]
+    fn the_command_lines_of_the_page_can_be_written() {
+        const PAGE: &str = include_str!("../../../docs/command-line.md");
+        let blocks = PAGE.split("```").skip(1).step_by(2).filter(|block| !block.contains("[OPT"));
+        let mut read = 0;
+        for line in blocks.flat_map(str::lines) {
+            let is_command = line.starts_with("$ ") || !line.contains("# ");
+            let Some(at) = line.find("distlock ").filter(|_| is_command) else { continue };
+            let line = line[at..].split(" >").next().unwrap();
+            let parsed = Arguments::try_parse_from(line.split_whitespace());
+            assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+            read += 1;
+        }
+        assert_eq!(read, 8);
+    }
+
+    #[test]
+    fn the_page_and_the_help_name_every_exit_code() {
+        use crate::exit;
+        const PAGE: &str = include_str!("../../../docs/command-line.md");
+        for code in [exit::STORE, exit::LOST, exit::NOT_ACQUIRED, exit::USAGE, 126, 127] {
+            assert!(PAGE.contains(&format!("\n| `{code}` | ")), "{code}");
+            assert!(RUN_CODES.contains(&format!("\n  {code}  ")), "{code}");
+        }
+    }
+
+    #[test]
+    fn the_page_names_every_option_of_run() {
+        const PAGE: &str = include_str!("../../../docs/command-line.md");
+        let command = Arguments::command();
+        let run = command.find_subcommand("run").unwrap();
+        for option in run.get_arguments().filter_map(clap::Arg::get_long) {
+            assert!(PAGE.contains(&format!("`--{option}")), "--{option}");
+        }
+    }
+
+    #[test]
     fn times_are_written_as_everywhere_else() {
         let run = run(&["--ttl", "30s", "--wait", "forever", "x", "true"]);
         assert_eq!(run.ttl, Some(Duration::from_secs(30)));

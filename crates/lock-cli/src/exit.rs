@@ -19,10 +19,13 @@ pub(crate) const NOT_ACQUIRED: u8 = 124;
 /// `timeout` and `nohup`.
 pub(crate) const USAGE: u8 = 125;
 /// The command was found and could not be run.
+#[cfg(unix)]
 pub(crate) const CANNOT_RUN: u8 = 126;
 /// The command was not found.
+#[cfg(unix)]
 pub(crate) const NOT_FOUND: u8 = 127;
 /// What a shell adds to the number of the signal that ended a command.
+#[cfg(unix)]
 pub(crate) const BY_SIGNAL: u8 = 128;
 
 /// How the program is to end.

@@ -7,8 +7,6 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-use crate::output;
-
 /// What the program says itself, in better words.
 const SAID_ELSEWHERE: [&str; 2] = ["lost", "released"];
 
@@ -23,8 +21,9 @@ impl Warnings {
 }
 
 /// From now on, warnings are printed.
+#[cfg(unix)]
 pub(crate) fn print() {
-    install(|text| output::tell(format_args!("warning: {text}")));
+    install(|text| crate::output::tell(format_args!("warning: {text}")));
 }
 
 /// From now on, warnings are kept.
