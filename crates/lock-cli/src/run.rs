@@ -119,9 +119,7 @@ async fn unless_ended<T>(
             event = inbox.recv() => event,
         };
         match event {
-            Some(Event::Signal(Signal::TSTP)) => {
-                blocked.stop_self();
-            }
+            Some(Event::Signal(Signal::TSTP)) => blocked.stop_self(),
             Some(Event::Signal(Signal::CONT | Signal::WINCH)) => {}
             Some(Event::Signal(signal)) => return Err(signal),
             _ => {}

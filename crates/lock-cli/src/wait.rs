@@ -43,3 +43,15 @@ fn still_held(name: &str, status: &LockStatus, waited: Duration) -> Failure {
     let message = format!("lock {name:?} is still held after {waited}; {ends}");
     Failure::new(exit::NOT_ACQUIRED, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_asks_at_least_once_a_second() {
+        for asked in 0..100 {
+            assert!(PAUSES.jittered(asked) <= Duration::from_secs(1));
+        }
+    }
+}

@@ -7,12 +7,9 @@
 
 use std::fs;
 use std::io;
-use std::time::{Duration, Instant};
 
-use nix::sys::signal::{SigSet, Signal as Number};
-use rustix::process::{
-    Resource, Rlimit, Signal, getpid, kill_current_process_group, kill_process, setrlimit,
-};
+use nix::sys::signal::{SigSet, Signal as Number, raise};
+use rustix::process::{Resource, Rlimit, Signal, kill_current_process_group, setrlimit};
 
 use crate::exit;
 
@@ -28,9 +25,6 @@ const READ: [Number; 9] = [
     Number::SIGTSTP,
     Number::SIGCONT,
 ];
-
-/// Nobody can have seen us stop and let us go on in less.
-const NOT_STOPPED: Duration = Duration::from_millis(1);
 
 /// The signals that are blocked in this process.
 pub(super) struct Blocked {
@@ -76,22 +70,21 @@ impl Blocked {
         numbers.join(",")
     }
 
-    /// Stops this program as `SIGTSTP` does, and returns when it goes on, with whether it stopped.
+    /// Stops this program as `SIGTSTP` does, and returns when it goes on.
     ///
     /// The kernel does not stop it where nobody could continue it, since no shell watches its
     /// process group.
-    pub(super) fn stop_self(&self) -> bool {
+    pub(super) fn stop_self(&self) {
         if !self.read.contains(Number::SIGTSTP) {
-            return false;
+            return;
         }
-        let began = Instant::now();
         let stop = SigSet::from(Number::SIGTSTP);
+        // To this thread alone: what is sent to the process, the thread that reads signals may take.
         // If one of these fails, the program goes on, as if it had been continued at once.
         if stop.thread_unblock().is_ok() {
-            kill_process(getpid(), Signal::TSTP).ok();
+            raise(Number::SIGTSTP).ok();
             stop.thread_block().ok();
         }
-        began.elapsed() > NOT_STOPPED
     }
 }
 
@@ -107,13 +100,11 @@ pub(super) fn unblock(numbers: &str) -> io::Result<()> {
 pub(crate) fn end_by(number: i32) -> u8 {
     let no_core = Rlimit { current: Some(0), maximum: Some(0) };
     setrlimit(Resource::Core, no_core).ok();
-    if let (Some(signal), Ok(blocked)) = (Signal::from_named_raw(number), Number::try_from(number))
-    {
-        // No other thread takes it: they block it, and this one does not any more.
-        SigSet::from(blocked).thread_unblock().ok();
+    if let Ok(signal) = Number::try_from(number) {
+        SigSet::from(signal).thread_unblock().ok();
         // The first `SIGSEGV` is for a handler of Rust's, which thinks that it may be a stack overflow.
         for _ in 0..2 {
-            kill_process(getpid(), signal).ok();
+            raise(signal).ok();
         }
     }
     exit::BY_SIGNAL.saturating_add(u8::try_from(number).unwrap_or(u8::MAX))

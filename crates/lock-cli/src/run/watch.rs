@@ -18,6 +18,9 @@ use crate::run::terminal::Terminal;
 /// system tells nobody when they end.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// A program that was stopped learns at once that it goes on.
+const HOPE: Duration = Duration::from_secs(1);
+
 /// What happens meanwhile.
 pub(super) enum Event {
     Signal(Signal),
@@ -43,6 +46,8 @@ pub(super) struct Watch<'a> {
     wants_terminal: bool,
     /// Whether it has stopped because it wants the terminal, and we are in the background.
     is_starved: bool,
+    /// How long to hope that a shell has stopped us for that, and lets us go on.
+    hopes_until: Option<Instant>,
     had_terminal: bool,
     end: Option<End>,
     loss: Option<LossReason>,
@@ -68,6 +73,7 @@ impl<'a> Watch<'a> {
             terminal,
             wants_terminal: false,
             is_starved: false,
+            hopes_until: None,
             had_terminal: false,
             end: None,
             loss: None,
@@ -85,7 +91,7 @@ impl<'a> Watch<'a> {
                 return self.outcome(end);
             }
             let look = self.end.map(|_| Instant::now() + LOOK);
-            let wake = [look, self.patience].into_iter().flatten().min();
+            let wake = [look, self.patience, self.hopes_until].into_iter().flatten().min();
             let event = tokio::select! {
                 biased;
                 event = inbox.recv() => event,
@@ -97,6 +103,11 @@ impl<'a> Watch<'a> {
                 Some(Event::Changed(Change::Ended(end))) => self.ended(end),
                 Some(Event::Lost(reason)) => self.lost(reason),
                 None => {}
+            }
+            if self.hopes_until.is_some_and(|hope| hope <= Instant::now()) {
+                self.is_starved = false;
+                self.hopes_until = None;
+                self.starved();
             }
             if self.patience.is_some_and(|patience| patience <= Instant::now()) {
                 self.patience = None;
@@ -122,16 +133,18 @@ impl<'a> Watch<'a> {
             Signal::TSTP => {
                 self.group.signal(Signal::TSTP);
                 self.take_terminal();
-                if self.blocked.stop_self() || !self.is_starved {
-                    self.resume();
+                self.blocked.stop_self();
+                if self.is_starved {
+                    self.hopes_until = Some(Instant::now() + HOPE);
                 } else {
-                    // No shell will ever give us the terminal for which the command has stopped.
-                    self.group.signal(Signal::HUP);
-                    self.group.signal(Signal::CONT);
+                    self.resume();
                 }
-                self.is_starved = false;
             }
-            Signal::CONT => self.resume(),
+            Signal::CONT => {
+                self.is_starved = false;
+                self.hopes_until = None;
+                self.resume();
+            }
             Signal::TERM | Signal::HUP => {
                 self.is_ending = true;
                 self.group.signal(signal);
@@ -163,6 +176,16 @@ impl<'a> Watch<'a> {
             self.is_starved = true;
             kill_current_process_group(Signal::TSTP).ok();
         }
+    }
+
+    /// Nobody let us go on, so nobody had stopped us: no shell watches us, and none will ever give us
+    /// the terminal for which the command has stopped. To the command that is a hang-up.
+    fn starved(&mut self) {
+        if self.terminal.as_ref().is_some_and(Terminal::is_ours) {
+            return self.resume();
+        }
+        self.group.signal(Signal::HUP);
+        self.group.signal(Signal::CONT);
     }
 
     /// Lets the command go on, unless it has lost its lock: while we were stopped, nobody renewed it.

@@ -100,9 +100,9 @@ impl Running {
         kill_process(self.pid(), signal).unwrap();
     }
 
-    /// Gives the command its whole input.
+    /// Gives the command more input.
     pub(crate) fn write(&mut self, input: &[u8]) {
-        self.child.stdin.take().unwrap().write_all(input).unwrap();
+        self.child.stdin.as_mut().unwrap().write_all(input).unwrap();
     }
 
     /// The next line of standard output; empty at its end.
@@ -114,6 +114,7 @@ impl Running {
 
     /// Waits until all who have the output, grandchildren among them, have ended.
     pub(crate) fn end(mut self) -> Ended {
+        drop(self.child.stdin.take());
         let (mut output, mut errors) = (String::new(), String::new());
         self.output.read_to_string(&mut output).unwrap();
         self.errors.take().unwrap().read_to_string(&mut errors).unwrap();

@@ -15,7 +15,7 @@ const CTRL_C: &str = "\u{3}";
 const CTRL_Z: &str = "\u{1a}";
 
 /// An interactive shell on a terminal of its own.
-struct Terminal {
+pub(crate) struct Terminal {
     keyboard: File,
     screen: Receiver<String>,
     /// What was shown and not yet expected.
@@ -24,7 +24,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -37,18 +37,19 @@ impl Terminal {
         // What is typed is not shown, so that nothing but output is.
         terminal.types("stty -echo; echo silent$((1 + 1))\n");
         terminal.shows("silent2");
+        terminal.shows("$ ");
         terminal.types(
             "lock() { name=$1; shift; \"$PROGRAM\" run -q --url memory: $name -- \"$@\"; }\n",
         );
         terminal
     }
 
-    fn types(&mut self, keys: &str) {
+    pub(crate) fn types(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 
     /// Waits for this text, behind what was expected before. Returns what was shown before it.
-    fn shows(&mut self, text: &str) -> String {
+    pub(crate) fn shows(&mut self, text: &str) -> String {
         let begin = Instant::now();
         loop {
             if let Some(at) = self.shown.find(text) {
@@ -120,9 +121,11 @@ fn the_command_is_in_the_foreground() {
 #[test]
 fn ctrl_c_ends_the_command_and_distlock_and_not_the_shell() {
     let mut terminal = Terminal::new();
-    terminal.types("lock x sh -c 'echo ready; sleep 600'\n");
+    terminal.types("lock x sh -c 'echo ready; read line'\n");
     terminal.shows("ready");
     terminal.types(CTRL_C);
+    // The prompt: what is typed before it may still be for the command.
+    terminal.shows("$ ");
     terminal.types("echo \"code $?\"\n");
     terminal.shows("code 130");
 }
@@ -131,13 +134,15 @@ fn ctrl_c_ends_the_command_and_distlock_and_not_the_shell() {
 fn ctrl_c_ends_the_script_around_it_too() {
     let mut terminal = Terminal::new();
     let script = "for i in 1 2 3; do \"$PROGRAM\" run -q --url memory: x -- \
-                  sh -c \"echo ready; sleep 600\"; done; echo went on";
+                  sh -c \"echo ready; read line\"; done; echo went on";
     for shell in ["sh", "bash"] {
         terminal.types(&format!("{shell} -c '{script}'\n"));
         terminal.shows("ready");
         terminal.types(CTRL_C);
+        assert!(!terminal.shows("$ ").contains("went on"));
         terminal.types("echo \"code $?\"\n");
-        assert!(!terminal.shows("code 130").contains("went on"));
+        terminal.shows("code 130");
+        terminal.shows("$ ");
     }
 }
 

@@ -1,25 +1,11 @@
 //! Several programs on one server.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::process::Stdio;
 
-use testbed::{RedisServer, ServerKind};
+use rustix::process::Signal;
 
-use crate::harness::{Running, distlock, end_of, run};
-
-/// A server, and the name of a lock on it.
-pub(crate) fn server() -> RedisServer {
-    RedisServer::start(&ServerKind::REDIS_8_2).unwrap()
-}
-
-/// Sends a command as a person would type it, and returns the answer's first bytes.
-pub(crate) fn redis(server: &RedisServer, command: &str) -> String {
-    let mut stream = TcpStream::connect(server.address()).unwrap();
-    stream.write_all(format!("{command}\r\n").as_bytes()).unwrap();
-    let mut answer = [0; 64];
-    let length = stream.read(&mut answer).unwrap();
-    String::from_utf8_lossy(&answer[..length]).trim_end().to_owned()
-}
+use super::{redis, server};
+use crate::harness::{Running, distlock, end_of, run, until};
 
 #[test]
 fn programs_exclude_each_other_and_each_gets_its_turn() {
@@ -45,7 +31,7 @@ fn the_lock_is_held_while_the_command_runs_and_free_after_it() {
     let script = "echo ready; read -r line";
     let mut first = {
         let mut command = run(&url, "", "x", script);
-        Running::until_ready(command.stdin(std::process::Stdio::piped()))
+        Running::until_ready(command.stdin(Stdio::piped()))
     };
     let held = end_of(&mut run(&url, "--no-wait", "x", "echo no"));
     held.says(124, &["distlock: somebody else holds lock \"x\"; --wait sets how long"]);
@@ -69,14 +55,14 @@ fn the_command_line_counts_more_than_the_environment_and_that_more_than_the_url(
     let url = format!("{}?namespace=url:", one.url());
     let mut command = distlock(["run", "--url", &url, "x", "--", "sh", "-c", "echo ready; read l"]);
     command.env("DISTLOCK_URL", other.url()).env("DISTLOCK_NAMESPACE", "env:");
-    let mut running = Running::until_ready(command.stdin(std::process::Stdio::piped()));
+    let mut running = Running::until_ready(command.stdin(Stdio::piped()));
     assert_eq!(redis(&one, "EXISTS lock:env:x lock:url:x"), ":1");
     assert_eq!(redis(&one, "EXISTS lock:env:x"), ":1");
     assert_eq!(redis(&other, "DBSIZE"), ":0");
     running.write(b"\n");
     assert_eq!(running.end().code, 0);
     let mut command = run(&one.url(), "--wait 1ms", "x", "echo ready; read l");
-    let mut running = Running::until_ready(command.stdin(std::process::Stdio::piped()));
+    let mut running = Running::until_ready(command.stdin(Stdio::piped()));
     let mut patient = run(&one.url(), "--no-wait", "x", "true");
     assert_eq!(end_of(patient.env("DISTLOCK_WAIT", "forever")).code, 124);
     assert_eq!(end_of(run(&one.url(), "", "x", "true").env("DISTLOCK_WAIT", "0s")).code, 124);
@@ -97,17 +83,32 @@ fn a_wait_that_is_ended_by_a_signal_leaves_the_queue() {
     let server = server();
     let url = server.url();
     let mut command = run(&url, "", "x", "echo ready; read line");
-    let mut first = Running::until_ready(command.stdin(std::process::Stdio::piped()));
+    let mut first = Running::until_ready(command.stdin(Stdio::piped()));
     let second = Running::start(&mut run(&url, "", "x", "echo no"));
     let waiters = || {
         let ended = end_of(distlock(["status", "--json", "x"]).env("DISTLOCK_URL", &url));
         ended.output.split("waiters\":").nth(1).unwrap().starts_with('1')
     };
-    crate::harness::until(waiters);
-    second.signal(rustix::process::Signal::TERM);
+    until(waiters);
+    second.signal(Signal::TERM);
     let ended = second.end();
     assert_eq!((ended.signal, ended.silent()), (Some(15), 143));
     assert!(!waiters());
     first.write(b"\n");
     assert_eq!(first.end().silent(), 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn whoever_sits_before_a_terminal_is_told_what_is_waited_for() {
+    let server = server();
+    let url = server.url();
+    let mut command = run(&url, "", "x", "echo ready; read line");
+    let mut first = Running::until_ready(command.stdin(Stdio::piped()));
+    let mut terminal = crate::terminal::Terminal::new();
+    terminal.types(&format!("\"$PROGRAM\" run --url {url} x -- echo mine\n"));
+    terminal.shows("distlock: waiting for lock \"x\", which somebody else holds");
+    first.write(b"\n");
+    assert_eq!(first.end().silent(), 0);
+    terminal.shows("mine");
 }

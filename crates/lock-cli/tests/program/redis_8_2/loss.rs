@@ -1,9 +1,10 @@
 //! The lock is lost while the command runs.
 
+use std::process::Stdio;
 use std::time::Instant;
 
+use super::{redis, server};
 use crate::harness::{LIMIT, Running, end_of, run};
-use crate::others::{redis, server};
 
 /// A grandchild that keeps the output open.
 const GRANDCHILD: &str = "sh -c 'echo ready; sleep 600' & wait";
@@ -82,7 +83,7 @@ fn a_loss_is_told_even_if_the_command_ends_well() {
     // Here only the release finds out.
     let script = "echo ready; read line";
     let mut command = run(&server.url(), "--ttl 60s", "x", script);
-    let mut running = Running::until_ready(command.stdin(std::process::Stdio::piped()));
+    let mut running = Running::until_ready(command.stdin(Stdio::piped()));
     assert_eq!(redis(&server, "DEL lock:x"), ":1");
     running.write(b"\n");
     running.end().says(123, &["noticed only after its end"]);
@@ -92,7 +93,7 @@ fn a_loss_is_told_even_if_the_command_ends_well() {
 fn a_server_that_is_gone_at_the_end_is_warned_of_and_the_command_counts() {
     let mut server = server();
     let mut command = run(&server.url(), "--ttl 60s", "x", "echo ready; read line; exit 4");
-    let mut running = Running::until_ready(command.stdin(std::process::Stdio::piped()));
+    let mut running = Running::until_ready(command.stdin(Stdio::piped()));
     server.kill();
     running.write(b"\n");
     running.end().says(4, &["did not confirm the release of lock \"x\""]);

@@ -1,11 +1,12 @@
 //! Signals to `distlock`.
 
-use std::time::Instant;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
+use super::{redis, server};
 use crate::harness::{LIMIT, Running, end_of, run, until};
-use crate::others::{redis, server};
 
 #[test]
 fn a_signal_reaches_the_command_and_its_children_and_then_the_lock_is_released() {
@@ -13,9 +14,9 @@ fn a_signal_reaches_the_command_and_its_children_and_then_the_lock_is_released()
     for (signal, number) in
         [(Signal::TERM, 15), (Signal::INT, 2), (Signal::HUP, 1), (Signal::USR1, 10)]
     {
-        // A shell starts what is in the background with INT ignored, unless it controls jobs.
-        let script = "sh -c 'echo ready; exec sleep 600'; exit";
-        let running = Running::until_ready(&mut run(&server.url(), "", "x", script));
+        let script = "sh -c 'echo ready; read line'; exit";
+        let mut command = run(&server.url(), "", "x", script);
+        let running = Running::until_ready(command.stdin(Stdio::piped()));
         running.signal(signal);
         let ended = running.end();
         assert_eq!((ended.signal, ended.silent()), (Some(number), 128 + number));
@@ -28,7 +29,7 @@ fn the_command_decides_how_it_ends_and_the_lock_is_held_until_then() {
     let server = server();
     let script = "trap 'echo heard; read line; exit 5' TERM; echo ready; sleep 600 & wait";
     let mut command = run(&server.url(), "", "x", script);
-    let mut running = Running::until_ready(command.stdin(std::process::Stdio::piped()));
+    let mut running = Running::until_ready(command.stdin(Stdio::piped()));
     running.signal(Signal::TERM);
     assert_eq!(running.line(), "heard");
     assert_eq!(redis(&server, "EXISTS lock:x"), ":1");
@@ -44,7 +45,7 @@ fn the_lock_is_held_until_the_children_have_cleaned_up() {
     let script = "sh -c 'trap \"echo heard; read line; exit\" TERM; echo ready; sleep 600 & wait' \
                   </dev/stdin & wait";
     let mut command = run(&server.url(), "--kill-after 20s", "x", script);
-    let mut running = Running::until_ready(command.stdin(std::process::Stdio::piped()));
+    let mut running = Running::until_ready(command.stdin(Stdio::piped()));
     running.signal(Signal::TERM);
     assert_eq!(running.line(), "heard");
     assert_eq!(redis(&server, "EXISTS lock:x"), ":1");
@@ -76,7 +77,7 @@ fn a_stop_stops_the_command_too_and_both_go_on_together() {
 
     let server = server();
     let mut command = run(&server.url(), "", "x", "echo $$; read line; exit 6");
-    let mut running = Running::start(command.stdin(std::process::Stdio::piped()));
+    let mut running = Running::start(command.stdin(Stdio::piped()));
     let command = running.line();
     let program = running.pid().as_raw_nonzero().to_string();
     let both = |wanted: fn(char) -> bool| {
@@ -107,4 +108,55 @@ fn a_command_that_lost_its_lock_while_it_was_stopped_does_not_go_on() {
     let ended = running.end();
     ended.says(123, &["lock \"x\" was lost"]);
     assert_eq!(ended.output, "");
+}
+
+#[test]
+fn other_signals_reach_the_command_and_do_not_end_the_wait_for_its_children() {
+    let server = server();
+    let script = "for s in USR1 USR2 WINCH QUIT; do trap \"echo $s; left=1\" $s; done; echo ready; \
+                  while read line; do echo \"$line\"; done";
+    let mut command = run(&server.url(), "", "x", script);
+    let mut running = Running::until_ready(command.stdin(Stdio::piped()));
+    for (signal, name) in [
+        (Signal::USR1, "USR1"),
+        (Signal::USR2, "USR2"),
+        (Signal::WINCH, "WINCH"),
+        (Signal::QUIT, "QUIT"),
+    ] {
+        running.signal(signal);
+        // A shell runs a trap behind the line that it reads.
+        running.write(b"next\n");
+        let lines = [running.line(), running.line()];
+        assert!(lines.contains(&name.to_owned()), "{lines:?}");
+    }
+    assert_eq!(running.end().silent(), 0);
+}
+
+#[test]
+fn children_that_do_not_hear_a_signal_are_waited_for_as_long_as_the_grace_and_left_alone() {
+    let server = server();
+    // What it writes to is closed, so that its end is not waited for here.
+    let child = "sh -c 'trap \"\" TERM; echo $$ ready; exec sleep 600 >&- 2>&-'";
+    let mut command = run(&server.url(), "--kill-after 300ms", "x", &format!("{child} & wait"));
+    let mut running = Running::start(&mut command);
+    let line = running.line();
+    let child = line.strip_suffix(" ready").unwrap();
+    let began = Instant::now();
+    running.signal(Signal::TERM);
+    assert_eq!(running.end().silent(), 143);
+    assert!(began.elapsed() >= Duration::from_millis(300));
+    assert_eq!(redis(&server, "EXISTS lock:x"), ":0");
+    let child = Pid::from_raw(child.parse().unwrap()).unwrap();
+    kill_process(child, Signal::KILL).unwrap();
+}
+
+#[test]
+fn what_a_command_leaves_in_the_background_does_not_hold_the_lock() {
+    let server = server();
+    let script = "sleep 600 >&- 2>&- & echo $!";
+    let ended = end_of(&mut run(&server.url(), "", "x", script));
+    assert_eq!(ended.code, 0);
+    assert_eq!(redis(&server, "EXISTS lock:x"), ":0");
+    let child = Pid::from_raw(ended.output.trim().parse().unwrap()).unwrap();
+    kill_process(child, Signal::KILL).unwrap();
 }
