@@ -114,7 +114,6 @@ impl Running {
 
     /// Waits until all who have the output, grandchildren among them, have ended.
     pub(crate) fn end(mut self) -> Ended {
-        drop(self.child.stdin.take());
         let (mut output, mut errors) = (String::new(), String::new());
         self.output.read_to_string(&mut output).unwrap();
         self.errors.take().unwrap().read_to_string(&mut errors).unwrap();

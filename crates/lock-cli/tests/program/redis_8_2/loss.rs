@@ -14,7 +14,7 @@ const STUBBORN: &str = "trap '' TERM; sh -c 'trap \"\" TERM; echo ready; sleep 6
 #[test]
 fn when_the_server_is_killed_the_command_and_its_children_are_ended() {
     let mut server = server();
-    let mut command = run(&server.url(), "--ttl 1s", "x", GRANDCHILD);
+    let mut command = run(&server.url(), "--ttl 2s", "x", GRANDCHILD);
     let running = Running::until_ready(&mut command);
     server.kill();
     let ended = running.end();
@@ -25,7 +25,7 @@ fn when_the_server_is_killed_the_command_and_its_children_are_ended() {
 #[test]
 fn who_does_not_end_is_killed_after_the_grace_with_all_children() {
     let mut server = server();
-    let mut command = run(&server.url(), "--ttl 1s --kill-after 300ms", "x", STUBBORN);
+    let mut command = run(&server.url(), "--ttl 2s --kill-after 300ms", "x", STUBBORN);
     let running = Running::until_ready(&mut command);
     server.kill();
     running.end().says(123, &["killed after 300ms", "did not end in time and was killed"]);
@@ -35,9 +35,9 @@ fn who_does_not_end_is_killed_after_the_grace_with_all_children() {
 fn a_grandchild_that_cleans_up_has_its_grace_after_the_command_has_ended() {
     let mut server = server();
     // The shell dies at once; its child goes on for longer than a look takes.
-    let script = "sh -c 'trap \"sleep 0.3; echo clean; exit\" TERM; echo ready; sleep 600 & wait' & \
+    let script = "sh -c 'trap \"sleep 0.3; echo clean; exit\" TERM; sleep 600 & echo ready; wait' & \
                   wait";
-    let mut command = run(&server.url(), "--ttl 1s --kill-after 20s", "x", script);
+    let mut command = run(&server.url(), "--ttl 2s --kill-after 20s", "x", script);
     let running = Running::until_ready(&mut command);
     let began = Instant::now();
     server.kill();
@@ -50,7 +50,7 @@ fn a_grandchild_that_cleans_up_has_its_grace_after_the_command_has_ended() {
 #[test]
 fn a_lock_that_was_deleted_is_a_loss() {
     let server = server();
-    let running = Running::until_ready(&mut run(&server.url(), "--ttl 1s", "x", GRANDCHILD));
+    let running = Running::until_ready(&mut run(&server.url(), "--ttl 2s", "x", GRANDCHILD));
     assert_eq!(redis(&server, "DEL lock:x"), ":1");
     running.end().says(123, &["the store does not know the lock any more", "deleted"]);
 }
@@ -58,7 +58,7 @@ fn a_lock_that_was_deleted_is_a_loss() {
 #[test]
 fn the_longest_hold_ends_the_command() {
     let server = server();
-    let options = "--ttl 500ms --max-hold 1s";
+    let options = "--ttl 2s --max-hold 3s";
     let ended = end_of(&mut run(&server.url(), options, "x", GRANDCHILD));
     ended.says(123, &["as long as max_hold allows", "--max-hold"]);
 }
@@ -69,15 +69,15 @@ fn a_lease_that_is_not_renewed_limits_the_command() {
     let mut command = run(&server.url(), "--ttl 500ms", "x", GRANDCHILD);
     end_of(command.env("DISTLOCK_KEEP_ALIVE", "false")).says(123, &["its time ran out", "--ttl"]);
     // The lease of the others is renewed: the command takes longer than its ttl.
-    let ended = end_of(&mut run(&server.url(), "--ttl 300ms", "y", "sleep 1; echo done"));
+    let ended = end_of(&mut run(&server.url(), "--ttl 2s", "y", "sleep 3; echo done"));
     assert_eq!((&*ended.output, &*ended.errors, ended.code), ("done\n", "", 0));
 }
 
 #[test]
 fn a_loss_is_told_even_if_the_command_ends_well() {
     let server = server();
-    let script = "trap 'exit 0' TERM; echo ready; sleep 600 & wait";
-    let running = Running::until_ready(&mut run(&server.url(), "--ttl 1s", "x", script));
+    let script = "trap 'exit 0' TERM; sleep 600 & echo ready; wait";
+    let running = Running::until_ready(&mut run(&server.url(), "--ttl 2s", "x", script));
     assert_eq!(redis(&server, "DEL lock:x"), ":1");
     running.end().says(123, &[]);
     // Here only the release finds out.
