@@ -18,7 +18,8 @@ pub(super) struct Group {
 /// What became of the command.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Change {
-    Stopped,
+    /// By a signal of this number.
+    Stopped(i32),
     Ended(End),
 }
 
@@ -86,8 +87,8 @@ impl Group {
 }
 
 fn change(status: WaitStatus) -> Change {
-    if status.stopped() {
-        return Change::Stopped;
+    if let Some(number) = status.stopping_signal() {
+        return Change::Stopped(number);
     }
     Change::Ended(match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => u8::try_from(code).map_or(End::Unknown, End::Code),

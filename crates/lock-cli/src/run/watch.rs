@@ -44,6 +44,10 @@ pub(super) struct Watch<'a> {
     terminal: Option<Terminal>,
     /// Whether the command gets the terminal back when it goes on.
     wants_terminal: bool,
+    /// Whether a key of the terminal has stopped the command.
+    is_stopped: bool,
+    /// Whether we have told the command to stop, and have not seen it stopped.
+    expects_stop: bool,
     /// Whether it has stopped because it wants the terminal, and we are in the background.
     is_starved: bool,
     /// How long to hope that a shell has stopped us for that, and lets us go on.
@@ -72,6 +76,8 @@ impl<'a> Watch<'a> {
             group,
             terminal,
             wants_terminal: false,
+            is_stopped: false,
+            expects_stop: false,
             is_starved: false,
             hopes_until: None,
             had_terminal: false,
@@ -99,7 +105,7 @@ impl<'a> Watch<'a> {
             };
             match event {
                 Some(Event::Signal(signal)) => self.signalled(signal),
-                Some(Event::Changed(Change::Stopped)) => self.stopped(),
+                Some(Event::Changed(Change::Stopped(number))) => self.stopped(number),
                 Some(Event::Changed(Change::Ended(end))) => self.ended(end),
                 Some(Event::Lost(reason)) => self.lost(reason),
                 None => {}
@@ -131,7 +137,10 @@ impl<'a> Watch<'a> {
     fn signalled(&mut self, signal: Signal) {
         match signal {
             Signal::TSTP => {
-                self.group.signal(Signal::TSTP);
+                if !self.is_stopped && !self.is_starved {
+                    self.expects_stop = true;
+                    self.group.signal(Signal::TSTP);
+                }
                 self.take_terminal();
                 self.blocked.stop_self();
                 if self.is_starved {
@@ -159,22 +168,31 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// The command was stopped: by a key of the terminal, by reading from it, or by somebody.
-    fn stopped(&mut self) {
+    /// The command was stopped: by reading from the terminal, by a key, or by somebody.
+    fn stopped(&mut self, number: i32) {
         let Some(terminal) = &self.terminal else { return };
-        if terminal.is_ours() {
-            // It was not given to the command so far, which needs it now.
-            self.resume_with_terminal();
-        } else if terminal.belongs_to(self.group.id()) {
-            // All of our group stop, as if the key had been for them: so does a script around us.
-            self.take_terminal();
-            self.wants_terminal = true;
-            kill_current_process_group(Signal::TSTP).ok();
-        } else {
-            // We are in the background, and so is the command: the shell is to see it stopped.
-            self.wants_terminal = true;
-            self.is_starved = true;
-            kill_current_process_group(Signal::TSTP).ok();
+        let has_terminal = terminal.belongs_to(self.group.id());
+        match Signal::from_named_raw(number) {
+            Some(Signal::TTIN | Signal::TTOU) if terminal.is_ours() || has_terminal => {
+                // It was not given to the command so far, which needs it now.
+                self.resume_with_terminal();
+            }
+            Some(Signal::TTIN | Signal::TTOU) => {
+                // We are in the background, and so is the command: the shell is to see it stopped.
+                self.wants_terminal = true;
+                self.is_starved = true;
+                kill_current_process_group(Signal::TSTP).ok();
+            }
+            // The stop that we asked for, which may be told only when the command goes on again.
+            Some(Signal::TSTP) if self.expects_stop => self.expects_stop = false,
+            _ if has_terminal => {
+                // All of our group stop, as if the key had been for them: so does a script around us.
+                self.take_terminal();
+                self.is_stopped = true;
+                kill_current_process_group(Signal::TSTP).ok();
+            }
+            // Somebody stopped the command alone, and will let it go on.
+            _ => {}
         }
     }
 
@@ -193,6 +211,7 @@ impl<'a> Watch<'a> {
         if !self.guard.is_held() {
             return;
         }
+        self.is_stopped = false;
         if self.wants_terminal && self.terminal.as_ref().is_some_and(Terminal::is_ours) {
             self.resume_with_terminal();
         } else {

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Instant;
 
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use crate::harness::LIMIT;
@@ -209,4 +210,37 @@ fn a_command_with_a_pipe_gets_the_terminal_when_it_asks() {
     terminal.shows("read a password");
     terminal.types("echo \"code $?\"\n");
     terminal.shows("code 0");
+}
+
+#[test]
+fn a_pipeline_that_was_stopped_goes_on_and_its_pager_still_has_the_terminal() {
+    let mut terminal = Terminal::new();
+    terminal.types(
+        "lock x sh -c 'echo data; read line </dev/null; sleep 600' | \
+         sh -c 'read a; echo pager; read key </dev/tty; echo \"key $key\"; kill 0'\n",
+    );
+    terminal.shows("pager");
+    terminal.types(CTRL_Z);
+    terminal.shows("Stopped");
+    terminal.shows("$ ");
+    terminal.types("fg\n");
+    terminal.types("q\n");
+    terminal.shows("key q");
+}
+
+#[test]
+fn a_stop_from_elsewhere_gives_the_shell_back_once() {
+    let mut terminal = Terminal::new();
+    terminal.types(&format!("lock x {READER}\n"));
+    terminal.shows("ready");
+    let shell = terminal.shell.id();
+    let mut ps = Command::new("pgrep");
+    let found = ps.args(["-P", &shell.to_string(), "-x", "distlock"]).output().unwrap();
+    let program: i32 = String::from_utf8(found.stdout).unwrap().trim().parse().unwrap();
+    kill_process(Pid::from_raw(program).unwrap(), Signal::TSTP).unwrap();
+    terminal.shows("Stopped");
+    terminal.shows("$ ");
+    terminal.types("fg\n");
+    terminal.types("after\n");
+    terminal.shows("read after");
 }
