@@ -3,6 +3,7 @@
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::time::Instant;
 
 use rustix::io::Errno;
 use rustix::process::{
@@ -18,8 +19,8 @@ pub(super) struct Group {
 /// What became of the command.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Change {
-    /// By a signal of this number.
-    Stopped(i32),
+    /// By a signal of this number, and when that was seen.
+    Stopped(i32, Instant),
     Ended(End),
 }
 
@@ -88,7 +89,7 @@ impl Group {
 
 fn change(status: WaitStatus) -> Change {
     if let Some(number) = status.stopping_signal() {
-        return Change::Stopped(number);
+        return Change::Stopped(number, Instant::now());
     }
     Change::Ended(match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => u8::try_from(code).map_or(End::Unknown, End::Code),

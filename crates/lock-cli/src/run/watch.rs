@@ -46,8 +46,8 @@ pub(super) struct Watch<'a> {
     wants_terminal: bool,
     /// Whether a key of the terminal has stopped the command.
     is_stopped: bool,
-    /// Whether we have told the command to stop, and have not seen it stopped.
-    expects_stop: bool,
+    /// When we let it go on for the last time.
+    continued_at: Option<std::time::Instant>,
     /// Whether it has stopped because it wants the terminal, and we are in the background.
     is_starved: bool,
     /// How long to hope that a shell has stopped us for that, and lets us go on.
@@ -77,7 +77,7 @@ impl<'a> Watch<'a> {
             terminal,
             wants_terminal: false,
             is_stopped: false,
-            expects_stop: false,
+            continued_at: None,
             is_starved: false,
             hopes_until: None,
             had_terminal: false,
@@ -105,7 +105,7 @@ impl<'a> Watch<'a> {
             };
             match event {
                 Some(Event::Signal(signal)) => self.signalled(signal),
-                Some(Event::Changed(Change::Stopped(number))) => self.stopped(number),
+                Some(Event::Changed(Change::Stopped(number, at))) => self.stopped(number, at),
                 Some(Event::Changed(Change::Ended(end))) => self.ended(end),
                 Some(Event::Lost(reason)) => self.lost(reason),
                 None => {}
@@ -138,7 +138,6 @@ impl<'a> Watch<'a> {
         match signal {
             Signal::TSTP => {
                 if !self.is_stopped && !self.is_starved {
-                    self.expects_stop = true;
                     self.group.signal(Signal::TSTP);
                 }
                 self.take_terminal();
@@ -169,8 +168,12 @@ impl<'a> Watch<'a> {
     }
 
     /// The command was stopped: by reading from the terminal, by a key, or by somebody.
-    fn stopped(&mut self, number: i32) {
+    fn stopped(&mut self, number: i32, at: std::time::Instant) {
         let Some(terminal) = &self.terminal else { return };
+        if self.continued_at.is_some_and(|continued_at| at < continued_at) {
+            // The stop that we asked for, and told only now, or one that is over.
+            return;
+        }
         let has_terminal = terminal.belongs_to(self.group.id());
         match Signal::from_named_raw(number) {
             Some(Signal::TTIN | Signal::TTOU) if terminal.is_ours() || has_terminal => {
@@ -183,8 +186,6 @@ impl<'a> Watch<'a> {
                 self.is_starved = true;
                 kill_current_process_group(Signal::TSTP).ok();
             }
-            // The stop that we asked for, which may be told only when the command goes on again.
-            Some(Signal::TSTP) if self.expects_stop => self.expects_stop = false,
             _ if has_terminal => {
                 // All of our group stop, as if the key had been for them: so does a script around us.
                 self.take_terminal();
@@ -215,8 +216,13 @@ impl<'a> Watch<'a> {
         if self.wants_terminal && self.terminal.as_ref().is_some_and(Terminal::is_ours) {
             self.resume_with_terminal();
         } else {
-            self.group.signal(Signal::CONT);
+            self.let_go_on();
         }
+    }
+
+    fn let_go_on(&mut self) {
+        self.continued_at = Some(std::time::Instant::now());
+        self.group.signal(Signal::CONT);
     }
 
     fn resume_with_terminal(&mut self) {
@@ -224,7 +230,7 @@ impl<'a> Watch<'a> {
             terminal.give_to(self.group.id());
         }
         self.wants_terminal = true;
-        self.group.signal(Signal::CONT);
+        self.let_go_on();
     }
 
     /// Takes it back, and says whether it was with the command.

@@ -5,6 +5,8 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
+use rustix::process::{Pid, getpgid};
+
 use crate::harness::{Running, distlock, end_of, run};
 
 const MEMORY: &str = "memory:";
@@ -79,10 +81,12 @@ fn a_distlock_below_another_is_not_disturbed_by_what_the_outer_one_sets() {
 
 #[test]
 fn the_command_leads_a_group_of_its_own() {
-    let mut running = Running::start(&mut run(MEMORY, "-q", "x", "echo $$; ps -o pgid= -p $$"));
-    let (pid, group) = (running.line(), running.line());
-    assert_eq!(pid, group.trim());
-    assert_ne!(pid, running.pid().as_raw_nonzero().to_string());
+    let mut command = run(MEMORY, "-q", "x", "echo $$; read line");
+    let mut running = Running::start(command.stdin(Stdio::piped()));
+    let pid = Pid::from_raw(running.line().parse().unwrap());
+    assert_eq!(getpgid(pid).ok(), pid);
+    assert_ne!(pid, Some(running.pid()));
+    running.write(b"\n");
     assert_eq!(running.end().code, 0);
 }
 

@@ -49,7 +49,7 @@ impl Terminal {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 
-    /// Waits for this text, behind what was expected before. Returns what was shown before it.
+    /// Waits for this text, behind what was expected before. Returns what was shown up to its end.
     pub(crate) fn shows(&mut self, text: &str) -> String {
         let begin = Instant::now();
         loop {
@@ -115,7 +115,10 @@ fn the_command_reads_from_the_terminal_and_the_shell_has_it_back_afterwards() {
 #[test]
 fn the_command_is_in_the_foreground() {
     let mut terminal = Terminal::new();
-    terminal.types("lock x ps -o pgid=,tpgid= -p $$ >/dev/null; lock x sh -c 'set -- $(ps -o pgid=,tpgid= -p $$); test $1 = $2; echo foreground $?'\n");
+    // The fifth field is the group of a process, and the eighth that in the foreground.
+    terminal.types(
+        "lock x sh -c 'set -- $(cat /proc/$$/stat); test \"$5\" = \"$8\"; echo foreground $?'\n",
+    );
     terminal.shows("foreground 0");
 }
 
@@ -229,15 +232,20 @@ fn a_pipeline_that_was_stopped_goes_on_and_its_pager_still_has_the_terminal() {
 }
 
 #[test]
-fn a_stop_from_elsewhere_gives_the_shell_back_once() {
+fn a_job_can_be_stopped_from_elsewhere_and_then_by_a_key() {
     let mut terminal = Terminal::new();
-    terminal.types(&format!("lock x {READER}\n"));
-    terminal.shows("ready");
-    let shell = terminal.shell.id();
-    let mut ps = Command::new("pgrep");
-    let found = ps.args(["-P", &shell.to_string(), "-x", "distlock"]).output().unwrap();
-    let program: i32 = String::from_utf8(found.stdout).unwrap().trim().parse().unwrap();
+    let script = "trap \"echo went on\" CONT; echo \"program $PPID here\"; \
+                  until read line; do :; done; echo \"read $line\"";
+    terminal.types(&format!("lock x sh -c '{script}'\n"));
+    terminal.shows("program ");
+    let shown = terminal.shows(" here");
+    let program: i32 = shown.trim_end_matches(" here").parse().unwrap();
     kill_process(Pid::from_raw(program).unwrap(), Signal::TSTP).unwrap();
+    terminal.shows("Stopped");
+    terminal.shows("$ ");
+    terminal.types("fg\n");
+    terminal.shows("went on");
+    terminal.types(CTRL_Z);
     terminal.shows("Stopped");
     terminal.shows("$ ");
     terminal.types("fg\n");

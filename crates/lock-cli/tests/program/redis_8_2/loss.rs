@@ -35,10 +35,10 @@ fn who_does_not_end_is_killed_after_the_grace_with_all_children() {
 fn a_grandchild_that_cleans_up_has_its_grace_after_the_command_has_ended() {
     let mut server = server();
     // The shell dies at once; its child goes on for longer than a look takes.
-    let script = "sh -c 'trap \"sleep 0.3; echo clean; exit\" TERM; sleep 600 & echo ready; wait' & \
+    let script = "exec 3<&0; sh -c 'trap \"sleep 0.3; echo clean; exit\" TERM; echo ready; read first' <&3 & \
                   wait";
     let mut command = run(&server.url(), "--ttl 2s --kill-after 20s", "x", script);
-    let running = Running::until_ready(&mut command);
+    let running = Running::until_ready(command.stdin(Stdio::piped()));
     let began = Instant::now();
     server.kill();
     let ended = running.end();

@@ -27,7 +27,7 @@ fn a_signal_reaches_the_command_and_its_children_and_then_the_lock_is_released()
 #[test]
 fn the_command_decides_how_it_ends_and_the_lock_is_held_until_then() {
     let server = server();
-    let script = "trap 'echo heard; read line; exit 5' TERM; sleep 600 & echo ready; wait";
+    let script = "trap 'echo heard; read line; exit 5' TERM; echo ready; read first";
     let mut command = run(&server.url(), "", "x", script);
     let mut running = Running::until_ready(command.stdin(Stdio::piped()));
     running.signal(Signal::TERM);
@@ -42,8 +42,8 @@ fn the_command_decides_how_it_ends_and_the_lock_is_held_until_then() {
 fn the_lock_is_held_until_the_children_have_cleaned_up() {
     let server = server();
     // The shell dies at once, its child does not.
-    let script = "sh -c 'trap \"echo heard; read line; exit\" TERM; sleep 600 & echo ready; wait' \
-                  </dev/stdin & wait";
+    let script = "exec 3<&0; sh -c 'trap \"echo heard; read line; exit\" TERM; echo ready; read first' \
+                  <&3 & wait";
     let mut command = run(&server.url(), "--kill-after 20s", "x", script);
     let mut running = Running::until_ready(command.stdin(Stdio::piped()));
     running.signal(Signal::TERM);
@@ -59,12 +59,15 @@ fn the_lock_is_held_until_the_children_have_cleaned_up() {
 fn the_command_is_ended_when_distlock_is_killed_and_the_lock_ends_with_its_ttl() {
     let server = server();
     let url = server.url();
-    let script = "trap 'echo told; kill $!; exit' TERM; sleep 600 >&- 2>&- & echo ready; wait";
-    let running = Running::until_ready(&mut run(&url, "--ttl 2s", "x", script));
+    let script = "trap 'echo told; exit' TERM; echo ready; read first";
+    let mut command = run(&url, "--ttl 2s", "x", script);
+    let running = Running::until_ready(command.stdin(Stdio::piped()));
     let began = Instant::now();
     running.signal(Signal::KILL);
     let ended = running.end();
-    assert_eq!((&*ended.output, ended.signal), ("told\n", Some(9)));
+    // The kernel may tell it more than once: each time that a thread of the parent ends.
+    assert!(ended.output.starts_with("told\n"), "{ended:?}");
+    assert_eq!(ended.signal, Some(9));
     let ended = end_of(&mut run(&url, "", "x", "echo mine"));
     assert_eq!((&*ended.output, ended.code), ("mine\n", 0));
     assert!(began.elapsed() < LIMIT);
