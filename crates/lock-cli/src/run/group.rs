@@ -1,5 +1,6 @@
 //! The process group of the command.
 
+use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -76,6 +77,14 @@ impl Group {
 
     pub(super) fn kill(&self) {
         self.signal(Signal::KILL);
+    }
+
+    /// Whether the command stands still, where the system tells (Linux); elsewhere "yes".
+    pub(super) fn is_stopped(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id.as_raw_nonzero()));
+        // The state follows the name, which is in parentheses and may hold any text.
+        let state = stat.ok().and_then(|stat| Some(stat.rsplit_once(") ")?.1.starts_with('T')));
+        state.unwrap_or(true)
     }
 
     /// Whether nobody of the group is left whom we could signal. Asked after the command has ended.

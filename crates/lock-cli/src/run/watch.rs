@@ -148,11 +148,14 @@ impl<'a> Watch<'a> {
                     self.resume();
                 }
             }
-            Signal::CONT => {
+            // Whoever stopped us for a terminal lets us go on. After any other stop, `stop_self` has
+            // returned already, and a command that was stopped again since then is to stay so.
+            Signal::CONT if self.is_starved => {
                 self.is_starved = false;
                 self.hopes_until = None;
                 self.resume();
             }
+            Signal::CONT => {}
             Signal::TERM | Signal::HUP => {
                 self.is_ending = true;
                 self.group.signal(signal);
@@ -170,8 +173,9 @@ impl<'a> Watch<'a> {
     /// The command was stopped: by reading from the terminal, by a key, or by somebody.
     fn stopped(&mut self, number: i32, at: std::time::Instant) {
         let Some(terminal) = &self.terminal else { return };
-        if self.continued_at.is_some_and(|continued_at| at < continued_at) {
-            // The stop that we asked for, and told only now, or one that is over.
+        // The stop that we asked for is told only now, when both of us have gone on.
+        let is_over = self.continued_at.is_some_and(|continued_at| at < continued_at);
+        if is_over || !self.group.is_stopped() {
             return;
         }
         let has_terminal = terminal.belongs_to(self.group.id());
