@@ -1,5 +1,7 @@
 //! `tidy`: checks of the repository itself, of what no compiler looks at.
 
+mod events;
+mod evidence;
 mod imports;
 mod links;
 mod manifests;
@@ -47,8 +49,10 @@ fn problems(files: &[Source]) -> Vec<Problem> {
             problems.extend(manifests::problems(file));
         }
     }
+    problems.extend(evidence::problems(files));
     problems.extend(links::problems(files));
     problems.extend(imports::problems(files));
+    problems.extend(events::problems(files));
     problems
 }
 

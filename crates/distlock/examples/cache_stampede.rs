@@ -15,7 +15,7 @@ const REQUESTS: usize = 50;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let locks = LockConfig::from_url("memory:")?.with_env()?.connect().await?;
+    let locks = LockConfig::from_env()?.default_url("memory:")?.connect().await?;
     let cache = Arc::new(Cache { locks, entries: Mutex::default(), loads: AtomicUsize::new(0) });
 
     let mut requests = JoinSet::new();

@@ -10,7 +10,7 @@ use distlock::{LockConfig, LockService};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let locks = LockConfig::from_url("memory:")?.with_env()?.connect().await?;
+    let locks = LockConfig::from_env()?.default_url("memory:")?.connect().await?;
 
     // One after the other: the first has finished before the second begins.
     for instance in 1..=3 {

@@ -13,7 +13,7 @@ const TTL: Duration = Duration::from_secs(30);
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     // Two services on one store, as two processes would have.
-    let config = LockConfig::from_url("memory:manual")?.with_env()?;
+    let config = LockConfig::from_env()?.default_url("memory:manual")?;
     let (ours, theirs) = (config.clone().connect().await?, config.connect().await?);
     let id = "manual:invoice:7";
 

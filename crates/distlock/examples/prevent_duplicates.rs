@@ -11,7 +11,7 @@ use distlock::{FencingToken, LockConfig, LockService};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let locks = LockConfig::from_url("memory:")?.with_env()?.connect().await?;
+    let locks = LockConfig::from_env()?.default_url("memory:")?.connect().await?;
     let orders = Orders::default();
 
     // Twice at the same time, and once more later, as it happens with real queues.

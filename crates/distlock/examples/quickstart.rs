@@ -18,7 +18,7 @@ const WORKERS: usize = 5;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let config = LockConfig::from_url("memory:")?.with_env()?;
+    let config = LockConfig::from_env()?.default_url("memory:")?;
     println!("store: {config}");
     let locks = config.connect().await?;
 

@@ -5,7 +5,9 @@ mod environment;
 #[cfg(feature = "serde")]
 mod file;
 mod options;
+mod others;
 mod scheme;
+mod setters;
 mod settings;
 mod text;
 mod word;
@@ -13,14 +15,12 @@ mod words;
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
-use lock_core::{LockError, LockOptions, LockService, MAX_KEY_BYTES, Result};
+use lock_core::{LockError, LockOptions, LockService, MAX_KEY_BYTES, Result, event};
 
 use address::Address;
 use environment::Environment;
-use scheme::{dapr, redis};
-use settings::{LAZY, NAMESPACE, RESPONSE_TIMEOUT, Settings};
+use settings::{LAZY, NAMESPACE, Settings};
 use text::invalid;
 
 /// The configuration of a lock store: its URL, its settings, and the options of its locks.
@@ -35,6 +35,12 @@ use text::invalid;
 /// | `namespace` | `DISTLOCK_NAMESPACE` | a prefix of all names | empty |
 /// | `response_timeout` | `DISTLOCK_RESPONSE_TIMEOUT` | how long an answer of the store may take | `2s`, Dapr `5s` |
 /// | `lazy` | `DISTLOCK_LAZY` | `true`: connect at the first operation only | `false` |
+/// | `handover_grants` | `DISTLOCK_HANDOVER_GRANTS` | how often one grant is handed over between the tasks of the service: up to 1023, or `0` for strict order; see [`Handover`](crate::Handover) | `64` |
+/// | `handover_time` | `DISTLOCK_HANDOVER_TIME` | for how long after the grant | `5ms` |
+/// | `tls_ca_file` | `DISTLOCK_TLS_CA_FILE` | the file with the certificates (PEM) of the authorities that are trusted | the system's |
+/// | `tls_cert_file`, `tls_key_file` | `DISTLOCK_TLS_CERT_FILE`, `DISTLOCK_TLS_KEY_FILE` | the files with the certificate and the private key (PEM) that are shown to the server | none |
+/// | `password_file` | `DISTLOCK_PASSWORD_FILE` | the file with the password of the Redis store | none |
+/// | `api_token_file` | `DISTLOCK_API_TOKEN_FILE` | the file with the API token of the Dapr sidecar | `DAPR_API_TOKEN` |
 /// | `key_prefix` | `DISTLOCK_KEY_PREFIX` | the prefix of the keys of the Redis store | `lock:` |
 /// | `mode` | `DISTLOCK_MODE` | `auto`, or `plain`: nothing but `SET NX PX` | `auto` |
 /// | `endpoint` | `DISTLOCK_ENDPOINT` | the address of the Dapr sidecar | from the variables that Dapr sets |
@@ -52,9 +58,10 @@ use text::invalid;
 /// | `on_lost` | `DISTLOCK_ON_LOST` | what `execute` does with its body when the lease is lost: `cancel` or `continue` | `cancel` |
 /// | `require_fencing` | `DISTLOCK_REQUIRE_FENCING` | `true`: refuse a store without fencing tokens | `false` |
 ///
-/// Durations are a whole number with one of the units `ms`, `s`, `m`, `h`: `30s`.
+/// Durations are a number with one of the units `ms`, `s`, `m`, `h`: `30s`, `1.5s`.
 /// A setting that the store does not use is checked and then ignored, so that the same settings
-/// work with every URL.
+/// work with every URL. Files for TLS are not ignored where the store could use TLS and its URL
+/// asks for none: that is refused.
 /// Options are not ignored: a store that lacks what an option asks for is refused.
 ///
 /// **If a setting is given more than once, the last one counts.** A setter, the environment and a file
@@ -70,7 +77,7 @@ use text::invalid;
 /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
 /// # runtime.block_on(async {
 /// // Memory, unless the environment names a store.
-/// let config = LockConfig::from_url("memory:").unwrap().with_env().unwrap();
+/// let config = LockConfig::from_env().unwrap().default_url("memory:").unwrap();
 /// let locks = config.ttl(Duration::from_secs(30)).connect().await.unwrap();
 /// # locks.ping().await.unwrap();
 /// # });
@@ -91,19 +98,42 @@ use text::invalid;
 /// # }
 /// ```
 ///
+/// The file need not name the store: `toml::from_str::<LockConfig>(file)?.with_env()?` takes
+/// the URL from `DISTLOCK_URL`. Nothing is missing before [`check`](Self::check) or
+/// [`connect`](Self::connect).
+///
 /// Parsers such as `toml` quote the faulty line in their own errors, and that line may be the one
 /// with the password: where that matters, show their message without the quotation
 /// (`toml::de::Error::message`).
-#[derive(Clone)]
+#[derive(Clone, Default)]
 #[must_use = "a configuration does nothing until `connect`"]
 pub struct LockConfig {
     /// May hold a password.
-    url: String,
+    url: Option<String>,
+    /// The URL is there because nothing else named a store.
+    is_default_url: bool,
+    /// The environment was read, and has no URL.
+    is_absent_from_env: bool,
     settings: Settings,
     options: LockOptions,
 }
 
 impl LockConfig {
+    /// A configuration that names no store yet. The environment can do so, or a default.
+    ///
+    /// ```
+    /// # fn main() -> distlock::Result<()> {
+    /// use distlock::LockConfig;
+    ///
+    /// // As `from_env`, with a setting that the environment can override.
+    /// let config = LockConfig::new().namespace("shop:").with_env()?.default_url("memory:")?;
+    /// # config.check()
+    /// # }
+    /// ```
+    pub fn new() -> Self {
+        Self::default()
+    }
+
     /// The configuration for the store at this URL, with the settings in its query.
     ///
     /// # Errors
@@ -111,22 +141,22 @@ impl LockConfig {
     /// [`InvalidConfig`](crate::LockErrorKind::InvalidConfig), naming the part of the URL and what is
     /// accepted.
     pub fn from_url(url: impl AsRef<str>) -> Result<Self> {
-        let config = Self { url: url.as_ref().to_owned(), ..Self::empty() };
-        Address::parse(&config.url)?;
-        Ok(config)
+        Self::new().with_url(url.as_ref())
     }
 
-    /// Reads the environment; `DISTLOCK_URL` must be set.
-    ///
-    /// A program with a default store writes
-    /// `LockConfig::from_url("memory:")?.with_env()?`.
+    /// Reads the environment. If `DISTLOCK_URL` is not set, and neither a
+    /// [default](Self::default_url) names a store, [`check`](Self::check) and
+    /// [`connect`](Self::connect) fail.
     ///
     /// # Errors
     ///
     /// [`InvalidConfig`](crate::LockErrorKind::InvalidConfig), naming the variable and what is
-    /// accepted. A variable whose name looks like a misspelt one of these is refused too.
+    /// accepted. Each variable whose name begins with `DISTLOCK_` must be one of those in the table,
+    /// except those of others: `DISTLOCK_TEST_…` and `DISTLOCK_CLI_…`, which are reserved for the
+    /// tests of this library and for a command line, and those that Kubernetes sets for services
+    /// whose names begin with `distlock`.
     pub fn from_env() -> Result<Self> {
-        Self::from_variables(Environment::read(std::env::vars_os())?)
+        Self::new().with_env()
     }
 
     /// Adds the settings of the environment, which count more than those so far. `DISTLOCK_URL`
@@ -134,62 +164,27 @@ impl LockConfig {
     ///
     /// # Errors
     ///
-    /// As [`from_env`](Self::from_env), except that no variable has to be set.
+    /// As [`from_env`](Self::from_env).
     pub fn with_env(self) -> Result<Self> {
         self.with_variables(Environment::read(std::env::vars_os())?)
     }
 
-    /// A prefix of all names, such as `shop:`. It is used as it is; no separator is added.
-    pub fn namespace(mut self, prefix: impl Into<String>) -> Self {
-        self.settings.put(&NAMESPACE, prefix.into());
-        self
-    }
-
-    /// The prefix of the keys of the Redis store; the namespace and the name follow it. Default:
-    /// `lock:`.
-    pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.settings.put(&redis::KEY_PREFIX, prefix.into());
-        self
-    }
-
-    /// How long the lease of a lock is that sets no ttl itself. Default: 60 s.
-    pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.settings.put(&options::TTL, ttl);
-        self
-    }
-
-    /// How long an answer of the store may take, including the time to connect. Default: 2 s for
-    /// Redis, 5 s for Dapr.
-    pub fn response_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.put(&RESPONSE_TIMEOUT, timeout);
-        self
-    }
-
-    /// The address of the Dapr sidecar: `HOST:PORT`, `http://HOST:PORT`, `https://HOST:PORT` or
-    /// `unix:PATH`. Default: from the environment variables that Dapr sets.
-    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
-        self.settings.put(&dapr::ENDPOINT, endpoint.into());
-        self
-    }
-
-    /// Whether [`connect`](Self::connect) returns without asking the store. Default: `false`.
-    pub fn lazy(mut self, lazy: bool) -> Self {
-        self.settings.put(&LAZY, lazy);
-        self
-    }
-
-    /// How the Redis store takes locks. Default: [`Mode::Auto`](crate::redis::Mode::Auto).
-    #[cfg(feature = "redis")]
-    pub fn mode(mut self, mode: crate::redis::Mode) -> Self {
-        self.settings.put(&redis::MODE, redis::mode(mode));
-        self
-    }
-
-    /// The options that every lock starts with. Options that are set in the URL, the environment or a
-    /// file count more.
-    pub fn defaults(mut self, options: LockOptions) -> Self {
-        self.options = options;
-        self
+    /// The URL of the store if nothing names one: neither a URL, nor a file, nor the environment.
+    /// It does not matter whether it is called before or after those are read.
+    ///
+    /// With `memory:`, the locks exclude nobody outside of the process. For a program that usually
+    /// runs as several instances that is dangerous if the variable was only forgotten, so
+    /// [`connect`](Self::connect) then logs a warning.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_url`](Self::from_url).
+    pub fn default_url(self, url: impl AsRef<str>) -> Result<Self> {
+        if self.url.is_some() {
+            Address::parse(url.as_ref())?;
+            return Ok(self);
+        }
+        Ok(Self { is_default_url: true, ..self.with_url(url.as_ref())? })
     }
 
     /// Checks everything that can be checked without the store. Call it if a configuration is read
@@ -215,42 +210,68 @@ impl LockConfig {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn connect(self) -> Result<LockService> {
+        let is_private = self.is_private_by_default(&self.address()?);
         let (service, is_lazy) = self.build()?;
+        if is_private {
+            event!(
+                WARN,
+                "private_store",
+                "memory",
+                "no store is configured: the locks are in this process's memory and exclude no other \
+                 process; set DISTLOCK_URL to the URL of a store that all instances share"
+            );
+        }
         if !is_lazy {
             // The backend bounds it by its response timeout.
-            service.ping().await?;
+            service.ping().await.map_err(|error| error.as_operation("connect"))?;
         }
+        service.log_store();
         Ok(service)
     }
 
-    fn empty() -> Self {
-        Self { url: String::new(), settings: Settings::default(), options: LockOptions::new() }
-    }
-
-    fn from_variables(environment: Environment) -> Result<Self> {
-        if environment.url.is_none() {
-            return Err(invalid(format!(
-                "the environment variable DISTLOCK_URL is not set; set it to the URL of the store, \
-                 such as {}",
-                scheme::examples()
-            )));
-        }
-        Self::empty().with_variables(environment)
+    fn with_url(mut self, url: &str) -> Result<Self> {
+        Address::parse(url)?;
+        self.url = Some(url.to_owned());
+        self.is_default_url = false;
+        Ok(self)
     }
 
     fn with_variables(mut self, environment: Environment) -> Result<Self> {
         let Environment { url, settings } = environment;
-        if let Some(url) = url {
-            Address::parse(&url)?;
-            self.url = url;
-        }
+        self.is_absent_from_env = url.is_none();
         self.settings = settings.over(self.settings);
-        Ok(self)
+        match url {
+            Some(url) => self.with_url(&url),
+            None => Ok(self),
+        }
+    }
+
+    fn address(&self) -> Result<Address> {
+        if let Some(url) = &self.url {
+            return Address::parse(url);
+        }
+        let examples = scheme::examples();
+        Err(invalid(if self.is_absent_from_env {
+            format!(
+                "no store is named, and the environment variable DISTLOCK_URL is not set; set it to \
+                 the URL of the store, such as {examples}"
+            )
+        } else {
+            format!(
+                "no store is named; give the URL of one, such as {examples}, or read DISTLOCK_URL \
+                 with `with_env`"
+            )
+        }))
+    }
+
+    /// Whether the locks are this process's own only because nobody named another store.
+    fn is_private_by_default(&self, address: &Address) -> bool {
+        address.is_in_memory() && (self.is_default_url || self.is_absent_from_env)
     }
 
     /// The service, and whether it is lazy.
     fn build(self) -> Result<(LockService, bool)> {
-        let address = Address::parse(&self.url)?;
+        let address = self.address()?;
         let settings = self.settings.over(address.settings);
         settings.check()?;
         scheme::check(&settings)?;
@@ -263,6 +284,7 @@ impl LockConfig {
         }
         let service = (address.open)(&settings)?
             .namespace(namespace)
+            .handover(settings.handover())
             .defaults(options::apply(&settings, self.options))
             .build();
         service.check().map_err(|error| error.with_operation("connect"))?;
@@ -282,9 +304,10 @@ impl FromStr for LockConfig {
 /// Shows the address of the store, without user name, password and query.
 impl fmt::Display for LockConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match Address::parse(&self.url) {
-            Ok(address) => fmt::Display::fmt(&address, f),
-            Err(_) => f.write_str("(not a URL of a store)"),
+        match self.url.as_deref().map(Address::parse) {
+            Some(Ok(address)) => fmt::Display::fmt(&address, f),
+            Some(Err(_)) => f.write_str("(not a URL of a store)"),
+            None => f.write_str("(no store)"),
         }
     }
 }
@@ -301,6 +324,8 @@ impl fmt::Debug for LockConfig {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn environment(variables: &[(&str, &str)]) -> Environment {
@@ -327,15 +352,70 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_alone_must_name_a_store_that_can_be() {
-        let read = |variables| LockConfig::from_variables(environment(variables));
-        assert_eq!(read(&[("DISTLOCK_URL", "memory:")]).unwrap().to_string(), "memory:");
-        for (variables, cause) in [
-            (&[("DISTLOCK_TTL", "1s")][..], "DISTLOCK_URL is not set"),
-            (&[("DISTLOCK_URL", "")], "the URL is empty"),
+    fn what_is_missing_is_missed_when_everything_was_read() {
+        let nothing = LockConfig::new();
+        assert_eq!(nothing.to_string(), "(no store)");
+        let error = nothing.check().unwrap_err().to_string();
+        assert!(error.contains("no store is named; give the URL of one"), "{error}");
+        let early = LockConfig::new().ttl(Duration::from_secs(1));
+        let named = early.with_variables(environment(&[("DISTLOCK_URL", "memory:a")])).unwrap();
+        named.check().unwrap();
+    }
+
+    #[test]
+    fn a_default_counts_least_wherever_it_is_said() {
+        let names = [("DISTLOCK_URL", "memory:named")];
+        let before = LockConfig::new().default_url("memory:default").unwrap();
+        let after = |config: LockConfig| config.default_url("memory:default").unwrap();
+        for (config, shown) in [
+            (before.clone(), "memory:default"),
+            (before.clone().with_variables(environment(&[])).unwrap(), "memory:default"),
+            (before.with_variables(environment(&names)).unwrap(), "memory:named"),
+            (after(LockConfig::new().with_variables(environment(&names)).unwrap()), "memory:named"),
+            (after(LockConfig::new().with_variables(environment(&[])).unwrap()), "memory:default"),
+            (after(LockConfig::from_url("memory:url").unwrap()), "memory:url"),
         ] {
-            let error = read(variables).unwrap_err().to_string();
-            assert!(error.contains(cause), "{error}");
+            assert_eq!(config.to_string(), shown);
+            config.check().unwrap();
         }
+        let error = LockConfig::from_url("memory:").unwrap().default_url("memroy:").unwrap_err();
+        assert!(error.to_string().contains("did you mean `memory`"), "{error}");
+    }
+
+    #[test]
+    fn only_a_store_in_memory_that_nobody_named_is_private_by_default() {
+        let read = |config: LockConfig| config.with_variables(environment(&[])).unwrap();
+        let from = |url| LockConfig::from_url(url).unwrap();
+        for (config, is_private) in [
+            (LockConfig::new().default_url("memory:x").unwrap(), true),
+            (read(LockConfig::new()).default_url("memory:").unwrap(), true),
+            (read(from("memory:x")), true),
+            (from("memory:x"), false),
+            (
+                from("memory:")
+                    .with_variables(environment(&[("DISTLOCK_URL", "memory:")]))
+                    .unwrap(),
+                false,
+            ),
+        ] {
+            let address = config.address().unwrap();
+            assert_eq!(config.is_private_by_default(&address), is_private, "{config:?}");
+        }
+        #[cfg(feature = "redis")]
+        for config in [LockConfig::new().default_url("redis://h").unwrap(), read(from("redis://h"))]
+        {
+            assert!(!config.is_private_by_default(&config.address().unwrap()), "{config:?}");
+        }
+    }
+
+    #[test]
+    fn the_environment_alone_must_name_a_store_that_can_be() {
+        let read = |variables| LockConfig::new().with_variables(environment(variables));
+        assert_eq!(read(&[("DISTLOCK_URL", "memory:")]).unwrap().to_string(), "memory:");
+        let error = read(&[("DISTLOCK_URL", "")]).unwrap_err().to_string();
+        assert!(error.contains("the URL is empty"), "{error}");
+        let error = read(&[("DISTLOCK_TTL", "1s")]).unwrap().check().unwrap_err();
+        assert_eq!(error.kind(), crate::LockErrorKind::InvalidConfig);
+        assert!(error.to_string().contains("DISTLOCK_URL is not set"), "{error}");
     }
 }

@@ -10,10 +10,13 @@ use crate::LockConfig;
 /// |---|---|
 /// | `memory:` | a new store in this process |
 /// | `memory:NAME` | the store of that name in this process, shared by all that connect to it |
-/// | `redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE]` | Redis or Valkey (feature `redis`) |
+/// | `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]` | one Redis or Valkey server (feature `redis`) |
 /// | `rediss://…` | the same over TLS (features `redis` and `tls`) |
-/// | `redis+unix:///PATH` | the same over a Unix socket (feature `redis`) |
+/// | `redis+unix:///PATH[?db=DATABASE&user=USER&pass=PASSWORD]` | the same over a Unix socket (feature `redis`) |
+/// | `valkey://…`, `valkeys://…`, `valkey+unix://…`, `unix://…` | other names for these |
 /// | `dapr://STORE[?endpoint=ENDPOINT]` | the lock store of a Dapr sidecar (feature `dapr`) |
+///
+/// Redis Sentinel and Redis Cluster are not supported yet; their URLs are refused.
 ///
 /// Without `?endpoint=`, the address of the sidecar comes from the environment variable
 /// `DAPR_GRPC_ENDPOINT` or `DAPR_GRPC_PORT`, and is `127.0.0.1:50001` if neither is set. The API token

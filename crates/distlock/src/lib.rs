@@ -26,7 +26,7 @@
 //!     let guard = locks.lock("report").wait(Duration::from_secs(5)).keep_alive().acquire().await?;
 //!     guard.release().await;
 //!
-//!     // At the end of the program: waits for the releases that are still on their way.
+//!     // At the end of the program: tasks that still hold a lock have 5 s to finish.
 //!     locks.shutdown(Duration::from_secs(5)).await;
 //!     Ok(())
 //! }
@@ -47,6 +47,9 @@
 //! | hold it in a variable | [`Lock::try_acquire`], [`Lock::acquire`], [`LockGuard`] |
 //! | take and release it in two separate calls | [`LockService::try_acquire_lock`], [`LockService::release_lock`] |
 //! | handle what goes wrong | [`LockError`], [`LockErrorKind`], [`LossReason`] |
+//! | hold several locks at once | [`LockService::lock_all`], [`LockSet`], [`LockSetGuard`], [`LeaseSet`] |
+//! | pass a lock on to another process | [`LockGuard::into_token`], [`Lock::adopt`], [`LockToken`] |
+//! | lock without an asynchronous main | [`blocking`] |
 //! | end the program | [`LockService::shutdown`], [`ShutdownReport`] |
 //! | choose a backend at run time | [`backend::AnyBackend`] |
 //! | write a backend | [`backend`] |
@@ -56,8 +59,8 @@
 //! | store | URL | feature | module |
 //! |---|---|---|---|
 //! | memory of this process | `memory:` | always there | [`memory`] |
-//! | Redis 6.2 or later, Valkey | `redis://`, `redis+unix://` | `redis` | `redis` |
-//! | the same over TLS | `rediss://` | `redis` and `tls` | `redis` |
+//! | Redis 6.2 or later, Valkey | `redis://`, `redis+unix://`, or with `valkey` | `redis` | `redis` |
+//! | the same over TLS | `rediss://`, `valkeys://` | `redis` and `tls` | `redis` |
 //! | a lock store of a Dapr sidecar | `dapr://` | `dapr` | `dapr` |
 //!
 //! No feature is on by default. `tls` adds TLS to the stores of the other features.
@@ -65,6 +68,7 @@
 //! serde's traits for [`LockOptions`], [`FencingToken`] and [`LockName`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod blocking;
 mod config;
 mod connect;
 
@@ -73,9 +77,10 @@ pub use connect::connect;
 
 #[doc(inline)]
 pub use lock_core::{
-    DEFAULT_ACQUIRE_WAIT, DEFAULT_TTL, FencingToken, Handover, Lease, Lock, LockError,
-    LockErrorKind, LockGuard, LockName, LockOptions, LockService, LockServiceBuilder, LockStatus,
-    LossReason, MAX_KEY_BYTES, MIN_KEEP_ALIVE_TTL, OnLost, ReleaseOutcome, Result, ShutdownReport,
+    DEFAULT_ACQUIRE_WAIT, DEFAULT_TTL, FencingToken, Handover, Lease, LeaseSet, Lock, LockError,
+    LockErrorKind, LockGuard, LockName, LockOptions, LockService, LockServiceBuilder, LockSet,
+    LockSetGuard, LockStatus, LockToken, LossReason, MAX_KEY_BYTES, MIN_KEEP_ALIVE_TTL, OnLost,
+    ReleaseOutcome, Result, ShutdownReport,
 };
 
 /// For authors of backends: the trait, what it is asked, and what it answers.

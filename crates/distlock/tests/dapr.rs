@@ -46,6 +46,8 @@ mod daprd {
         sidecar.kill();
         let error = connect(sidecar.url()).await.unwrap_err();
         assert_eq!(error.kind(), LockErrorKind::Unavailable, "{error}");
+        let (text, address) = (error.to_string(), sidecar.address().to_string());
+        assert!(text.starts_with("connect: ") && text.contains(&address), "{text}");
         let locks = connect(sidecar.url() + "&lazy=true").await.unwrap();
         sidecar.restart().unwrap();
         assert!(locks.lock("x").try_acquire().await.unwrap().is_some());

@@ -34,6 +34,11 @@ mod memory {
     fn manual_pair_belongs_to_its_service() {
         manual(&STORE);
     }
+
+    #[test]
+    fn blocking_needs_no_runtime() {
+        blocking(&STORE);
+    }
 }
 
 /// On the store that `DISTLOCK_TEST_URL` names: `cargo xtask integration` sets it. Elsewhere memory.
@@ -73,6 +78,11 @@ mod named_store {
     fn manual_pair_belongs_to_its_service() {
         on_the_named_store(manual);
     }
+
+    #[test]
+    fn blocking_needs_no_runtime() {
+        on_the_named_store(blocking);
+    }
 }
 
 #[cfg(feature = "redis")]
@@ -111,6 +121,16 @@ macro_rules! on_servers {
             #[test]
             fn manual_pair_belongs_to_its_service() {
                 on_a_server(manual);
+            }
+
+            #[test]
+            fn blocking_needs_no_runtime() {
+                on_a_server(blocking);
+            }
+
+            #[test]
+            fn hand_to_worker_passes_a_lock_to_another_process() {
+                on_a_server(hand_to_worker);
             }
         }
     )+};
@@ -159,6 +179,11 @@ mod daprd {
     #[test]
     fn manual_pair_belongs_to_its_service() {
         on_a_sidecar(manual);
+    }
+
+    #[test]
+    fn blocking_needs_no_runtime() {
+        on_a_sidecar(blocking);
     }
 }
 
@@ -219,6 +244,34 @@ fn manual(store: &Store<'_>) {
         "with execute: Some(42)",
     ];
     assert_eq!(tell("manual", store), expected);
+}
+
+fn blocking(store: &Store<'_>) {
+    let expected = [
+        "threads that were inside at once: 1",
+        "the job under its lock: Some(55)",
+        "while it is held: None",
+        "the release: released",
+        "afterwards: Some(\"run\")",
+        "locks that were left behind: 0",
+    ];
+    assert_eq!(tell("blocking", store), expected);
+}
+
+/// Needs a store that two processes share.
+#[cfg(feature = "redis")]
+fn hand_to_worker(store: &Store<'_>) {
+    let expected = [
+        "web: the order is mine",
+        "web: do I still hold it? no, its guard was turned into a token, for another to adopt",
+        "web: does the next request get it? false",
+        "worker: the order is mine",
+        "worker: done, and released",
+        "web: is the worker's fencing token larger? true",
+        "web: do I hold it again? no, its guard was turned into a token, for another to adopt",
+        "web: does the next request get it? true",
+    ];
+    assert_eq!(tell("hand_to_worker", store), expected);
 }
 
 /// `  worker 3 ran, fencing token 1024`

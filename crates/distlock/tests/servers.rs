@@ -56,6 +56,9 @@ async fn exclude_each_other(kind: &ServerKind) {
     let shop = connect(format!("{}?namespace=shop:", server.url())).await.unwrap();
     let _guard = shop.lock("x").acquire().await.unwrap();
     // The same key, spelt by the key prefix, by the namespace, and by the name.
+    let named_valkey =
+        connect(server.url().replace("redis:", "valkey:") + "?namespace=shop:").await;
+    assert!(named_valkey.unwrap().lock("x").try_acquire().await.unwrap().is_none());
     for (query, name, is_held) in [
         ("?key_prefix=lock:shop:", "x", true),
         ("?namespace=sh", "op:x", true),
@@ -83,7 +86,9 @@ async fn passwords(kind: &ServerKind) {
     for wrong in [format!("redis://:s3cret@{at}"), format!("redis://s3cret:s3cret@{at}")] {
         let error = connect(&wrong).await.unwrap_err();
         assert_eq!(error.kind(), LockErrorKind::Denied, "{error}");
-        assert!(error.to_string().contains("user name or the password"), "{error}");
+        let cause =
+            format!("connect: could not connect to Redis at {at}: the server refused the user");
+        assert!(error.to_string().starts_with(&cause), "{error}");
         assert!(!format!("{error} {error:?}").contains("s3cret"));
         connect(wrong + "?lazy=true").await.unwrap();
     }
@@ -112,6 +117,10 @@ async fn unix_socket(kind: &ServerKind) {
     let _guard = locks.lock("x").acquire().await.unwrap();
     let by_port = connect(format!("redis://:p%26s+%20s@{}/1", server.address())).await.unwrap();
     assert!(by_port.lock("x").try_acquire().await.unwrap().is_none());
+    for scheme in ["valkey+unix", "unix"] {
+        let locks = connect(url.replace("redis+unix", scheme)).await.unwrap();
+        assert!(locks.lock("x").try_acquire().await.unwrap().is_none(), "{scheme}");
+    }
     assert_eq!(connect(url.replace("p%26s", "x")).await.unwrap_err().kind(), LockErrorKind::Denied);
 }
 
@@ -123,6 +132,8 @@ async fn no_answer(kind: &ServerKind) {
     let error = connect(&url).await.unwrap_err();
     assert_eq!(error.kind(), LockErrorKind::Unavailable, "{error}");
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    let unreachable = format!("connect: could not connect to Redis at {}: ", server.address());
+    assert!(error.to_string().starts_with(&unreachable), "{error}");
     let lazy = connect(server.url() + "?lazy=true").await.unwrap();
     server.thaw().unwrap();
     assert!(lazy.lock("x").try_acquire().await.unwrap().is_some());
@@ -130,4 +141,5 @@ async fn no_answer(kind: &ServerKind) {
     server.kill();
     let error = connect(&url).await.unwrap_err();
     assert_eq!(error.kind(), LockErrorKind::Unavailable, "{error}");
+    assert!(error.to_string().starts_with(&unreachable), "{error}");
 }

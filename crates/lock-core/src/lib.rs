@@ -14,13 +14,28 @@ mod sync;
 mod time;
 mod types;
 
+/// The same locks for programs without an asynchronous main: each call blocks its thread.
+pub mod blocking {
+    pub use crate::api::blocking::guard::LockGuard;
+    pub use crate::api::blocking::lease::Lease;
+    pub use crate::api::blocking::lease_set::LeaseSet;
+    pub use crate::api::blocking::lock::Lock;
+    pub use crate::api::blocking::lock_set::LockSet;
+    pub use crate::api::blocking::lock_set_guard::LockSetGuard;
+    pub use crate::api::blocking::service::LockService;
+    #[doc(hidden)]
+    pub use crate::sync::blocking::block_on;
+}
+
 pub use api::guard::LockGuard;
 pub use api::lease::Lease;
+pub use api::lease_set::LeaseSet;
 pub use api::lock::Lock;
+pub use api::lock_set::LockSet;
+pub use api::lock_set_guard::LockSetGuard;
+pub use api::lock_token::LockToken;
 pub use api::service::{LockService, LockServiceBuilder};
 pub use time::instant::Instant;
-#[doc(hidden)]
-pub use types::duration_text;
 pub use types::error::{LockError, LockErrorKind, Result};
 pub use types::fencing::FencingToken;
 pub use types::handover::Handover;
@@ -30,3 +45,5 @@ pub use types::options::{
     DEFAULT_ACQUIRE_WAIT, DEFAULT_TTL, LockOptions, MIN_KEEP_ALIVE_TTL, OnLost,
 };
 pub use types::status::{LockStatus, ReleaseOutcome, ShutdownReport};
+#[doc(hidden)]
+pub use types::{duration_text, message_text};

@@ -95,6 +95,10 @@ impl LockBackend for MemoryBackend {
         "memory"
     }
 
+    fn address(&self) -> String {
+        "locks of this process only".to_owned()
+    }
+
     fn capabilities(&self) -> Capabilities {
         Self::CAPABILITIES
     }
@@ -241,7 +245,11 @@ impl Store {
         entry.expire(now, &mut self.common);
         Ok(match &mut entry.holder {
             Some(holder) if holder.token == request.token && !holder.is_resting => {
-                holder.expiry = holder.expiry.max(now + request.ttl);
+                let (before, asked) = (holder.expiry, now + request.ttl);
+                holder.expiry = if request.exact { asked } else { before.max(asked) };
+                if holder.expiry < before {
+                    entry.ask_again(&mut self.common);
+                }
                 RenewReply::Renewed
             }
             Some(_) => RenewReply::HeldByOther,

@@ -7,6 +7,9 @@ use lock_core::backend::{
     AcquireReply, AcquireRequest, Backoff, Capabilities, Clock, Grant, Lane, LockBackend, LockKey,
     OwnerToken, ReleaseReply, ReleaseRequest, on_system_clock,
 };
+use lock_core::duration_text::rounded;
+use lock_core::event;
+use lock_core::message_text::quoted;
 use lock_core::{Instant, LockError, LockErrorKind, Result};
 
 use crate::error::Failure;
@@ -39,7 +42,7 @@ pub struct DaprBackend {
     pub(crate) sidecar: Sidecar,
     /// For the requests of callers.
     pub(crate) caller: Link,
-    /// For the requests of the background thread, which user code cannot block.
+    /// For the requests of the background, which those of callers do not hold up.
     pub(crate) background: Link,
     pub(crate) timeout: Duration,
     /// A refusal that took at least this long is verified.
@@ -67,7 +70,15 @@ impl DaprBackend {
         if took < self.verify_after && !was_troubled {
             return Ok(AcquireReply::held());
         }
-        tracing::debug!(?took, "verifying a refusal of the Dapr sidecar");
+        event!(
+            DEBUG,
+            "refusal_verified",
+            "dapr",
+            lock = key,
+            ?took,
+            "the sidecar took {} to refuse the lock, so it is asked once more whether it was given",
+            rounded(took)
+        );
         match self.sidecar.unlock(&self.caller, key, &owner, deadline).await {
             Ok(Unlocked::NotHeld | Unlocked::HeldByOther) => Ok(AcquireReply::held()),
             Ok(Unlocked::Released) => Err(Failure::unavailable(
@@ -87,6 +98,10 @@ impl LockBackend for DaprBackend {
         "dapr"
     }
 
+    fn address(&self) -> String {
+        format!("{} of the sidecar at {}", quoted(self.sidecar.store()), self.caller.address())
+    }
+
     fn capabilities(&self) -> Capabilities {
         Capabilities::none()
             .with_ttl_granularity(Duration::from_secs(1))
@@ -94,6 +109,7 @@ impl LockBackend for DaprBackend {
             .with_ttl_max(TTL_MAX)
             .with_late_after(self.timeout + LATE_MARGIN)
             .with_poll(POLL)
+            .with_limited_by("Dapr's API only takes and gives back locks; use its Redis directly")
     }
 
     async fn acquire(&self, request: AcquireRequest) -> Result<AcquireReply> {
@@ -180,6 +196,16 @@ mod tests {
         assert_eq!(whole_seconds(Duration::from_secs(2)), 2);
         assert_eq!(whole_seconds(Duration::from_millis(2_001)), 3);
         assert_eq!(whole_seconds(TTL_MAX), i32::MAX);
+    }
+
+    #[test]
+    fn what_dapr_cannot_do_is_refused_with_a_way_out() {
+        let backend = DaprBackend::builder("lockstore").endpoint("[::1]:50001").build().unwrap();
+        assert_eq!(backend.address(), "\"lockstore\" of the sidecar at [::1]:50001");
+        let options = lock_core::LockOptions::new().keep_alive();
+        let locks = lock_core::LockService::builder(backend).defaults(options).build();
+        let text = locks.check().unwrap_err().to_string();
+        assert!(text.contains("dapr") && text.contains("use keep_alive_if_supported"), "{text}");
     }
 
     #[test]

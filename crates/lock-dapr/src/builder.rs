@@ -1,14 +1,17 @@
 //! How a [`DaprBackend`] is set up.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dapr::client::DEFAULT_DAPR_GRPC_PORT;
+use lock_core::duration_text::exact;
 use lock_core::{LockError, LockErrorKind, Result};
 use tonic::transport::Channel;
 
 use crate::backend::DaprBackend;
+use crate::credentials::{ApiToken, SecuredAddress, TlsFiles};
 use crate::endpoint::Address;
 use crate::environment::Environment;
 use crate::link::{Link, Source};
@@ -33,7 +36,8 @@ pub struct DaprBackendBuilder {
     store: String,
     target: Target,
     environment: Option<Result<Environment>>,
-    api_token: Option<String>,
+    api_token: Option<Token>,
+    tls_files: TlsFiles,
     timeout: Duration,
     verify_after: Duration,
 }
@@ -43,6 +47,11 @@ enum Target {
     Default,
     Endpoint(String),
     Channel(Channel),
+}
+
+enum Token {
+    Text(String),
+    File(PathBuf),
 }
 
 impl DaprBackend {
@@ -72,6 +81,7 @@ impl DaprBackendBuilder {
             target: Target::Default,
             environment: None,
             api_token: None,
+            tls_files: TlsFiles::default(),
             timeout: DEFAULT_TIMEOUT,
             verify_after: DEFAULT_VERIFY_AFTER,
         }
@@ -101,7 +111,7 @@ impl DaprBackendBuilder {
 
     /// Uses an existing channel instead of making channels.
     ///
-    /// This is for settings that an endpoint cannot express, such as root certificates for TLS.
+    /// This is for settings that an endpoint cannot express.
     /// The [`Channel`] is of tonic 0.14.
     /// It is driven by the tokio runtime in which it was made, and is never replaced: when that
     /// runtime ends, every operation fails.
@@ -114,7 +124,40 @@ impl DaprBackendBuilder {
     ///
     /// No message and no `Debug` output of this library shows it.
     pub fn api_token(mut self, token: impl Into<String>) -> Self {
-        self.api_token = Some(token.into());
+        self.api_token = Some(Token::Text(token.into()));
+        self
+    }
+
+    /// The file with the API token, in place of [`api_token`](Self::api_token). Line breaks at its
+    /// end do not count.
+    ///
+    /// The file is read for each request, so a token that was replaced in it counts from then on.
+    pub fn api_token_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.api_token = Some(Token::File(path.into()));
+        self
+    }
+
+    /// The file with the certificates, in PEM form, of the authorities that the sidecar's certificate
+    /// may come from, in place of those of the system.
+    ///
+    /// As the other two files for TLS, it is read for each new channel. It needs the feature `tls`,
+    /// and an endpoint with TLS.
+    pub fn tls_ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.tls_files.ca = Some(path.into());
+        self
+    }
+
+    /// The file with the certificate that this client shows to the sidecar, in PEM form, with those
+    /// between it and its authority if there are any. It needs [`tls_key_file`](Self::tls_key_file).
+    pub fn tls_cert_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.tls_files.cert = Some(path.into());
+        self
+    }
+
+    /// The file with the private key of [`tls_cert_file`](Self::tls_cert_file), in PEM form and not
+    /// encrypted.
+    pub fn tls_key_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.tls_files.key = Some(path.into());
         self
     }
 
@@ -143,17 +186,30 @@ impl DaprBackendBuilder {
     pub fn build(self) -> Result<DaprBackend> {
         self.check()?;
         let environment = self.environment.transpose()?.unwrap_or_default();
-        let api_token = self.api_token.or(environment.api_token);
+        let api_token = match self.api_token.or(environment.api_token.map(Token::Text)) {
+            Some(Token::Text(token)) => ApiToken::fixed(token)?,
+            Some(Token::File(path)) => ApiToken::in_file(path)?,
+            None => ApiToken::None,
+        };
+        let files = self.tls_files;
         let (source, address) = match (self.target, environment.endpoint) {
+            (Target::Channel(_), _) if !files.is_empty() => {
+                return Err(invalid(
+                    "a file with TLS certificates is set, and an existing channel has its own; leave \
+                     out tls_ca_file, tls_cert_file and tls_key_file",
+                ));
+            }
             (Target::Channel(channel), _) => {
                 (Source::Existing(channel), "an existing channel".to_owned())
             }
-            (Target::Endpoint(endpoint), _) | (Target::Default, Some(endpoint)) => open(&endpoint)?,
-            (Target::Default, None) => open(&format!("127.0.0.1:{DEFAULT_DAPR_GRPC_PORT}"))?,
+            (Target::Endpoint(endpoint), _) | (Target::Default, Some(endpoint)) => {
+                open(&endpoint, files)?
+            }
+            (Target::Default, None) => open(&format!("127.0.0.1:{DEFAULT_DAPR_GRPC_PORT}"), files)?,
         };
         let address: Arc<str> = address.into();
         Ok(DaprBackend {
-            sidecar: Sidecar::new(self.store, api_token.map(as_header).transpose()?),
+            sidecar: Sidecar::new(self.store, api_token),
             caller: Link::new(source.clone(), Arc::clone(&address)),
             background: Link::new(source, address),
             timeout: self.timeout,
@@ -171,8 +227,10 @@ impl DaprBackendBuilder {
         let (shortest, longest) = TIMEOUTS;
         if !(shortest..=longest).contains(&self.timeout) {
             return Err(invalid(format!(
-                "the timeout is {:?}; {shortest:?} to {longest:?} are allowed",
-                self.timeout
+                "the timeout is {}; {} to {} are allowed",
+                exact(self.timeout),
+                exact(shortest),
+                exact(longest)
             )));
         }
         Ok(())
@@ -196,16 +254,16 @@ impl fmt::Debug for DaprBackendBuilder {
     }
 }
 
-fn open(endpoint: &str) -> Result<(Source, String)> {
+fn open(endpoint: &str, files: TlsFiles) -> Result<(Source, String)> {
     let address = Address::parse(endpoint)?;
-    Ok((Source::Endpoint(Box::new(address.open()?)), address.to_string()))
-}
-
-fn as_header(token: String) -> Result<tonic::metadata::AsciiMetadataValue> {
-    // The cause is left out, because it may quote the token.
-    token.try_into().map_err(|_| {
-        invalid("the API token cannot be sent: it contains a character that is not visible ASCII")
-    })
+    let shown = address.to_string();
+    if files.is_empty() {
+        return Ok((Source::Endpoint(Box::new(address.open()?)), shown));
+    }
+    let address = SecuredAddress::new(address, files)?;
+    // Finds out now what would be wrong with each channel.
+    address.open()?;
+    Ok((Source::Secured(Arc::new(address)), shown))
 }
 
 fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> LockError {
@@ -232,6 +290,24 @@ mod tests {
         assert!(refused(builder().endpoint("host:0")).contains("1 to 65535"));
         assert!(refused(builder().timeout(Duration::ZERO)).contains("10ms to 60s"));
         assert!(refused(builder().api_token("s3cret\n")).contains("visible ASCII"));
+    }
+
+    #[test]
+    fn files_that_cannot_be_used_are_refused_at_once() {
+        let missing = std::env::temp_dir().join("distlock-missing");
+        let error = refused(builder().api_token_file(&missing));
+        assert!(error.contains("api_token_file: the file"), "{error}");
+        assert!(refused(builder().api_token_file("s3cret")).contains("not the secret itself"));
+        let error = refused(builder().tls_ca_file(&missing));
+        assert!(error.contains("the endpoint has no TLS; write https://"), "{error}");
+        let over_tls = || builder().endpoint("https://host:1");
+        if cfg!(not(feature = "tls")) {
+            assert!(refused(over_tls().tls_ca_file(&missing)).contains("feature `tls`"));
+            return;
+        }
+        let error = refused(over_tls().tls_ca_file(&missing));
+        assert!(error.contains("distlock-missing cannot be used"), "{error}");
+        assert!(refused(over_tls().tls_cert_file(&missing)).contains("set both"));
     }
 
     #[test]

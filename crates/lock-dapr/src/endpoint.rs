@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use lock_core::message_text::quoted;
 use lock_core::{LockError, LockErrorKind, Result};
 use tonic::transport::Endpoint;
 
@@ -54,8 +55,18 @@ impl Address {
         }
     }
 
-    /// The endpoint as tonic takes it.
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self, Self::Tcp { is_tls: true, .. })
+    }
+
+    /// The endpoint as tonic takes it, with the system's roots where it has TLS.
     pub(crate) fn open(&self) -> Result<Endpoint> {
+        let endpoint = self.open_plain()?;
+        if self.is_tls() { secured(endpoint) } else { Ok(endpoint) }
+    }
+
+    /// The endpoint without what TLS needs.
+    pub(crate) fn open_plain(&self) -> Result<Endpoint> {
         let uri = match self {
             Self::Tcp { is_tls: true, .. } if cfg!(not(feature = "tls")) => {
                 return Err(invalid(
@@ -67,14 +78,10 @@ impl Address {
             Self::Tcp { host, port, is_tls: false } => format!("http://{host}:{port}"),
             Self::Unix { path } => format!("unix:{path}"),
         };
-        let endpoint = Endpoint::from_shared(uri).map_err(|error| {
+        Endpoint::from_shared(uri).map_err(|error| {
             let message = format!("the endpoint's host is not valid; write {FORMS}");
             invalid(message).with_source(error)
-        })?;
-        match self {
-            Self::Tcp { is_tls: true, .. } => secured(endpoint),
-            _ => Ok(endpoint),
-        }
+        })
     }
 }
 
@@ -173,7 +180,7 @@ fn split_port(text: &str) -> Result<(&str, u16)> {
     let Some(port) = port else { return Ok((host, DEFAULT_PORT)) };
     let number = port.parse().ok().filter(|&number| number != 0);
     let number = number.ok_or_else(|| {
-        invalid(format!("the endpoint's port is {port:?}; it must be 1 to 65535"))
+        invalid(format!("the endpoint's port is {}; it must be 1 to 65535", quoted(port)))
     })?;
     Ok((host, number))
 }

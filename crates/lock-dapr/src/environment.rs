@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use dapr::client::{DAPR_API_TOKEN_ENV, DAPR_GRPC_ENDPOINT_ENV, DAPR_GRPC_PORT_ENV};
+use lock_core::message_text::quoted;
 use lock_core::{LockError, LockErrorKind, Result};
 
 /// The variables that every Dapr SDK reads. No `Debug`: the token is a secret.
@@ -39,7 +40,8 @@ fn at_port(port: &str) -> Result<String> {
     match port.trim().parse::<u16>() {
         Ok(port) if port != 0 => Ok(format!("http://127.0.0.1:{port}")),
         _ => Err(invalid(format!(
-            "the environment variable {DAPR_GRPC_PORT_ENV} is {port:?}; it must be 1 to 65535"
+            "the environment variable {DAPR_GRPC_PORT_ENV} is {}; it must be 1 to 65535",
+            quoted(port)
         ))),
     }
 }

@@ -3,14 +3,26 @@
 use std::borrow::Cow;
 use std::error::Error;
 
-use lock_core::{LockError, LockErrorKind};
+use lock_core::{LockError, LockErrorKind, message_text};
 use tonic::{Code, ConnectError, Status};
 
 /// Longer texts of others are cut to this length in our messages.
 const MAX_QUOTED_CHARS: usize = 300;
 
+/// As many hexadecimal digits in a row may be a part of an owner.
+const MAX_DIGITS: usize = 15;
+
 /// The beginnings of the sidecar's messages about its store.
 const STORE_FAILED: [&str; 2] = ["failed to try acquiring lock", "failed to release lock"];
+/// What a Redis behind the sidecar says of what it will not do later either.
+const STORE_REFUSED: [&str; 6] = [
+    "NOPERM",
+    "NOAUTH",
+    "WRONGPASS",
+    "ACL failure in script",
+    "can't run this command",
+    "unknown command",
+];
 
 /// Why a request failed.
 #[derive(Debug)]
@@ -64,8 +76,9 @@ impl Failure {
             return self;
         }
         let message = format!(
-            "the sidecar has no lock store {store:?}; add a component of type lock.redis with that \
-             metadata.name, or correct the store's name"
+            "the sidecar has no lock store {}; add a component of type lock.redis with that \
+             metadata.name, or correct the store's name",
+            message_text::quoted(store)
         );
         let error = LockError::new(self.error.kind(), message).with_source(self.error);
         Self { error: error.not_applied(), ..self }
@@ -76,15 +89,23 @@ impl Failure {
     pub(crate) fn from_status(status: Status, address: &str) -> Self {
         // A status from the sidecar has no source; one that tonic makes for a broken connection does.
         let is_local = status.source().is_some() || status.code() == Code::Unknown;
-        let failure = if is_connect_error(&status) {
+        let refused = about_client_certificate(&innermost(&status), address);
+        let failure = if let Some(refused) = refused {
+            refused.not_applied()
+        } else if is_connect_error(&status) {
             not_connected(&innermost(&status), address).not_applied()
         } else if is_local && !is_refusal(status.code()) {
             let cause = innermost(&status);
             Self::unavailable(format!("the connection to the sidecar at {address} failed: {cause}"))
         } else {
-            Self::said_by_sidecar(&status, address)
+            // Not as a source as well: what the store said may quote the owner.
+            let failure = Self::said_by_sidecar(&status, address);
+            return Self { breaks_channel: is_local, ..failure };
         };
-        Self { error: failure.error.with_source(status), breaks_channel: is_local, ..failure }
+        // A status says in its own words what our text quotes of it.
+        let says_more = !failure.error.to_string().contains(&*innermost(&status));
+        let error = if says_more { failure.error.with_source(status) } else { failure.error };
+        Self { error, breaks_channel: is_local, ..failure }
     }
 
     fn said_by_sidecar(status: &Status, address: &str) -> Self {
@@ -120,6 +141,17 @@ impl Failure {
                  and name its gRPC port",
             )
             .not_applied(),
+            Code::Internal
+                if STORE_FAILED.iter().any(|begin| said.starts_with(begin))
+                    && STORE_REFUSED.iter().any(|words| said.contains(words)) =>
+            {
+                let message = format!(
+                    "the sidecar's lock store is refused by its server: {said}; correct \
+                     redisUsername and redisPassword in the component, or allow that user its \
+                     keys and +set +get +del +eval"
+                );
+                Self::new(Denied, message)
+            }
             Code::Internal if STORE_FAILED.iter().any(|begin| said.starts_with(begin)) => {
                 Self::unavailable(format!("the sidecar's lock store failed: {said}"))
             }
@@ -143,13 +175,41 @@ impl Failure {
     }
 }
 
+/// The sidecar's alerts about what this client showed, in the words of rustls.
+fn about_client_certificate(cause: &str, address: &str) -> Option<Failure> {
+    const REFUSED: [&str; 6] = [
+        "AccessDenied",
+        "BadCertificate",
+        "CertificateExpired",
+        "CertificateUnknown",
+        "DecryptError",
+        "UnknownCA",
+    ];
+    let (_, alert) = cause.split_once("fatal alert: ")?;
+    let message = if alert.contains("CertificateRequired") {
+        format!(
+            "the sidecar at {address} wants a TLS certificate of its clients; set tls_cert_file and \
+             tls_key_file"
+        )
+    } else if REFUSED.iter().any(|refused| alert.contains(refused)) {
+        format!(
+            "the sidecar at {address} did not accept this client's TLS certificate ({alert}); \
+             tls_cert_file must hold one that the sidecar's authority has signed and that has not \
+             expired"
+        )
+    } else {
+        return None;
+    };
+    Some(Failure::new(LockErrorKind::Denied, message))
+}
+
 fn not_connected(cause: &str, address: &str) -> Failure {
     if cause.contains("certificate") {
         return Failure::new(
             LockErrorKind::Denied,
             format!(
-                "the TLS certificate of the sidecar at {address} was not accepted: {cause}; to use \
-                 roots other than the system's, pass a channel of your own to the builder"
+                "the TLS certificate of the sidecar at {address} was not accepted: {cause}; to \
+                 trust other roots than the system's, set tls_ca_file"
             ),
         );
     }
@@ -184,7 +244,20 @@ fn causes(status: &Status) -> impl Iterator<Item = &(dyn Error + 'static)> {
     std::iter::successors(status.source(), behind)
 }
 
+/// What another said, as far as it can be shown: a server that does not know a command quotes its
+/// arguments.
 fn quoted(text: &str) -> Cow<'_, str> {
+    let text = text.split(", with args").next().unwrap_or_default();
+    let is_digit = |c: char| c.is_ascii_hexdigit();
+    let may_be_owner = |word: &str| word.split(|c| !is_digit(c)).any(|run| run.len() > MAX_DIGITS);
+    if text.split(' ').any(may_be_owner) {
+        let shown = text.split(' ').map(|word| if may_be_owner(word) { "…" } else { word });
+        return cut(&shown.collect::<Vec<_>>().join(" ")).into_owned().into();
+    }
+    cut(text)
+}
+
+fn cut(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(MAX_QUOTED_CHARS) {
         None => text.into(),
         Some((end, _)) => format!("{} …", &text[..end]).into(),
@@ -207,11 +280,36 @@ mod tests {
             (Code::Unauthenticated, "", "DAPR_API_TOKEN"),
             (Code::Unimplemented, "", "lock.v1alpha1"),
             (Code::Internal, "failed to try acquiring lock: EOF", "lock store failed: failed to"),
+            (
+                Code::Internal,
+                "failed to release lock: NOPERM no 'eval'",
+                "allow that user its keys",
+            ),
+            (Code::Internal, "failed to release lock: WRONGPASS invalid", "correct redisUsername"),
             (Code::Internal, "protocol error: what?", "is 127.0.0.1:1 its gRPC port?"),
             (Code::InvalidArgument, "LockOwner is empty", "refused the request: LockOwner"),
         ] {
             let message = from(code, message).error.to_string();
             assert!(message.contains(cure), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_status_whose_text_is_quoted_is_not_told_again() {
+        let quoted = from(Code::Internal, "failed to release lock: EOF").error;
+        assert!(quoted.source().is_none(), "{quoted:?}");
+    }
+
+    #[test]
+    fn an_owner_is_never_quoted() {
+        let owner = "0123456789abcdef0123456789abcdef";
+        for said in [
+            format!("ERR unknown command 'set', with args beginning with: 'x' '{owner}' 'nx'"),
+            format!("ERR cannot set x to '{owner}'"),
+        ] {
+            let failure = from(Code::Internal, &format!("failed to try acquiring lock: {said}"));
+            let shown = format!("{:?} {}", failure.error, failure.error);
+            assert!(shown.contains("lock store") && !shown.contains("0123"), "{shown}");
         }
     }
 

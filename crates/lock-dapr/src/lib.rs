@@ -56,10 +56,9 @@
 //!
 //! A backend makes at most two gRPC channels, each at its first use: one for callers, and one for
 //! the background thread, which sends the releases that outlive their caller.
-//! A channel is driven by the tokio runtime in which it was made; that runtime needs its I/O and
-//! time drivers enabled.
-//! If the runtime ends, or if an answer does not come within the timeout, the next request makes a
-//! new channel in its own runtime.
+//! The library's own thread drives both, so they need nothing of the program's tokio runtimes: a
+//! runtime that stands still, ends, or lacks I/O holds up no call of another one.
+//! If an answer does not come within the timeout, the next request makes a new channel.
 //! If the sidecar closes the connection, as it does when it stops, the next request connects again.
 //! No request is ever repeated without the caller's knowledge.
 //! No keepalive is sent: the sidecar closes connections that ping more often than every 8 s, and the
@@ -67,14 +66,15 @@
 //!
 //! # Features
 //!
-//! - `tls`: endpoints with TLS, with rustls and the system's root certificates. For other roots, pass
-//!   a [`channel`](DaprBackendBuilder::channel) of your own. A certificate that is not accepted is
+//! - `tls`: endpoints with TLS, with rustls and the system's root certificates, or those of
+//!   [`tls_ca_file`](DaprBackendBuilder::tls_ca_file). A certificate that is not accepted is
 //!   [`Denied`](lock_core::LockErrorKind::Denied).
 //!   Without this feature such endpoints are refused, because the API token would be sent in plain
 //!   text.
 
 mod backend;
 mod builder;
+mod credentials;
 mod endpoint;
 mod environment;
 mod error;

@@ -1,16 +1,19 @@
-//! A gRPC channel that is made when it is first needed, and replaced when it or its runtime has ended.
+//! A gRPC channel that is made when it is first needed, and replaced when it fails.
+//!
+//! The library's own thread drives it, so it depends on no runtime of the user's: such a runtime can
+//! stand still, end, or lack what a connection needs.
+//! The hop to that thread is short beside what a sidecar takes to answer.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dapr::dapr::proto::runtime::v1::dapr_client::DaprClient;
-use lock_core::backend::{Clock, in_time};
+use lock_core::backend::{Clock, background_runtime, in_time};
 use lock_core::{Instant, LockErrorKind};
-use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Response, Status};
 
+use crate::credentials::SecuredAddress;
 use crate::error::Failure;
 
 /// The generated client; a clone is cheap.
@@ -21,6 +24,8 @@ pub(crate) type Client = DaprClient<Channel>;
 pub(crate) enum Source {
     /// Make one, whenever one is needed.
     Endpoint(Box<Endpoint>),
+    /// The same, where files say whom to trust and what to show.
+    Secured(Arc<SecuredAddress>),
     /// Use this one, and never another.
     Existing(Channel),
 }
@@ -37,16 +42,14 @@ pub(crate) struct Link {
 
 enum Phase {
     Idle,
-    Up(Arc<DrivenChannel>),
+    Up(Arc<CurrentChannel>),
     Closed,
 }
 
-/// A channel, and a way to tell whether a runtime still drives it.
-struct DrivenChannel {
+struct CurrentChannel {
     client: Client,
-    /// A task that does nothing, in the runtime that drives the channel: it ends with the runtime.
-    /// `None` for a channel of the user's own.
-    canary: Option<JoinHandle<()>>,
+    /// Another one can be made in its place: it is not the user's own.
+    is_replaceable: bool,
 }
 
 impl Link {
@@ -102,27 +105,25 @@ impl Link {
         drop(closed);
     }
 
-    /// The current channel; a new one, driven by the current runtime, if there is none that works.
-    fn channel(&self) -> Result<Arc<DrivenChannel>, Failure> {
+    /// The current channel, or a new one if there is none.
+    fn channel(&self) -> Result<Arc<CurrentChannel>, Failure> {
         let mut phase = self.lock();
         match &*phase {
             Phase::Closed => {
                 let failure = Failure::new(LockErrorKind::ShutDown, "the Dapr backend was closed");
                 return Err(failure.not_applied());
             }
-            Phase::Up(channel) if channel.is_driven() => return Ok(Arc::clone(channel)),
-            Phase::Up(_) | Phase::Idle => {}
+            Phase::Up(channel) => return Ok(Arc::clone(channel)),
+            Phase::Idle => {}
         }
-        let channel = Arc::new(DrivenChannel::new(&self.source)?);
-        let before = std::mem::replace(&mut *phase, Phase::Up(Arc::clone(&channel)));
-        drop(phase);
-        drop(before);
+        let channel = Arc::new(CurrentChannel::new(&self.source)?);
+        *phase = Phase::Up(Arc::clone(&channel));
         Ok(channel)
     }
 
     /// New requests get another channel; those that were sent may still be answered.
-    fn give_up(&self, channel: &Arc<DrivenChannel>) {
-        if channel.canary.is_none() {
+    fn give_up(&self, channel: &Arc<CurrentChannel>) {
+        if !channel.is_replaceable {
             return;
         }
         let mut phase = self.lock();
@@ -138,38 +139,29 @@ impl Link {
     }
 }
 
-impl DrivenChannel {
+impl CurrentChannel {
     fn new(source: &Source) -> Result<Self, Failure> {
-        let endpoint = match source {
-            Source::Existing(channel) => {
-                return Ok(Self { client: DaprClient::new(channel.clone()), canary: None });
+        let (channel, is_replaceable) = match source {
+            Source::Existing(channel) => (channel.clone(), false),
+            Source::Endpoint(endpoint) => (connect(endpoint)?, true),
+            Source::Secured(address) => {
+                // The files were in order when the backend was built, so they may be again.
+                let opened = address.open();
+                let endpoint = opened
+                    .map_err(|error| Failure::unavailable(error.to_string()).not_applied())?;
+                (connect(&endpoint)?, true)
             }
-            Source::Endpoint(endpoint) => endpoint,
         };
-        let runtime = Handle::try_current().map_err(|_| {
-            let message = "the Dapr backend needs a tokio runtime to connect, and there is none";
-            Failure::new(LockErrorKind::InvalidConfig, message).not_applied()
-        })?;
-        let canary = runtime.spawn(std::future::pending());
-        if canary.is_finished() {
-            let message = "the tokio runtime of this request has ended";
-            return Err(Failure::unavailable(message).not_applied());
-        }
-        let client = DaprClient::new(endpoint.connect_lazy());
-        Ok(Self { client, canary: Some(canary) })
-    }
-
-    fn is_driven(&self) -> bool {
-        self.canary.as_ref().is_none_or(|canary| !canary.is_finished())
+        Ok(Self { client: DaprClient::new(channel), is_replaceable })
     }
 }
 
-impl Drop for DrivenChannel {
-    fn drop(&mut self) {
-        if let Some(canary) = &self.canary {
-            canary.abort();
-        }
-    }
+/// A channel that connects when it is first used, driven by the library's own thread.
+fn connect(endpoint: &Endpoint) -> Result<Channel, Failure> {
+    let runtime = background_runtime()
+        .map_err(|error| Failure::unavailable(error.to_string()).not_applied())?;
+    let _entered = runtime.enter();
+    Ok(endpoint.connect_lazy())
 }
 
 #[cfg(test)]
@@ -182,36 +174,24 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_is_made_anew_when_its_runtime_has_ended() {
+    fn a_channel_needs_no_runtime_and_is_kept_until_it_is_given_up() {
         let link = link();
-        let first = {
-            let runtime = tokio::runtime::Runtime::new().unwrap();
-            let _entered = runtime.enter();
-            let first = link.channel().unwrap();
-            assert!(Arc::ptr_eq(&first, &link.channel().unwrap()));
-            first
-        };
-        assert!(!first.is_driven());
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let _entered = runtime.enter();
-        assert!(link.channel().unwrap().is_driven());
+        let first = link.channel().unwrap();
+        assert!(Arc::ptr_eq(&first, &link.channel().unwrap()));
+        link.give_up(&first);
+        let second = link.channel().unwrap();
+        assert!(!Arc::ptr_eq(&first, &second));
+        // Whoever comes late with the first does not take the second away.
+        link.give_up(&first);
+        assert!(Arc::ptr_eq(&second, &link.channel().unwrap()));
     }
 
     #[test]
-    fn without_a_running_runtime_or_after_close_nothing_is_sent() {
+    fn after_close_nothing_is_sent() {
         let link = link();
-        let refused = |link: &Link| {
-            let failure = link.channel().err().unwrap();
-            assert!(failure.is_not_applied());
-            failure.into_error()
-        };
-        assert_eq!(refused(&link).kind(), LockErrorKind::InvalidConfig);
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let handle = runtime.handle().clone();
-        drop(runtime);
-        let _entered = handle.enter();
-        assert_eq!(refused(&link).kind(), LockErrorKind::Unavailable);
         link.close();
-        assert_eq!(refused(&link).kind(), LockErrorKind::ShutDown);
+        let failure = link.channel().err().unwrap();
+        assert!(failure.is_not_applied());
+        assert_eq!(failure.into_error().kind(), LockErrorKind::ShutDown);
     }
 }

@@ -7,15 +7,15 @@ use dapr::dapr::proto::runtime::v1::unlock_response::Status as UnlockStatus;
 use dapr::dapr::proto::runtime::v1::{TryLockRequest, UnlockRequest};
 use lock_core::Instant;
 use tonic::Request;
-use tonic::metadata::{Ascii, MetadataValue};
 
+use crate::credentials::ApiToken;
 use crate::error::Failure;
 use crate::link::Link;
 
 /// A lock store of a sidecar, with what every request to it needs.
 pub(crate) struct Sidecar {
     store: String,
-    api_token: Option<MetadataValue<Ascii>>,
+    api_token: ApiToken,
 }
 
 /// The answer to an unlock.
@@ -27,11 +27,7 @@ pub(crate) enum Unlocked {
 }
 
 impl Sidecar {
-    pub(crate) fn new(store: String, mut api_token: Option<MetadataValue<Ascii>>) -> Self {
-        if let Some(token) = &mut api_token {
-            // `Debug` does not show it, and the header tables of HTTP/2 do not keep it.
-            token.set_sensitive(true);
-        }
+    pub(crate) fn new(store: String, api_token: ApiToken) -> Self {
         Self { store, api_token }
     }
 
@@ -53,7 +49,7 @@ impl Sidecar {
             resource_id: key.to_owned(),
             lock_owner: owner.to_owned(),
             expiry_in_seconds: seconds,
-        });
+        })?;
         let call = link.call(deadline, async |mut client| client.try_lock_alpha1(request).await);
         let reply = call.await.map_err(|failure| failure.about_store(&self.store))?;
         Ok(reply.success)
@@ -71,7 +67,7 @@ impl Sidecar {
             store_name: self.store.clone(),
             resource_id: key.to_owned(),
             lock_owner: owner.to_owned(),
-        });
+        })?;
         let call = link.call(deadline, async |mut client| client.unlock_alpha1(request).await);
         let reply = call.await.map_err(|failure| failure.about_store(&self.store))?;
         match UnlockStatus::try_from(reply.status) {
@@ -88,12 +84,15 @@ impl Sidecar {
         }
     }
 
-    fn request<T>(&self, message: T) -> Request<T> {
+    fn request<T>(&self, message: T) -> Result<Request<T>, Failure> {
         let mut request = Request::new(message);
-        if let Some(token) = &self.api_token {
-            request.metadata_mut().insert(API_TOKEN_METADATA_KEY, token.clone());
+        // The token was in order when the backend was built, so it may be again.
+        let token = self.api_token.read();
+        let token = token.map_err(|e| Failure::unavailable(e.to_string()).not_applied())?;
+        if let Some(token) = token {
+            request.metadata_mut().insert(API_TOKEN_METADATA_KEY, token);
         }
-        request
+        Ok(request)
     }
 }
 

@@ -51,6 +51,10 @@ impl LockBackend for RedisBackend {
         "redis"
     }
 
+    fn address(&self) -> String {
+        self.parts.topology.address().to_owned()
+    }
+
     fn capabilities(&self) -> Capabilities {
         self.protocol
             .capabilities(&self.parts)
@@ -99,5 +103,30 @@ impl fmt::Debug for RedisBackend {
             .field("response_timeout", &self.parts.response_timeout)
             .field("protocol", &self.protocol)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lock_core::{LockErrorKind, LockOptions, LockService};
+
+    use super::*;
+    use crate::builder::Mode;
+
+    #[test]
+    fn what_a_mode_cannot_do_is_refused_with_the_name_of_the_mode() {
+        let refused = |mode| {
+            let backend = RedisBackend::builder().url("redis://127.0.0.1:1").mode(mode).build();
+            let options = LockOptions::new().require_fencing();
+            LockService::builder(backend.unwrap()).defaults(options).build().check()
+        };
+        refused(Mode::Auto).unwrap();
+        let error = refused(Mode::Plain).unwrap_err();
+        assert_eq!(error.kind(), LockErrorKind::Unsupported);
+        let text = error.to_string();
+        assert!(
+            text.contains("mode is `plain`") && text.contains("set the mode to `auto`"),
+            "{text}"
+        );
     }
 }

@@ -1,23 +1,30 @@
 //! How a [`RedisBackend`] is set up.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lock_core::duration_text::exact;
+use lock_core::message_text::{host_and_port, quoted};
 use lock_core::{LockError, LockErrorKind, Result};
 use redis::aio::MultiplexedConnection;
-use redis::{Client, ProtocolVersion};
+use redis::io::tcp::TcpSettings;
+use redis::io::tcp::socket2::TcpKeepalive;
+use redis::{Client, ConnectionAddr, ProtocolVersion};
 
 use crate::backend::RedisBackend;
 use crate::ops::Protocol;
 use crate::ops::parts::Parts;
 use crate::protocol::dapr::DaprKeyPrefix;
 use crate::protocol::keys::RESERVED_PREFIX;
-use crate::protocol::scripts;
+use crate::protocol::{needs, scripts};
 use crate::queue::Queue;
 use crate::topology::standalone::{Server as Endpoint, Source, Standalone};
-use crate::wire::greeting::Greeting;
+use crate::wire::channel::Channel;
+use crate::wire::credentials::Credentials;
+use crate::wire::greeting::{Greeting, Session};
 
 /// Long enough for a busy server and a lost packet, short enough to be waited for.
 const DEFAULT_RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -27,6 +34,9 @@ const RESPONSE_TIMEOUTS: (Duration, Duration) =
     (Duration::from_millis(10), Duration::from_secs(60));
 /// How late a request may be by our clock: the server refuses late requests by its own.
 const LATE_MARGIN: Duration = Duration::from_millis(50);
+/// An idle connection says so often that it lives, and this often if nothing comes back: before a
+/// NAT or a balancer forgets it, which some do after 30 s.
+const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(5));
 const DEFAULT_KEY_PREFIX: &str = "lock:";
 const MAX_KEY_PREFIX_BYTES: usize = 1_024;
 
@@ -67,7 +77,7 @@ impl FromStr for Mode {
 
     fn from_str(text: &str) -> Result<Self> {
         let found = [Self::Auto, Self::Plain].into_iter().find(|mode| mode.to_string() == text);
-        found.ok_or_else(|| invalid(format!("mode is {text:?}; write `auto` or `plain`")))
+        found.ok_or_else(|| invalid(format!("mode is {}; write `auto` or `plain`", quoted(text))))
     }
 }
 
@@ -81,13 +91,14 @@ pub struct RedisBackendBuilder {
     response_timeout: Duration,
     mode: Mode,
     looks_out: bool,
+    credentials: Credentials,
 }
 
 enum Server {
     Missing,
     Url(String),
     Client(Client),
-    Connection(MultiplexedConnection),
+    Connection(Channel),
 }
 
 impl RedisBackendBuilder {
@@ -98,13 +109,15 @@ impl RedisBackendBuilder {
             response_timeout: DEFAULT_RESPONSE_TIMEOUT,
             mode: Mode::Auto,
             looks_out: true,
+            credentials: Credentials::default(),
         }
     }
 
-    /// The server: `redis[s]://[user[:password]@]host[:port][/database]` or
-    /// `redis+unix:///path/to/socket[?db=database]`.
+    /// The server: `redis[s]://[[user]:password@]host[:port][/database]` or
+    /// `redis+unix:///path/to/socket[?db=database]`. `valkey[s]://`, `valkey+unix://` and `unix://`
+    /// mean the same.
     ///
-    /// `rediss` needs the feature `tls`.
+    /// `rediss` and `valkeys` need the feature `tls`.
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.server = Server::Url(url.into());
         self
@@ -125,14 +138,62 @@ impl RedisBackendBuilder {
     ///
     /// - There is no queue, since nothing can be pushed over it: waiters poll, in no order.
     ///   Beside backends whose waiters queue, they get the lock only in the gaps that those leave.
-    /// - It is never replaced: when it ends, every operation fails.
+    /// - It is never replaced. Once it has ended, every operation fails with an error that says so,
+    ///   of the kind [`Backend`](LockErrorKind::Backend), which is not retryable. To go on after an
+    ///   outage, use `connection_manager` (with the feature of that name), `client` or `url`.
     /// - It carries everything, renewals included. It is driven by the tokio runtime in which it
-    ///   was made, and leases are not renewed while that runtime is blocked.
+    ///   was made: while that runtime is blocked, no lock can be taken or released, and leases are
+    ///   not renewed.
     /// - Its own response timeout, 500 ms unless it was set, applies as well as the backend's.
     ///
     /// Do not send commands that block the connection, or `MULTI`, on it meanwhile.
     pub fn connection(mut self, connection: MultiplexedConnection) -> Self {
-        self.server = Server::Connection(connection);
+        self.server = Server::Connection(Channel::Connection(connection));
+        self
+    }
+
+    /// An existing `ConnectionManager`, which connects again when its connection has ended.
+    ///
+    /// Apart from that, it has the limits of an existing [`connection`](Self::connection).
+    /// While the manager tries to connect, operations wait for it until their response timeout.
+    #[cfg(feature = "connection-manager")]
+    pub fn connection_manager(mut self, manager: redis::aio::ConnectionManager) -> Self {
+        self.server = Server::Connection(Channel::Manager(manager));
+        self
+    }
+
+    /// The file that holds the password. Line breaks at its end do not count.
+    ///
+    /// It takes the place of a password in the URL; a user name stays there:
+    /// `redis://USER@HOST`.
+    /// The file is read for each new connection, so a password that was replaced in it counts from
+    /// then on, and the program need not be started again.
+    pub fn password_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.credentials.password_file = Some(path.into());
+        self
+    }
+
+    /// The file with the certificates, in PEM form, of the authorities that the server's certificate
+    /// may come from, in place of those of the system.
+    ///
+    /// As the other files, it is read for each new connection. It needs the feature `tls`, and a
+    /// URL with TLS.
+    pub fn tls_ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.credentials.ca_file = Some(path.into());
+        self
+    }
+
+    /// The file with the certificate that this client shows to the server, in PEM form, with those
+    /// between it and its authority if there are any. It needs [`tls_key_file`](Self::tls_key_file).
+    pub fn tls_cert_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.credentials.cert_file = Some(path.into());
+        self
+    }
+
+    /// The file with the private key of [`tls_cert_file`](Self::tls_cert_file), in PEM form and not
+    /// encrypted.
+    pub fn tls_key_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.credentials.key_file = Some(path.into());
         self
     }
 
@@ -206,35 +267,46 @@ impl RedisBackendBuilder {
     pub fn build(self) -> Result<RedisBackend> {
         self.check()?;
         let key_prefix = self.key_prefix?;
-        let (source, address) = match self.server {
+        let (source, address, session) = match self.server {
             Server::Missing => {
                 return Err(invalid("no Redis server was given; call url, client or connection"));
             }
-            Server::Url(url) => own(&open(&url)?)?,
-            Server::Client(client) => own(&client)?,
+            Server::Url(url) => own(&open(&url, &self.credentials)?, &self.credentials)?,
+            Server::Client(client) => own(&client, &self.credentials)?,
+            Server::Connection(_) if !self.credentials.is_empty() => {
+                return Err(invalid(
+                    "a file with credentials is set, and an existing connection has its own; leave \
+                     out password_file, tls_ca_file, tls_cert_file and tls_key_file",
+                ));
+            }
             Server::Connection(connection) => {
-                (Source::Existing(connection), "an existing connection".to_owned())
+                let address = "an existing connection".to_owned();
+                (Source::Existing(connection), address, Session::default())
             }
         };
         let late_after = self.response_timeout + LATE_MARGIN;
-        let (protocol, needs_time) = match self.mode {
+        let (protocol, needs) = match self.mode {
             Mode::Auto => {
                 // Over an existing connection nothing can be pushed.
                 let has_pushes = matches!(source, Source::Client(_));
                 let queue =
                     has_pushes.then(|| Queue::new(late_after, self.looks_out)).transpose()?;
-                (Protocol::Scripted { queue: queue.map(Arc::new) }, true)
+                (Protocol::Scripted { queue: queue.map(Arc::new) }, needs::OF_SCRIPTS)
             }
-            Mode::Plain => (Protocol::Plain, false),
+            Mode::Plain => (Protocol::Plain, needs::OF_PLAIN),
         };
-        let greeting = Greeting::new(needs_time, scripts::load_all);
-        let server = Endpoint { source, address, greeting, listener: protocol.listener() };
+        let needs_time = self.mode == Mode::Auto;
+        let greeting = Greeting::new(session, needs, needs_time, scripts::load_all);
+        let listener = protocol.listener();
+        let credentials = self.credentials;
+        let server = Endpoint { source, credentials, address, greeting, listener };
         Ok(RedisBackend {
             protocol,
             parts: Parts {
                 topology: Standalone::new(server, self.response_timeout),
                 key_prefix: key_prefix.into(),
                 response_timeout: self.response_timeout,
+                needs,
             },
             late_after,
         })
@@ -255,8 +327,10 @@ impl RedisBackendBuilder {
         let (shortest, longest) = RESPONSE_TIMEOUTS;
         if !(shortest..=longest).contains(&self.response_timeout) {
             return Err(invalid(format!(
-                "the response timeout is {:?}; {shortest:?} to {longest:?} are allowed",
-                self.response_timeout
+                "the response timeout is {}; {} to {} are allowed",
+                exact(self.response_timeout),
+                exact(shortest),
+                exact(longest)
             )));
         }
         Ok(())
@@ -277,37 +351,74 @@ impl fmt::Debug for RedisBackendBuilder {
             .field("response_timeout", &self.response_timeout)
             .field("mode", &self.mode)
             .field("looks_out", &self.looks_out)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
-fn open(url: &str) -> Result<Client> {
+fn open(url: &str, credentials: &Credentials) -> Result<Client> {
     let is_tls = url.starts_with("rediss:") || url.starts_with("valkeys:");
     if is_tls && cfg!(not(feature = "tls")) {
-        return Err(invalid("a `rediss` URL needs the feature `tls`; turn it on"));
+        return Err(invalid("a URL with TLS needs the feature `tls`; turn it on"));
     }
     // The cause is left out of the text: it may quote what stands in the URL.
-    Client::open(url).map_err(|_| {
+    let client = Client::open(url).map_err(|_| {
         invalid(
             "the URL is not one of a Redis server; write \
-             redis[s]://[user[:password]@]host[:port][/database] or redis+unix:///path",
+             redis[s]://[[user]:password@]host[:port][/database] or redis+unix:///path",
         )
-    })
+    })?;
+    let settings = client.get_connection_info().redis_settings();
+    let has_password = settings.password().is_some() || credentials.password_file.is_some();
+    if settings.username().is_some() && !has_password {
+        // It would be ignored; most often it is a password without its colon.
+        return Err(invalid(
+            "the URL has a user name and no password; did you mean redis://:PASSWORD@HOST, with a \
+             colon before the password? A user name is written as redis://USER:PASSWORD@HOST, or \
+             as redis://USER@HOST with password_file",
+        ));
+    }
+    Ok(client)
 }
 
 /// The client as this backend uses it.
-fn own(client: &Client) -> Result<(Source, String)> {
+fn own(client: &Client, credentials: &Credentials) -> Result<(Source, String, Session)> {
     let info = client.get_connection_info().clone();
+    credentials.check(&info)?;
     // With the database, if it is not the usual one: it may be what is wrong.
+    let server = shown(info.addr());
     let address = match info.redis_settings().db() {
-        0 => info.addr().to_string(),
-        database => format!("{}/{database}", info.addr()),
+        0 => server,
+        database => format!("{server}/{database}"),
     };
     // Only with RESP3 does redis-rs tell when an idle connection is lost.
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-    let client = Client::open(info.set_redis_settings(settings))
+    let (session, settings) = Session::taken_from(settings);
+    let tcp = kept_alive(info.tcp_settings().clone());
+    let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
+    let client = Client::open(info)
         .map_err(|error| invalid("the client cannot be used").with_source(error))?;
-    Ok((Source::Client(client), address))
+    // Finds out now what would be wrong at each connection.
+    credentials.read_into(&client)?;
+    Ok((Source::Client(client), address, session))
+}
+
+/// Where a server is, for people.
+fn shown(address: &ConnectionAddr) -> String {
+    match address {
+        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+            host_and_port(host, *port)
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Keeps idle connections known to whatever stands on the way and forgets those that say nothing.
+fn kept_alive(settings: TcpSettings) -> TcpSettings {
+    if settings.keepalive().is_some() {
+        return settings;
+    }
+    let (idle, interval) = KEEPALIVE;
+    settings.set_keepalive(TcpKeepalive::new().with_time(idle).with_interval(interval))
 }
 
 fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> LockError {
@@ -346,6 +457,19 @@ mod tests {
         assert!(refused(builder().response_timeout(Duration::ZERO)).contains("10ms to 60s"));
         if cfg!(not(feature = "tls")) {
             assert!(refused(builder().url("rediss://127.0.0.1")).contains("feature `tls`"));
+        }
+    }
+
+    #[test]
+    fn an_address_is_shown_as_a_url_writes_it() {
+        for (url, shown) in [
+            ("redis://[::1]:7411/3", "[::1]:7411/3"),
+            ("redis://[fe80::1]", "[fe80::1]:6379"),
+            ("valkey://localhost:7", "localhost:7"),
+            ("unix:///run/redis.sock?db=1", "/run/redis.sock/1"),
+        ] {
+            let client = Client::open(url).unwrap();
+            assert_eq!(own(&client, &Credentials::default()).unwrap().1, shown);
         }
     }
 

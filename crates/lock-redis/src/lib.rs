@@ -59,20 +59,41 @@
 //! Pushes may be lost: the waiters at the front also ask when the holder's lease is due to end, and
 //! all of them after 10 s at the latest.
 //!
-//! Over an existing connection, in [`Mode::Plain`], and where the access rules forbid pushes, there
-//! is no queue: waiters poll.
+//! Over an existing connection, in [`Mode::Plain`], and where the server forbids pushes, there is no
+//! queue: waiters poll.
 //!
 //! # Connections
 //!
-//! A backend makes at most two connections, each at its first use: one for the callers, and one in
-//! the background, for renewals and for releases that outlive their caller.
+//! A backend makes at most two connections, each at its first use.
+//!
+//! - The first is driven by the tokio runtime of the callers, which is fastest, and carries the
+//!   requests of the tasks of that runtime only.
+//! - The second is driven by the library's own thread, which nothing in the program can stop.
+//!   It carries renewals, releases that outlive their caller, and the requests of everybody else:
+//!   the tasks of other runtimes, and threads without a runtime.
+//!
+//! So a runtime that is blocked, idle, or has ended holds up no call of another one, and a runtime
+//! that was built without I/O or timers can take locks.
+//! If the first connection is gone, or its runtime does not use it, while another runtime sends 64
+//! requests in a row, that one gets a first connection of its own.
+//!
+//! While one of the two cannot be used or made, the other one takes its part: renewals go over the
+//! callers' connection, for example, where the server has no room for a second one.
+//! A release whose caller has left it, and which gets no answer within 100 ms, is sent over the
+//! second connection as well.
+//! Nothing else is sent twice.
+//!
 //! After the first answer that does not come within the response timeout, the backend uses a new
-//! connection; it never sends a request twice by itself.
-//! A connection is driven by the tokio runtime in which it was made: if that ends, the next
-//! operation connects in its own; while it is blocked, the callers' requests time out.
+//! connection.
+//! Idle connections are kept alive by TCP, every 15 s.
+//! If one got no answer for 10 s, the next caller's request is preceded by a `PING`; when a quarter
+//! of the response timeout has passed without an answer, another connection is made and used.
 //! The backend waits 50 ms to 1 s before it connects again after a failure, with jitter.
 //! An error that trying again cannot cure, such as a wrong password, is returned again during that
 //! pause, without asking the server.
+//!
+//! An existing connection, or connection manager, is the only connection of its backend; see
+//! [`RedisBackendBuilder::connection`].
 //!
 //! # Permissions
 //!
@@ -81,11 +102,15 @@
 //! `pexpire`, `time` and `ping`; with `info` the backend can tell whether the server evicts.
 //! To queue it also needs the channels `&dl:c:*`, and `subscribe`, `publish`, `pubsub`, `zadd`,
 //! `zrem`, `zrange`, `zrank`, `zscore` and `zcard`.
+//! Each new connection asks whether the commands may be used, and an error names what is missing.
+//! `CLIENT`, `CONFIG` and, but for the warning, `INFO` are not needed.
 //!
 //! # Features
 //!
-//! - `tls`: `rediss` URLs, with rustls and the system's root certificates; other roots come with
-//!   a [`client`](RedisBackendBuilder::client) of your own.
+//! - `connection-manager`: an existing `ConnectionManager` of the `redis` crate.
+//! - `tls`: `rediss` URLs, with rustls and the system's root certificates, or those of
+//!   [`tls_ca_file`](RedisBackendBuilder::tls_ca_file); a certificate for the client comes from
+//!   [`tls_cert_file`](RedisBackendBuilder::tls_cert_file).
 //!   rustls takes its cryptography from the default `CryptoProvider` of the process.
 //!   If the program has installed none when the backend makes its first TLS connection, the backend
 //!   installs that of *ring*, for the whole process.

@@ -47,7 +47,9 @@ impl Protocol {
                 .with_min_hold(true)
                 .with_repeatable(true)
                 .with_queueing(queue.is_some() && !parts.topology.is_push_forbidden()),
-            Self::Plain => of_both,
+            Self::Plain => of_both.with_limited_by(
+                "its mode is `plain`, which takes locks by `SET NX` alone; set the mode to `auto`",
+            ),
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod dapr;
 pub(crate) mod keys;
+pub(crate) mod needs;
 pub(crate) mod owner;
 pub(crate) mod reply;
 pub(crate) mod scripts;

@@ -1,10 +1,16 @@
 //! Bytes on their way to a server and back, and the health of what carries them.
 
+pub(crate) mod channel;
 pub(crate) mod connection;
+pub(crate) mod credentials;
 pub(crate) mod failure;
 pub(crate) mod greeting;
 pub(crate) mod health;
 pub(crate) mod hello;
 pub(crate) mod link;
 mod outbox;
+pub(crate) mod pair;
+pub(crate) mod permissions;
+pub(crate) mod refusal;
+pub(crate) mod runtime;
 pub(crate) mod server_clock;

@@ -34,6 +34,10 @@ impl LockBackend for Limited {
         self.inner.kind()
     }
 
+    fn address(&self) -> String {
+        self.inner.address()
+    }
+
     fn capabilities(&self) -> Capabilities {
         self.capabilities
     }

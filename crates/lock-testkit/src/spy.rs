@@ -15,6 +15,7 @@ use tokio::sync::watch;
 #[expect(missing_docs, reason = "each is named after its method")]
 pub enum Method {
     Kind,
+    Address,
     Capabilities,
     Acquire,
     Release,
@@ -27,8 +28,9 @@ pub enum Method {
 
 impl Method {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Kind,
+        Self::Address,
         Self::Capabilities,
         Self::Acquire,
         Self::Release,
@@ -212,6 +214,7 @@ async fn call_every_method(backend: &impl LockBackend) {
     };
     let token = OwnerToken::from_bytes([7; 16]);
     backend.kind();
+    backend.address();
     backend.capabilities();
     backend.check_key(&key).ok();
     backend.ping().await.ok();
@@ -226,6 +229,11 @@ impl LockBackend for Spy {
     fn kind(&self) -> &'static str {
         self.note(Method::Kind);
         self.inner.kind()
+    }
+
+    fn address(&self) -> String {
+        self.note(Method::Address);
+        self.inner.address()
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::scheme::{self, Named, Open, Parameter};
 use super::settings::Settings;
-use super::text::{decode, invalid, nearest};
+use super::text::{clip, decode, invalid, is_quoted, nearest};
 use super::words;
 
 const ESCAPES: &str =
@@ -21,6 +21,7 @@ pub(super) struct Address {
     /// Makes the store that it names.
     pub(super) open: Open,
     pub(super) settings: Settings,
+    is_in_memory: bool,
     shown: String,
 }
 
@@ -29,7 +30,13 @@ impl Address {
         let url = read(text)?;
         let named = scheme::of(&url)?;
         let (settings, parameters) = sort(query(&url)?, &named)?;
-        Ok(Self { open: named.read(&url, &parameters)?, settings, shown: shown(&url) })
+        let open = named.read(&url, &parameters)?;
+        Ok(Self { open, settings, is_in_memory: named.is_in_memory(), shown: shown(&url) })
+    }
+
+    /// Whether the store is this process's own.
+    pub(super) fn is_in_memory(&self) -> bool {
+        self.is_in_memory
     }
 }
 
@@ -49,6 +56,13 @@ fn read(text: &str) -> Result<Url, LockError> {
     if text.contains(char::is_control) {
         return Err(invalid("the URL holds a line break or another control character"));
     }
+    if is_quoted(text) {
+        return Err(invalid(
+            "the URL is in quotes, which belong to it here; remove them (a shell takes them away, \
+             Docker's --env-file does not)",
+        ));
+    }
+    scheme::refuse_unsupported(text)?;
     let without_scheme = || {
         let examples = scheme::examples();
         invalid(format!("the URL has no scheme; write one such as {examples}"))
@@ -95,6 +109,7 @@ fn unknown_parameter(name: &str, named: &Named) -> LockError {
     let guess = nearest(name, known.iter().copied());
     let guess = guess.map(|word| format!("did you mean `{word}`? ")).unwrap_or_default();
     let accepted = known.join(", ");
+    let name = clip(name);
     invalid(format!("the URL has an unknown parameter `{name}`; {guess}accepted are {accepted}"))
 }
 
@@ -107,6 +122,7 @@ fn query(url: &Url) -> Result<Vec<Parameter>, LockError> {
         let name = decode(name, "query")?;
         let value = decode(value, "query")?;
         if found.iter().any(|(earlier, _)| *earlier == name) {
+            let name = clip(&name);
             return Err(invalid(format!("the URL has the parameter `{name}` twice; remove one")));
         }
         found.push((name, value));

@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use lock_core::LockError;
 
 use super::settings::Settings;
-use super::text::{invalid, nearest};
-use super::words;
+use super::text::{clip, invalid, is_quoted, nearest};
+use super::{others, words};
 
 const PREFIX: &str = "DISTLOCK_";
 const URL: &str = "url";
@@ -21,8 +21,8 @@ pub(super) struct Environment {
 impl Environment {
     /// Reads the variables that are ours.
     ///
-    /// One that is nearly ours is refused: a namespace that is misspelt and therefore ignored
-    /// would let two services in that are to exclude each other. The rest belongs to others.
+    /// One that has our prefix and is not known is refused: a namespace that is misspelt and
+    /// therefore ignored would let two services in that are to exclude each other.
     pub(super) fn read(
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, LockError> {
@@ -35,12 +35,20 @@ impl Environment {
             let setting = words::find(&word);
             let is_ours = word == URL || setting.is_some();
             if !is_ours || name != variable(&word) {
-                refuse_near_miss(name, &word)?;
-                continue;
+                if others::belongs_to_others(name, &value) {
+                    continue;
+                }
+                return Err(unknown(name, &word));
             }
             let value = value
                 .into_string()
                 .map_err(|_| invalid(format!("the environment variable {name} is not UTF-8")))?;
+            if is_quoted(&value) {
+                return Err(invalid(format!(
+                    "the environment variable {name} is in quotes, which belong to its value; \
+                     remove them (a shell takes them away, Docker's --env-file does not)"
+                )));
+            }
             match setting {
                 Some(word) => {
                     let place = format!("the environment variable {name}");
@@ -57,14 +65,23 @@ fn variable(word: &str) -> String {
     format!("{PREFIX}{}", word.to_ascii_uppercase())
 }
 
-fn refuse_near_miss(name: &str, word: &str) -> Result<(), LockError> {
-    match nearest(word, words::names().iter().copied().chain([URL])) {
-        None => Ok(()),
-        Some(near) => Err(invalid(format!(
-            "the environment variable {name} is not known; did you mean {}?",
-            variable(near)
-        ))),
-    }
+fn unknown(name: &str, word: &str) -> LockError {
+    let known = || words::names().iter().copied().chain([URL]);
+    let name = clip(name);
+    invalid(match nearest(word, known()) {
+        Some(near) => {
+            let near = variable(near);
+            format!("the environment variable {name} is not known; did you mean {near}?")
+        }
+        None => {
+            let known: Vec<String> = known().map(variable).collect();
+            let known = known.join(", ");
+            format!(
+                "the environment variable {name} is not known; remove it, or give it a name that \
+                 does not begin with {PREFIX}; known are {known}"
+            )
+        }
+    })
 }
 
 #[cfg(test)]
@@ -92,6 +109,13 @@ mod tests {
             ("DISTLOCK_LAZY", "true"),
             ("DISTLOCK_MODE", "plain"),
             ("DISTLOCK_ENDPOINT", "dns:a:1"),
+            ("DISTLOCK_HANDOVER_GRANTS", "0"),
+            ("DISTLOCK_HANDOVER_TIME", "20ms"),
+            ("DISTLOCK_TLS_CA_FILE", "/a"),
+            ("DISTLOCK_TLS_CERT_FILE", "/b"),
+            ("DISTLOCK_TLS_KEY_FILE", "/c"),
+            ("DISTLOCK_PASSWORD_FILE", "/d"),
+            ("DISTLOCK_API_TOKEN_FILE", "/e"),
             ("DISTLOCK_TEST_SERVERS", "of others"),
             ("URL", "of others"),
         ])
@@ -112,16 +136,25 @@ mod tests {
             ("lazy", "true"),
             ("mode", "plain"),
             ("endpoint", "dns:a:1"),
+            ("handover_grants", "0"),
+            ("handover_time", "20ms"),
+            ("tls_ca_file", "/a"),
+            ("tls_cert_file", "/b"),
+            ("tls_key_file", "/c"),
+            ("password_file", "/d"),
+            ("api_token_file", "/e"),
         ] {
             expected.read(words::find(word).unwrap(), value, word).unwrap();
         }
         assert_eq!(found.settings, expected);
+        assert_eq!(expected.len(), words::names().len(), "a word is missing here");
     }
 
     #[test]
     fn bad_values_and_misspelt_names_are_refused_by_name() {
         for (name, value, cause) in [
             ("DISTLOCK_TTL", "30", "DISTLOCK_TTL is \"30\": it has no unit; write \"30s\""),
+            ("DISTLOCK_RESPONSE_TIMEOUT", "500", "it has no unit; write \"500ms\" or \"500s\""),
             ("DISTLOCK_TTL", "", "DISTLOCK_TTL is \"\": it is no duration"),
             ("DISTLOCK_LAZY", "yes", "DISTLOCK_LAZY is \"yes\": write `true` or `false`"),
             ("DISTLOCK_WAIT", "ever", "DISTLOCK_WAIT is \"ever\": it is no duration"),
@@ -129,10 +162,18 @@ mod tests {
             ("DISTLOCK_MAXHOLD", "1s", "did you mean DISTLOCK_MAX_HOLD?"),
             ("DISTLOCK_MODE", "fast", "DISTLOCK_MODE is \"fast\": write `auto` or `plain`"),
             ("DISTLOCK_NAMESPCE", "x", "did you mean DISTLOCK_NAMESPACE?"),
+            ("DISTLOCK_FOO", "x", "DISTLOCK_FOO is not known; remove it"),
+            ("DISTLOCK_FOO", "x", "known are DISTLOCK_NAMESPACE, DISTLOCK_RESPONSE_TIMEOUT,"),
+            ("DISTLOCK_PASSWORD", "s3cret", "DISTLOCK_PASSWORD is not known"),
+            ("DISTLOCK_PORT", "6379", "DISTLOCK_PORT is not known"),
+            ("DISTLOCK_", "x", "DISTLOCK_ is not known"),
             ("DISTLOCK_ttl", "30s", "did you mean DISTLOCK_TTL?"),
+            ("DISTLOCK_NAMESPACE", "\"shop:\"", "DISTLOCK_NAMESPACE is in quotes"),
+            ("DISTLOCK_URL", "'redis://u:s3cret@h'", "DISTLOCK_URL is in quotes"),
         ] {
             let error = read(&[(name, value)]).err().unwrap();
             assert!(error.to_string().contains(cause), "{error}");
+            assert!(!format!("{error} {error:?}").contains("s3cret"), "{error}");
         }
     }
 

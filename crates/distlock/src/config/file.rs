@@ -8,11 +8,12 @@ use serde::de::{
 };
 
 use super::settings::Settings;
+use super::text::{clip, nearest};
 use super::word::{Kind, Value, Word, quoted};
 use super::{LockConfig, words};
 
 const URL: &str = "url";
-const A_DURATION: &str = r#"a duration such as "500ms", "30s", "5m" or "1h""#;
+const A_DURATION: &str = r#"a duration such as "500ms", "1.5s", "5m" or "1h""#;
 
 impl<'de> Deserialize<'de> for LockConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -24,6 +25,13 @@ fn fields() -> &'static [&'static str] {
     static FIELDS: LazyLock<Vec<&'static str>> =
         LazyLock::new(|| [URL].iter().chain(words::names()).copied().collect());
     &FIELDS
+}
+
+fn unknown(name: &str) -> String {
+    let guess = nearest(name, fields().iter().copied());
+    let guess = guess.map(|word| format!("did you mean `{word}`? ")).unwrap_or_default();
+    let (name, accepted) = (clip(name), fields().join(", "));
+    format!("unknown field `{name}`; {guess}accepted are {accepted}")
 }
 
 struct Fields;
@@ -45,21 +53,28 @@ impl<'de> Visitor<'de> for Fields {
                 continue;
             }
             let word = words::find(&name);
-            let word = word.ok_or_else(|| A::Error::unknown_field(&name, fields()))?;
+            let word = word.ok_or_else(|| A::Error::custom(unknown(&name)))?;
             if let Some(value) = map.next_value_seed(ValueOf(word))?
                 && settings.put(word, value).is_some()
             {
                 return Err(A::Error::duplicate_field(word.name));
             }
         }
-        let url = url.ok_or_else(|| A::Error::missing_field(URL))?;
-        // The URL is checked when it is used: a parser that quotes the faulty line would show it.
-        Ok(LockConfig { url, settings, ..LockConfig::empty() })
+        // The URL is checked when it is used: the environment may replace it, and a parser that quotes
+        // the faulty line would show it.
+        Ok(LockConfig { url, settings, ..LockConfig::new() })
     }
 }
 
 /// Reads the value of a word; nothing where the format has a value for "not set".
 struct ValueOf(&'static Word);
+
+impl ValueOf {
+    fn read<E: Error>(self, text: &str) -> Result<Option<Value>, E> {
+        let value = self.0.read(text);
+        value.map(Some).map_err(|cause| E::custom(format!("{:?} is refused: {cause}", clip(text))))
+    }
+}
 
 impl<'de> DeserializeSeed<'de> for ValueOf {
     type Value = Option<Value>;
@@ -75,6 +90,8 @@ impl<'de> Visitor<'de> for ValueOf {
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.kind {
             Kind::Text => f.write_str("a string"),
+            Kind::SecretFile => f.write_str("the path of a file"),
+            Kind::Number(most) => write!(f, "a whole number, of {most} at most"),
             Kind::Flag => f.write_str("a boolean"),
             Kind::FlagOr(word) => write!(f, "a boolean, or `{word}`"),
             Kind::Duration => f.write_str(A_DURATION),
@@ -84,11 +101,10 @@ impl<'de> Visitor<'de> for ValueOf {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Option<Value>, E> {
-        if matches!(self.0.kind, Kind::Flag) {
+        if matches!(self.0.kind, Kind::Flag | Kind::Number(_)) {
             return Err(E::invalid_type(Unexpected::Str(text), &self));
         }
-        let value = self.0.read(text);
-        value.map(Some).map_err(|cause| E::custom(format!("{text:?} is refused: {cause}")))
+        self.read(text)
     }
 
     fn visit_bool<E: Error>(self, flag: bool) -> Result<Option<Value>, E> {
@@ -102,6 +118,7 @@ impl<'de> Visitor<'de> for ValueOf {
         match self.0.kind {
             // Refused for its missing unit, with what to write.
             Kind::Duration | Kind::DurationOr(_) => self.visit_str(&number.to_string()),
+            Kind::Number(_) => self.read(&number.to_string()),
             _ => Err(E::invalid_type(Unexpected::Unsigned(number), &self)),
         }
     }
@@ -109,7 +126,15 @@ impl<'de> Visitor<'de> for ValueOf {
     fn visit_i64<E: Error>(self, number: i64) -> Result<Option<Value>, E> {
         match self.0.kind {
             Kind::Duration | Kind::DurationOr(_) => self.visit_str(&number.to_string()),
+            Kind::Number(_) => self.read(&number.to_string()),
             _ => Err(E::invalid_type(Unexpected::Signed(number), &self)),
+        }
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Option<Value>, E> {
+        match self.0.kind {
+            Kind::Duration | Kind::DurationOr(_) => self.visit_str(&number.to_string()),
+            _ => Err(E::invalid_type(Unexpected::Float(number), &self)),
         }
     }
 

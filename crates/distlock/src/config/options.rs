@@ -8,11 +8,12 @@ use super::word::{Kind, Word};
 pub(super) const TTL: Word = Word::new("ttl", Kind::Duration);
 const WAIT: Word = Word::new("wait", Kind::DurationOr(FOREVER));
 const KEEP_ALIVE: Word = Word::new("keep_alive", Kind::FlagOr(IF_SUPPORTED));
-const MAX_HOLD: Word = Word::new("max_hold", Kind::Duration);
+const MAX_HOLD: Word = Word::new("max_hold", Kind::DurationOr(NONE));
 const MIN_HOLD: Word = Word::new("min_hold", Kind::Duration);
 const ON_LOST: Word = Word::new("on_lost", Kind::OneOf(&[CANCEL, CONTINUE]));
 const REQUIRE_FENCING: Word = Word::new("require_fencing", Kind::Flag);
 
+const NONE: &str = "none";
 const FOREVER: &str = "forever";
 const IF_SUPPORTED: &str = "if_supported";
 const CANCEL: &str = "cancel";
@@ -34,6 +35,9 @@ pub(super) fn apply(settings: &Settings, mut options: LockOptions) -> LockOption
     }
     if let Some(max_hold) = settings.duration(&MAX_HOLD) {
         options = options.max_hold(max_hold);
+    }
+    if settings.choice(&MAX_HOLD) == Some(NONE) {
+        options = options.max_hold(None);
     }
     if let Some(min_hold) = settings.duration(&MIN_HOLD) {
         options = options.min_hold(min_hold);
@@ -85,6 +89,7 @@ mod tests {
             (&KEEP_ALIVE, "false", options()),
             (&KEEP_ALIVE, "if_supported", options().keep_alive_if_supported()),
             (&MAX_HOLD, "3m", options().max_hold(seconds(180))),
+            (&MAX_HOLD, "none", options()),
             (&MIN_HOLD, "4s", options().min_hold(seconds(4))),
             (&ON_LOST, "continue", options().on_lost(OnLost::Continue)),
             (&ON_LOST, "cancel", options()),
@@ -99,7 +104,14 @@ mod tests {
     #[test]
     fn the_configuration_counts_more_than_the_program_and_keeps_the_rest() {
         let program = LockOptions::new().wait_forever().on_lost(OnLost::Continue).keep_alive();
-        let said = settings(&[(&WAIT, "1s"), (&ON_LOST, "cancel"), (&KEEP_ALIVE, "false")]);
+        let program = program.max_hold(Duration::from_secs(90)).require_fencing();
+        let said = settings(&[
+            (&WAIT, "1s"),
+            (&ON_LOST, "cancel"),
+            (&KEEP_ALIVE, "false"),
+            (&MAX_HOLD, "none"),
+            (&REQUIRE_FENCING, "false"),
+        ]);
         let expected = LockOptions::new().wait(Duration::from_secs(1));
         assert_eq!(apply(&said, program.clone()), expected);
         assert_eq!(apply(&Settings::default(), program.clone()), program);

@@ -4,12 +4,13 @@ pub(crate) mod dapr;
 mod definition;
 mod memory;
 pub(crate) mod redis;
+pub(crate) mod tls;
 
 use lock_core::LockError;
 use url::Url;
 
 use super::settings::Settings;
-use super::text::{either, invalid, nearest};
+use super::text::{clip, either, invalid, nearest};
 use super::word::Word;
 pub(super) use definition::{Open, Parameter};
 use definition::{Scheme, Spelling};
@@ -30,13 +31,35 @@ pub(super) fn of(url: &Url) -> Result<Named, LockError> {
     Ok(named)
 }
 
+/// Refuses what a URL asks for that other libraries know and this one does not. The text is not
+/// parsed yet, because the parser would find another fault in it.
+pub(super) fn refuse_unsupported(text: &str) -> Result<(), LockError> {
+    let Some((scheme, rest)) = text.split_once("://") else { return Ok(()) };
+    let scheme = scheme.to_ascii_lowercase();
+    let reason = redis::unsupported(&scheme).or_else(|| {
+        let named = spellings().find(|named| named.spelling.name == scheme)?;
+        (named.scheme.has_host && has_several_hosts(rest)).then_some(redis::ONE_SERVER)
+    });
+    reason.map_or(Ok(()), |reason| Err(invalid(reason)))
+}
+
+/// Whether several hosts stand between the slashes, with commas between them.
+fn has_several_hosts(rest: &str) -> bool {
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, behind) = rest.split_at(end);
+    let hosts = authority.rsplit_once('@').map_or(authority, |(_, hosts)| hosts);
+    // An `@` behind the hosts is the mistake of a password that is not encoded.
+    hosts.contains(',') && !behind.contains('@')
+}
+
 /// The words of all kinds of stores.
 pub(super) fn words() -> impl Iterator<Item = &'static Word> {
-    ALL.iter().flat_map(|scheme| scheme.words)
+    tls::WORDS.iter().chain(ALL.iter().flat_map(|scheme| scheme.words))
 }
 
 /// Checks the words of all kinds, so that the same settings are good for every URL or for none.
 pub(super) fn check(settings: &Settings) -> Result<(), LockError> {
+    tls::check(settings)?;
     ALL.iter().try_for_each(|scheme| (scheme.check)(settings))
 }
 
@@ -49,6 +72,11 @@ impl Named {
     /// The parameters that such a URL may have beside the words.
     pub(super) fn parameters(&self) -> &'static [&'static str] {
         self.spelling.parameters
+    }
+
+    /// Whether such a store is in the memory of its process.
+    pub(super) fn is_in_memory(&self) -> bool {
+        self.spelling.name == memory::NAME
     }
 
     /// Checks the URL, and says how its store is opened.
@@ -93,6 +121,6 @@ fn unknown(url: &Url) -> LockError {
         }
         _ => String::new(),
     };
-    let accepted = known.join(", ");
+    let (scheme, accepted) = (clip(scheme), known.join(", "));
     invalid(format!("the URL's scheme `{scheme}` is not known; {guess}accepted are {accepted}"))
 }

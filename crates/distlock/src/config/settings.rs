@@ -4,17 +4,20 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use lock_core::LockError;
+use lock_core::{Handover, LockError};
 
-use super::text::invalid;
+use super::text::{clip, invalid};
 use super::word::{Kind, Value, Word};
 
 pub(crate) const NAMESPACE: Word = Word::new("namespace", Kind::Text);
 pub(crate) const RESPONSE_TIMEOUT: Word = Word::new("response_timeout", Kind::Duration);
 pub(crate) const LAZY: Word = Word::new("lazy", Kind::Flag);
+const HANDOVER_GRANTS: Word = Word::new("handover_grants", Kind::Number(Handover::MAX_GRANTS));
+const HANDOVER_TIME: Word = Word::new("handover_time", Kind::Duration);
 
 /// The words that every store has.
-pub(super) const WORDS: &[Word] = &[NAMESPACE, RESPONSE_TIMEOUT, LAZY];
+pub(super) const WORDS: &[Word] =
+    &[NAMESPACE, RESPONSE_TIMEOUT, LAZY, HANDOVER_GRANTS, HANDOVER_TIME];
 
 /// The words that were set, with their values.
 #[derive(Clone, Default, PartialEq)]
@@ -31,7 +34,8 @@ impl Settings {
     /// The error shows the value: what may be a secret is text, and any text is accepted here.
     pub(super) fn read(&mut self, word: &Word, text: &str, place: &str) -> Result<(), LockError> {
         let value = word.read(text);
-        let value = value.map_err(|cause| invalid(format!("{place} is {text:?}: {cause}")))?;
+        let value =
+            value.map_err(|cause| invalid(format!("{place} is {:?}: {cause}", clip(text))))?;
         self.put(word, value);
         Ok(())
     }
@@ -44,9 +48,21 @@ impl Settings {
         self
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn text(&self, word: &Word) -> Option<&str> {
         match self.0.get(word.name) {
-            Some(Value::Text(text)) => Some(text),
+            Some(Value::Text(text) | Value::SecretFile(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn number(&self, word: &Word) -> Option<u16> {
+        match self.0.get(word.name) {
+            Some(Value::Number(number)) => Some(*number),
             _ => None,
         }
     }
@@ -72,10 +88,22 @@ impl Settings {
         }
     }
 
+    pub(super) fn put_handover(&mut self, handover: Handover) {
+        self.put(&HANDOVER_GRANTS, handover.grants());
+        self.put(&HANDOVER_TIME, handover.time());
+    }
+
+    /// How far leases are handed over; what is not set is as it is without a configuration.
+    pub(super) fn handover(&self) -> Handover {
+        let usual = Handover::default();
+        let grants = self.number(&HANDOVER_GRANTS).unwrap_or(usual.grants());
+        Handover::new(grants, self.duration(&HANDOVER_TIME).unwrap_or(usual.time()))
+    }
+
     /// Checks what a setter and a file can get wrong as well as a text.
     pub(super) fn check(&self) -> Result<(), LockError> {
         for (word, value) in &self.0 {
-            if matches!(value, Value::Text(text) if text.contains('\0')) {
+            if matches!(value, Value::Text(text) | Value::SecretFile(text) if text.contains('\0')) {
                 return Err(invalid(format!("{word} holds a NUL character; remove it")));
             }
         }

@@ -33,6 +33,22 @@ pub(crate) fn decode(encoded: &str, part: &str) -> Result<String, LockError> {
     Ok(decoded.into_owned())
 }
 
+/// A text for a message, cut if it is long.
+pub(crate) fn clip(text: &str) -> Cow<'_, str> {
+    const MOST: usize = 60;
+    match text.char_indices().nth(MOST) {
+        None => text.into(),
+        Some((end, _)) => format!("{}… ({} characters)", &text[..end], text.chars().count()).into(),
+    }
+}
+
+/// Whether a text stands in quotes. Shells take them away; other programs that set variables leave
+/// them there.
+pub(crate) fn is_quoted(text: &str) -> bool {
+    let quote = text.chars().next().filter(|first| matches!(first, '"' | '\''));
+    text.len() > 1 && quote.is_some_and(|quote| text.ends_with(quote))
+}
+
 /// The parts as an enumeration: `a, b or c`.
 pub(crate) fn either(parts: &[&str]) -> String {
     match parts {
@@ -54,6 +70,23 @@ mod tests {
         assert_eq!(nearest("keyprefix", WORDS), Some("key_prefix"));
         assert_eq!(nearest("TTL", WORDS), Some("ttl"));
         assert_eq!(nearest("password", WORDS), None);
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        assert_eq!(clip("é"), "é");
+        let long = "é".repeat(2_000);
+        assert_eq!(clip(&long), format!("{}… (2000 characters)", "é".repeat(60)));
+    }
+
+    #[test]
+    fn a_text_in_quotes_is_recognised() {
+        for text in ["\"a\"", "'redis://h'", "\"\""] {
+            assert!(is_quoted(text), "{text}");
+        }
+        for text in ["", "\"", "'a", "a'", "it's", "\"a'"] {
+            assert!(!is_quoted(text), "{text}");
+        }
     }
 
     #[test]

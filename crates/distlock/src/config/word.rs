@@ -16,6 +16,10 @@ pub(crate) struct Word {
 /// Which values a word takes.
 pub(crate) enum Kind {
     Text,
+    /// The path of a file that holds a secret.
+    SecretFile,
+    /// A whole number, of this at most.
+    Number(u16),
     Flag,
     /// `true` or `false`, or this word in place of them.
     FlagOr(&'static str),
@@ -29,6 +33,8 @@ pub(crate) enum Kind {
 #[derive(Clone, PartialEq)]
 pub(crate) enum Value {
     Text(String),
+    SecretFile(String),
+    Number(u16),
     Flag(bool),
     Duration(Duration),
     /// One of those that the word names.
@@ -46,6 +52,8 @@ impl Word {
     pub(crate) fn read(&self, text: &str) -> Result<Value, String> {
         match self.kind {
             Kind::Text => Ok(Value::Text(text.to_owned())),
+            Kind::SecretFile => Ok(Value::SecretFile(text.to_owned())),
+            Kind::Number(most) => number(text, most).map(Value::Number),
             Kind::Flag => one_of(text, &["true", "false"]).map(|word| Value::Flag(word == "true")),
             Kind::FlagOr(word) if text == word => Ok(Value::Choice(word)),
             Kind::FlagOr(word) => {
@@ -62,6 +70,12 @@ impl Word {
     }
 }
 
+fn number(text: &str, most: u16) -> Result<u16, String> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|number| is_number && *number <= most);
+    number.ok_or_else(|| format!("write a whole number, of {most} at most"))
+}
+
 fn one_of(text: &str, accepted: &[&'static str]) -> Result<&'static str, String> {
     let found = accepted.iter().find(|word| **word == text);
     found.copied().ok_or_else(|| format!("write {}", quoted(accepted)))
@@ -76,6 +90,12 @@ pub(crate) fn quoted(accepted: &[&str]) -> String {
 impl From<String> for Value {
     fn from(text: String) -> Self {
         Self::Text(text)
+    }
+}
+
+impl From<u16> for Value {
+    fn from(number: u16) -> Self {
+        Self::Number(number)
     }
 }
 
@@ -97,6 +117,9 @@ impl fmt::Debug for Value {
             // Somebody may have written a user name and a password into an address.
             Self::Text(text) if text.contains('@') => f.write_str("***"),
             Self::Text(text) => fmt::Debug::fmt(text, f),
+            // Somebody may have written the secret itself.
+            Self::SecretFile(_) => f.write_str("(a file)"),
+            Self::Number(number) => fmt::Debug::fmt(number, f),
             Self::Flag(flag) => fmt::Debug::fmt(flag, f),
             Self::Duration(duration) => fmt::Debug::fmt(duration, f),
             Self::Choice(word) => f.write_str(word),
@@ -112,6 +135,12 @@ mod tests {
     fn a_value_is_read_by_the_kind_of_its_word_and_refused_with_what_to_write() {
         let read = |kind, text| Word::new("word", kind).read(text);
         assert_eq!(read(Kind::Text, "a b"), Ok(Value::Text("a b".into())));
+        assert_eq!(read(Kind::SecretFile, "/x"), Ok(Value::SecretFile("/x".into())));
+        assert_eq!(read(Kind::Number(9), "9"), Ok(Value::Number(9)));
+        for text in ["10", "-1", "+1", "", "1s", "99999999999"] {
+            let refused = Err("write a whole number, of 9 at most".into());
+            assert_eq!(read(Kind::Number(9), text), refused);
+        }
         assert_eq!(read(Kind::Flag, "false"), Ok(Value::Flag(false)));
         assert_eq!(read(Kind::FlagOr("maybe"), "true"), Ok(Value::Flag(true)));
         assert_eq!(read(Kind::FlagOr("maybe"), "maybe"), Ok(Value::Choice("maybe")));
@@ -131,7 +160,11 @@ mod tests {
 
     #[test]
     fn what_may_be_a_secret_is_not_shown() {
-        let texts = [Value::Text("user:secret@host".into()), Value::Text("host".into())];
-        assert_eq!(format!("{texts:?}"), "[***, \"host\"]");
+        let texts = [
+            Value::Text("user:secret@host".into()),
+            Value::Text("host".into()),
+            Value::SecretFile("secret".into()),
+        ];
+        assert_eq!(format!("{texts:?}"), "[***, \"host\", (a file)]");
     }
 }

@@ -1,20 +1,32 @@
-//! Runs a body under a lock that was acquired for it.
+//! Runs a body under a lock, or several, that were acquired for it.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-use crate::api::guard::LockGuard;
-use crate::api::lease::Lease;
 use crate::types::error::{LockError, Result};
-use crate::types::loss::LossReason;
 use crate::types::options::OnLost;
+use crate::types::status::ReleaseOutcome;
+
+/// What holds a lock, or several, for a body.
+pub(crate) trait Guarding {
+    /// What the body sees of it.
+    type View;
+
+    fn view(&self) -> Self::View;
+
+    /// Ends when it is lost, and says how.
+    fn loss(&self) -> impl Future<Output = LockError> + Send + 'static;
+
+    fn release(self) -> impl Future<Output = ReleaseOutcome> + Send;
+}
 
 /// Runs the body and releases; the value of a body that finished comes back whatever the release
 /// did.
-pub(crate) async fn run<F, Fut, T>(guard: LockGuard, f: F, on_lost: OnLost) -> Result<T>
+pub(crate) async fn run<G, F, Fut, T>(guard: G, f: F, on_lost: OnLost) -> Result<T>
 where
-    F: FnOnce(Lease) -> Fut,
+    G: Guarding,
+    F: FnOnce(G::View) -> Fut,
     Fut: Future<Output = T>,
 {
     // In a function of its own, so that the body is dropped before the guard, however this ends.
@@ -23,32 +35,32 @@ where
             guard.release().await;
             Ok(value)
         }
-        Err(reason) => {
-            let error = LockError::lost(reason).with_operation("execute").with_name(guard.name());
+        Err(error) => {
             // The undo is sent now, and the background awaits its answer.
             drop(guard);
-            Err(error)
+            Err(error.with_operation("execute"))
         }
     }
 }
 
-async fn run_body<F, Fut, T>(guard: &LockGuard, f: F, on_lost: OnLost) -> Result<T, LossReason>
+async fn run_body<G, F, Fut, T>(guard: &G, f: F, on_lost: OnLost) -> Result<T>
 where
-    F: FnOnce(Lease) -> Fut,
+    G: Guarding,
+    F: FnOnce(G::View) -> Fut,
     Fut: Future<Output = T>,
 {
-    let mut body = pin!(f(guard.lease()));
+    let mut body = pin!(f(guard.view()));
     if on_lost == OnLost::Continue {
         return Ok(body.await);
     }
-    let mut lost = pin!(guard.lost());
+    let mut lost = pin!(guard.loss());
     poll_fn(|cx| {
-        // The body first: one that finishes in this very poll is not thrown away.
-        if let Poll::Ready(value) = body.as_mut().poll(cx) {
-            return Poll::Ready(Ok(value));
+        // The loss first: after a stop that outlasted the lease the body does not run one step more.
+        if let Poll::Ready(error) = lost.as_mut().poll(cx) {
+            return Poll::Ready(Err(error));
         }
-        // Nobody but the guard itself could have released it.
-        lost.as_mut().poll(cx).map(|reason| Err(reason.unwrap_or(LossReason::Removed)))
+        // A value that exists is never thrown away, whatever has happened in this step.
+        body.as_mut().poll(cx).map(Ok)
     })
     .await
 }

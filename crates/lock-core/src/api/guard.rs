@@ -5,9 +5,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::api::execute::Guarding;
 use crate::api::lease::{self, Lease};
+use crate::api::lock_token::LockToken;
 use crate::engine::held::Held;
-use crate::types::error::Result;
+use crate::engine::pass_on;
+use crate::types::error::{LockError, Result};
 use crate::types::fencing::FencingToken;
 use crate::types::loss::LossReason;
 use crate::types::name::LockName;
@@ -15,8 +18,11 @@ use crate::types::status::ReleaseOutcome;
 
 /// Holds a lock until it is dropped, or released with [`release`](Self::release).
 ///
-/// Dropping it sends the release and never blocks; the library's background thread handles the
-/// answer. [`release`](Self::release) does the same and says what the answer was.
+/// Dropping it sends the release; the library's background thread handles the answer. That does not
+/// block, unless the guard is the last handle of its service: then the drop waits for the answer,
+/// for 500 ms at most, because the program may end next (see
+/// [`LockService`](crate::LockService)). [`release`](Self::release) does the same and says what the
+/// answer was.
 ///
 /// A guard is not `Clone`, since a lock has one holder. [`lease`](Self::lease) returns a view of
 /// the lock that can be cloned.
@@ -63,14 +69,51 @@ impl LockGuard {
     ///
     /// It cannot fail. If the store does not answer, the outcome is
     /// [`Unknown`](ReleaseOutcome::Unknown), and the library repeats the release in the background
-    /// until the lease is over. If [`min_hold`](crate::Lock::min_hold) is not over yet, the name
+    /// until the lease is over; a warning in the log says why. If [`min_hold`](crate::Lock::min_hold) is not over yet, the name
     /// stays taken for the rest of it.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, the release goes on; only its outcome is not reported.
     pub async fn release(self) -> ReleaseOutcome {
+        self.release_with_cause().await.0
+    }
+
+    /// As [`release`](Self::release), with the reason if the store did not confirm it.
+    pub(crate) async fn release_with_cause(self) -> (ReleaseOutcome, Option<LockError>) {
         self.0.release().await
+    }
+
+    /// Turns the guard into a token with which another process can [adopt](crate::Lock::adopt) the
+    /// lock: the lock stays taken, and this process does not hold it any more.
+    ///
+    /// The store is asked to set the lease to its ttl once more, so that there is time to adopt it;
+    /// if nobody does, the lock is free when the lease is over. Every [`Lease`] of the lock is lost
+    /// with the reason [`LossReason::PassedOn`]. The lock is not renewed or released from here any
+    /// more; [`min_hold`](crate::Lock::min_hold) and [`max_hold`](crate::Lock::max_hold) are
+    /// forgotten, and whoever adopts the lock sets their own. A
+    /// [shutdown](crate::LockService::shutdown) does not touch it.
+    ///
+    /// It takes one exchange with the store. If the store left an earlier request for this lock or an
+    /// [`extend`](Self::extend) without an answer, it first waits until that cannot take effect any
+    /// more: on Redis, for about 2 s at most.
+    ///
+    /// # Errors
+    ///
+    /// If it fails, the guard is dropped as usual, which releases the lock.
+    ///
+    /// - [`Lost`](crate::LockErrorKind::Lost) if the lease is over, or the store says that it is.
+    /// - [`Unknown`](crate::LockErrorKind::Unknown) if the store did not answer.
+    /// - [`Unsupported`](crate::LockErrorKind::Unsupported) if the backend cannot renew leases, such
+    ///   as Dapr: nobody could adopt the lock.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, so is the guard, which releases the lock.
+    pub async fn into_token(self) -> Result<LockToken> {
+        let name = self.name().clone();
+        let passed_on = pass_on::pass_on(self.0).await;
+        passed_on.map(LockToken).map_err(|error| error.with_operation("into_token").with_name(name))
     }
 
     /// The lock's name.
@@ -121,6 +164,19 @@ impl LockGuard {
         lease::lost(self.0.lease())
     }
 
+    /// Asks the store whether the lock is still held; see [`Lease::verify`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Lease::verify`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Lease::verify`].
+    pub fn verify(&self) -> impl Future<Output = Result<()>> + Send + 'static + use<> {
+        lease::verify(self.0.lease())
+    }
+
     /// Sets the lease to `ttl` from now; see [`Lease::extend`].
     ///
     /// # Errors
@@ -135,6 +191,27 @@ impl LockGuard {
         ttl: Duration,
     ) -> impl Future<Output = Result<()>> + Send + 'static + use<> {
         lease::extend(self.0.lease(), ttl)
+    }
+}
+
+impl Guarding for LockGuard {
+    type View = Lease;
+
+    fn view(&self) -> Lease {
+        self.lease()
+    }
+
+    fn loss(&self) -> impl Future<Output = LockError> + Send + 'static {
+        let lease = self.lease();
+        async move {
+            // Nobody but the guard itself could have released it.
+            let reason = lease.lost().await.unwrap_or(LossReason::Removed);
+            lease.lost_error(reason).with_name(lease.name())
+        }
+    }
+
+    fn release(self) -> impl Future<Output = ReleaseOutcome> + Send {
+        Self::release(self)
     }
 }
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use crate::engine::extend;
 use crate::engine::held::SharedLease;
+use crate::engine::verify;
 use crate::types::error::{LockError, Result};
 use crate::types::fencing::FencingToken;
-use crate::types::loss::LossReason;
+use crate::types::loss::{LeaseEnd, LossReason};
 use crate::types::name::LockName;
 
 /// A view of a lock that is held: whether it still is, for how long, and its fencing token.
@@ -93,28 +94,67 @@ impl Lease {
         lost(&self.0)
     }
 
+    /// Asks the store whether the lock is still held. A lease that the store does not know any more is
+    /// lost from then on, with the reason, and [`lost`](Self::lost) resolves.
+    ///
+    /// Without it, a lock that was deleted in the store is noticed at the next renewal, or when other
+    /// tasks of this service want it. It costs one exchange with the store and changes nothing there.
+    /// The answer is about the moment in which the store was asked: for what must not be written by
+    /// an earlier holder, use the [fencing token](Self::fencing_token).
+    ///
+    /// ```
+    /// # use lock_core as distlock;
+    /// # use distlock::LockService;
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    /// # runtime.block_on(async {
+    /// # let locks = LockService::memory();
+    /// let guard = locks.lock("import").acquire().await.unwrap();
+    /// guard.verify().await.unwrap();
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// - [`Lost`](crate::LockErrorKind::Lost) if the lease is over, or the store says that it is.
+    ///   [`loss_reason`](LockError::loss_reason) says whether somebody else holds the lock
+    ///   ([`HeldByOther`](LossReason::HeldByOther)) or nobody ([`Removed`](LossReason::Removed)).
+    /// - [`Unknown`](crate::LockErrorKind::Unknown) if the store did not answer; the lease is what it
+    ///   was. The call can be repeated.
+    /// - [`Unsupported`](crate::LockErrorKind::Unsupported) if the backend cannot renew leases, such
+    ///   as Dapr: then the store cannot be asked without releasing the lock.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub fn verify(&self) -> impl Future<Output = Result<()>> + Send + 'static + use<> {
+        verify(&self.0)
+    }
+
     /// Sets the lease to `ttl` from now. It does not add to what is left of it.
     ///
-    /// A lease that becomes shorter ends earlier for this process at once; in the store it ends
-    /// when the lock is released. If [`max_hold`](crate::Lock::max_hold) is set, the lease is not
-    /// extended beyond it, and that is not an error.
+    /// A lease that becomes shorter ends earlier for this process at once, and in the store as soon
+    /// as the request has arrived; but the store keeps it until
+    /// [`min_hold`](crate::Lock::min_hold) is over. If [`max_hold`](crate::Lock::max_hold) is set,
+    /// the lease is not extended beyond it, and that is not an error.
     ///
-    /// With [`keep_alive`](crate::Lock::keep_alive), later renewals set the lease to the ttl of the
-    /// lock again, but never make it shorter.
+    /// With [`keep_alive`](crate::Lock::keep_alive), the last call says what is kept up: after
+    /// `extend` to 1 s the lease is one of 1 s, renewed every third of it.
     ///
     /// # Errors
     ///
     /// - [`Lost`](crate::LockErrorKind::Lost) if the lease is over, or the store says that it is.
     /// - [`Unknown`](crate::LockErrorKind::Unknown) if the store did not answer. The store may have
-    ///   set the new lease; for this process the old one stays. The call can be repeated.
+    ///   set the new lease; for this process the shorter of the two counts. The call can be
+    ///   repeated. It is `Unknown`, too, if an earlier call to set a shorter lease got no answer a
+    ///   moment ago, and might still take effect.
     /// - [`Unsupported`](crate::LockErrorKind::Unsupported) if the backend cannot renew leases.
     /// - [`InvalidConfig`](crate::LockErrorKind::InvalidConfig) if the backend does not accept the
-    ///   `ttl`.
+    ///   `ttl`, or if it is below 300 ms and the lease is kept alive.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the store may have set the new lease; for this process the old one
-    /// stays, unless the new one is shorter.
+    /// If the future is dropped, the store may have set the new lease; for this process the shorter
+    /// of the two counts.
     pub fn extend(
         &self,
         ttl: Duration,
@@ -123,10 +163,17 @@ impl Lease {
     }
 }
 
+impl Lease {
+    /// What a caller is told whose lock was lost for this reason.
+    pub(super) fn lost_error(&self, reason: LossReason) -> LockError {
+        self.0.ended_error(LeaseEnd::Lost(reason))
+    }
+}
+
 /// The questions that a lease and a guard answer alike.
 pub(super) fn ensure_held(lease: &SharedLease) -> Result<()> {
     lease.ended().map_or(Ok(()), |end| {
-        Err(LockError::ended(end).with_operation("ensure_held").with_name(lease.name()))
+        Err(lease.ended_error(end).with_operation("ensure_held").with_name(lease.name()))
     })
 }
 
@@ -135,6 +182,16 @@ pub(super) fn lost(
 ) -> impl Future<Output = Option<LossReason>> + Send + 'static + use<> {
     let lease = Arc::clone(lease);
     async move { lease.wait_for_end().await.loss() }
+}
+
+pub(super) fn verify(
+    lease: &Arc<SharedLease>,
+) -> impl Future<Output = Result<()>> + Send + 'static + use<> {
+    let lease = Arc::clone(lease);
+    async move {
+        let verified = verify::verify(&lease).await;
+        verified.map_err(|error| error.with_operation("verify").with_name(lease.name()))
+    }
 }
 
 pub(super) fn extend(

@@ -8,11 +8,14 @@ use std::time::Duration;
 use crate::api::execute;
 use crate::api::guard::LockGuard;
 use crate::api::lease::Lease;
+use crate::api::lock_token::LockToken;
 use crate::backend::LockBackend;
 use crate::engine::acquire::acquire;
-use crate::engine::held::ServiceContext;
+use crate::engine::held::ServiceHandle;
+use crate::engine::pass_on;
 use crate::engine::plan::Plan;
 use crate::sync::panics;
+use crate::types::duration_text::rounded;
 use crate::types::error::{LockError, LockErrorKind, Result};
 use crate::types::options::{DEFAULT_ACQUIRE_WAIT, LockOptions, option_setters};
 use crate::types::status::LockStatus;
@@ -29,8 +32,9 @@ use crate::types::status::LockStatus;
 /// It is made by [`LockService::lock`](crate::LockService::lock), is cheap to clone, and can be
 /// used any number of times. The futures of its methods borrow nothing, so they can be spawned.
 ///
-/// A lock is not re-entrant: if the same name is asked for while this process holds it, the answer
-/// is the same as if somebody else held it.
+/// A lock is not re-entrant: if the same name is asked for while this service holds it, the answer
+/// is the same as if somebody else held it: `None`, or an error of the same kind. The error of
+/// [`acquire`](Self::acquire) says that it is this service that holds the lock.
 ///
 /// ```
 /// # use lock_core as distlock;
@@ -51,20 +55,24 @@ use crate::types::status::LockStatus;
 #[derive(Clone)]
 #[must_use = "a `Lock` holds nothing until `try_acquire`, `acquire` or `execute` is awaited"]
 pub struct Lock {
-    context: Arc<ServiceContext>,
+    context: ServiceHandle,
     plan: Arc<Plan>,
 }
 
-option_setters!(Lock, |this| Arc::make_mut(&mut this.plan).options);
+option_setters!(Lock, |this| this.options_mut());
 
 impl Lock {
-    pub(crate) const fn new(context: Arc<ServiceContext>, plan: Arc<Plan>) -> Self {
+    pub(crate) const fn new(context: ServiceHandle, plan: Arc<Plan>) -> Self {
         Self { context, plan }
+    }
+
+    pub(crate) fn options_mut(&mut self) -> &mut LockOptions {
+        &mut Arc::make_mut(&mut self.plan).options
     }
 
     /// Replaces all options at once.
     pub fn options(mut self, options: LockOptions) -> Self {
-        Arc::make_mut(&mut self.plan).options = options;
+        *self.options_mut() = options;
         self
     }
 
@@ -121,9 +129,17 @@ impl Lock {
     pub fn try_acquire(
         &self,
     ) -> impl Future<Output = Result<Option<LockGuard>>> + Send + 'static + use<> {
+        self.try_acquire_for("try_acquire")
+    }
+
+    /// As [`try_acquire`](Self::try_acquire), for an operation of this name.
+    pub(crate) fn try_acquire_for(
+        &self,
+        operation: &'static str,
+    ) -> impl Future<Output = Result<Option<LockGuard>>> + Send + 'static + use<> {
         let (context, plan) = (Arc::clone(&self.context), Arc::clone(&self.plan));
         async move {
-            let held = acquire(context, plan, Duration::ZERO, "try_acquire").await?;
+            let held = acquire(context, plan, Duration::ZERO, operation).await?;
             Ok(held.map(LockGuard::new))
         }
     }
@@ -132,7 +148,8 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// [`Timeout`](LockErrorKind::Timeout) if somebody else held it for the whole wait; otherwise
+    /// [`Timeout`](LockErrorKind::Timeout) if somebody else held it for the whole wait, or another
+    /// guard of this service, which the error then says; otherwise
     /// as [`try_acquire`](Self::try_acquire). The wait also covers an outage of the store: a
     /// request that got no answer is repeated until the wait is over.
     ///
@@ -142,15 +159,63 @@ impl Lock {
     pub fn acquire(&self) -> impl Future<Output = Result<LockGuard>> + Send + 'static + use<> {
         let (context, plan) = (Arc::clone(&self.context), Arc::clone(&self.plan));
         async move {
-            let asked = Arc::clone(&plan);
-            let clock = context.store().clock();
-            let began = clock.now();
-            match acquire(context, plan, DEFAULT_ACQUIRE_WAIT, "acquire").await? {
+            let began = context.store().now();
+            let (asked, acquiring) = (Arc::clone(&plan), Arc::clone(&context));
+            match acquire(acquiring, plan, DEFAULT_ACQUIRE_WAIT, "acquire").await? {
                 Some(held) => Ok(LockGuard::new(held)),
-                None => Err(timed_out(clock.now().saturating_duration_since(began))
-                    .with_operation("acquire")
-                    .with_name(asked.name())),
+                None => {
+                    let waited = context.store().now().saturating_duration_since(began);
+                    let target = asked.check_name(context.store());
+                    let is_own = target.is_ok_and(|target| context.holds(&target.key));
+                    Err(timed_out(waited, is_own).with_operation("acquire").with_name(asked.name()))
+                }
             }
+        }
+    }
+
+    /// Holds the lock of a token that [`into_token`](LockGuard::into_token) made, in this process or
+    /// in another one: as a guard, with the options of this lock.
+    ///
+    /// The store is asked to renew the lease of the token. So a lock that is free is **not** taken,
+    /// nor one that somebody else holds, and the lease is this lock's ttl from now, or what is left
+    /// of a longer one. `min_hold` and `max_hold` count from now. The guard's fencing token is larger
+    /// than that of the guard before. It does not [wait](Self::wait).
+    ///
+    /// **A token is to be adopted once.** The store cannot tell those apart who adopt the same token:
+    /// all of them would hold the lock. A queue that delivers a message twice must not let two
+    /// workers adopt the token in it at the same time; after a worker has crashed, the next one may
+    /// adopt it, if the lease is not over.
+    ///
+    /// # Errors
+    ///
+    /// - [`Lost`](LockErrorKind::Lost) if the token does not own the lock any more: it was released,
+    ///   its lease is over, or the name is not that of the guard.
+    ///   [`loss_reason`](LockError::loss_reason) says whether nobody holds the lock
+    ///   ([`Removed`](crate::LossReason::Removed)) or somebody else
+    ///   ([`HeldByOther`](crate::LossReason::HeldByOther)).
+    /// - [`Unknown`](LockErrorKind::Unknown) if the store did not answer, and
+    ///   [`Unavailable`](LockErrorKind::Unavailable) if the answer took longer than the lease. The
+    ///   lock still belongs to the token, and the call can be repeated.
+    /// - [`Unsupported`](LockErrorKind::Unsupported) if the backend cannot renew leases, such as
+    ///   Dapr.
+    /// - [`ShutDown`](LockErrorKind::ShutDown) if the service was shut down.
+    /// - The errors of [`check`](Self::check).
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the lock still belongs to the token; its lease may have been renewed.
+    pub fn adopt(
+        &self,
+        token: &LockToken,
+    ) -> impl Future<Output = Result<LockGuard>> + Send + 'static + use<> {
+        let (context, plan, passed_on) =
+            (Arc::clone(&self.context), Arc::clone(&self.plan), token.0);
+        async move {
+            let asked = Arc::clone(&plan);
+            let adopted = pass_on::adopt(context, plan, passed_on).await;
+            adopted
+                .map(LockGuard::new)
+                .map_err(|error| error.with_operation("adopt").with_name(asked.name()))
         }
     }
 
@@ -161,9 +226,10 @@ impl Lock {
     /// The body gets the [`Lease`], which has the fencing token and says whether the lock is still
     /// held. The lock is released when the body has ended, however it ends.
     ///
-    /// If the lease is lost, the body is dropped at its next `.await`, unless
-    /// [`on_lost`](Self::on_lost) is set to let it finish. Tasks that it spawned and blocking work
-    /// go on.
+    /// If the lease is lost, the body is dropped at its next `.await`, and does not run one step
+    /// more: also after a stop of the process that outlasted the lease. [`on_lost`](Self::on_lost)
+    /// can be set to let it finish, for example because it watches [`Lease::lost`] itself. Tasks
+    /// that it spawned and blocking work go on.
     ///
     /// If the body has returned a value, that value is always returned, even if the lease ended
     /// meanwhile or the release failed. End critical bodies with [`Lease::ensure_held`], and
@@ -278,7 +344,9 @@ impl Lock {
                 let key = context.admit(&plan)?.key;
                 let backend = context.store().backend().clone();
                 let status = panics::caught(async { backend.status(key.clone()).await });
-                let mut status = context.background().in_runtime(status).await?;
+                let answer = context.background().in_runtime(status).await;
+                context.store().heard(&answer);
+                let mut status = answer?;
                 if let Some(LockStatus { waiters: Some(waiters), .. }) = &mut status {
                     // One of this service's tasks stands in the store's queue for the others.
                     *waiters += context.queues().waiting(&key) as u64;
@@ -301,7 +369,17 @@ impl fmt::Debug for Lock {
     }
 }
 
-fn timed_out(waited: Duration) -> LockError {
-    let message = format!("somebody else held the lock for the whole wait of {waited:.1?}");
+/// The error of a wait in vain; `is_own`: for a guard of the same service.
+fn timed_out(waited: Duration, is_own: bool) -> LockError {
+    let waited = rounded(waited);
+    let message = if is_own {
+        format!(
+            "this service holds the lock itself, and did not release it during the whole wait of \
+             {waited}; a lock is not re-entrant: if it is this task that holds it, use the guard \
+             that it has"
+        )
+    } else {
+        format!("somebody else held the lock for the whole wait of {waited}")
+    };
     LockError::new(LockErrorKind::Timeout, message)
 }

@@ -47,15 +47,11 @@ impl ManualLocks {
                 .map(|()| false)
                 .map_err(|error| error.with_operation("release_lock").with_name(lock.name()));
         };
-        match guard.release().await {
-            ReleaseOutcome::Released => Ok(true),
-            ReleaseOutcome::AlreadyExpired | ReleaseOutcome::HeldByOther => Ok(false),
-            ReleaseOutcome::Unknown => {
-                let message = "the store did not confirm the release; it is tried again until the \
-                               lease is over";
-                Err(LockError::new(LockErrorKind::Unknown, message)
-                    .with_operation("release_lock")
-                    .with_name(lock.name()))
+        match guard.release_with_cause().await {
+            (ReleaseOutcome::Released, _) => Ok(true),
+            (ReleaseOutcome::AlreadyExpired | ReleaseOutcome::HeldByOther, _) => Ok(false),
+            (ReleaseOutcome::Unknown, cause) => {
+                Err(not_confirmed(cause).with_operation("release_lock").with_name(lock.name()))
             }
         }
     }
@@ -67,6 +63,20 @@ impl ManualLocks {
 
     fn lock(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A release of which nothing is known, and why.
+fn not_confirmed(cause: Option<LockError>) -> LockError {
+    const MESSAGE: &str =
+        "the store did not confirm the release; it is tried again until the lease is over";
+    match cause {
+        // What does not pass by itself is for the caller to act on.
+        Some(cause) if !cause.is_retryable() => {
+            LockError::new(cause.kind(), format!("{MESSAGE}: {cause}"))
+        }
+        Some(cause) => LockError::new(LockErrorKind::Unknown, format!("{MESSAGE}: {cause}")),
+        None => LockError::new(LockErrorKind::Unknown, MESSAGE),
     }
 }
 

@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use crate::api::lease::Lease;
 use crate::api::lock::Lock;
+use crate::api::lock_set::LockSet;
 use crate::api::manual::ManualLocks;
 use crate::backend::{AnyBackend, Capabilities, Clock, LockBackend};
-use crate::engine::held::ServiceContext;
+use crate::engine::acquire_all::SetPlan;
+use crate::engine::held::{ServiceContext, ServiceHandle, SharedLease};
 use crate::engine::plan::{self, Plan};
+use crate::engine::schedule::Schedule;
 use crate::engine::store::Store;
-use crate::engine::{renew, shutdown};
+use crate::engine::{renew, shutdown, telemetry, tell};
 use crate::memory::MemoryBackend;
 use crate::sync::panics;
 use crate::types::error::{LockError, Result};
@@ -29,6 +32,13 @@ use crate::types::status::{LockStatus, ShutdownReport};
 /// The first operation of a process starts two threads, which all services share and which run
 /// until the process ends: `distlock`, the *background*, renews leases and finishes what its
 /// callers have left, and `distlock-timer` keeps the time.
+///
+/// **At the end of a program**, whoever drops the last handle of a service waits for the releases
+/// that are under way, for 500 ms at most; without one it does not wait. The handles are the
+/// service and its clones, its plans ([`Lock`]), its guards, and operations under way. The wait
+/// blocks the thread, inside a runtime too. A service in a `static` is never dropped: call
+/// [`shutdown`](Self::shutdown) there, and wherever a program ends by
+/// [`exit`](std::process::exit).
 ///
 /// ```
 /// # use lock_core as distlock;
@@ -58,7 +68,7 @@ pub struct LockService(Arc<Shared>);
 
 /// What all clones of a service share.
 struct Shared {
-    context: Arc<ServiceContext>,
+    context: ServiceHandle,
     namespace: Arc<str>,
     defaults: LockOptions,
     manual: ManualLocks,
@@ -127,7 +137,22 @@ impl LockService {
     {
         let Shared { context, namespace, defaults, .. } = &*self.0;
         let plan = Plan::new(namespace, LockName::new(name), defaults.clone());
-        Lock::new(Arc::clone(context), Arc::new(plan))
+        Lock::new(context.clone(), Arc::new(plan))
+    }
+
+    /// Names several locks that are to be held together, all or none, and returns **a plan, not
+    /// locks that are held**; see [`LockSet`].
+    ///
+    /// The order of the names does not matter, and a name that is given twice is one lock. It does
+    /// no I/O and cannot fail: names that are not valid are reported by [`LockSet::check`] and by
+    /// every operation.
+    pub fn lock_all<N>(&self, names: impl IntoIterator<Item = N>) -> LockSet
+    where
+        N: TryInto<LockName, Error: Into<LockError>>,
+    {
+        let Shared { context, namespace, defaults, .. } = &*self.0;
+        let names = names.into_iter().map(LockName::new);
+        LockSet::new(context.clone(), SetPlan::new(namespace, names, defaults.clone()))
     }
 
     /// Acquires a lock that is released by [`release_lock`](Self::release_lock). Returns `false` if
@@ -276,9 +301,18 @@ impl LockService {
         let asked = async {
             context.ensure_open()?;
             let backend = context.store().backend().clone();
-            context.background().in_runtime(panics::caught(async { backend.ping().await })).await
+            let pinging = panics::caught(async { backend.ping().await });
+            let answer = context.background().in_runtime(pinging).await;
+            context.store().heard(&answer);
+            answer
         };
         asked.await.map_err(|error| error.with_operation("ping"))
+    }
+
+    /// Logs which store the service uses. For `distlock::connect`.
+    #[doc(hidden)]
+    pub fn log_store(&self) {
+        telemetry::store_chosen(self.0.context.store(), &self.0.namespace);
     }
 
     /// Shuts the service down, and returns how its locks ended.
@@ -396,7 +430,8 @@ impl LockServiceBuilder {
     pub fn build(self) -> LockService {
         let Self { backend, namespace, defaults, clock, handover } = self;
         let store = Store::new(backend, clock);
-        let context = Arc::new(ServiceContext::new(store, handover, renew::run));
+        let context = ServiceContext::new(store, handover, background_jobs);
+        let context = ServiceHandle::new(Arc::new(context));
         LockService(Arc::new(Shared {
             context,
             namespace,
@@ -404,6 +439,11 @@ impl LockServiceBuilder {
             manual: ManualLocks::default(),
         }))
     }
+}
+
+/// What the background does for as long as a service lives.
+async fn background_jobs(schedule: Arc<Schedule<SharedLease>>, store: Store) {
+    tokio::join!(renew::run(Arc::clone(&schedule), store.clone()), tell::run(schedule, store));
 }
 
 impl fmt::Debug for LockServiceBuilder {

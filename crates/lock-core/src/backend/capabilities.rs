@@ -44,6 +44,9 @@ pub struct Capabilities {
     /// The pauses, each shortened at random by up to a half, after which a lock that another holds
     /// is asked for again; a waiter that stands in the store's queue asks when its place says.
     pub poll: Backoff,
+    /// Why it can do less than other backends of its kind, and what to change, for messages; empty
+    /// if there is nothing to say.
+    pub limited_by: &'static str,
 }
 
 impl Capabilities {
@@ -63,6 +66,7 @@ impl Capabilities {
             ttl_max: Duration::from_secs(24 * 24 * 60 * 60),
             late_after: Duration::ZERO,
             poll: Backoff::new(Duration::from_millis(10), Duration::from_millis(250)),
+            limited_by: "",
         }
     }
 }
@@ -115,6 +119,8 @@ setters! {
     with_late_after late_after: Duration,
     /// Sets [`poll`](Self::poll).
     with_poll poll: Backoff,
+    /// Sets [`limited_by`](Self::limited_by).
+    with_limited_by limited_by: &'static str,
 }
 
 impl Default for Capabilities {

@@ -26,6 +26,9 @@ use crate::types::status::LockStatus;
 ///   ([`Clock::sleep_until`](super::Clock::sleep_until) needs no runtime), and never blocks its
 ///   thread: all services of the process share the one that renews their leases;
 /// - each may be polled by any task of any thread;
+/// - none depends on an async runtime that its caller does not run in, which may stand still or
+///   have ended: what must be driven is driven by the runtime of whoever waits for it, or by the
+///   library's own ([`background_runtime`](super::background_runtime));
 /// - the core never drops a started `acquire` or `release`, so they need not be cancel-safe;
 /// - errors carry no secret.
 ///
@@ -37,6 +40,12 @@ use crate::types::status::LockStatus;
 pub trait LockBackend: Send + Sync + 'static {
     /// A short, stable word for spans and metrics, such as `redis`.
     fn kind(&self) -> &'static str;
+
+    /// Where the store is, for logs, such as `localhost:6379`; without secrets. Empty if there is
+    /// nothing to say.
+    fn address(&self) -> String {
+        String::new()
+    }
 
     /// What this backend can do. It is asked often, and may change when a connection is made.
     fn capabilities(&self) -> Capabilities;
@@ -81,6 +90,7 @@ pub trait LockBackend: Send + Sync + 'static {
     /// # Behavior
     ///
     /// - Raises the expiry to at least the ttl from now, and never shortens it.
+    /// - Where [`exact`](RenewRequest::exact) is set, sets the expiry to the ttl from now.
     /// - Replies in order, one each; an error means that nothing is known of any of them.
     /// - Never takes a lock that has expired, and never revives a released one.
     /// - Not finding it is an answer, not an error.
@@ -168,8 +178,8 @@ impl AnyBackend {
         Arc::clone(&self.0).release(request)
     }
 
-    /// The address of the backend, which is its own for as long as somebody holds it.
-    pub(crate) fn address(&self) -> usize {
+    /// A number that no other backend has for as long as somebody holds this one.
+    pub(crate) fn identity(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
     }
 }
@@ -180,6 +190,11 @@ macro_rules! forward {
         fn kind(&self) -> &'static str {
             let $this = self;
             $through::kind($borrowed)
+        }
+
+        fn address(&self) -> String {
+            let $this = self;
+            $through::address($borrowed)
         }
 
         fn capabilities(&self) -> Capabilities {
@@ -250,6 +265,7 @@ impl fmt::Debug for AnyBackend {
 #[async_trait]
 trait ErasedBackend: Send + Sync {
     fn kind(&self) -> &'static str;
+    fn address(&self) -> String;
     fn capabilities(&self) -> Capabilities;
     async fn acquire(self: Arc<Self>, request: AcquireRequest) -> Result<AcquireReply>;
     async fn release(self: Arc<Self>, request: ReleaseRequest) -> Result<ReleaseReply>;
@@ -264,6 +280,10 @@ trait ErasedBackend: Send + Sync {
 impl<B: LockBackend> ErasedBackend for B {
     fn kind(&self) -> &'static str {
         LockBackend::kind(self)
+    }
+
+    fn address(&self) -> String {
+        LockBackend::address(self)
     }
 
     fn capabilities(&self) -> Capabilities {

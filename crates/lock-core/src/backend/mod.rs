@@ -59,15 +59,20 @@
 
 pub(crate) mod capabilities;
 pub(crate) mod contract;
+pub(crate) mod event;
+#[doc(hidden)]
+pub mod files;
 pub(crate) mod reply;
 pub(crate) mod request;
+mod runtime;
 mod support;
 pub(crate) mod token;
 
 pub use capabilities::Capabilities;
 pub use contract::{AnyBackend, LockBackend};
 pub use reply::{AcquireReply, Grant, ReleaseReply, RenewReply, Waiting, Wake};
-pub use request::{AcquireRequest, Lane, ReleaseRequest, RenewRequest};
+pub use request::{AcquireRequest, GivenUp, Lane, ReleaseRequest, RenewRequest};
+pub use runtime::background_runtime;
 pub use support::{in_time, on_system_clock};
 pub use token::{OwnerToken, Ticket};
 
@@ -75,3 +80,5 @@ pub use crate::time::backoff::Backoff;
 pub use crate::time::clock::{Clock, Sleep};
 pub use crate::time::instant::Instant;
 pub use crate::types::name::LockKey;
+#[doc(hidden)]
+pub use tracing;

@@ -1,5 +1,7 @@
 //! What the core asks of a backend.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::backend::token::{OwnerToken, Ticket};
@@ -28,6 +30,8 @@ pub struct AcquireRequest {
     /// refuse to act on the request later than
     /// [`late_after`](super::Capabilities::late_after) from here.
     pub asked_at: Instant,
+    /// Set when nobody waits for the answer any more.
+    pub given_up: GivenUp,
 }
 
 impl AcquireRequest {
@@ -35,7 +39,8 @@ impl AcquireRequest {
     #[must_use]
     pub fn new(key: LockKey, token: OwnerToken, ttl: Duration, clock: Clock) -> Self {
         let asked_at = clock.now();
-        Self { key, token, ttl, queue: false, ticket: None, clock, asked_at }
+        let given_up = GivenUp::default();
+        Self { key, token, ttl, queue: false, ticket: None, clock, asked_at, given_up }
     }
 
     /// Asks to wait in the store's queue, at this place if one is known.
@@ -44,6 +49,27 @@ impl AcquireRequest {
         self.queue = true;
         self.ticket = ticket;
         self
+    }
+}
+
+/// Whether a request for a lock was given up by its caller. A clone is of the same request.
+///
+/// The core finishes each exchange that it has begun, and undoes what nobody wants any more.
+/// A backend may spare it both: a request that is given up before it was sent can be answered with
+/// an error that is marked [`not_applied`](crate::LockError::not_applied), instead of being sent.
+#[derive(Clone, Debug, Default)]
+pub struct GivenUp(Arc<AtomicBool>);
+
+impl GivenUp {
+    /// Nobody waits for the answer.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Says that nobody waits for the answer any more, which is final.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -105,6 +131,10 @@ pub struct RenewRequest {
     pub token: OwnerToken,
     /// The lease from now on.
     pub ttl: Duration,
+    /// Whether the lease is to be set to exactly that; else it is at least that, and never shorter
+    /// than it was. The store must refuse to act on an exact request later than
+    /// [`late_after`](super::Capabilities::late_after) after it was sent.
+    pub exact: bool,
     /// An answer later than this is of no use; a backend whose own timeout is shorter uses that.
     pub within: Duration,
     /// The time to measure by.
@@ -115,7 +145,14 @@ impl RenewRequest {
     /// A renewal whose answer may take as long as the lease.
     #[must_use]
     pub const fn new(key: LockKey, token: OwnerToken, ttl: Duration, clock: Clock) -> Self {
-        Self { key, token, ttl, within: ttl, clock }
+        Self { key, token, ttl, exact: false, within: ttl, clock }
+    }
+
+    /// Sets the lease, and makes it shorter if it was longer.
+    #[must_use]
+    pub const fn with_exact(mut self) -> Self {
+        self.exact = true;
+        self
     }
 
     /// Bounds the time to the answer.

@@ -69,6 +69,21 @@ impl OwnerToken {
         self
     }
 
+    /// The token with these 32 lower-case hex digits.
+    pub(crate) fn from_hex(hex: &str) -> Option<Self> {
+        let mut token = [0; 16];
+        let digits: &[u8; 32] = hex.as_bytes().try_into().ok()?;
+        let value = |digit: u8| match digit {
+            b'0'..=b'9' => Some(digit - b'0'),
+            b'a'..=b'f' => Some(digit - b'a' + 10),
+            _ => None,
+        };
+        for (byte, pair) in token.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = value(pair[0])? << 4 | value(pair[1])?;
+        }
+        Some(Self(token))
+    }
+
     /// A token with these bytes, for tests and models.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
@@ -149,6 +164,10 @@ mod tests {
     fn the_wire_form_is_32_lower_case_hex_digits_and_debug_hides_most_of_it() {
         let token = OwnerToken::from_bytes([0xAB; 16]);
         assert_eq!(token.to_string(), "ab".repeat(16));
+        assert_eq!(OwnerToken::from_hex(&token.to_string()), Some(token));
+        for wrong in ["", "ab", &"AB".repeat(16), &"xy".repeat(16), &"ab".repeat(17)] {
+            assert_eq!(OwnerToken::from_hex(wrong), None);
+        }
         assert_eq!(format!("{token:?}"), "OwnerToken(ababab…)");
     }
 }

@@ -11,6 +11,7 @@ use crate::engine::held::{Held, ServiceContext};
 use crate::engine::local_queues::{Entered, Turn};
 use crate::engine::plan::{Plan, Target};
 use crate::engine::telemetry;
+use crate::engine::verify::if_in_doubt;
 use crate::time::instant::Instant;
 use crate::types::error::{LockError, Result};
 
@@ -36,7 +37,9 @@ pub(crate) async fn acquire(
             () = context.closing() => Err(LockError::shut_down()),
         }
     };
-    let told = async { obtaining.await.inspect_err(telemetry::failed) };
+    let kind = context.store().kind();
+    let told =
+        async { obtaining.await.inspect_err(|error| telemetry::failed(asked.name(), kind, error)) };
     told.instrument(span)
         .await
         .map_err(|error| error.with_operation(operation).with_name(asked.name()))
@@ -53,8 +56,13 @@ async fn obtain(
     let obtained = loop {
         let leadership = match context.queues().enter(&target.key, &plan, now, deadline) {
             Entered::Lead(leadership) => leadership,
-            Entered::Refused => break None,
-            Entered::Wait(waiter) => match waiter.turn(deadline).await? {
+            Entered::Refused(holder) => {
+                if let Some(holder) = holder {
+                    if_in_doubt(&holder, now);
+                }
+                break None;
+            }
+            Entered::Wait(waiter) => match waiter.turn(deadline, if_in_doubt).await? {
                 None => break None,
                 Some(Turn::Lead(leadership)) => {
                     now = context.store().now();
@@ -74,7 +82,8 @@ async fn obtain(
         break Acquisition::new(context, leadership, plan, target, times)?.run().await?;
     };
     if obtained.is_none() {
-        telemetry::contended(context.store().now().saturating_duration_since(began));
+        let waited = context.store().now().saturating_duration_since(began);
+        telemetry::contended(target.name.as_str(), context.store().kind(), waited);
     }
     Ok(obtained)
 }
@@ -84,10 +93,9 @@ fn accept(context: &ServiceContext, held: Held, began: Instant) -> Result<Option
     if !held.accept() {
         return Ok(None);
     }
-    if context.is_closing() {
-        return Err(LockError::shut_down());
-    }
+    let held = held.hand_out()?;
     let waited = context.store().now().saturating_duration_since(began);
-    telemetry::acquired(waited, held.lease().fencing());
+    let lease = held.lease();
+    telemetry::acquired(lease.name().as_str(), context.store().kind(), waited, lease.fencing());
     Ok(Some(held))
 }

@@ -5,17 +5,20 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use crate::backend::{AcquireRequest, Grant, Ticket, Waiting, Wake};
+use crate::backend::{AcquireRequest, GivenUp, Grant, Ticket, Waiting, Wake};
 use crate::engine::attempt_driver::{Asked, AttemptDriver};
+use crate::engine::doubt::Doubt;
 use crate::engine::held::{Held, NewLease, ServiceContext, SharedLease};
 use crate::engine::local_queues::{LeaderState, Leadership};
 use crate::engine::plan::{Plan, Target};
+use crate::engine::store_health::CountedWait;
 use crate::engine::telemetry;
 use crate::machine::lease::Lease;
 use crate::machine::margins::AFTER_EXPIRY;
 use crate::sync::panics;
 use crate::time::backoff::Backoff;
 use crate::time::instant::Instant;
+use crate::types::duration_text::rounded;
 use crate::types::error::{LockError, LockErrorKind, Result};
 
 /// A store that could not be asked is asked again after these pauses.
@@ -38,6 +41,8 @@ pub(crate) struct Acquisition {
     failures: u32,
     /// Why the last try got no answer; the reason given when the wait is over.
     last_failure: Option<LockError>,
+    /// Counts it among the tasks that cannot ask the store.
+    counted: Option<CountedWait>,
     leadership: Leadership<SharedLease, Held>,
 }
 
@@ -78,6 +83,7 @@ impl Acquisition {
             polls: 0,
             failures: 0,
             last_failure: None,
+            counted: None,
             leadership,
         })
     }
@@ -121,6 +127,7 @@ impl Acquisition {
             ticket: self.ticket,
             clock: self.context.store().clock(),
             asked_at: self.now,
+            given_up: GivenUp::default(),
         };
         self.driver.ask(request).await
     }
@@ -140,6 +147,7 @@ impl Acquisition {
             }
             Asked::Held { retry_after } => {
                 self.last_failure = None;
+                self.counted = None;
                 self.failures = 0;
                 if !self.context.store().capabilities().repeatable {
                     self.start_afresh()?;
@@ -152,6 +160,7 @@ impl Acquisition {
             }
             Asked::Queued(waiting) => {
                 self.last_failure = None;
+                self.counted = None;
                 self.failures = 0;
                 self.ticket = Some(waiting.ticket);
                 Until::News(waiting)
@@ -161,6 +170,9 @@ impl Acquisition {
                     self.start_afresh()?;
                 }
                 self.last_failure = Some(error);
+                let tasks = 1 + self.context.queues().waiting(&self.target.key);
+                let health = self.context.store().health();
+                self.counted = Some(health.count_wait(self.began, tasks));
                 let pause = RETRY.jittered(self.failures);
                 self.failures = self.failures.saturating_add(1);
                 Until::Time(now + pause)
@@ -212,7 +224,8 @@ impl Acquisition {
     }
 
     fn hold(mut self, grant: Grant, valid_until: Instant) -> Result<Held> {
-        telemetry::acquired(self.waited(), grant.fencing);
+        let (lock, backend) = (self.target.name.as_str(), self.context.store().kind());
+        telemetry::acquired(lock, backend, self.waited(), grant.fencing);
         let asked = self.plan.options.ttl;
         let is_window = grant.granted_ttl.is_some_and(|ttl| ttl < asked)
             && self.context.store().capabilities().renew;
@@ -225,14 +238,12 @@ impl Acquisition {
             attempt,
         );
         let (target, term) = (self.target.clone(), self.leadership.become_holder());
-        let new = NewLease { target, token, fencing: grant.fencing, term };
+        // A grant that was pushed is older than the news of it.
+        let doubt = Doubt::since(grant.since.unwrap_or(self.now));
+        let new = NewLease { target, token, fencing: grant.fencing, term, doubt };
         let held = Held::new(Arc::clone(&self.context), new, lease, self.now);
         self.context.queues().granted(&self.target.key, term, held.lease(), self.now);
-        // Only now: a shutdown that begins later finds the lease in the schedule.
-        if self.context.is_closing() {
-            return Err(LockError::shut_down());
-        }
-        Ok(held)
+        held.hand_out()
     }
 
     /// Tells the queue when its leader acts again.
@@ -286,8 +297,9 @@ fn holds_nothing(error: LockError) -> LockError {
 
 fn too_late(took: Duration) -> LockError {
     let message = format!(
-        "the store granted the lock, but its answer took {took:?}, longer than the lease; a longer \
-         ttl gives it more time"
+        "the store granted the lock, but its answer took {}, longer than the lease; a longer ttl \
+         gives it more time",
+        rounded(took)
     );
     LockError::new(LockErrorKind::Unavailable, message)
 }

@@ -12,10 +12,11 @@ use std::time::Duration;
 use crate::backend::capabilities::Capabilities;
 use crate::backend::contract::Exchange;
 use crate::backend::{
-    AcquireReply, AcquireRequest, Grant, Lane, OwnerToken, ReleaseReply, ReleaseRequest, Sleep,
-    Waiting,
+    AcquireReply, AcquireRequest, GivenUp, Grant, Lane, OwnerToken, ReleaseReply, ReleaseRequest,
+    Sleep, Waiting,
 };
 use crate::engine::background::Background;
+use crate::engine::farewell::{Errand, MOMENT};
 use crate::engine::store::Store;
 use crate::engine::telemetry;
 use crate::machine::attempt::{Next, StepAnswer, StoreAttempt, Verdict};
@@ -42,6 +43,8 @@ pub(crate) struct AttemptDriver {
     answered_at: Instant,
     /// The clock as it was read just before, for the first thing to do.
     just_now: Option<Instant>,
+    /// Why the newest release that failed did.
+    release_error: Option<LockError>,
 }
 
 enum DrivenBy {
@@ -53,8 +56,8 @@ enum DrivenBy {
 
 enum InFlight {
     Nothing,
-    Step { future: Exchange<AcquireReply>, ttl: Duration },
-    Release(Exchange<ReleaseReply>),
+    Step { future: Exchange<AcquireReply>, ttl: Duration, given_up: GivenUp },
+    Release { future: Exchange<ReleaseReply>, lane: Lane },
     Pause(Sleep),
 }
 
@@ -128,6 +131,7 @@ impl AttemptDriver {
             in_flight: InFlight::Nothing,
             answered_at: Instant::ORIGIN,
             just_now: None,
+            release_error: None,
         }
     }
 
@@ -155,10 +159,10 @@ impl AttemptDriver {
     ///
     /// Dropping the future and then the driver hands the exchange over to the background.
     pub(crate) async fn ask(&mut self, request: AcquireRequest) -> Asked {
-        let ttl = request.ttl;
+        let (ttl, given_up) = (request.ttl, request.given_up.clone());
         self.machine.step_sent(request.asked_at, ttl);
         let future = self.store.backend().begin_acquire(request);
-        self.in_flight = InFlight::Step { future, ttl };
+        self.in_flight = InFlight::Step { future, ttl, given_up };
         self.asked().await
     }
 
@@ -196,27 +200,82 @@ impl AttemptDriver {
 
     /// Leaves what is under way to a job of the background.
     fn go_on_in(&mut self, background: &Background) {
-        background.spawn(self.move_to(DrivenBy::Background).undo());
+        if let InFlight::Step { given_up, .. } = &self.in_flight {
+            given_up.set();
+        }
+        // From now on, not only from when the job begins.
+        let errand = Errand::new(background.farewell());
+        background.spawn(self.move_to(DrivenBy::Background).undo(errand));
     }
 
-    /// Releases, and returns when the outcome is known; the background does the rest, if any.
+    /// Releases, and returns when the outcome is known, with the reason if it could not be had; the
+    /// background does the rest, if any.
     ///
     /// A store that cannot leave a lock standing is asked by the background, when `min_hold` is over;
     /// what it will say is not known before.
-    pub(crate) async fn release(mut self) -> ReleaseOutcome {
+    pub(crate) async fn release(mut self) -> (ReleaseOutcome, Option<LockError>) {
         // Nothing was sent yet, so what is waited for is `min_hold`, on a store that cannot keep it:
         // the background does that.
         if let Next::WaitUntil(at) = self.machine.next(Instant::ORIGIN)
             && self.store.now() < at
         {
-            return ReleaseOutcome::Unknown;
+            return (ReleaseOutcome::Unknown, None);
         }
         poll_fn(|cx| self.poll_until(cx, |machine| machine.outcome().is_some())).await;
-        self.machine.outcome().unwrap_or(ReleaseOutcome::AlreadyExpired)
+        let outcome = self.machine.outcome().unwrap_or(ReleaseOutcome::AlreadyExpired);
+        (outcome, self.release_error.clone())
     }
 
-    async fn undo(mut self) {
-        poll_fn(|cx| self.poll_until(cx, |_| false)).await;
+    async fn undo(mut self, mut errand: Errand) {
+        let farewell = Arc::clone(errand.farewell());
+        tokio::select! {
+            biased;
+            () = self.undone(&mut errand) => return,
+            () = farewell.urged() => {}
+        }
+        // What a caller began may depend on a runtime that stands still.
+        if let Some(release) = self.release_beside() {
+            // It may have come before a step that is still to be answered.
+            let is_step = self.is_asking();
+            // A task of its own, since an exchange is never cut off.
+            let release = tokio::spawn(panics::caught(release));
+            tokio::select! {
+                biased;
+                () = self.undone(&mut errand) => return,
+                released = release => match released {
+                    Ok(Ok(reply)) if !is_step || reply == ReleaseReply::Released => {
+                        // The rest is for a program that goes on.
+                        drop(errand);
+                        return poll_fn(|cx| self.poll_until(cx, |_| false)).await;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        self.undone(&mut errand).await;
+    }
+
+    async fn undone(&mut self, errand: &mut Errand) {
+        poll_fn(|cx| {
+            let polled = self.poll_until(cx, |_| false);
+            let pauses_until = match &self.in_flight {
+                InFlight::Pause(pause) => pause.deadline(),
+                _ => Instant::ORIGIN,
+            };
+            errand.goes_on(pauses_until <= self.store.now() + MOMENT);
+            polled
+        })
+        .await;
+    }
+
+    /// Another release, in the background's lane, beside an exchange that a caller began.
+    fn release_beside(&self) -> Option<Exchange<ReleaseReply>> {
+        let is_callers = match &self.in_flight {
+            InFlight::Step { .. } => true,
+            InFlight::Release { lane, .. } => *lane == Lane::Caller,
+            InFlight::Nothing | InFlight::Pause(_) => false,
+        };
+        is_callers.then(|| self.begin_release(self.store.now(), Lane::Background))
     }
 
     fn move_to(&mut self, driven_by: DrivenBy) -> Self {
@@ -224,6 +283,7 @@ impl AttemptDriver {
         let machine = self.take_machine();
         let Self { token, min_hold_end, answered_at, .. } = *self;
         let (store, key, just_now) = (self.store.clone(), self.key.clone(), None);
+        let release_error = self.release_error.take();
         Self {
             store,
             driven_by,
@@ -234,11 +294,12 @@ impl AttemptDriver {
             in_flight,
             answered_at,
             just_now,
+            release_error,
         }
     }
 
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Asked> {
-        let InFlight::Step { future, ttl } = &mut self.in_flight else {
+        let InFlight::Step { future, ttl, .. } = &mut self.in_flight else {
             // The machine and this struct disagree; do not wait for what will never come.
             self.machine.step_failed(false);
             return Poll::Ready(Asked::Failed(LockError::new(
@@ -249,6 +310,7 @@ impl AttemptDriver {
         let ttl = *ttl;
         let result = ready!(self.driven_by.poll(future, cx));
         self.in_flight.clear();
+        self.store.heard(&result);
         let now = self.store.now();
         self.answered_at = now;
         Poll::Ready(match result {
@@ -309,29 +371,35 @@ impl AttemptDriver {
 
     fn send_release(&mut self, now: Instant) {
         self.machine.release_sent(now);
-        let min_hold = self.min_hold_end.saturating_duration_since(now);
         let lane = match self.driven_by {
             DrivenBy::Caller(_) => Lane::Caller,
             DrivenBy::Background => Lane::Background,
         };
+        self.in_flight = InFlight::Release { future: self.begin_release(now, lane), lane };
+    }
+
+    fn begin_release(&self, now: Instant, lane: Lane) -> Exchange<ReleaseReply> {
+        let min_hold = self.min_hold_end.saturating_duration_since(now);
         let request = ReleaseRequest::new(self.key.clone(), self.token, self.store.clock())
             .with_min_hold(min_hold)
             .with_lane(lane);
-        let future = self.store.backend().begin_release(request);
-        self.in_flight = InFlight::Release(future);
+        self.store.backend().begin_release(request)
     }
 
     fn poll_release(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let result = match &mut self.in_flight {
-            InFlight::Release(future) => ready!(self.driven_by.poll(future, cx)),
+            InFlight::Release { future, .. } => ready!(self.driven_by.poll(future, cx)),
             _ => Err(LockError::new(LockErrorKind::Backend, "the release was not under way")),
         };
         self.in_flight.clear();
+        self.store.heard(&result);
         match result {
             Ok(reply) => self.machine.release_answered(reply),
             Err(error) => {
                 self.machine.release_failed(self.store.now());
-                panics::contained(|| telemetry::release_failed(&self.key, &error));
+                // A caller is told by the outcome.
+                panics::contained(|| telemetry::release_failed(&self.store, &self.key, &error));
+                self.release_error = Some(error);
             }
         }
         Poll::Ready(())

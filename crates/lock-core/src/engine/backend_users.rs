@@ -8,7 +8,7 @@ use crate::backend::AnyBackend;
 
 /// One service's use of a backend, until it is given up or dropped.
 pub(crate) struct BackendUse {
-    /// The backend's address, which is its own for as long as a service holds it.
+    /// The backend's number, which is its own for as long as a service holds it.
     backend: usize,
     is_over: AtomicBool,
 }
@@ -19,7 +19,7 @@ static USERS: Mutex<BTreeMap<usize, usize>> = Mutex::new(BTreeMap::new());
 
 impl BackendUse {
     pub(crate) fn new(backend: &AnyBackend) -> Self {
-        let backend = backend.address();
+        let backend = backend.identity();
         *USERS.lock().unwrap_or_else(PoisonError::into_inner).entry(backend).or_default() += 1;
         Self { backend, is_over: AtomicBool::new(false) }
     }

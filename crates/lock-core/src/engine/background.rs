@@ -4,15 +4,17 @@
 //! cannot stop it; with [`tokio_time`](crate::LockServiceBuilder::tokio_time) the current runtime
 //! takes its place.
 
+use std::fmt;
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use crate::backend::Clock;
+use crate::backend::{Clock, background_runtime};
+use crate::engine::farewell::Farewell;
 use crate::sync::panics;
 use crate::sync::wait_group::WaitGroup;
 use crate::time::timer;
@@ -27,6 +29,7 @@ pub(crate) struct Background {
     /// What runs for as long as the service lives, until it is started.
     service_job: Mutex<Option<Job>>,
     outstanding: Arc<WaitGroup>,
+    farewell: Arc<Farewell>,
 }
 
 struct Running {
@@ -45,6 +48,7 @@ impl Background {
             running: OnceLock::new(),
             service_job: Mutex::new(Some(Box::pin(service_job))),
             outstanding: Arc::default(),
+            farewell: Arc::default(),
         }
     }
 
@@ -58,10 +62,7 @@ impl Background {
         if self.running.get().is_some() {
             return Ok(());
         }
-        let runtime = self.runtime().map_err(|cause| {
-            let message = format!("the background thread could not be started: {cause}");
-            LockError::new(LockErrorKind::Unavailable, message).not_applied()
-        })?;
+        let runtime = self.runtime()?;
         let job = job.take().unwrap_or_else(|| Box::pin(pending()));
         let service_job = runtime.spawn(job).abort_handle();
         self.running.set(Running { runtime, service_job }).ok();
@@ -71,12 +72,26 @@ impl Background {
     /// Runs a job to its end, whatever becomes of the service. One that panics takes no other along.
     pub(crate) fn spawn(&self, job: impl Future<Output = ()> + Send + 'static) {
         if let Some(running) = self.running.get() {
-            let counted = Outstanding::new(&self.outstanding);
+            let counted = self.outstanding.count();
             // It is dropped at once if the runtime is gone (with `tokio_time` only).
             drop(running.runtime.spawn(async move {
                 let _counted = counted;
                 job.await;
             }));
+        }
+    }
+
+    /// What a job shares with whoever drops the last handle of its service.
+    pub(crate) const fn farewell(&self) -> &Arc<Farewell> {
+        &self.farewell
+    }
+
+    /// The last handle of the service is dropped: blocks the thread for a moment, if that can help
+    /// the releases that are under way.
+    pub(crate) fn bid_farewell(&self) {
+        // Otherwise the jobs are tasks of the current runtime, which does not run meanwhile.
+        if self.clock != Clock::TOKIO {
+            self.farewell.wait();
         }
     }
 
@@ -109,13 +124,18 @@ impl Background {
         }
     }
 
-    fn runtime(&self) -> Result<Handle, String> {
-        timer::ensure_started().map_err(|error| error.to_string())?;
+    fn runtime(&self) -> Result<Handle> {
+        timer::ensure_started().map_err(not_started)?;
         if self.clock == Clock::TOKIO {
-            return Handle::try_current().map_err(|error| error.to_string());
+            return Handle::try_current().map_err(not_started);
         }
-        process_runtime()
+        background_runtime()
     }
+}
+
+fn not_started(cause: impl fmt::Display) -> LockError {
+    let message = format!("the background could not be started: {cause}");
+    LockError::new(LockErrorKind::Unavailable, message).not_applied()
 }
 
 impl Drop for Background {
@@ -123,45 +143,5 @@ impl Drop for Background {
         if let Some(running) = self.running.get() {
             running.service_job.abort();
         }
-    }
-}
-
-/// The runtime of the process's background thread, which is started when it is first needed and
-/// runs until the process ends.
-fn process_runtime() -> Result<Handle, String> {
-    static RUNTIME: Mutex<Option<Handle>> = Mutex::new(None);
-    let mut started = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(handle) = &*started {
-        return Ok(handle.clone());
-    }
-    // The thread first: a runtime that is left over could not be dropped in a task of another one.
-    let (hand_over, handed_over) = mpsc::channel::<Runtime>();
-    let run = move || {
-        if let Ok(runtime) = handed_over.recv() {
-            runtime.block_on(pending::<()>());
-        }
-    };
-    let thread = std::thread::Builder::new().name("distlock".into());
-    thread.spawn(run).map_err(|error| error.to_string())?;
-    let runtime = Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| error.to_string())?;
-    let handle = runtime.handle().clone();
-    hand_over.send(runtime).map_err(|error| error.to_string())?;
-    Ok(started.insert(handle).clone())
-}
-
-/// A job, counted until it has ended or is dropped.
-struct Outstanding(Arc<WaitGroup>);
-
-impl Outstanding {
-    fn new(outstanding: &Arc<WaitGroup>) -> Self {
-        outstanding.add();
-        Self(Arc::clone(outstanding))
-    }
-}
-
-impl Drop for Outstanding {
-    fn drop(&mut self) {
-        self.0.remove();
     }
 }

@@ -1,8 +1,9 @@
 //! What all clones of a service, its locks and its guards share.
 
+use std::ops::Deref;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
@@ -12,7 +13,7 @@ use crate::engine::local_queues::{LocalQueues, Watched};
 use crate::engine::plan::{Plan, Target};
 use crate::engine::schedule::{Schedule, Scheduled};
 use crate::engine::store::Store;
-use crate::sync::wait_group::WaitGroup;
+use crate::sync::wait_group::{self, WaitGroup};
 use crate::types::error::{LockError, Result};
 use crate::types::handover::Handover;
 
@@ -27,7 +28,9 @@ pub(crate) struct Context<L, G> {
     is_closing: AtomicBool,
     closing: Notify,
     /// Acquisitions and releases that tasks of the user's have begun.
-    under_way: WaitGroup,
+    under_way: Arc<WaitGroup>,
+    /// What users have of the service: its clones, its locks and guards, and operations under way.
+    handles: AtomicUsize,
 }
 
 impl<L: Watched + Scheduled, G> Context<L, G> {
@@ -51,7 +54,8 @@ impl<L: Watched + Scheduled, G> Context<L, G> {
             store,
             is_closing: AtomicBool::new(false),
             closing: Notify::new(),
-            under_way: WaitGroup::default(),
+            under_way: Arc::default(),
+            handles: AtomicUsize::new(0),
         }
     }
 
@@ -85,14 +89,13 @@ impl<L: Watched + Scheduled, G> Context<L, G> {
         self.background.ensure_running()
     }
 
-    pub(crate) const fn under_way(&self) -> &WaitGroup {
+    pub(crate) const fn under_way(&self) -> &Arc<WaitGroup> {
         &self.under_way
     }
 
-    /// Counts something as under way for as long as the result lives.
+    /// Counts an operation of the user's as under way for as long as the result lives.
     pub(crate) fn count(self: &Arc<Self>) -> Counted<L, G> {
-        self.under_way.add();
-        Counted(Arc::clone(self))
+        Counted { _under_way: self.under_way.count(), _handle: Handle::new(Arc::clone(self)) }
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -119,11 +122,53 @@ impl<L: Watched + Scheduled, G> Context<L, G> {
     }
 }
 
-/// Something under way that a shutdown waits for.
-pub(crate) struct Counted<L, G>(Arc<Context<L, G>>);
-
-impl<L, G> Drop for Counted<L, G> {
-    fn drop(&mut self) {
-        self.0.under_way.remove();
+impl<L, G> Context<L, G> {
+    /// The user has one handle more of the service.
+    pub(crate) fn enter(&self) {
+        self.handles.fetch_add(1, Ordering::Relaxed);
     }
+
+    /// The user has one handle less. Whoever drops the last one waits a moment for the releases that
+    /// are under way: the program may end when this returns.
+    pub(crate) fn leave(&self) {
+        if self.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.background.bid_farewell();
+        }
+    }
+}
+
+/// A handle of a service.
+pub(crate) struct Handle<L, G>(Arc<Context<L, G>>);
+
+impl<L, G> Handle<L, G> {
+    pub(crate) fn new(context: Arc<Context<L, G>>) -> Self {
+        context.enter();
+        Self(context)
+    }
+}
+
+impl<L, G> Clone for Handle<L, G> {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.0))
+    }
+}
+
+impl<L, G> Deref for Handle<L, G> {
+    type Target = Arc<Context<L, G>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<L, G> Drop for Handle<L, G> {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+/// An operation of the user's under way, which a shutdown waits for.
+pub(crate) struct Counted<L, G> {
+    _under_way: wait_group::Counted,
+    _handle: Handle<L, G>,
 }

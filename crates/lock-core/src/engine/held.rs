@@ -3,14 +3,16 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::backend::OwnerToken;
 use crate::engine::attempt_driver::AttemptDriver;
-use crate::engine::context::Context;
+use crate::engine::context::{Context, Handle};
+use crate::engine::doubt::Doubt;
 use crate::engine::local_queues::{NextLeader, Released, Watched};
+use crate::engine::loss_text::loss_text;
 use crate::engine::plan::{Plan, Target};
 use crate::engine::schedule::{Scheduled, Slot};
 use crate::engine::store::Store;
@@ -20,6 +22,7 @@ use crate::machine::lease::Lease;
 use crate::machine::local_queue::Term;
 use crate::sync::lazy_notify::LazyNotify;
 use crate::time::instant::Instant;
+use crate::types::error::{LockError, Result};
 use crate::types::fencing::FencingToken;
 use crate::types::loss::{LeaseEnd, LossReason};
 use crate::types::name::{LockKey, LockName};
@@ -27,6 +30,16 @@ use crate::types::status::ReleaseOutcome;
 
 /// What a service's clones, locks and guards share.
 pub(crate) type ServiceContext = Context<SharedLease, Held>;
+
+/// Whatever keeps a service in use.
+pub(crate) type ServiceHandle = Handle<SharedLease, Held>;
+
+impl ServiceContext {
+    /// Whether a guard of this service holds the lock.
+    pub(crate) fn holds(&self, key: &LockKey) -> bool {
+        self.schedule().any(|lease| lease.key() == key && lease.ended().is_none())
+    }
+}
 
 /// Owns a lock: dropping it ends the lease.
 pub(crate) struct Held(Arc<SharedLease>);
@@ -38,6 +51,8 @@ pub(crate) struct NewLease {
     pub(crate) fencing: Option<FencingToken>,
     /// The number under which it is held in its queue.
     pub(crate) term: Term,
+    /// How long ago the store confirmed it.
+    pub(crate) doubt: Doubt,
 }
 
 /// What the end of a lease leaves to do.
@@ -64,7 +79,9 @@ impl Held {
         lease: Lease,
         now: Instant,
     ) -> Self {
-        let NewLease { target, token, fencing, term } = new;
+        let NewLease { target, token, fencing, term, doubt } = new;
+        // Without a field of its own, so that a guard is no larger than a pointer.
+        context.enter();
         let first_look = lease.first_look(now);
         let shared = Arc::new(SharedLease {
             context,
@@ -72,9 +89,12 @@ impl Held {
             token,
             fencing,
             term,
+            since: now,
+            doubt,
             slot: Slot::new(),
             deadline: AtomicU64::new(lease.deadline().as_nanos()),
             ended: AtomicU8::new(0),
+            is_handed_out: AtomicBool::new(false),
             changed: LazyNotify::default(),
             lease: Mutex::new(lease),
         });
@@ -86,16 +106,16 @@ impl Held {
         &self.0
     }
 
-    /// Releases, and says what the store said.
-    pub(crate) async fn release(self) -> ReleaseOutcome {
+    /// Releases, and says what the store said, and why if it said nothing.
+    pub(crate) async fn release(self) -> (ReleaseOutcome, Option<LockError>) {
         let shared = Arc::clone(&self.0);
         // Before the lease leaves the schedule, so that a shutdown waits for the one or the other.
         let _counted = shared.context.count();
         // The drop that follows finds nothing left to do.
         let Ending { release, mut next, outcome } = shared.end();
         drop(self);
-        let outcome = match release {
-            None => outcome,
+        let (outcome, cause) = match release {
+            None => (outcome, None),
             Some(driver) => {
                 let mut release = pin!(driver.release());
                 poll_fn(|cx| {
@@ -109,8 +129,18 @@ impl Held {
                 .await
             }
         };
-        telemetry::released(&shared.target.name, shared.store().kind(), outcome);
-        outcome
+        telemetry::released(shared.store(), &shared.target.name, outcome, cause.as_ref());
+        (outcome, cause)
+    }
+
+    /// The user gets it, unless the service is being shut down: a shutdown that begins later finds
+    /// the lease in the schedule.
+    pub(crate) fn hand_out(self) -> Result<Self> {
+        if self.0.context.is_closing() {
+            return Err(LockError::shut_down());
+        }
+        self.0.is_handed_out.store(true, Ordering::SeqCst);
+        Ok(self)
     }
 
     /// The task to which this was handed over accepts it. `false`: too late.
@@ -129,6 +159,7 @@ impl Drop for Held {
         if let Some(next) = next {
             next.call();
         }
+        self.0.context.leave();
     }
 }
 
@@ -139,11 +170,16 @@ pub(crate) struct SharedLease {
     token: OwnerToken,
     fencing: Option<FencingToken>,
     term: Term,
+    /// When it was acquired.
+    since: Instant,
+    doubt: Doubt,
     slot: Slot,
     /// The lease's deadline in nanoseconds, to be read without the mutex.
     deadline: AtomicU64,
     /// How the lease ended, once it has, to be read without the mutex.
     ended: AtomicU8,
+    /// Whether a user has ever had the guard.
+    is_handed_out: AtomicBool,
     changed: LazyNotify,
     lease: Mutex<Lease>,
 }
@@ -173,8 +209,22 @@ impl SharedLease {
         self.fencing
     }
 
+    pub(crate) const fn doubt(&self) -> &Doubt {
+        &self.doubt
+    }
+
+    /// Whether a user has had the guard.
+    pub(crate) fn is_handed_out(&self) -> bool {
+        self.is_handed_out.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn deadline(&self) -> Instant {
         Instant::from_nanos(self.deadline.load(Ordering::Acquire))
+    }
+
+    /// Whether the lease is renewed until its end.
+    pub(crate) fn keeps_alive(&self) -> bool {
+        self.lock().keeps_alive()
     }
 
     /// How the lease has ended, if it has; looks at the clock.
@@ -190,9 +240,12 @@ impl SharedLease {
         if self.ended_at(now).is_some() { Duration::ZERO } else { left }
     }
 
-    /// The lease is lost, unless it has ended already; returns how it ended.
-    pub(crate) fn lose(&self, reason: LossReason) -> LeaseEnd {
-        self.update(|lease| lease.lose(reason))
+    /// The store says that the lease is gone; the background undoes what may be left of it.
+    pub(crate) fn lose_in_store(&self, reason: LossReason) -> LeaseEnd {
+        let now = self.store().now();
+        let (end, undo_at) = self.update(|lease| (lease.lose(reason), lease.undo_at(now)));
+        self.schedule(undo_at);
+        end
     }
 
     /// Ends when the lease does, and says how.
@@ -208,6 +261,20 @@ impl SharedLease {
                 () = self.store().clock().sleep_until(deadline) => {}
             }
         }
+    }
+
+    /// What a caller is told who needs the lease after its end.
+    pub(crate) fn ended_error(&self, end: LeaseEnd) -> LockError {
+        match end {
+            LeaseEnd::Released => LockError::released(),
+            LeaseEnd::Lost(reason) => LockError::lost(reason, &self.loss_text(reason)),
+        }
+    }
+
+    /// Until when the lease lasts, if a renewal of it is not confirmed.
+    pub(crate) fn unconfirmed_until(&self) -> Option<Instant> {
+        let lease = self.lock();
+        (lease.is_unconfirmed() && lease.ended().is_none()).then(|| lease.deadline())
     }
 
     /// The background is to look at the lease at `at`.
@@ -244,6 +311,35 @@ impl SharedLease {
         Ending { release, next, outcome: ReleaseOutcome::Unknown }
     }
 
+    /// Leaves the lease to whoever gets its token. Returns how long the store may keep it, or `None` if
+    /// it cannot be passed on yet.
+    pub(crate) fn pass_on(&self) -> Result<Option<Duration>, LeaseEnd> {
+        let now = self.store().now();
+        let stands_for = self.update(|lease| lease.pass_on(now))?;
+        if stands_for.is_some() {
+            self.context.schedule().leave(self);
+        }
+        Ok(stands_for)
+    }
+
+    /// Ends the lease because the service ends. Returns whether it had not ended before, and the
+    /// release of what it has in the store, if nobody else has that.
+    ///
+    /// In one step: the holder, who learns of the loss, must not take the release first.
+    pub(crate) fn shut_down(&self) -> (bool, Option<AttemptDriver>) {
+        let now = self.store().now();
+        let (is_ended_here, given_up) = self.update(|lease| {
+            let is_ended_here = lease.look(now).is_none();
+            lease.lose(LossReason::ShutDown);
+            (is_ended_here, lease.give_up(now))
+        });
+        let release = given_up.map(|given_up| {
+            self.context.schedule().leave(self);
+            self.releasing(given_up.attempt, given_up.min_hold_end, now)
+        });
+        (is_ended_here, release)
+    }
+
     /// Undoes what is left in the store of a lost lease, as a job of the background.
     pub(crate) fn undo(&self, attempt: StoreAttempt, now: Instant) {
         self.context.schedule().leave(self);
@@ -266,8 +362,12 @@ impl SharedLease {
         self.changed.notify();
         if let (None, Some(LeaseEnd::Lost(reason))) = (before.1, after.1) {
             // An offer that no task accepted is nobody's loss.
-            if !is_offered {
-                telemetry::lost(&self.target.name, self.store().kind(), reason);
+            let store = self.store();
+            if reason == LossReason::PassedOn {
+                telemetry::passed_on(store, &self.target.name);
+            } else if !is_offered {
+                let held = store.now().saturating_duration_since(self.since);
+                telemetry::lost(store, &self.target.name, held, &self.loss_text(reason));
             }
             self.context.queues().lost(&self.target.key, self.term);
         }
@@ -284,7 +384,8 @@ impl SharedLease {
     ) -> (Held, Weak<Self>) {
         let lease = Lease::handed_over(&plan.terms(self.store()), now, attempt);
         let fencing = self.fencing.map(FencingToken::next_local);
-        let new = NewLease { target: self.target.clone(), token: self.token, fencing, term };
+        let (target, doubt) = (self.target.clone(), self.doubt.hand_on(now));
+        let new = NewLease { target, token: self.token, fencing, term, doubt };
         let held = Held::new(Arc::clone(&self.context), new, lease, now);
         let watched = Arc::downgrade(&held.0);
         (held, watched)
@@ -307,6 +408,10 @@ impl SharedLease {
             return known;
         }
         self.update(|lease| lease.look(now))
+    }
+
+    fn loss_text(&self, reason: LossReason) -> String {
+        loss_text(reason, &self.lock())
     }
 
     fn known_end(&self) -> Option<LeaseEnd> {

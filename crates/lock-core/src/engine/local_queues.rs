@@ -67,8 +67,9 @@ pub(crate) enum Turn<L, G> {
 pub(crate) enum Entered<L, G> {
     Lead(Leadership<L, G>),
     Wait(LocalWaiter<L, G>),
-    /// It does not want to wait, and the lock is not free.
-    Refused,
+    /// It does not want to wait, and the lock is not free: a guard of the queue holds this lease, or
+    /// the store said so.
+    Refused(Option<Arc<L>>),
 }
 
 /// What becomes of a lease whose guard was released.
@@ -207,7 +208,9 @@ impl<L: Watched, G> LocalQueues<L, G> {
             }
             Slot::Occupied(slot) if deadline <= now => {
                 if slot.get().is_taken(now) {
-                    Entered::Refused
+                    let holder = slot.get().holder.upgrade();
+                    drop(state);
+                    Entered::Refused(holder)
                 } else {
                     // The leader has no answer yet, and this task does not wait for it.
                     Entered::Lead(Leadership::new(self, key, Term::Outside))
@@ -338,6 +341,9 @@ fn tell<L, G>(task: Sender<Turn<L, G>>, turn: Turn<L, G>) {
     panics::contained(|| drop(task.send(turn)));
 }
 
+/// When to look again, and the lease that a guard of the queue holds.
+type Seen<L> = (Instant, Option<Arc<L>>);
+
 /// A task's place in a queue.
 pub(crate) struct LocalWaiter<L, G> {
     queues: Arc<LocalQueues<L, G>>,
@@ -349,17 +355,26 @@ pub(crate) struct LocalWaiter<L, G> {
 impl<L: Watched, G> LocalWaiter<L, G> {
     /// Waits for the turn, until `deadline`: an error if the store cannot be asked, `None` if the
     /// lock is held by another. Where neither is known by then, the turn is to ask once.
-    pub(crate) async fn turn(mut self, deadline: Instant) -> Result<Option<Turn<L, G>>, LockError> {
+    ///
+    /// At each look, `wanted` is told of the lease that a guard of the queue holds.
+    pub(crate) async fn turn(
+        mut self,
+        deadline: Instant,
+        wanted: impl Fn(&Arc<L>, Instant),
+    ) -> Result<Option<Turn<L, G>>, LockError> {
         let clock = self.queues.store.clock();
         loop {
             let now = clock.now();
             if now >= deadline {
                 return self.too_late(now);
             }
-            let look_at = match self.look(now) {
-                Ok(at) => at,
+            let (look_at, holder) = match self.look(now) {
+                Ok(seen) => seen,
                 Err(leadership) => return Ok(Some(Turn::Lead(leadership))),
             };
+            if let Some(holder) = holder {
+                wanted(&holder, now);
+            }
             tokio::select! {
                 biased;
                 told = &mut self.told => {
@@ -371,15 +386,17 @@ impl<L: Watched, G> LocalWaiter<L, G> {
         }
     }
 
-    /// Takes over from a leader or a holder that is overdue, or says when to look again.
-    fn look(&self, now: Instant) -> Result<Instant, Leadership<L, G>> {
+    /// Takes over from a leader or a holder that is overdue, or says when to look again, and who holds.
+    fn look(&self, now: Instant) -> Result<Seen<L>, Leadership<L, G>> {
         let mut state = self.queues.lock();
         let next_term = state.next_term();
-        let Some(entry) = state.queues.get_mut(&self.key) else { return Ok(Instant::FAR_FUTURE) };
-        let held_until = entry.held_until();
+        let Some(entry) = state.queues.get_mut(&self.key) else {
+            return Ok((Instant::FAR_FUTURE, None));
+        };
+        let (held_until, holder) = (entry.held_until(), entry.holder.upgrade());
         match entry.queue.look(self.number, now, held_until, next_term) {
-            Look::Again(at) => Ok(at),
-            Look::Called => Ok(Instant::FAR_FUTURE),
+            Look::Again(at) => Ok((at, holder)),
+            Look::Called => Ok((Instant::FAR_FUTURE, None)),
             Look::Lead => {
                 drop(state);
                 Err(Leadership::new(&self.queues, &self.key, next_term))

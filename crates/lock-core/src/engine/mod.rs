@@ -2,17 +2,27 @@
 //! releases.
 
 pub(crate) mod acquire;
+pub(crate) mod acquire_all;
 mod acquisition;
 mod attempt_driver;
 mod backend_users;
 mod background;
 mod context;
+mod doubt;
 pub(crate) mod extend;
+mod farewell;
 pub(crate) mod held;
 mod local_queues;
+mod loss_text;
+mod outage;
+mod pace;
+pub(crate) mod pass_on;
 pub(crate) mod plan;
 pub(crate) mod renew;
-mod schedule;
+pub(crate) mod schedule;
 pub(crate) mod shutdown;
 pub(crate) mod store;
-mod telemetry;
+mod store_health;
+pub(crate) mod telemetry;
+pub(crate) mod tell;
+pub(crate) mod verify;

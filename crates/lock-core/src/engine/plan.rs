@@ -7,6 +7,7 @@ use crate::backend::capabilities::Capabilities;
 use crate::engine::store::Store;
 use crate::machine::lease::Terms;
 use crate::time::instant::Instant;
+use crate::types::duration_text::exact;
 use crate::types::error::{LockError, LockErrorKind, Result};
 use crate::types::name::{LockKey, LockName};
 use crate::types::options::{LockOptions, MIN_KEEP_ALIVE_TTL, Renewal, Wait};
@@ -33,6 +34,16 @@ impl Plan {
             Ok(Target { name, key })
         });
         Self { target, options }
+    }
+
+    /// The same lock with other options.
+    pub(crate) fn with_options(&self, options: LockOptions) -> Self {
+        Self { target: self.target.clone(), options }
+    }
+
+    /// Where the lock is kept; `None` if its name is not allowed.
+    pub(crate) fn key(&self) -> Option<&LockKey> {
+        self.target.as_ref().ok().map(|target| &target.key)
     }
 
     /// The name as it was given.
@@ -68,10 +79,15 @@ impl Plan {
 
     /// What is asked of the lease.
     pub(crate) fn terms(&self, store: &Store) -> Terms {
-        let LockOptions { ttl, max_hold, min_hold, .. } = self.options;
-        let keep_alive = keeps_alive(&self.options, &store.capabilities());
-        Terms { ttl, keep_alive, max_hold, min_hold }
+        terms(&self.options, store)
     }
+}
+
+/// What these options ask of a lease.
+pub(crate) fn terms(options: &LockOptions, store: &Store) -> Terms {
+    let LockOptions { ttl, max_hold, min_hold, .. } = *options;
+    let keep_alive = keeps_alive(options, &store.capabilities());
+    Terms { ttl, keep_alive, max_hold, min_hold }
 }
 
 /// Whether the lease is renewed.
@@ -90,17 +106,32 @@ pub(crate) fn check_options(options: &LockOptions, store: &Store) -> Result<()> 
 
 fn check(options: &LockOptions, kind: &str, capabilities: &Capabilities) -> Result<()> {
     check_times(options, kind, capabilities)?;
-    let needs = [
-        (options.renewal == Renewal::KeepAlive, capabilities.renew, "keep_alive", "renew leases"),
-        (options.require_fencing, capabilities.fencing, "require_fencing", "issue fencing tokens"),
-    ];
-    for (asked, can, option, what) in needs {
-        if asked && !can {
-            let message = format!("{option} is set, but the {kind} backend cannot {what}");
-            return Err(LockError::new(LockErrorKind::Unsupported, message).not_applied());
-        }
+    if options.renewal == Renewal::KeepAlive && !capabilities.renew {
+        return Err(lacking(
+            kind,
+            capabilities,
+            "keep_alive is set, but the store cannot renew leases",
+            "use keep_alive_if_supported and a ttl that is long enough for the work",
+        ));
+    }
+    if options.require_fencing && !capabilities.fencing {
+        return Err(lacking(
+            kind,
+            capabilities,
+            "require_fencing is set, but the store issues no fencing tokens",
+            "leave require_fencing out (`allow_unfenced`) if the work needs none",
+        ));
     }
     Ok(())
+}
+
+/// The store cannot do what an option asks for: names the backend, its reason, and the way out.
+fn lacking(kind: &str, capabilities: &Capabilities, what: &str, cure: &str) -> LockError {
+    let message = match capabilities.limited_by {
+        "" => format!("{what} ({kind}); {cure}"),
+        why => format!("{what} ({kind}: {why}); or {cure}"),
+    };
+    LockError::new(LockErrorKind::Unsupported, message).not_applied()
 }
 
 fn check_times(options: &LockOptions, kind: &str, capabilities: &Capabilities) -> Result<()> {
@@ -108,24 +139,36 @@ fn check_times(options: &LockOptions, kind: &str, capabilities: &Capabilities) -
     let Capabilities { ttl_min, ttl_max, .. } = *capabilities;
     if ttl < ttl_min || ttl > ttl_max {
         return Err(invalid(format!(
-            "ttl is {ttl:?}; the {kind} backend accepts {ttl_min:?} to {ttl_max:?}"
+            "ttl is {}; the {kind} backend accepts {} to {}",
+            exact(ttl),
+            exact(ttl_min),
+            exact(ttl_max)
         )));
     }
     if keeps_alive(options, capabilities) && ttl < MIN_KEEP_ALIVE_TTL {
         return Err(invalid(format!(
-            "ttl is {ttl:?}, too short to be renewed in time; with keep_alive it must be at \
-                 least {MIN_KEEP_ALIVE_TTL:?}"
+            "ttl is {}, too short to be renewed in time; with keep_alive it must be at least {}",
+            exact(ttl),
+            exact(MIN_KEEP_ALIVE_TTL)
         )));
     }
     if min_hold > ttl {
-        return Err(invalid(format!("min_hold is {min_hold:?}, above the ttl of {ttl:?}")));
+        return Err(invalid(format!(
+            "min_hold is {}, above the ttl of {}; lower min_hold or raise the ttl",
+            exact(min_hold),
+            exact(ttl)
+        )));
     }
     match max_hold {
-        Some(max) if min_hold > max => {
-            Err(invalid(format!("min_hold is {min_hold:?}, above the max_hold of {max:?}")))
-        }
+        Some(max) if min_hold > max => Err(invalid(format!(
+            "min_hold is {}, above the max_hold of {}; lower min_hold or raise max_hold",
+            exact(min_hold),
+            exact(max)
+        ))),
         Some(max) if max < ttl => Err(invalid(format!(
-            "max_hold is {max:?}, below the ttl of {ttl:?}; lower the ttl or raise max_hold"
+            "max_hold is {}, below the ttl of {}; lower the ttl or raise max_hold",
+            exact(max),
+            exact(ttl)
         ))),
         _ => Ok(()),
     }
@@ -149,7 +192,7 @@ mod tests {
     fn contradicting_times_are_refused_by_name_and_value() {
         let options = LockOptions::new;
         let cases = [
-            (options().ttl(Duration::ZERO), "ttl is 0ns"),
+            (options().ttl(Duration::ZERO), "ttl is 0s"),
             (options().ttl(Duration::MAX), "accepts 1ms to"),
             (options().ttl(MS(299)).keep_alive(), "ttl is 299ms, too short"),
             (options().ttl(MS(10)).min_hold(MS(11)), "min_hold is 11ms, above the ttl of 10ms"),
@@ -178,6 +221,9 @@ mod tests {
             let error = check(&options, "test", &Capabilities::none()).unwrap_err();
             assert_eq!(error.kind(), LockErrorKind::Unsupported);
             assert!(error.to_string().contains(option), "{error}");
+            let limited = Capabilities::none().with_limited_by("its mode is `plain`; set `auto`");
+            let error = check(&options, "test", &limited).unwrap_err().to_string();
+            assert!(error.contains("(test: its mode is `plain`; set `auto`); or "), "{error}");
         }
     }
 }

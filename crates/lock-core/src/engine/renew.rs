@@ -60,7 +60,7 @@ fn sort_out(due: Vec<Weak<SharedLease>>, store: &Store) -> Vec<Sent> {
 /// Does for one lease what is due, or says what to send.
 fn look_after(shared: &Arc<SharedLease>, weak: Weak<SharedLease>, now: Instant) -> Option<Sent> {
     // Before the right to undo is taken, so that a shutdown waits for the one or the other.
-    let _counted = shared.context().count();
+    let _counted = shared.context().under_way().count();
     match shared.update(|lease| lease.duty(now)) {
         Duty::Nothing => None,
         Duty::LookAgain(at) => {
@@ -84,6 +84,7 @@ async fn renew(batch: Vec<Sent>, store: Store) {
     let requests: Vec<_> = batch.iter().map(|renewal| renewal.request.clone()).collect();
     let backend = store.backend().clone();
     let replies = panics::caught(async { backend.renew(requests).await }).await;
+    store.heard_renewals(&replies);
     let now = store.now();
     match replies {
         Ok(replies) if replies.len() == batch.len() => {
@@ -98,7 +99,7 @@ async fn renew(batch: Vec<Sent>, store: Store) {
         Ok(_) => batch.iter().for_each(|renewal| renewal.retry(now)),
         Err(error) => {
             batch.iter().for_each(|renewal| renewal.retry(now));
-            telemetry::renewals_failed(batch.len(), &error);
+            telemetry::renewal_failed(&store, None, batch.len(), &error);
         }
     }
 }
@@ -108,6 +109,7 @@ impl Sent {
         let Some(shared) = self.lease.upgrade() else { return };
         let lost = match reply {
             RenewReply::Renewed => {
+                shared.doubt().confirmed(sent);
                 let look_at = shared.update(|lease| {
                     let renewed = lease.renewed(self.renewal, sent, now);
                     renewed.unwrap_or_else(|_| lease.undo_at(now))
@@ -117,7 +119,7 @@ impl Sent {
             RenewReply::NotHeld => LossReason::Removed,
             RenewReply::HeldByOther => LossReason::HeldByOther,
             RenewReply::Failed(error) => {
-                telemetry::renewal_failed(shared.name(), &error);
+                telemetry::renewal_failed(shared.store(), Some(shared.name()), 1, &error);
                 return self.retry(now);
             }
         };

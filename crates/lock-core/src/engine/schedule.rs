@@ -59,7 +59,7 @@ impl<L: Scheduled> Schedule<L> {
     }
 
     /// Enters a lease; the background looks at it when it is due.
-    pub(crate) fn enter(&self, lease: &Arc<L>, due: Option<Instant>) {
+    pub(crate) fn enter(&self, lease: &Arc<L>, due: Instant) {
         let mut state = self.lock();
         let slot = state.free.pop().unwrap_or_else(|| {
             state.entries.push(Entry { lease: Weak::new(), due: None });
@@ -71,7 +71,7 @@ impl<L: Scheduled> Schedule<L> {
         if let Some(entry) = state.entries.get_mut(slot as usize) {
             entry.lease = Arc::downgrade(lease);
         }
-        let is_earlier = due.is_some_and(|due| state.schedule(slot, due));
+        let is_earlier = state.schedule(slot, due);
         drop(state);
         if is_earlier {
             self.earlier.notify_one();
@@ -133,6 +133,13 @@ impl<L: Scheduled> Schedule<L> {
     /// All live leases.
     pub(crate) fn all(&self) -> Vec<Arc<L>> {
         self.lock().entries.iter().filter_map(|entry| entry.lease.upgrade()).collect()
+    }
+
+    /// Whether a live lease is such a one.
+    pub(crate) fn any(&self, is_such: impl Fn(&L) -> bool) -> bool {
+        // What is upgraded is dropped when the state is not locked any more.
+        let leases = self.all();
+        leases.iter().any(|lease| is_such(lease))
     }
 
     /// Ends when no lease is left.

@@ -1,8 +1,13 @@
-//! The store that a service works on: its backend, and the clock that its leases are measured by.
+//! The store that a service works on: its backend, the clock that its leases are measured by, and
+//! what is known of its health.
+
+use std::sync::Arc;
 
 use crate::backend::capabilities::Capabilities;
-use crate::backend::{AnyBackend, Clock, LockBackend};
+use crate::backend::{AnyBackend, Clock, LockBackend, RenewReply};
+use crate::engine::store_health::StoreHealth;
 use crate::time::instant::Instant;
+use crate::types::error::{LockError, Result};
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -10,12 +15,13 @@ pub(crate) struct Store {
     backend: AnyBackend,
     kind: &'static str,
     clock: Clock,
+    health: Arc<StoreHealth>,
 }
 
 impl Store {
     pub(crate) fn new(backend: AnyBackend, clock: Clock) -> Self {
         let kind = backend.kind();
-        Self { backend, kind, clock }
+        Self { backend, kind, clock, health: Arc::new(StoreHealth::new()) }
     }
 
     pub(crate) const fn backend(&self) -> &AnyBackend {
@@ -36,5 +42,41 @@ impl Store {
 
     pub(crate) fn capabilities(&self) -> Capabilities {
         self.backend.capabilities()
+    }
+
+    pub(crate) const fn health(&self) -> &Arc<StoreHealth> {
+        &self.health
+    }
+
+    /// Takes note of what came of an exchange, whoever asked.
+    pub(crate) fn heard<T>(&self, result: &Result<T>) {
+        match result {
+            Ok(_) => {
+                if self.health.is_troubled() {
+                    self.health.answered(self.now());
+                }
+            }
+            Err(error) => self.heard_error(error),
+        }
+    }
+
+    /// As [`heard`](Self::heard), for renewals: one that failed by itself is no answer.
+    pub(crate) fn heard_renewals(&self, result: &Result<Vec<RenewReply>>) {
+        let failed = |reply: &RenewReply| match reply {
+            RenewReply::Failed(error) => Some(error.clone()),
+            _ => None,
+        };
+        match result.as_ref().map(|replies| replies.iter().find_map(failed)) {
+            Ok(Some(error)) => self.heard_error(&error),
+            Ok(None) => self.heard(result),
+            Err(error) => self.heard_error(error),
+        }
+    }
+
+    fn heard_error(&self, error: &LockError) {
+        // A refusal is told to whoever asked, and says nothing of the others.
+        if error.is_retryable() {
+            self.health.failed(self.now(), error);
+        }
     }
 }

@@ -1,66 +1,317 @@
-//! The names of all events, in one place: they are part of the public contract.
+//! What the core logs: the names, levels and texts of its events are part of the public contract,
+//! and the guide lists them.
 //!
-//! Every event has the target `distlock`, the field `event` with one of the names below, and the
-//! fields `lock` and `backend`, its own or those of [`acquire_span`], which surrounds every
-//! acquisition.
+//! Every event has the target `distlock` and the fields `event`, `backend` and, if it is about one
+//! lock, `lock`. [`acquire_span`] surrounds every acquisition.
 
 use std::time::Duration;
 
-use tracing::{Level, Span, debug, span, warn};
+use tracing::{Level, Span, span};
 
+use crate::backend::LockBackend;
+use crate::backend::event::event;
+use crate::engine::outage::News;
+use crate::engine::pace::WINDOW;
+use crate::engine::store::Store;
+use crate::engine::store_health::{Paced, Waits};
+use crate::types::duration_text::rounded;
 use crate::types::error::LockError;
 use crate::types::fencing::FencingToken;
-use crate::types::loss::LossReason;
-use crate::types::name::{LockKey, LockName};
+use crate::types::message_text::{quoted, shortened};
+use crate::types::name::{LockKey, LockName, MAX_KEY_BYTES};
 use crate::types::status::ReleaseOutcome;
 
 /// The span around one acquisition, with its wait.
 pub(crate) fn acquire_span(lock: &str, backend: &str) -> Span {
-    span!(target: "distlock", Level::DEBUG, "distlock.acquire", lock, backend)
+    let lock = shortened(lock, MAX_KEY_BYTES);
+    span!(target: "distlock", Level::DEBUG, "distlock.acquire", lock = &*lock, backend)
+}
+
+/// A program has connected to this store.
+pub(crate) fn store_chosen(store: &Store, namespace: &str) {
+    let (backend, address) = (store.kind(), store.backend().address());
+    event!(INFO, "store_chosen", backend, address, namespace, "locks are kept by {}", at(store));
+}
+
+/// The store gives no usable answers any more.
+fn store_lost(store: &Store, cause: &LockError) {
+    let (backend, address) = (store.kind(), store.backend().address());
+    event!(
+        WARN,
+        "store_lost",
+        backend,
+        address,
+        %cause,
+        "the lock store {} cannot be used: {cause}; tasks go on waiting until their time is over, \
+         and locks that are held end with their leases",
+        at(store)
+    );
+}
+
+/// Leases that wait for their renewal to be confirmed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Renewals {
+    pub(crate) leases: usize,
+    /// When the first of them ends.
+    pub(crate) first_end: Duration,
+}
+
+/// The store still gives no usable answers.
+fn store_still_lost(
+    store: &Store,
+    cause: &LockError,
+    (lasts, failures): (Duration, u64),
+    waits: Waits,
+    renewals: Renewals,
+) {
+    let Waits { tasks, longest } = waits;
+    let Renewals { leases, first_end } = renewals;
+    let (backend, address) = (store.kind(), store.backend().address());
+    let waiting = match tasks {
+        0 => "nobody waits for a lock".to_owned(),
+        1 => format!("1 task waits for a lock, for {}", rounded(longest)),
+        _ => format!("{tasks} tasks wait for a lock, the first for {}", rounded(longest)),
+    };
+    let held = match leases {
+        0 => "no held lock is to be renewed".to_owned(),
+        1 => format!("1 held lock is to be renewed, and ends in {}", rounded(first_end)),
+        _ => format!(
+            "{leases} held locks are to be renewed, and the first ends in {}",
+            rounded(first_end)
+        ),
+    };
+    event!(
+        WARN,
+        "store_still_lost",
+        backend,
+        address,
+        ?lasts,
+        failures,
+        waits = tasks,
+        longest_wait = ?longest,
+        renewals = leases,
+        %cause,
+        "the lock store {} has been unusable for {}: {cause}; {waiting}; {held}",
+        at(store),
+        rounded(lasts)
+    );
+}
+
+/// The store answers again.
+fn store_back(store: &Store, lasted: Duration, failures: u64) {
+    let (backend, address) = (store.kind(), store.backend().address());
+    event!(
+        INFO,
+        "store_back",
+        backend,
+        address,
+        ?lasted,
+        failures,
+        "the lock store {} can be used again, after {}",
+        at(store),
+        rounded(lasted)
+    );
+}
+
+/// Warnings that were left out, so that the log is not flooded.
+pub(crate) fn left_out(store: &Store, what: Paced, count: u64) {
+    let (backend, of) = (store.kind(), what.event());
+    event!(
+        WARN,
+        "left_out",
+        backend,
+        of,
+        count,
+        "{count} more events `{of}` within {}; each of them is logged at the level DEBUG",
+        rounded(WINDOW)
+    );
 }
 
 /// The lock was granted.
-pub(crate) fn acquired(waited: Duration, fencing: Option<FencingToken>) {
+pub(crate) fn acquired(lock: &str, backend: &str, waited: Duration, fencing: Option<FencingToken>) {
     let fencing_token = fencing.map(FencingToken::get);
-    debug!(target: "distlock", event = "acquired", ?waited, fencing_token);
+    event!(DEBUG, "acquired", backend, lock, ?waited, fencing_token, "the lock was acquired");
 }
 
 /// Somebody else held the lock for the whole wait.
-pub(crate) fn contended(waited: Duration) {
-    debug!(target: "distlock", event = "contended", ?waited);
+pub(crate) fn contended(lock: &str, backend: &str, waited: Duration) {
+    event!(DEBUG, "contended", backend, lock, ?waited, "somebody else held the lock");
 }
 
-/// The store could not be asked.
-pub(crate) fn failed(error: &LockError) {
-    debug!(target: "distlock", event = "failed", %error);
+/// The lock could not be asked for.
+pub(crate) fn failed(lock: &str, backend: &str, error: &LockError) {
+    let lock = shortened(lock, MAX_KEY_BYTES);
+    event!(DEBUG, "failed", backend, lock = &*lock, %error, "the lock could not be acquired: {error}");
 }
 
 /// The lease ended before its guard did.
-pub(crate) fn lost(lock: &LockName, backend: &str, reason: LossReason) {
-    warn!(target: "distlock", event = "lost", lock = lock.as_str(), backend, %reason);
+pub(crate) fn lost(store: &Store, lock: &LockName, held: Duration, reason: &str) {
+    macro_rules! say {
+        ($level:ident) => {
+            event!(
+                $level,
+                "lost",
+                store.kind(),
+                lock = lock.as_str(),
+                ?held,
+                reason,
+                "the lock {} was lost {} after it was acquired: {reason}",
+                quoted(lock.as_str()),
+                rounded(held)
+            )
+        };
+    }
+    if store.health().allows(Paced::Lost, store.now()) { say!(WARN) } else { say!(DEBUG) }
 }
 
-/// The guard released.
-pub(crate) fn released(lock: &LockName, backend: &str, outcome: ReleaseOutcome) {
-    let lock = lock.as_str();
+/// The guard was turned into a token.
+pub(crate) fn passed_on(store: &Store, lock: &LockName) {
+    let (lock, backend) = (lock.as_str(), store.kind());
+    event!(DEBUG, "passed_on", backend, lock, "the lock was turned into a token");
+}
+
+/// The lock of a token was adopted.
+pub(crate) fn adopted(store: &Store, lock: &LockName, fencing: Option<FencingToken>) {
+    let (lock, backend) = (lock.as_str(), store.kind());
+    let fencing_token = fencing.map(FencingToken::get);
+    event!(DEBUG, "adopted", backend, lock, fencing_token, "the lock of a token was adopted");
+}
+
+/// The guard released; `cause` is why the store did not confirm it.
+pub(crate) fn released(
+    store: &Store,
+    lock: &LockName,
+    outcome: ReleaseOutcome,
+    cause: Option<&LockError>,
+) {
+    let (lock, backend) = (lock.as_str(), store.kind());
     if outcome.is_released() {
-        debug!(target: "distlock", event = "released", lock, backend, ?outcome);
-    } else {
-        warn!(target: "distlock", event = "released", lock, backend, ?outcome);
+        event!(DEBUG, "released", backend, lock, ?outcome, "the lock was released");
+        return;
+    }
+    let cause = cause.map(ToString::to_string);
+    let why = match outcome {
+        ReleaseOutcome::Unknown => {
+            "the store has not confirmed it; the background repeats it until the lease is over"
+        }
+        ReleaseOutcome::HeldByOther => {
+            "the lease had ended before, and somebody else holds the lock; raise the ttl, or use \
+             keep_alive"
+        }
+        _ => "the lease had ended before; raise the ttl, or use keep_alive",
+    };
+    macro_rules! say {
+        ($level:ident) => {
+            event!(
+                $level,
+                "released",
+                backend,
+                lock,
+                ?outcome,
+                cause,
+                "the lock {} was released too late or without an answer: {why}{}",
+                quoted(lock),
+                cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default()
+            )
+        };
+    }
+    if store.health().allows(Paced::Released, store.now()) { say!(WARN) } else { say!(DEBUG) }
+}
+
+/// A release got no answer, or was refused; it is tried again.
+pub(crate) fn release_failed(store: &Store, key: &LockKey, error: &LockError) {
+    let (lock, backend) = (key.as_str(), store.kind());
+    if error.is_retryable() {
+        event!(
+            DEBUG,
+            "release_failed",
+            backend,
+            lock,
+            %error,
+            "a release got no answer, and is tried again: {error}"
+        );
+        return;
+    }
+    macro_rules! say {
+        ($level:ident) => {
+            event!(
+                $level,
+                "release_refused",
+                backend,
+                lock,
+                %error,
+                "the store refused to release the lock {}, which stays taken until its lease ends \
+                 unless a later try succeeds: {error}",
+                quoted(lock)
+            )
+        };
+    }
+    if store.health().allows(Paced::ReleaseRefused, store.now()) { say!(WARN) } else { say!(DEBUG) }
+}
+
+/// Renewals got no answer, or were refused; they are tried again. `lock`: of one lease; otherwise
+/// of a batch of them.
+pub(crate) fn renewal_failed(
+    store: &Store,
+    lock: Option<&LockName>,
+    leases: usize,
+    error: &LockError,
+) {
+    let (lock, backend) = (lock.map(LockName::as_str), store.kind());
+    if error.is_retryable() {
+        event!(
+            DEBUG,
+            "renewal_failed",
+            backend,
+            lock,
+            leases,
+            %error,
+            "a renewal got no answer, and is tried again: {error}"
+        );
+        return;
+    }
+    let which = match (lock, leases) {
+        (Some(lock), _) => format!("the lock {}", quoted(lock)),
+        (None, 1) => "1 lock".to_owned(),
+        (None, _) => format!("{leases} locks"),
+    };
+    macro_rules! say {
+        ($level:ident) => {
+            event!(
+                $level,
+                "renewal_refused",
+                backend,
+                lock,
+                leases,
+                %error,
+                "the store refused to renew {which}, and a lock that is not renewed is lost when its \
+                 lease ends: {error}"
+            )
+        };
+    }
+    if store.health().allows(Paced::RenewalRefused, store.now()) { say!(WARN) } else { say!(DEBUG) }
+}
+
+/// What `store_lost` and its like come from.
+pub(crate) fn outage(
+    store: &Store,
+    news: News,
+    cause: Option<&LockError>,
+    waits: Waits,
+    renewals: Renewals,
+) {
+    match (news, cause) {
+        (News::Lost, Some(cause)) => store_lost(store, cause),
+        (News::StillLost { lasts, failures }, Some(cause)) => {
+            store_still_lost(store, cause, (lasts, failures), waits, renewals);
+        }
+        (News::Back { lasted, failures }, _) => store_back(store, lasted, failures),
+        (_, None) => {}
     }
 }
 
-/// A release got no answer; it is tried again.
-pub(crate) fn release_failed(key: &LockKey, error: &LockError) {
-    debug!(target: "distlock", %key, %error, "release failed");
-}
-
-/// One renewal got no answer; it is tried again.
-pub(crate) fn renewal_failed(lock: &LockName, error: &LockError) {
-    warn!(target: "distlock", %lock, %error, "renewal failed");
-}
-
-/// A whole batch of renewals got no answer; they are tried again.
-pub(crate) fn renewals_failed(leases: usize, error: &LockError) {
-    warn!(target: "distlock", %error, leases, "renewal failed");
+/// The store, for people: its kind and its address.
+fn at(store: &Store) -> String {
+    let (kind, address) = (store.kind(), store.backend().address());
+    if address.is_empty() { kind.to_owned() } else { format!("{kind} ({address})") }
 }

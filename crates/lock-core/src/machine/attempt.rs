@@ -32,6 +32,9 @@ const RELEASE_PAUSE: Backoff = Backoff::new(Duration::from_millis(50), Duration:
 /// than releases without an end.
 const QUEUE_LIFE: Duration = Duration::from_secs(60);
 
+/// Whoever waits until nothing is under way any more looks again after this time.
+const SETTLE_LOOK: Duration = Duration::from_millis(10);
+
 /// How much later than a step a renewal can take effect, in multiples of `late_after`. No store
 /// refuses one for being late; but a connection that gives no answer in time is replaced, and what
 /// it still carries arrives a few timeouts later or never.
@@ -116,6 +119,12 @@ pub struct StoreAttempt {
     forgotten_at: Instant,
     /// A lower bound of the store's expiry.
     valid_until: Instant,
+    /// Requests that set the lease to an exact length, and are under way.
+    sets_in_flight: u16,
+    /// Those that ended without an answer may take effect until then.
+    sets_end: Instant,
+    /// The shortest lease among both.
+    shortest_set: Duration,
     /// A release was sent; `Some(true)` if its answer will be final.
     release_in_flight: Option<bool>,
     release_failures: u8,
@@ -142,6 +151,9 @@ impl StoreAttempt {
             queued: false,
             forgotten_at: origin,
             valid_until: origin,
+            sets_in_flight: 0,
+            sets_end: origin,
+            shortest_set: Duration::MAX,
             release_in_flight: None,
             release_failures: 0,
             not_before: origin,
@@ -199,8 +211,43 @@ impl StoreAttempt {
         self.outlives(now + self.late_after * RENEWAL_LATENESS, ttl);
     }
 
+    /// A request that sets the lease to exactly `ttl` is about to be sent: from now on the store's
+    /// lease may end that early.
+    pub fn set_sent(&mut self, now: Instant, ttl: Duration) {
+        self.renewal_sent(now, ttl);
+        self.valid_until = self.valid_until.min(self.bound(now, ttl));
+        let others = if self.may_be_set(now) { self.shortest_set } else { Duration::MAX };
+        self.shortest_set = others.min(ttl);
+        self.sets_in_flight = self.sets_in_flight.saturating_add(1);
+    }
+
+    /// A request that sets the lease was answered, or will have no effect.
+    pub fn set_answered(&mut self) {
+        self.sets_in_flight = self.sets_in_flight.saturating_sub(1);
+    }
+
+    /// A request that sets the lease has ended at `now` without an answer. The store refuses it when
+    /// it is late.
+    pub fn set_failed(&mut self, now: Instant) {
+        self.set_answered();
+        self.sets_end = self.sets_end.max(now + self.late_after);
+    }
+
+    /// Whether a request may still set the lease, or may have done so unnoticed.
+    #[must_use]
+    pub fn may_be_set(&self, now: Instant) -> bool {
+        self.sets_in_flight > 0 || now < self.sets_end
+    }
+
+    /// What can be relied on of a lease of `ttl` that is asked for at `now`: a request that sets it to
+    /// less may take effect after this one.
+    #[must_use]
+    pub fn reliable(&self, now: Instant, ttl: Duration) -> Duration {
+        if self.may_be_set(now) { ttl.min(self.shortest_set) } else { ttl }
+    }
+
     /// A renewal that was sent at `sent` set the lease to `ttl`. Returns the lower bound of the
-    /// store's expiry, which never falls.
+    /// store's expiry, which only [`set_sent`](Self::set_sent) lowers.
     pub fn renewed(&mut self, sent: Instant, ttl: Duration) -> Instant {
         self.valid_until = self.valid_until.max(self.bound(sent, ttl));
         self.valid_until
@@ -276,6 +323,25 @@ impl StoreAttempt {
     #[must_use]
     pub const fn valid_until(&self) -> Instant {
         self.valid_until
+    }
+
+    /// From when on nothing that this token has sent can still take the lock or make its lease
+    /// shorter; a later look may find a later instant.
+    #[must_use]
+    pub fn settled_at(&self, now: Instant) -> Instant {
+        let steps = if self.in_doubt { self.last_step + self.late_after } else { Instant::ORIGIN };
+        let sets = if self.sets_in_flight > 0 {
+            now + self.late_after.max(SETTLE_LOOK)
+        } else {
+            self.sets_end
+        };
+        steps.max(sets)
+    }
+
+    /// By then the store has forgotten the token by itself.
+    #[must_use]
+    pub const fn forgotten_at(&self) -> Instant {
+        self.forgotten_at
     }
 
     /// Whether the token stands in the store, as far as is known.

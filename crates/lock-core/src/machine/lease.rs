@@ -59,13 +59,20 @@ pub struct Terms {
 pub struct Renewal {
     /// The lease that it asks for.
     pub ttl: Duration,
-    /// How often the deadline had been lowered when it was sent.
-    lowered: u32,
+    /// What of it can be relied on.
+    reliable: Duration,
+    /// How often the lease had been extended when it was sent.
+    extensions: u32,
 }
 
 /// One call of `extend` that is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Extension {
+    /// The lease to ask the store for: longer than the holder's if `min_hold` is.
+    pub asked: Duration,
+    ttl: Duration,
+    /// What of the store's lease can be relied on.
+    reliable: Duration,
     number: u32,
     /// When the background has to look at the lease, if it would not otherwise.
     pub look_at: Option<Instant>,
@@ -115,10 +122,9 @@ pub struct Lease {
     deadline: Instant,
     /// It never changes again.
     ended: Option<LeaseEnd>,
-    /// Counts the calls of `extend`: only the latest one sets the deadline.
+    /// Counts the calls of `extend`: only the latest one sets the deadline, and no renewal raises it
+    /// that was sent before.
     extensions: u32,
-    /// Counts those that lowered the deadline: a renewal sent before one must not raise it again.
-    lowered: u32,
     /// The store's lease is shorter than asked: the background claims the rest by a renewal, unless
     /// the work is over before.
     is_window: bool,
@@ -152,7 +158,6 @@ impl Lease {
             deadline: valid_until.min(max_hold_end),
             ended: None,
             extensions: 0,
-            lowered: 0,
             is_window,
             is_unconfirmed: false,
             offered: None,
@@ -175,10 +180,14 @@ impl Lease {
 
     /// When the background has to look at a new lease for the first time.
     #[must_use]
-    pub fn first_look(&self, now: Instant) -> Option<Instant> {
+    pub fn first_look(&self, now: Instant) -> Instant {
+        if !self.wants_renewal() && self.offered.is_none() {
+            // The store's lease may outlive the guard's: the background is to undo it.
+            return self.deadline;
+        }
         // Of what is left, which is less than the ttl after a slow answer, and in a window.
         let left = self.deadline.saturating_duration_since(now);
-        (self.wants_renewal() || self.offered.is_some()).then(|| now + left / RENEW_AT)
+        now + left / RENEW_AT
     }
 
     /// Until when the lease is valid.
@@ -197,6 +206,30 @@ impl Lease {
     #[must_use]
     pub const fn is_offered(&self) -> bool {
         self.offered.is_some()
+    }
+
+    /// The lease that was asked for.
+    #[must_use]
+    pub const fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
+    /// Whether it is renewed until its end.
+    #[must_use]
+    pub const fn keeps_alive(&self) -> bool {
+        self.keep_alive
+    }
+
+    /// Whether the store set less than was asked, and has not confirmed the rest.
+    #[must_use]
+    pub const fn is_window(&self) -> bool {
+        self.is_window
+    }
+
+    /// Whether a renewal was sent, and none has been confirmed since.
+    #[must_use]
+    pub const fn is_unconfirmed(&self) -> bool {
+        self.is_unconfirmed
     }
 
     /// Looks whether the lease is over by now.
@@ -246,9 +279,10 @@ impl Lease {
             self.asked_end.saturating_duration_since(now)
         };
         let Some(attempt) = &mut self.attempt else { return Duty::Nothing };
+        let reliable = attempt.reliable(now, ttl);
         attempt.renewal_sent(now, ttl);
         self.is_unconfirmed = true;
-        let renewal = Renewal { ttl, lowered: self.lowered };
+        let renewal = Renewal { ttl, reliable, extensions: self.extensions };
         Duty::Renew { renewal, within: left / RETRY_AT }
     }
 
@@ -260,11 +294,13 @@ impl Lease {
         sent: Instant,
         now: Instant,
     ) -> Result<Instant, LeaseEnd> {
-        let bound = self.confirmed(sent, now, renewal.ttl)?;
-        if self.lowered == renewal.lowered {
-            self.deadline = bound.min(self.max_hold_end).max(self.deadline);
-        }
-        Ok(if self.keep_alive { sent + self.ttl / RENEW_AT } else { self.deadline })
+        let Renewal { reliable, extensions, .. } = renewal;
+        let Some(bound) = self.confirmed(sent, now, reliable, extensions)? else {
+            return Ok(self.renewal_failed(now));
+        };
+        self.deadline = bound.min(self.max_hold_end).max(self.deadline);
+        let lasts = self.ttl.min(reliable);
+        Ok(if self.keep_alive { sent + lasts / RENEW_AT } else { self.deadline })
     }
 
     /// A renewal got no answer; returns when to look again.
@@ -279,25 +315,41 @@ impl Lease {
         *self.undo_at.get_or_insert(now + GRACE)
     }
 
-    /// The holder is about to ask the store for a lease of `ttl` from `now`.
-    ///
-    /// A shorter lease takes effect at once: no answer is needed for it.
-    pub fn extend(&mut self, now: Instant, ttl: Duration) -> Result<Extension, LeaseEnd> {
+    /// The store is about to be asked whether the lease still stands, by a renewal for `ttl` that is
+    /// too short to change it.
+    pub fn verifying(&mut self, now: Instant, ttl: Duration) -> Result<(), LeaseEnd> {
         if let Some(end) = self.look(now) {
             return Err(end);
         }
         let Some(attempt) = &mut self.attempt else { return Err(LeaseEnd::Released) };
         attempt.renewal_sent(now, ttl);
+        Ok(())
+    }
+
+    /// The holder is about to set the store's lease to `ttl` from `now`.
+    ///
+    /// A shorter lease takes effect before that is sent: no answer is needed for it, and the store's
+    /// lease ends that early as soon as the request arrives.
+    pub fn extend(&mut self, now: Instant, ttl: Duration) -> Result<Extension, LeaseEnd> {
+        if let Some(end) = self.look(now) {
+            return Err(end);
+        }
+        let Some(attempt) = &mut self.attempt else { return Err(LeaseEnd::Released) };
+        // The name stays taken until then, even if this process ends.
+        let asked = ttl.max(self.min_hold_end.saturating_duration_since(now));
+        let reliable = attempt.reliable(now, asked);
+        attempt.set_sent(now, asked);
+        let local_end = attempt.bound(now, asked).min(now + ttl);
         self.is_unconfirmed = true;
         self.extensions = self.extensions.wrapping_add(1);
-        let local_end = now + ttl;
         let is_lowered = local_end < self.deadline;
         if is_lowered {
-            // The store's lease is long enough as it is.
+            // What the store has is enough as it is.
             self.is_window = false;
-            self.lowered = self.lowered.wrapping_add(1);
             self.deadline = local_end;
         }
+        // What is kept up is never more than was asked for last.
+        self.ttl = self.ttl.min(ttl);
         let look_at = if !self.wants_renewal() {
             // The store's lease may outlive the guard's: the background is to undo it.
             Some(self.deadline)
@@ -307,23 +359,84 @@ impl Lease {
         } else {
             None
         };
-        Ok(Extension { number: self.extensions, look_at })
+        Ok(Extension { asked, ttl, reliable, number: self.extensions, look_at })
     }
 
-    /// The store set the lease that `extend` asked for at `sent`.
+    /// The store set the lease that `extend` asked for at `sent`. `false`: an earlier `extend` that got
+    /// no answer may still make it shorter.
     pub fn extended(
         &mut self,
         extension: Extension,
         sent: Instant,
         now: Instant,
-        ttl: Duration,
-    ) -> Result<(), LeaseEnd> {
-        let bound = self.confirmed(sent, now, ttl)?;
-        if self.extensions == extension.number {
-            // The store's bound may lie later, from a longer lease before; this one counts.
+    ) -> Result<bool, LeaseEnd> {
+        let Extension { asked, ttl, reliable, number, .. } = extension;
+        self.extension_answered();
+        let is_reliable = reliable == asked;
+        if let Some(bound) = self.confirmed(sent, now, reliable, number)? {
+            // The store's bound may lie later, for `min_hold`; this one counts.
             self.deadline = bound.min(sent + ttl).min(self.max_hold_end);
+            if is_reliable {
+                // The last extension says what is kept up.
+                self.ttl = ttl;
+            }
         }
-        Ok(())
+        Ok(is_reliable)
+    }
+
+    /// The store answered an `extend`, or it is certain that nothing came of it.
+    pub fn extension_answered(&mut self) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.set_answered();
+        }
+    }
+
+    /// An `extend` ended at `now` without an answer.
+    pub fn extension_failed(&mut self, now: Instant) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.set_failed(now);
+        }
+    }
+
+    /// From now on, the lease is held on these terms: it was renewed until now, while its holder waited
+    /// for what it needs besides. Returns when the background looks at it next, or how it has ended.
+    pub fn begin(&mut self, terms: &Terms, now: Instant) -> Result<Instant, LeaseEnd> {
+        if let Some(end) = self.look(now) {
+            return Err(end);
+        }
+        self.ttl = terms.ttl;
+        self.keep_alive = terms.keep_alive;
+        self.asked_end = now + terms.ttl;
+        self.max_hold_end = terms.max_hold.map_or(Instant::FAR_FUTURE, |max| now + max);
+        self.min_hold_end = now + terms.min_hold;
+        // A fixed lease is never longer than what was asked for.
+        let asked = if self.keep_alive { self.max_hold_end } else { self.asked_end };
+        self.deadline = self.deadline.min(self.max_hold_end).min(asked);
+        let left = self.deadline.saturating_duration_since(now);
+        Ok(if self.wants_renewal() { now + left / RENEW_AT } else { self.deadline })
+    }
+
+    /// The lease to ask for before it is passed on, and from when on it can be: not while a late request
+    /// of its token could take the lock once more, or make its lease shorter, when others rely on it.
+    pub fn before_passing_on(&mut self, now: Instant) -> (Duration, Instant) {
+        let left = self.deadline.saturating_duration_since(now);
+        let attempt = if self.look(now).is_some() { None } else { self.attempt };
+        let settled_at = attempt.map_or(Instant::ORIGIN, |attempt| attempt.settled_at(now));
+        (self.ttl.max(left), settled_at)
+    }
+
+    /// The guard leaves the lease to whoever gets its token. Returns how long the store may keep it, or
+    /// `None` if it cannot be passed on yet.
+    pub fn pass_on(&mut self, now: Instant) -> Result<Option<Duration>, LeaseEnd> {
+        if let Some(end) = self.look(now) {
+            return Err(end);
+        }
+        let may_leave = |attempt: &mut StoreAttempt| attempt.settled_at(now) <= now;
+        let Some(attempt) = self.attempt.take_if(may_leave) else {
+            return if self.attempt.is_some() { Ok(None) } else { Err(LeaseEnd::Released) };
+        };
+        self.ended = Some(LeaseEnd::Lost(LossReason::PassedOn));
+        Ok(Some(attempt.forgotten_at().saturating_duration_since(now)))
     }
 
     /// The guard ends. `None`: somebody else has taken care of what is in the store.
@@ -335,9 +448,9 @@ impl Lease {
             LeaseEnd::Released | LeaseEnd::Lost(LossReason::ShutDown) => self.min_hold_end,
             LeaseEnd::Lost(_) => Instant::ORIGIN,
         };
-        // What the store has not confirmed, or what has to rest, is not handed over.
-        let may_hand_over =
-            end == LeaseEnd::Released && !self.is_unconfirmed && min_hold_end <= now;
+        // What the store has not confirmed or may still change, or what has to rest, is not handed over.
+        let is_settled = !self.is_unconfirmed && !attempt.may_be_set(now);
+        let may_hand_over = end == LeaseEnd::Released && is_settled && min_hold_end <= now;
         let left = attempt.valid_until().saturating_duration_since(now);
         Some(GivenUp { attempt, min_hold_end, handover: may_hand_over.then_some(left) })
     }
@@ -354,25 +467,29 @@ impl Lease {
         self.attempt.take().map_or(Duty::Nothing, Duty::Undo)
     }
 
-    /// Takes note that the store set a lease; returns the new bound of its expiry. A lease whose
-    /// deadline has passed stays lost.
+    /// Takes note that the store set a lease; returns the new bound of its expiry, or `None` if the
+    /// lease was extended since that was asked for: then it is not known which of the two the store
+    /// did last. A lease whose deadline has passed stays lost.
     fn confirmed(
         &mut self,
         sent: Instant,
         now: Instant,
-        ttl: Duration,
-    ) -> Result<Instant, LeaseEnd> {
+        reliable: Duration,
+        extensions: u32,
+    ) -> Result<Option<Instant>, LeaseEnd> {
         self.look(now);
         let Some(attempt) = &mut self.attempt else {
             return Err(self.ended.unwrap_or(LeaseEnd::Released));
         };
-        let bound = attempt.renewed(sent, ttl);
         if let Some(end) = self.ended {
             return Err(end);
         }
+        if self.extensions != extensions {
+            return Ok(None);
+        }
         self.is_window = false;
         self.is_unconfirmed = false;
-        Ok(bound)
+        Ok(Some(attempt.renewed(sent, reliable)))
     }
 }
 

@@ -1,5 +1,6 @@
-//! Counts what is under way, so that a shutdown can wait for its end.
+//! Counts what is under way, so that its end can be waited for.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::sync::lazy_notify::LazyNotify;
@@ -22,8 +23,28 @@ impl WaitGroup {
         }
     }
 
+    /// Counts something for as long as the result lives.
+    pub(crate) fn count(self: &Arc<Self>) -> Counted {
+        self.add();
+        Counted(Arc::clone(self))
+    }
+
+    /// Whether nothing is under way.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count.load(Ordering::SeqCst) == 0
+    }
+
     /// Ends when nothing is under way.
     pub(crate) async fn emptied(&self) {
-        self.none.until(|| (self.count.load(Ordering::SeqCst) == 0).then_some(())).await;
+        self.none.until(|| self.is_empty().then_some(())).await;
+    }
+}
+
+/// Something under way.
+pub(crate) struct Counted(Arc<WaitGroup>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.remove();
     }
 }

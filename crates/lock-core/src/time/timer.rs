@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use crate::sync::panics;
+use crate::sync::{own_thread, panics};
 use crate::time::alarm::Alarm;
 use crate::time::instant::Instant;
 use crate::time::system;
@@ -158,7 +158,10 @@ fn timers() -> std::io::Result<&'static Timers> {
     }
     let _alone = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     if STARTED.get().is_none() {
-        let run = move || timers.run();
+        let run = move || {
+            own_thread::mark();
+            timers.run();
+        };
         // It can succeed later, when there are fewer threads.
         std::thread::Builder::new().name("distlock-timer".into()).spawn(run)?;
         STARTED.set(()).ok();

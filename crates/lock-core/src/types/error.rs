@@ -7,7 +7,8 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use crate::types::loss::{LeaseEnd, LossReason};
+use crate::types::loss::LossReason;
+use crate::types::message_text::quoted;
 
 /// A `Result` whose error type is [`LockError`], unless another is given.
 pub type Result<T, E = LockError> = std::result::Result<T, E>;
@@ -26,7 +27,7 @@ pub enum LockErrorKind {
     Unknown,
     /// The lease is over: it was lost, and [`LockError::loss_reason`] says why, or it was released.
     Lost,
-    /// The store refused the credentials, or they lack a permission.
+    /// The store refused the credentials, or it forbids something that is needed.
     Denied,
     /// The backend cannot do what the options ask for.
     Unsupported,
@@ -52,8 +53,8 @@ impl LockErrorKind {
 /// the other operations return `None` then.
 ///
 /// An error has a [kind](Self::kind), the [operation](Self::operation), the [name](Self::name) of
-/// the lock, a text, and often a source. It is one pointer wide and can be cloned. It converts into
-/// [`io::Error`].
+/// the lock, a text, and a source if that says more than the text. It is one pointer wide and can
+/// be cloned. It converts into [`io::Error`].
 ///
 /// ```
 /// # use lock_core as distlock;
@@ -97,15 +98,13 @@ impl LockError {
         }))
     }
 
-    pub(crate) fn ended(end: LeaseEnd) -> Self {
-        match end {
-            LeaseEnd::Lost(reason) => Self::lost(reason),
-            LeaseEnd::Released => Self::new(LockErrorKind::Lost, "the lock was released"),
-        }
+    pub(crate) fn released() -> Self {
+        Self::new(LockErrorKind::Lost, "the lock was released")
     }
 
-    pub(crate) fn lost(reason: LossReason) -> Self {
-        let mut error = Self::new(LockErrorKind::Lost, format!("the lease was lost: {reason}"));
+    /// The lease was lost; `text` says why, and what to do.
+    pub(crate) fn lost(reason: LossReason, text: &str) -> Self {
+        let mut error = Self::new(LockErrorKind::Lost, format!("the lease was lost: {text}"));
         error.0.loss_reason = Some(reason);
         error
     }
@@ -146,6 +145,13 @@ impl LockError {
     #[must_use]
     pub fn with_operation(mut self, operation: &'static str) -> Self {
         self.0.operation.get_or_insert(operation);
+        self
+    }
+
+    /// Replaces the operation: for an operation that is carried out by another one.
+    #[must_use]
+    pub fn as_operation(mut self, operation: &'static str) -> Self {
+        self.0.operation = Some(operation);
         self
     }
 
@@ -239,9 +245,9 @@ impl fmt::Display for LockError {
         let inner = &*self.0;
         match (inner.operation, &inner.name) {
             (None, None) => {}
-            (None, Some(name)) => write!(f, "lock {name:?}: ")?,
+            (None, Some(name)) => write!(f, "lock {}: ", quoted(name))?,
             (Some(operation), None) => write!(f, "{operation}: ")?,
-            (Some(operation), Some(name)) => write!(f, "{operation} {name:?}: ")?,
+            (Some(operation), Some(name)) => write!(f, "{operation} {}: ", quoted(name))?,
         }
         f.write_str(&inner.message)
     }
@@ -261,8 +267,14 @@ impl fmt::Debug for LockError {
 }
 
 impl Error for LockError {
+    /// The first cause that says more than the text does, which often quotes its cause: so that a
+    /// program that prints the whole chain says nothing twice.
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source.as_deref().map(|source| source as &(dyn Error + 'static))
+        let mut cause: &(dyn Error + 'static) = self.0.source.as_deref()?;
+        while self.0.message.contains(&cause.to_string()) {
+            cause = cause.source()?;
+        }
+        Some(cause)
     }
 }
 
@@ -285,7 +297,37 @@ mod tests {
             .with_operation("later wrapping changes nothing")
             .with_name("order:1");
         assert_eq!(error.to_string(), "acquire \"order:1\": not got within 5s");
+        let replaced = error.clone().as_operation("execute");
+        assert_eq!(replaced.to_string(), "execute \"order:1\": not got within 5s");
         assert!(error.is_retryable());
+    }
+
+    #[test]
+    fn a_chain_of_causes_says_nothing_twice() {
+        let refused = || io::Error::other("connection refused");
+        let quoting = |cause: &dyn Error| format!("no connection: {cause}");
+        let inner =
+            LockError::new(LockErrorKind::Unavailable, quoting(&refused())).with_source(refused());
+        let outer = LockError::new(LockErrorKind::Unknown, format!("not confirmed: {inner}"))
+            .with_source(inner);
+        assert!(outer.source().is_none(), "{:?}", outer.source());
+        let unquoted = LockError::new(LockErrorKind::Unavailable, "no connection");
+        let source = unquoted.with_source(refused());
+        assert_eq!(source.source().unwrap().to_string(), "connection refused");
+        let beyond = LockError::new(LockErrorKind::Backend, format!("failed: {source}"));
+        let beyond = beyond.with_source(source);
+        assert_eq!(beyond.source().unwrap().to_string(), "connection refused");
+    }
+
+    #[test]
+    fn a_long_name_is_cut_in_the_text_and_whole_in_the_error() {
+        let name = "n".repeat(2_000);
+        let error = LockError::new(LockErrorKind::InvalidName, "too long").with_name(&name);
+        assert_eq!(error.name(), Some(&*name));
+        for error in [error.clone(), error.with_operation("acquire")] {
+            let text = error.to_string();
+            assert!(text.len() < 200 && text.contains("(2000 characters)"), "{text}");
+        }
     }
 
     #[test]

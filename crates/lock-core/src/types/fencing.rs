@@ -57,6 +57,13 @@ impl FencingToken {
         Self(self.0.saturating_add(1))
     }
 
+    /// The token of whoever adopts the lease. The last one of a grant is kept: the next number may
+    /// belong to another grant.
+    pub(crate) const fn next_adopted(self) -> Self {
+        let room = (1 << Self::LOCAL_BITS) - 1;
+        if self.0 & room == room { self } else { self.next_local() }
+    }
+
     /// The token as an unsigned number.
     #[must_use]
     pub const fn get(self) -> u64 {

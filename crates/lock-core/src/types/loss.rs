@@ -17,16 +17,20 @@ pub enum LossReason {
     MaxHold,
     /// The service was [shut down](crate::LockService::shutdown), and the grace period is over.
     ShutDown,
+    /// Its guard was turned into a token by [`into_token`](crate::LockGuard::into_token): whoever
+    /// adopts that holds the lock.
+    PassedOn,
 }
 
 impl fmt::Display for LossReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Self::Expired => "its time ran out",
+            Self::Expired => "its ttl ran out",
             Self::HeldByOther => "somebody else owns the lock now",
             Self::Removed => "the store does not know the lock any more",
             Self::MaxHold => "it was held for as long as max_hold allows",
             Self::ShutDown => "the service was shut down",
+            Self::PassedOn => "its guard was turned into a token, for another to adopt",
         })
     }
 }
@@ -40,12 +44,13 @@ pub enum LeaseEnd {
     Lost(LossReason),
 }
 
-const REASONS: [LossReason; 5] = [
+const REASONS: [LossReason; 6] = [
     LossReason::Expired,
     LossReason::HeldByOther,
     LossReason::Removed,
     LossReason::MaxHold,
     LossReason::ShutDown,
+    LossReason::PassedOn,
 ];
 
 impl LeaseEnd {

@@ -5,6 +5,7 @@ pub(crate) mod error;
 pub(crate) mod fencing;
 pub(crate) mod handover;
 pub(crate) mod loss;
+pub mod message_text;
 pub(crate) mod name;
 pub(crate) mod options;
 #[cfg(feature = "serde")]

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::types::error::{LockError, LockErrorKind, Result};
+use crate::types::message_text::quoted;
 
 /// The [`ttl`](LockOptions::ttl) of a lock, unless it is set: 60 s.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(60);
@@ -49,7 +50,8 @@ impl FromStr for OnLost {
             "cancel" => Ok(Self::Cancel),
             "continue" => Ok(Self::Continue),
             _ => {
-                let message = format!("on_lost is {text:?}; it must be \"cancel\" or \"continue\"");
+                let message =
+                    format!("on_lost is {}; it must be \"cancel\" or \"continue\"", quoted(text));
                 Err(LockError::new(LockErrorKind::InvalidConfig, message).not_applied())
             }
         }
@@ -92,7 +94,7 @@ pub(crate) enum Wait {
 /// ```
 ///
 /// With the feature `serde`, options can be read from a file and written to one. The fields have the
-/// names of the setters, and durations are a whole number and a unit:
+/// names of the setters, and durations are a number and a unit:
 /// `{"ttl": "30s", "wait": "forever", "keep_alive": "if_supported", "on_lost": "continue"}`.
 /// What is left out has its default, and a field that is not known is an error.
 #[derive(Clone, Debug, PartialEq)]
@@ -159,6 +161,15 @@ macro_rules! option_setters {
             pub fn wait_forever(mut self) -> Self {
                 let $this = &mut self;
                 $options.wait = crate::types::options::Wait::Forever;
+                self
+            }
+
+            /// Waits as each operation does by itself: `acquire` for 60 s, the others not at all. This
+            /// is the default, and takes [`wait`](Self::wait) and
+            /// [`wait_forever`](Self::wait_forever) back.
+            pub fn default_wait(mut self) -> Self {
+                let $this = &mut self;
+                $options.wait = crate::types::options::Wait::Unset;
                 self
             }
 

@@ -8,6 +8,7 @@ use serde::ser::{Error as _, Serializer};
 use serde::{Deserialize, Serialize};
 
 use crate::types::duration_text;
+use crate::types::message_text::quoted;
 use crate::types::options::{LockOptions, OnLost, Renewal, Wait};
 
 const FOREVER: &str = "forever";
@@ -94,13 +95,17 @@ struct OnLostText(OnLost);
 
 fn write<S: Serializer>(duration: Duration, serializer: S) -> Result<S::Ok, S::Error> {
     let text = duration_text::format(duration).ok_or_else(|| {
-        S::Error::custom(format!("{duration:?} is no whole number of milliseconds"))
+        S::Error::custom(format!(
+            "{} is no whole number of milliseconds",
+            duration_text::exact(duration)
+        ))
     })?;
     serializer.serialize_str(&text)
 }
 
 fn read<E: serde::de::Error>(text: &str) -> Result<Duration, E> {
-    duration_text::parse(text).map_err(|why| E::custom(format!("{text:?} is refused: {why}")))
+    duration_text::parse(text)
+        .map_err(|why| E::custom(format!("{} is refused: {why}", quoted(text))))
 }
 
 impl Serialize for Text {

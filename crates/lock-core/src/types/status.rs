@@ -48,7 +48,8 @@ pub enum ReleaseOutcome {
     /// The lock was held until now. It is free, or will be when its `min_hold` is over; or it was
     /// handed over, before its deadline, to the next waiting task of the same service.
     Released,
-    /// The lease had ended before, and nobody holds the lock.
+    /// The lease had ended before, and nobody holds the lock; or the background has released what was
+    /// left of it since, and the store was not asked again who holds it now.
     AlreadyExpired,
     /// The lease had ended before, and somebody else holds the lock.
     HeldByOther,
@@ -87,7 +88,7 @@ impl fmt::Display for ReleaseOutcome {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// Locks that their holders released during the grace period.
+    /// Locks that their holders released during the grace period, or turned into a token.
     pub released: usize,
     /// Locks that were lost: those that were lost for another reason during the grace period, and
     /// those that were still held at its end, and that the service released with the store's

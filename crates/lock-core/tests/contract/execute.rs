@@ -1,7 +1,7 @@
 //! `execute`: whose value comes back, and what is dropped when.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lock_core::memory::MemoryBackend;
@@ -24,6 +24,41 @@ async fn the_value_comes_back_whatever_the_release_did() {
         let locks = LockService::new(Arc::clone(&backend));
         assert_eq!(locks.lock("x").execute(async |_| 7).await.unwrap(), Some(7), "{fault:?}");
     }
+}
+
+/// As programs have it: their own errors, and those of the lock.
+#[derive(Debug)]
+enum ShopError {
+    Lock(LockErrorKind),
+    SoldOut,
+}
+
+impl From<lock_core::LockError> for ShopError {
+    fn from(error: lock_core::LockError) -> Self {
+        Self::Lock(error.kind())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_returns_a_result_needs_one_question_mark() {
+    async fn sell(locks: &LockService, left: u32) -> Result<u32, ShopError> {
+        let lock = locks.lock("stock").ttl(TTL);
+        let sold = lock
+            .try_execute(async |lease| -> Result<_, ShopError> {
+                lease.ensure_held()?;
+                left.checked_sub(1).ok_or(ShopError::SoldOut)
+            })
+            .await?;
+        Ok(sold.unwrap_or(left))
+    }
+    let locks = paused();
+    assert_eq!(sell(&locks, 3).await.unwrap(), 2);
+    assert!(matches!(sell(&locks, 0).await, Err(ShopError::SoldOut)));
+    let guard = locks.lock("stock").ttl(TTL).acquire().await.unwrap();
+    assert_eq!(sell(&locks, 3).await.unwrap(), 3, "somebody else holds it: the body is not run");
+    drop(guard);
+    locks.shutdown(Duration::ZERO).await;
+    assert!(matches!(sell(&locks, 3).await, Err(ShopError::Lock(LockErrorKind::ShutDown))));
 }
 
 #[tokio::test(start_paused = true)]
@@ -54,6 +89,35 @@ async fn a_body_that_outlives_its_lease_is_dropped_at_the_deadline() {
     assert_eq!(began.elapsed().as_secs(), TTL.as_secs());
 }
 
+/// A process that was stopped for longer than its lease finds the end of its lease and the next step
+/// of its body in the same instant.
+#[tokio::test(start_paused = true)]
+async fn a_body_does_not_run_one_step_more_after_a_stop_that_outlasted_its_lease() {
+    let locks = paused();
+    let steps = AtomicUsize::new(0);
+    let body = async || loop {
+        steps.fetch_add(1, Ordering::SeqCst);
+        tokio::time::sleep(TTL / 2).await;
+    };
+    let lock = locks.lock("x").ttl(TTL);
+    let (executed, ()) = tokio::join!(
+        lock.execute(async |_| -> () { body().await }),
+        tokio::time::advance(TTL * 3),
+    );
+    assert_eq!(executed.unwrap_err().loss_reason(), Some(LossReason::Expired));
+    assert_eq!(steps.swap(0, Ordering::SeqCst), 1);
+
+    let (executed, ()) = tokio::join!(
+        lock.try_execute(async |_| -> lock_core::Result<()> {
+            body().await;
+            Ok(())
+        }),
+        tokio::time::advance(TTL * 3),
+    );
+    assert_eq!(executed.unwrap_err().loss_reason(), Some(LossReason::Expired));
+    assert_eq!(steps.load(Ordering::SeqCst), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_body_that_may_continue_finishes_after_the_loss() {
     let lock = paused().lock("x").ttl(TTL).on_lost(OnLost::Continue);
@@ -68,10 +132,13 @@ async fn a_body_that_may_continue_finishes_after_the_loss() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_watches_the_loss_itself_may_finish_in_the_same_poll() {
+async fn a_body_that_watches_the_loss_itself_sees_it_if_it_may_continue() {
     let body = async |lease: lock_core::Lease| lease.lost().await;
-    let reason = paused().lock("x").ttl(TTL).execute(body).await.unwrap();
+    let lock = paused().lock("x").ttl(TTL);
+    let reason = lock.clone().on_lost(OnLost::Continue).execute(body).await.unwrap();
     assert_eq!(reason, Some(Some(LossReason::Expired)));
+    let error = lock.execute(body).await.unwrap_err();
+    assert_eq!(error.loss_reason(), Some(LossReason::Expired));
 }
 
 struct NotesDrop(LockService, Arc<AtomicBool>);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use lock_core::{LockErrorKind, LockService, ReleaseOutcome};
+use lock_core::{LockErrorKind, LockService, LossReason, ReleaseOutcome};
 
 use crate::faulty::{Fault, Faulty};
 
@@ -94,4 +94,21 @@ async fn a_release_without_an_answer_is_unknown_and_goes_on() {
         locks.shutdown(Duration::ZERO).await;
         assert!(backend.is_free("x").await, "{fault:?}");
     }
+}
+
+/// The store's clock allows for more than the local deadline does; so it does after a step backwards.
+#[tokio::test(start_paused = true)]
+async fn a_fixed_lease_that_is_lost_is_released_after_the_grace_while_its_guard_lives() {
+    let ttl = Duration::from_secs(100);
+    let backend = Faulty::with(|capabilities| capabilities.with_local_clock(false));
+    let locks = LockService::builder(Arc::clone(&backend)).tokio_time().build();
+    let guard = locks.lock("x").ttl(ttl).acquire().await.unwrap();
+    let began = tokio::time::Instant::now();
+    assert_eq!(guard.lost().await, Some(LossReason::Expired));
+    assert!(began.elapsed() < ttl - Duration::from_secs(1));
+    let grace = Duration::from_millis(100);
+    tokio::time::sleep(grace - Duration::from_millis(2)).await;
+    assert!(!backend.is_free("x").await);
+    tokio::time::sleep(Duration::from_millis(4)).await;
+    assert!(backend.is_free("x").await && !guard.is_held());
 }

@@ -24,10 +24,16 @@ pub(crate) enum Fault {
     Slow(usize),
     /// It is never sent.
     NotSent,
+    /// The store refuses it.
+    Refused,
+    /// A batch gets an answer, and each of its renewals fails.
+    EachFails,
     /// The store does it, and the answer is lost.
     AnswerLost,
     /// The store never sees it, and nobody can know.
     RequestLost,
+    /// The store refuses it, as it would every time.
+    Denied,
     /// It waits at the gate until the test opens it.
     Gated,
     /// It panics after the store did it.
@@ -99,6 +105,13 @@ impl Faulty {
         self.renewals.lock().unwrap().extend(faults);
     }
 
+    /// Nothing suffers any more.
+    pub(crate) fn heal(&self) {
+        for faults in [&self.attempts, &self.releases, &self.renewals] {
+            faults.lock().unwrap().clear();
+        }
+    }
+
     /// Whether nobody holds the lock in the store itself.
     pub(crate) async fn is_free(&self, name: &str) -> bool {
         let key = LockKey::new("", name).unwrap();
@@ -113,12 +126,15 @@ impl Faulty {
 
     async fn suffer<T>(&self, fault: Fault, work: impl Future<Output = Result<T>>) -> Result<T> {
         match fault {
-            Fault::None | Fault::NoAnswers => work.await,
+            Fault::None | Fault::NoAnswers | Fault::EachFails => work.await,
             Fault::Slow(polls) => {
                 pending(polls).await;
                 let result = work.await;
                 pending(polls).await;
                 result
+            }
+            Fault::Refused => {
+                Err(LockError::new(LockErrorKind::Denied, "a permission is missing").not_applied())
             }
             Fault::NotSent => Err(unavailable("not sent").not_applied()),
             Fault::AnswerLost => {
@@ -126,6 +142,9 @@ impl Faulty {
                 Err(unavailable("the answer was lost"))
             }
             Fault::RequestLost => Err(unavailable("the request was lost")),
+            Fault::Denied => {
+                Err(LockError::new(LockErrorKind::Denied, "not allowed; allow it with +del"))
+            }
             Fault::Gated => {
                 let passed = self.gate.acquire().await.map_err(|e| unavailable(&e.to_string()))?;
                 passed.forget();
@@ -175,6 +194,10 @@ impl LockBackend for Faulty {
         "faulty"
     }
 
+    fn address(&self) -> String {
+        "there:1".to_owned()
+    }
+
     fn capabilities(&self) -> Capabilities {
         self.capabilities
     }
@@ -200,7 +223,13 @@ impl LockBackend for Faulty {
     async fn renew(&self, batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
         let fault = next(&self.renewals, &self.renewals_made);
         let replies = self.suffer(fault, self.store.renew(batch)).await?;
-        Ok(if fault == Fault::NoAnswers { Vec::new() } else { replies })
+        Ok(match fault {
+            Fault::NoAnswers => Vec::new(),
+            Fault::EachFails => {
+                replies.iter().map(|_| RenewReply::Failed(unavailable("no answer"))).collect()
+            }
+            _ => replies,
+        })
     }
 
     async fn status(&self, key: LockKey) -> Result<Option<LockStatus>> {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
+use lock_core::memory::MemoryBackend;
 use lock_core::{Lease, LockErrorKind, LockService, LossReason};
 
 use crate::faulty::{Fault, Faulty};
@@ -282,4 +283,60 @@ async fn the_earlier_end_of_two_extensions_at_once_is_not_forgotten() {
     // The background frees the store shortly after the loss, while the guard is still there.
     tokio::time::sleep(SECOND).await;
     assert!(backend.is_free("x").await);
+}
+
+/// How much the store has of a lease.
+async fn left(locks: &LockService) -> Duration {
+    locks.status("x").await.unwrap().unwrap().remaining.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_extension_is_what_is_kept_up_here_and_in_the_store() {
+    let locks = LockService::builder(MemoryBackend::new()).tokio_time().build();
+    let guard = locks.lock("x").ttl(30 * SECOND).keep_alive().acquire().await.unwrap();
+    guard.extend(60 * SECOND).await.unwrap();
+    assert!(left(&locks).await > 59 * SECOND);
+    tokio::time::sleep(25 * SECOND).await;
+    // Renewed after a third of the ttl of before, and from then on after a third of this.
+    assert!(guard.remaining() > 40 * SECOND && left(&locks).await > 40 * SECOND);
+
+    guard.extend(SECOND).await.unwrap();
+    assert!(guard.remaining() <= SECOND && left(&locks).await <= SECOND);
+    for _ in 0..100 {
+        tokio::time::sleep(SECOND / 7).await;
+        assert!(guard.remaining() <= SECOND && left(&locks).await <= SECOND);
+        guard.ensure_held().unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_extension_that_is_too_short_to_be_renewed_is_refused_before_it_changes_anything() {
+    let backend = Faulty::new();
+    let locks = paused(&backend);
+    let guard = locks.lock("x").ttl(30 * SECOND).keep_alive().acquire().await.unwrap();
+    let error = guard.extend(SECOND / 4).await.unwrap_err();
+    assert_eq!(error.kind(), LockErrorKind::InvalidConfig);
+    assert!(error.to_string().contains("at least 300ms"), "{error}");
+    assert!(guard.remaining() > 29 * SECOND);
+    assert_eq!(backend.renewals_made.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shorter_extension_without_an_answer_counts_until_the_store_refuses_it() {
+    let late_after = 2 * SECOND;
+    let backend = Faulty::with(|capabilities| capabilities.with_late_after(late_after));
+    let locks = paused(&backend);
+    let guard = locks.lock("x").ttl(60 * SECOND).acquire().await.unwrap();
+    // Dropped, which is no answer either.
+    backend.renewals([Fault::RequestLost, Fault::Gated]);
+    let unknown = guard.extend(20 * SECOND).await.unwrap_err();
+    assert_eq!(unknown.kind(), LockErrorKind::Unknown);
+    assert!(futures_util::poll!(Box::pin(guard.extend(10 * SECOND))).is_pending());
+    let unknown = guard.extend(60 * SECOND).await.unwrap_err();
+    assert_eq!(unknown.kind(), LockErrorKind::Unknown);
+    assert!(unknown.to_string().contains("earlier"), "{unknown}");
+    assert!(guard.remaining() <= 10 * SECOND);
+    tokio::time::sleep(late_after).await;
+    guard.extend(60 * SECOND).await.unwrap();
+    assert!(guard.remaining() > 59 * SECOND);
 }

@@ -51,6 +51,20 @@ async fn a_release_without_an_answer_is_unknown() {
 }
 
 #[tokio::test]
+async fn a_release_that_the_store_refuses_says_why_and_is_tried_again() {
+    let backend = Faulty::new();
+    backend.releases([Fault::Denied]);
+    let locks = LockService::new(Arc::clone(&backend));
+    assert!(locks.try_acquire_lock("x", TTL).await.unwrap());
+    let error = locks.release_lock("x").await.unwrap_err();
+    assert_eq!(error.kind(), LockErrorKind::Denied);
+    assert!(error.to_string().contains("allow it with +del"), "{error}");
+    while !backend.is_free("x").await {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn a_name_that_cannot_be_taken_cannot_be_released_either() {
     let locks = LockService::builder(MemoryBackend::new()).namespace("n".repeat(1_000)).build();
     for name in [String::new(), "a\0b".to_owned(), "x".repeat(25)] {

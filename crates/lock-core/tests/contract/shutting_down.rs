@@ -170,3 +170,61 @@ async fn a_shutdown_that_was_dropped_is_ended_by_the_next() {
         assert!(other.lock(name).try_acquire().await.unwrap().is_some());
     }
 }
+
+/// The holder learns of its loss on another thread, and drops its guard at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_is_counted_by_who_ended_it_whoever_releases_it() {
+    for _ in 0..200 {
+        let locks = LockService::memory();
+        let lock = locks.lock("x").ttl(TTL);
+        let (begin, begun) = tokio::sync::oneshot::channel();
+        let executing = tokio::spawn(lock.execute(async |_| {
+            begin.send(()).unwrap();
+            std::future::pending::<()>().await;
+        }));
+        begun.await.unwrap();
+        let report = locks.shutdown(Duration::from_millis(1)).await;
+        assert_eq!((report.released, report.lost, report.unknown), (0, 1, 0));
+        let error = executing.await.unwrap().unwrap_err();
+        assert_eq!(error.loss_reason(), Some(LossReason::ShutDown));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frozen_store_is_waited_for_no_longer_than_what_is_documented() {
+    let late_after = Duration::from_secs(2);
+    let backend = Faulty::with(|capabilities| capabilities.with_late_after(late_after));
+    let locks = LockService::builder(Arc::clone(&backend)).tokio_time().build();
+    // Each answer takes as long as a response timeout, and is none.
+    backend.releases([Fault::AnswerTakes(TTL); 20]);
+    let (lock, names) = (locks.lock("x").ttl(TTL), ["y", "z"]);
+    let executing = tokio::spawn(lock.execute(async |_| std::future::pending::<()>().await));
+    tokio::task::yield_now().await;
+    for name in names {
+        assert!(locks.try_acquire_lock(name, TTL).await.unwrap());
+    }
+    let (began, grace) = (tokio::time::Instant::now(), Duration::from_secs(1));
+    let report = locks.shutdown(grace).await;
+    assert_eq!((report.released, report.lost, report.unknown), (0, 0, 3));
+    let bound = grace + 2 * late_after + Duration::from_secs(1);
+    assert_eq!(began.elapsed().as_millis(), bound.as_millis());
+    assert_eq!(executing.await.unwrap().unwrap_err().loss_reason(), Some(LossReason::ShutDown));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_granted_and_never_given_out_or_lost_before_is_not_counted() {
+    let backend = Faulty::new();
+    let locks = LockService::builder(Arc::clone(&backend)).tokio_time().build();
+    let lost = locks.lock("lost").ttl(TTL).acquire().await.unwrap();
+    tokio::time::sleep(TTL).await;
+    assert!(!lost.is_held());
+    // Its leader is told of the grant when the service is closed already.
+    let holder = locks.lock("x").ttl(TTL).acquire().await.unwrap();
+    let next = tokio::spawn(locks.lock("x").ttl(TTL).wait_forever().acquire());
+    tokio::task::yield_now().await;
+    drop(holder);
+    let report = locks.shutdown(Duration::ZERO).await;
+    assert_eq!((report.released, report.lost, report.unknown), (0, 0, 0));
+    assert_eq!(next.await.unwrap().unwrap_err().kind(), LockErrorKind::ShutDown);
+    assert!(backend.is_free("x").await && backend.is_free("lost").await);
+}

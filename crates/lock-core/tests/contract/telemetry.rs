@@ -1,96 +1,30 @@
 //! What is told to a subscriber, and what may happen meanwhile.
 
-use std::cell::{Cell, RefCell};
-use std::fmt::Debug;
-use std::rc::Rc;
-use std::sync::{Arc, Once, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use futures_executor::block_on;
 use lock_core::LockService;
 use lock_core::backend::LockKey;
 use lock_core::memory::MemoryBackend;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 
-type Hook = Box<dyn Fn(&str, usize)>;
-
-thread_local! {
-    static DEPTH: Cell<usize> = const { Cell::new(0) };
-    static HOOK: RefCell<Option<Hook>> = const { RefCell::new(None) };
-}
-
-/// Calls this thread back with the name of each event, and the number of spans around it.
-fn listen(hook: impl Fn(&str, usize) + 'static) {
-    // One subscriber for all threads: with one for each, callsites that are first met in another
-    // thread meanwhile may stay silent.
-    static INSTALLED: Once = Once::new();
-    INSTALLED.call_once(|| tracing::subscriber::set_global_default(Listener).unwrap());
-    HOOK.set(Some(Box::new(hook)));
-}
-
-struct Listener;
-
-struct EventName(String);
-
-impl Visit for EventName {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        if field.name() == "event" {
-            self.0 = format!("{value:?}");
-        }
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "event" {
-            value.clone_into(&mut self.0);
-        }
-    }
-}
-
-impl Subscriber for Listener {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "distlock"
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut name = EventName(String::new());
-        event.record(&mut name);
-        HOOK.with_borrow(|hook| {
-            if let Some(hook) = hook {
-                hook(&name.0, DEPTH.get());
-            }
-        });
-    }
-
-    fn enter(&self, _: &Id) {
-        DEPTH.set(DEPTH.get() + 1);
-    }
-
-    fn exit(&self, _: &Id) {
-        DEPTH.set(DEPTH.get() - 1);
-    }
-}
+use crate::listener::{listen, record};
 
 #[test]
 fn what_became_of_an_acquisition_is_told_within_its_span() {
-    let told = Rc::new(RefCell::new(Vec::new()));
-    let hook = Rc::clone(&told);
-    listen(move |event, depth| hook.borrow_mut().push((event.to_owned(), depth)));
+    let told = record();
     let locks = LockService::memory();
     let _guard = block_on(locks.lock("x").try_acquire()).unwrap().unwrap();
     assert!(block_on(locks.lock("x").try_acquire()).unwrap().is_none());
     block_on(locks.lock("").try_acquire()).unwrap_err();
-    let expected = ["acquired", "contended", "failed"].map(|event| (event.to_owned(), 1));
-    assert_eq!(*told.borrow(), expected);
+    let told = told.borrow();
+    let events: Vec<_> = told.iter().map(|told| (told.event(), told.depth)).collect();
+    assert_eq!(events, [("acquired", 1), ("contended", 1), ("failed", 1)]);
+    for told in &*told {
+        // The span may be filtered out.
+        assert_eq!(told.field("backend"), "memory", "{told:?}");
+        assert!(told.fields.contains_key("lock") && !told.message().is_empty(), "{told:?}");
+    }
 }
 
 #[test]
@@ -102,8 +36,8 @@ fn a_task_that_stood_still_since_its_grant_takes_no_lock_from_its_new_holder() {
     let first = std::thread::spawn({
         let locks = locks.clone();
         move || {
-            listen(move |event, _| {
-                if event == "acquired" {
+            listen(move |told| {
+                if told.event() == "acquired" {
                     granted.send(()).unwrap();
                     goes_on.recv().unwrap();
                 }
@@ -125,7 +59,7 @@ fn a_task_that_stood_still_since_its_grant_takes_no_lock_from_its_new_holder() {
 #[tokio::test(start_paused = true)]
 async fn a_subscriber_that_panics_costs_no_other_lease() {
     let ttl = Duration::from_secs(9);
-    listen(|event, _| assert_ne!(event, "lost", "on command"));
+    listen(|told| assert_ne!(told.event(), "lost", "on command"));
     let store = Arc::new(MemoryBackend::new());
     let locks = LockService::builder(Arc::clone(&store)).tokio_time().build();
     let kept = locks.lock("kept").ttl(ttl).keep_alive().acquire().await.unwrap();

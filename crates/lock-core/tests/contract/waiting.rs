@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use lock_core::LockService;
 use lock_core::memory::MemoryBackend;
+use lock_core::{Handover, LockErrorKind, LockService};
 
 const TTL: Duration = Duration::from_secs(60);
 
@@ -44,4 +44,31 @@ async fn a_rest_that_is_shorter_than_the_lease_is_not_waited_out_longer() {
     guard.release().await;
     waiter.await.unwrap().unwrap().release().await;
     assert_eq!(began.elapsed().as_secs(), rest.as_secs());
+}
+
+/// Two mistakes look alike from outside: a guard that was forgotten, and a nested call.
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_its_own_service_in_vain_is_told_so() {
+    for handover in [Handover::default(), Handover::OFF] {
+        let store = Arc::new(MemoryBackend::new());
+        let service = || {
+            let builder = LockService::builder(Arc::clone(&store)).tokio_time();
+            builder.handover(handover).build()
+        };
+        let (mine, other) = (service(), service());
+        let guard = mine.lock("x").acquire().await.unwrap();
+        let in_vain = |locks: &LockService| locks.lock("x").wait(TTL / 10).acquire();
+        let error = in_vain(&mine).await.unwrap_err();
+        assert_eq!(error.kind(), LockErrorKind::Timeout);
+        let text = error.to_string();
+        assert!(text.contains("this service holds the lock itself"), "{text}");
+        assert!(text.contains("use the guard"), "{text}");
+
+        let text = in_vain(&other).await.unwrap_err().to_string();
+        assert!(text.contains("somebody else held the lock"), "{text}");
+        drop(guard);
+        let _others = other.lock("x").acquire().await.unwrap();
+        let text = in_vain(&mine).await.unwrap_err().to_string();
+        assert!(text.contains("somebody else held the lock"), "{text}");
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use lock_core::backend::{AcquireReply, AcquireRequest, Clock, LockBackend, ReleaseReply};
 use lock_core::{LockErrorKind, LockService};
 use lock_testkit::proxy::Proxy;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tonic::Code;
 use tonic::transport::Server;
@@ -104,6 +105,27 @@ async fn the_token_goes_with_both_methods() {
     for call in calls {
         assert_eq!(call.metadata.get("dapr-api-token").unwrap(), "t0ken");
     }
+}
+
+#[tokio::test]
+async fn a_token_comes_from_a_file_and_counts_from_the_next_request_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("token");
+    std::fs::write(&file, "f1rst\n").unwrap();
+    let (fake, address) = Fake::start([Act::Lock(true), Act::Unlock(SUCCESS)]).await;
+    let backend = build(at(address).api_token_file(&file));
+    let owner = token();
+    acquire(&backend, "x", owner, MINUTE).await.unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let error = release(&backend, "x", owner).await.unwrap_err();
+    assert!(error.is_retryable() && error.is_not_applied(), "{error}");
+    assert!(error.to_string().contains(file.to_str().unwrap()), "{error}");
+    std::fs::write(&file, "s3cond").unwrap();
+    release(&backend, "x", owner).await.unwrap();
+    let tokens: Vec<_> =
+        fake.calls().iter().map(|call| call.metadata.get("dapr-api-token").cloned()).collect();
+    assert_eq!(tokens, [Some("f1rst".parse().unwrap()), Some("s3cond".parse().unwrap())]);
+    assert!(!format!("{backend:?}").contains("s3cond"));
 }
 
 #[tokio::test]
@@ -221,4 +243,18 @@ async fn a_sidecar_that_goes_away_answers_what_it_was_asked_and_is_connected_to_
     until(|| proxy.stats().open == 0).await;
     assert_eq!(release(&backend, "x", owner).await.unwrap(), ReleaseReply::Released);
     assert_eq!(proxy.stats().accepted, 2);
+}
+
+/// The task that drives the channel stands still while the program drops its last handle.
+#[test]
+fn a_guard_that_is_dropped_at_the_end_of_a_program_is_released() {
+    let elsewhere = Runtime::new().unwrap();
+    let acts = [Act::Lock(true), Act::Unlock(SUCCESS), Act::Unlock(DOES_NOT_EXIST)];
+    let (fake, address) = elsewhere.block_on(Fake::start(acts));
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let locks = LockService::new(build(at(address)));
+        let _guard = locks.lock("x").ttl(MINUTE).acquire().await.unwrap();
+    });
+    assert!(fake.methods().contains(&"unlock"));
 }

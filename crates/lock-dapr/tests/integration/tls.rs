@@ -1,5 +1,6 @@
 //! Sidecars behind TLS: whom the backend trusts, and what it says of those that it does not.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,31 +16,85 @@ use crate::fake::{Act, Fake};
 /// Where the child of a test finds its sidecar.
 const ENDPOINT_VARIABLE: &str = "DISTLOCK_TEST_TLS_ENDPOINT";
 
+/// Signs certificates.
+struct Authority {
+    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
+    root_pem: String,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut root = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let root_pem = root.self_signed(&key).unwrap().pem();
+        Self { issuer: rcgen::Issuer::new(root, key), root_pem }
+    }
+
+    /// A certificate for this host, and its key.
+    fn issue(&self, host: &str) -> (String, String) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut certificate = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap();
+        certificate.distinguished_name.push(rcgen::DnType::CommonName, host);
+        let certificate = certificate.signed_by(&key, &self.issuer).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
+}
+
 /// A sidecar with a certificate for a host, and the root that signed it.
 struct TlsSidecar {
     fake: Fake,
     endpoint: String,
     root_pem: String,
+    authority: Authority,
+    files: tempfile::TempDir,
 }
 
 impl TlsSidecar {
     async fn start(host: &str) -> Self {
-        let root_key = rcgen::KeyPair::generate().unwrap();
-        let mut root = rcgen::CertificateParams::new(Vec::new()).unwrap();
-        root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let root_pem = root.self_signed(&root_key).unwrap().pem();
-        let issuer = rcgen::Issuer::new(root, root_key);
-        let key = rcgen::KeyPair::generate().unwrap();
-        let certificate = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap();
-        let certificate = certificate.signed_by(&key, &issuer).unwrap();
+        Self::start_with(host, false).await
+    }
 
-        let identity = Identity::from_pem(certificate.pem(), key.serialize_pem());
-        let tls = ServerTlsConfig::new().identity(identity);
+    /// A sidecar that wants a certificate of its clients, too, from the same authority.
+    async fn start_mutual() -> Self {
+        Self::start_with("localhost", true).await
+    }
+
+    async fn start_with(host: &str, is_mutual: bool) -> Self {
+        let authority = Authority::new();
+        let (certificate, key) = authority.issue(host);
+        let mut tls = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
+        if is_mutual {
+            tls = tls.client_ca_root(Certificate::from_pem(&authority.root_pem));
+        }
         let fake = Fake::default();
         fake.then([Act::Lock(true), Act::Unlock(0)]);
         let server = Server::builder().tls_config(tls).unwrap();
         let address = fake.serve(server, std::future::pending()).await;
-        Self { fake, endpoint: format!("https://localhost:{}", address.port()), root_pem }
+        let files = tempfile::tempdir().unwrap();
+        std::fs::write(files.path().join("root.pem"), &authority.root_pem).unwrap();
+        let endpoint = format!("https://localhost:{}", address.port());
+        Self { fake, endpoint, root_pem: authority.root_pem.clone(), authority, files }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.files.path().join(name)
+    }
+
+    /// Trusts the root by its file.
+    fn by_file(&self) -> DaprBackendBuilder {
+        at(&self.endpoint).tls_ca_file(self.file("root.pem"))
+    }
+
+    /// Writes a certificate and its key, and shows them.
+    fn showing(&self, (certificate, key): (String, String)) -> DaprBackendBuilder {
+        self.write_client((certificate, key));
+        self.by_file().tls_cert_file(self.file("client.pem")).tls_key_file(self.file("client.key"))
+    }
+
+    fn write_client(&self, (certificate, key): (String, String)) {
+        std::fs::write(self.file("client.pem"), certificate).unwrap();
+        std::fs::write(self.file("client.key"), key).unwrap();
     }
 
     /// A backend that trusts the root.
@@ -120,4 +175,60 @@ async fn an_https_endpoint_speaks_tls_and_never_plain_text() {
     drop(stream);
     let error = ping.await.unwrap().unwrap_err();
     assert_eq!(error.kind(), LockErrorKind::Unavailable, "{error}");
+}
+
+#[tokio::test]
+async fn an_authority_is_trusted_by_its_file() {
+    let sidecar = TlsSidecar::start("localhost").await;
+    lock_and_release(build(sidecar.by_file())).await;
+    assert_eq!(sidecar.fake.methods(), ["lock", "unlock"]);
+}
+
+#[tokio::test]
+async fn a_client_shows_its_certificate_where_the_sidecar_wants_one() {
+    let sidecar = TlsSidecar::start_mutual().await;
+    let error = soon(LIMIT, build(sidecar.by_file()).ping()).await.unwrap_err();
+    assert_eq!(error.kind(), LockErrorKind::Denied, "{error}");
+    assert!(error.to_string().contains("tls_cert_file"), "{error}");
+
+    let stranger = build(sidecar.showing(Authority::new().issue("client")));
+    let error = soon(LIMIT, stranger.ping()).await.unwrap_err();
+    assert_eq!(error.kind(), LockErrorKind::Denied, "{error}");
+    assert!(error.to_string().contains("this client's TLS certificate"), "{error}");
+    assert!(sidecar.fake.calls().is_empty());
+
+    // The same backend, with other files: they count from the next channel on.
+    sidecar.write_client(sidecar.authority.issue("client"));
+    lock_and_release(stranger).await;
+    assert_eq!(sidecar.fake.methods(), ["lock", "unlock"]);
+}
+
+#[tokio::test]
+async fn a_bad_certificate_file_names_itself() {
+    let sidecar = TlsSidecar::start("localhost").await;
+    sidecar.write_client(sidecar.authority.issue("client"));
+    let (other, _) = sidecar.authority.issue("client");
+    std::fs::write(sidecar.file("other.pem"), other).unwrap();
+    std::fs::write(sidecar.file("text.pem"), "s3cret").unwrap();
+    let broken = "-----BEGIN CERTIFICATE-----\n!!s3cret!!\n-----END CERTIFICATE-----\n";
+    std::fs::write(sidecar.file("broken.pem"), broken).unwrap();
+    let root = |name| sidecar.by_file().tls_ca_file(sidecar.file(name));
+    let pair = |certificate, key| {
+        let builder = sidecar.by_file().tls_cert_file(sidecar.file(certificate));
+        builder.tls_key_file(sidecar.file(key))
+    };
+    for (builder, file) in [
+        (root("none.pem"), "none.pem"),
+        (root("text.pem"), "text.pem"),
+        (root("broken.pem"), "broken.pem"),
+        (pair("none.pem", "client.key"), "none.pem"),
+        (pair("client.pem", "client.pem"), "client.pem"),
+        (pair("other.pem", "client.key"), "other.pem"),
+    ] {
+        let error = builder.build().unwrap_err();
+        assert_eq!(error.kind(), LockErrorKind::InvalidConfig);
+        let path = sidecar.file(file);
+        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+        assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
+    }
 }

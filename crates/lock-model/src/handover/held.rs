@@ -105,9 +105,7 @@ impl Held {
     }
 
     fn scheduled(mut self, options: TaskOptions, now: Tick) -> Self {
-        if let Some(at) = self.lease.first_look(instant(now)) {
-            self.schedule(at, options);
-        }
+        self.schedule(self.lease.first_look(instant(now)), options);
         self
     }
 

@@ -11,7 +11,7 @@ use crate::ops::parts::{Parts, about};
 use crate::protocol::keys::Keys;
 use crate::protocol::owner::Owner;
 use crate::protocol::reply::{self, Acquired, Holder};
-use crate::protocol::scripts::Scripts;
+use crate::protocol::scripts::{self, Scripts};
 use crate::protocol::units::whole_millis;
 use crate::queue::{self, Queue};
 use crate::wire::connection::Connection;
@@ -51,6 +51,9 @@ pub(crate) async fn acquire(
     let keys = Keys::new(&parts.key_prefix, &request.key)?;
     let deadline = parts.deadline_of(request);
     let connection = parts.topology.route(keys.slot, Lane::Caller).connection(deadline).await?;
+    if connection.tries_writing() {
+        connection.send(scripts::try_writing(), deadline).await?;
+    }
     let place = match queue {
         Some(queue) => place(queue, request, &connection, deadline).await?,
         None if request.queue => Place::Poll,
@@ -58,7 +61,8 @@ pub(crate) async fn acquire(
     };
     let mut too_late = 0;
     while too_late < MAX_TOO_LATE {
-        match ask(request, &keys, &connection, place, deadline).await? {
+        let asked = ask(request, &keys, &connection, place, deadline).await;
+        match parts.named(asked, &connection, &keys.all(), deadline).await? {
             Acquired::Granted { number, lease, .. } => {
                 return granted(number, lease, request.ttl, &keys.fence);
             }
@@ -113,6 +117,10 @@ async fn ask(
     place: Place<'_>,
     deadline: Instant,
 ) -> Result<Acquired, Failure> {
+    if request.given_up.is_set() {
+        let message = "the request was given up before it was sent";
+        return Err(Failure::unavailable(message).not_applied());
+    }
     let Some(not_after) = connection.clock().map(|clock| clock.not_after(deadline)) else {
         return Err(Failure::unavailable("the server did not tell the time").not_applied());
     };
@@ -137,7 +145,7 @@ async fn ask(
         command.arg(channel).arg(whole_millis(window)).arg(ticket);
     };
     let script = &Scripts::of(connection.dialect()).acquire;
-    let answer = script.run(connection, arguments, deadline).await;
+    let answer = script.run_unless(Some(&request.given_up), connection, arguments, deadline).await;
     let answer = answer.and_then(|answer| connection.judge(reply::acquired(&answer)));
     if let Place::Leave { queue, .. } | Place::Stand { queue, .. } = place {
         tell(queue, request, &answer);

@@ -3,17 +3,22 @@
 use std::time::Duration;
 
 use lock_core::backend::{AcquireRequest, Clock, LockKey, on_system_clock};
+use lock_core::message_text::quoted;
 use lock_core::{Instant, LockErrorKind};
 
 use crate::protocol::keys;
 use crate::topology::standalone::Standalone;
+use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;
+use crate::wire::permissions::{self, Needs};
 
 /// What all operations need.
 pub(crate) struct Parts {
     pub(crate) topology: Standalone,
     pub(crate) key_prefix: Box<str>,
     pub(crate) response_timeout: Duration,
+    /// What the scripts need of a server.
+    pub(crate) needs: Needs,
 }
 
 impl Parts {
@@ -33,10 +38,41 @@ impl Parts {
     }
 }
 
+impl Parts {
+    /// Names what was forbidden, if that is why a request failed that named these keys.
+    pub(crate) async fn named<T>(
+        &self,
+        result: Result<T, Failure>,
+        connection: &Connection,
+        keys: &[&str],
+        deadline: Instant,
+    ) -> Result<T, Failure> {
+        let rule = |key: &str| self.rule_of(key);
+        match result {
+            Err(failure) if failure.forbidden.is_some() => {
+                let asked =
+                    permissions::named(failure, connection, self.needs, (keys, rule), deadline);
+                Err(asked.await)
+            }
+            result => result,
+        }
+    }
+
+    /// The access rule that gives a key, and others of its kind.
+    fn rule_of(&self, key: &str) -> String {
+        let prefixes = [keys::RESERVED_PREFIX, &*self.key_prefix];
+        let is_own = |prefix: &&str| !prefix.is_empty() && key.starts_with(*prefix);
+        match prefixes.into_iter().find(is_own) {
+            Some(prefix) => format!("~{prefix}*"),
+            None => format!("~{key}"),
+        }
+    }
+}
+
 /// Names the key in the text of a failure that may be due to it.
 pub(crate) fn about(failure: Failure, key: &str) -> Failure {
     if failure.kind == LockErrorKind::Backend {
-        return failure.while_doing(&format!("at the key {key:?}"));
+        return failure.while_doing(&format!("at the key {}", quoted(key)));
     }
     failure
 }

@@ -1,11 +1,12 @@
 //! The operations of locks that are taken by `SET NX PX`: they touch the lock's key alone.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use lock_core::LockStatus;
 use lock_core::backend::{
     AcquireReply, AcquireRequest, Grant, Lane, LockKey, ReleaseReply, ReleaseRequest,
 };
+use lock_core::{Instant, LockStatus};
 use redis::Cmd;
 
 use crate::ops::parts::Parts;
@@ -15,6 +16,7 @@ use crate::protocol::owner::Owner;
 use crate::protocol::reply;
 use crate::protocol::slots;
 use crate::protocol::units::whole_millis;
+use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;
 
 pub(crate) async fn acquire(
@@ -29,7 +31,8 @@ pub(crate) async fn acquire(
     command.arg("SET").arg(&lock);
     Owner::Plain(request.token).write_to(&mut command);
     command.arg("NX").arg("PX").arg(whole_millis(request.ttl));
-    let answer = connection.send(command, deadline).await?;
+    let answer = connection.send_unless(Some(&request.given_up), command, deadline).await;
+    let answer = parts.named(answer, &connection, &[&lock], deadline).await?;
     if connection.judge(reply::was_set(&answer))? {
         return Ok(AcquireReply::granted(Grant::new()));
     }
@@ -51,15 +54,26 @@ pub(crate) async fn release(
     let lock = parts.lock_key(&request.key)?;
     let deadline = parts.deadline();
     let route = parts.topology.route(slots::slot(&lock), request.lane);
-    let connection = route.connection_or_spare(deadline).await?;
+    let keys = [lock.as_str()];
+    let exchange = |connection| give_back(parts, connection, &keys, request, deadline);
+    release::over(route, deadline, exchange).await
+}
+
+async fn give_back(
+    parts: &Parts,
+    connection: Arc<Connection>,
+    keys: &[&str],
+    request: &ReleaseRequest,
+    deadline: Instant,
+) -> Result<ReleaseReply, Failure> {
     let words = release::Words {
         owner: Owner::Plain(request.token),
         min_hold: request.min_hold,
         gap: Duration::ZERO,
         place: None,
     };
-    let released = release::send(&connection, &[&lock], words, deadline).await;
-    Ok(released.map_err(|failure| failure.or_unknown())?.reply)
+    let released = release::send(parts, &connection, keys, words, deadline).await;
+    Ok(released.map_err(Failure::or_unknown)?.reply)
 }
 
 pub(crate) async fn status(parts: &Parts, key: &LockKey) -> Result<Option<LockStatus>, Failure> {

@@ -1,7 +1,12 @@
 //! Giving a lock back, or leaving the queue.
 
+use std::future::{pending, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use lock_core::Instant;
 use lock_core::backend::{Clock, ReleaseReply, ReleaseRequest};
 use redis::Cmd;
@@ -13,8 +18,14 @@ use crate::protocol::reply::{self, Released};
 use crate::protocol::scripts::Scripts;
 use crate::protocol::units::whole_millis;
 use crate::queue::Queue;
+use crate::topology::route::Route;
 use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;
+use crate::wire::runtime::is_background;
+
+/// A release that its caller has left is sent by the background as well when it was not answered
+/// for so long.
+const LEFT_ALONE: Duration = Duration::from_millis(100);
 
 pub(crate) async fn release(
     parts: &Parts,
@@ -24,8 +35,7 @@ pub(crate) async fn release(
     let keys = Keys::new(&parts.key_prefix, &request.key)?;
     let deadline = parts.deadline();
     let route = parts.topology.route(keys.slot, request.lane);
-    let connection = route.connection_or_spare(deadline).await?;
-    let keys = [keys.lock.as_str(), &keys.fence, &keys.queue, &keys.mark];
+    let keys = keys.all();
     let leaving = queue.map(|queue| (queue.channel(), queue.leaving(request.token)));
     let words = Words {
         owner: Owner::Scripted(request.token),
@@ -33,10 +43,24 @@ pub(crate) async fn release(
         gap: leaving.map_or(Duration::ZERO, |(_, leaving)| leaving.gap),
         place: leaving.and_then(|(channel, leaving)| Some((channel, leaving.window?))),
     };
+    let exchange =
+        |connection| give_back(parts, connection, queue, &keys, request, words, deadline);
+    over(route, deadline, exchange).await
+}
+
+async fn give_back(
+    parts: &Parts,
+    connection: Arc<Connection>,
+    queue: Option<&Queue>,
+    keys: &[&str],
+    request: &ReleaseRequest,
+    words: Words<'_>,
+    deadline: Instant,
+) -> Result<ReleaseReply, Failure> {
     let mut first = None;
     loop {
         let sent = Clock::SYSTEM.now();
-        let released = send(&connection, &keys, words, deadline);
+        let released = send(parts, &connection, keys, words, deadline);
         let released = match (released.await, first) {
             (Ok(released), _) => released,
             // It is known what became of the lock; its queue is looked at by whoever asks next.
@@ -64,8 +88,62 @@ pub(crate) struct Words<'a> {
     pub(crate) place: Option<(&'a str, Duration)>,
 }
 
+/// Releases over the connection that keeps the order of the caller's commands, and if its runtime
+/// does not see to that, over the background's as well: whichever comes first frees the lock.
+pub(crate) async fn over<F>(
+    route: Route<'_>,
+    deadline: Instant,
+    exchange: impl Fn(Arc<Connection>) -> F,
+) -> Result<ReleaseReply, Failure>
+where
+    F: Future<Output = Result<ReleaseReply, Failure>>,
+{
+    // A caller without a runtime does not run that of the connection either.
+    let pause = if is_background() { Duration::ZERO } else { LEFT_ALONE };
+    let connection = route.connection_in_order(deadline).await?;
+    let first = pin!(exchange(Arc::clone(&connection)));
+    let another = pin!(async {
+        left_to_background().await;
+        Clock::SYSTEM.sleep(pause).await;
+        let other = route.in_background().connection(deadline).await?;
+        if other.id() == connection.id() { pending().await } else { Ok::<_, Failure>(other) }
+    });
+    let (first, second) = match select(first, another).await {
+        Either::Left((reply, _)) => return reply,
+        Either::Right((Err(_), first)) => return first.await,
+        Either::Right((Ok(other), first)) => (first, pin!(exchange(other))),
+    };
+    match select(first, second).await {
+        Either::Left((reply, second)) => settled(reply, second).await,
+        Either::Right((reply, first)) => settled(reply, first).await,
+    }
+}
+
+/// Ends when this is polled by the library's own thread.
+async fn left_to_background() {
+    poll_fn(|_| if is_background() { Poll::Ready(()) } else { Poll::Pending }).await;
+}
+
+/// The outcome of a release that was sent twice, when one of the two is known: only the one that
+/// was the first to run knows what it did.
+async fn settled(
+    reply: Result<ReleaseReply, Failure>,
+    other: impl Future<Output = Result<ReleaseReply, Failure>>,
+) -> Result<ReleaseReply, Failure> {
+    if matches!(reply, Ok(ReleaseReply::Released)) {
+        return reply;
+    }
+    match (reply, other.await) {
+        (_, Ok(ReleaseReply::Released)) => Ok(ReleaseReply::Released),
+        (Ok(reply), Ok(_)) => Ok(reply),
+        (Ok(reply), Err(failure)) | (Err(failure), Ok(reply)) if failure.not_applied => Ok(reply),
+        (Ok(_), Err(failure)) | (Err(failure), _) => Err(failure),
+    }
+}
+
 /// Runs the release script once.
 pub(crate) async fn send(
+    parts: &Parts,
     connection: &Connection,
     keys: &[&str],
     words: Words<'_>,
@@ -81,6 +159,7 @@ pub(crate) async fn send(
         }
     };
     let script = &Scripts::of(connection.dialect()).release;
-    let answer = script.run(connection, arguments, deadline).await?;
+    let answer = script.run(connection, arguments, deadline).await;
+    let answer = parts.named(answer, connection, keys, deadline).await?;
     connection.judge(reply::released(&answer))
 }

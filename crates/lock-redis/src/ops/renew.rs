@@ -7,7 +7,7 @@ use redis::Cmd;
 
 use crate::ops::parts::Parts;
 use crate::protocol::owner::Owner;
-use crate::protocol::reply;
+use crate::protocol::reply::{self, Renewed};
 use crate::protocol::scripts::Scripts;
 use crate::protocol::slots;
 use crate::protocol::units::whole_millis;
@@ -47,7 +47,7 @@ pub(crate) async fn renew(
     }
     let groups = by_route(&parts.topology, leases);
     let mut replies = Vec::with_capacity(batch.len());
-    let exchanges = join_all(groups.iter().map(|group| group.renew(owner, deadline)));
+    let exchanges = join_all(groups.iter().map(|group| group.renew(parts, owner, deadline)));
     for (group, exchanged) in groups.iter().zip(exchanges.await) {
         match exchanged {
             Ok(answered) => replies.extend(answered),
@@ -64,6 +64,7 @@ impl Group<'_> {
     /// Fails if there is no connection; nothing was sent then.
     async fn renew(
         &self,
+        shared: &Parts,
         owner: fn(OwnerToken) -> Owner,
         deadline: Instant,
     ) -> Result<Vec<(usize, RenewReply)>, Failure> {
@@ -71,7 +72,7 @@ impl Group<'_> {
         // All parts are written before the first is answered.
         let parts = || self.leases.chunks(MAX_A_SCRIPT);
         let exchanges =
-            join_all(parts().map(|part| renew_part(&connection, owner, part, deadline)));
+            join_all(parts().map(|part| renew_part(shared, &connection, owner, part, deadline)));
         let mut replies = Vec::with_capacity(self.leases.len());
         for (part, exchanged) in parts().zip(exchanges.await) {
             match exchanged {
@@ -108,11 +109,40 @@ fn by_route<'a>(topology: &'a Standalone, leases: Vec<Lease<'a>>) -> Vec<Group<'
 }
 
 async fn renew_part(
+    parts: &Parts,
     connection: &Connection,
     owner: fn(OwnerToken) -> Owner,
     leases: &[Lease<'_>],
     deadline: Instant,
 ) -> Result<Vec<RenewReply>, Failure> {
+    let mut renewed = send(parts, connection, owner, leases, deadline).await?;
+    let late = renewed.iter().find_map(|renewed| match renewed {
+        Renewed::TooLate { server_micros } => Some(*server_micros),
+        _ => None,
+    });
+    if let Some(server_micros) = late {
+        // Its clock was set forwards. What is renewed twice is renewed.
+        connection.note_time(server_micros);
+        renewed = send(parts, connection, owner, leases, deadline).await?;
+    }
+    Ok(renewed.into_iter().map(reply_of).collect())
+}
+
+async fn send(
+    parts: &Parts,
+    connection: &Connection,
+    owner: fn(OwnerToken) -> Owner,
+    leases: &[Lease<'_>],
+    deadline: Instant,
+) -> Result<Vec<Renewed>, Failure> {
+    let sets_any = leases.iter().any(|lease| lease.request.exact);
+    let not_after = match connection.clock() {
+        Some(clock) => clock.not_after(deadline),
+        None if sets_any => {
+            return Err(Failure::unavailable("the server did not tell the time").not_applied());
+        }
+        None => 0,
+    };
     let arguments = |command: &mut Cmd| {
         command.arg(leases.len());
         for lease in leases {
@@ -120,10 +150,35 @@ async fn renew_part(
         }
         for Lease { request, .. } in leases {
             owner(request.token).write_to(command);
-            command.arg(whole_millis(request.ttl));
+            let ttl = whole_millis(request.ttl);
+            if request.exact {
+                command.arg(format!("-{ttl}"))
+            } else {
+                command.arg(ttl)
+            };
         }
+        command.arg(not_after);
     };
     let script = &Scripts::of(connection.dialect()).renew;
-    let answer = script.run(connection, arguments, deadline).await?;
+    let answer = script.run(connection, arguments, deadline).await;
+    let answer = match answer {
+        Ok(answer) => answer,
+        failed => {
+            let keys: Vec<&str> = leases.iter().map(|lease| lease.lock.as_str()).collect();
+            parts.named(failed, connection, &keys, deadline).await?
+        }
+    };
     connection.judge(reply::renewed(&answer, leases.len()))
+}
+
+fn reply_of(renewed: Renewed) -> RenewReply {
+    match renewed {
+        Renewed::Confirmed => RenewReply::Renewed,
+        Renewed::NotHeld => RenewReply::NotHeld,
+        Renewed::HeldByOther => RenewReply::HeldByOther,
+        Renewed::TooLate { .. } => {
+            let message = "the server did not get the request in time, or its clock jumps";
+            RenewReply::Failed(Failure::unavailable(message).not_applied().into_error())
+        }
+    }
 }

@@ -35,8 +35,9 @@ pub(crate) async fn look(
         let missing = || Err(Failure::unavailable("the server did not answer"));
         answers.next().unwrap_or_else(missing).map_err(|failure| about(failure, lock))
     };
-    next()?;
-    let left = connection.judge(reply::time_to_live(&next()?))?;
+    parts.named(next(), &connection, &[lock], deadline).await?;
+    let left = parts.named(next(), &connection, &[lock], deadline).await?;
+    let left = connection.judge(reply::time_to_live(&left))?;
     // Not to know how many wait, for want of a permission, is no reason to fail.
     let waiters = next().ok().and_then(|count| reply::count(&count));
     Ok(left.map(|left| match waiters {

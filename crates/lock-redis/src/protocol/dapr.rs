@@ -1,5 +1,6 @@
 //! Keys as a Dapr sidecar spells them, so that both kinds of programs exclude each other.
 
+use lock_core::message_text::quoted;
 use lock_core::{LockError, LockErrorKind, Result};
 
 const SEPARATOR: &str = "||";
@@ -33,7 +34,10 @@ impl DaprKeyPrefix {
         if word.is_empty() || word.contains(SEPARATOR) {
             return Err(LockError::new(
                 LockErrorKind::InvalidConfig,
-                format!("Dapr's {what} is {word:?}; it must not be empty and holds no `||`"),
+                format!(
+                    "Dapr's {what} is {}; it must not be empty and holds no `||`",
+                    quoted(&word)
+                ),
             )
             .not_applied());
         }

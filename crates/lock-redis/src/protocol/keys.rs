@@ -59,6 +59,11 @@ impl Keys {
         let beside = |kind| key_beside(kind, slot, &lock);
         Ok(Self { fence: fence_key(slot), queue: beside('q'), mark: beside('m'), slot, lock })
     }
+
+    /// In the order in which the scripts take them.
+    pub(crate) fn all(&self) -> [&str; 4] {
+        [&self.lock, &self.fence, &self.queue, &self.mark]
+    }
 }
 
 /// The key of the fencing counter of a slot.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lock_core::backend::{OwnerToken, ReleaseReply, RenewReply};
+use lock_core::backend::{OwnerToken, ReleaseReply};
 use redis::Value;
 
 use crate::wire::failure::UnexpectedReply;
@@ -134,17 +134,33 @@ pub(crate) fn count(value: &Value) -> Option<u64> {
     }
 }
 
+/// What became of one lease in a renewal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Renewed {
+    Confirmed,
+    NotHeld,
+    HeldByOther,
+    /// It was to be set to an exact length, and the request came too late for that.
+    TooLate {
+        server_micros: u64,
+    },
+}
+
 /// The replies for `count` leases.
-pub(crate) fn renewed(value: &Value, count: usize) -> Result<Vec<RenewReply>, UnexpectedReply> {
+pub(crate) fn renewed(value: &Value, count: usize) -> Result<Vec<Renewed>, UnexpectedReply> {
     let unexpected = || UnexpectedReply("one of the renew script");
     let Value::Array(replies) = value else { return Err(unexpected()) };
     if replies.len() != count {
         return Err(unexpected());
     }
     let read = |reply: &Value| match reply {
-        Value::Int(1) => Ok(RenewReply::Renewed),
-        Value::Int(0) => Ok(RenewReply::NotHeld),
-        Value::Int(-1) => Ok(RenewReply::HeldByOther),
+        Value::Int(1) => Ok(Renewed::Confirmed),
+        Value::Int(0) => Ok(Renewed::NotHeld),
+        Value::Int(-1) => Ok(Renewed::HeldByOther),
+        Value::Int(late) => match u64::try_from(*late) {
+            Ok(server_micros) => Ok(Renewed::TooLate { server_micros }),
+            Err(_) => Err(unexpected()),
+        },
         _ => Err(unexpected()),
     };
     replies.iter().map(read).collect()

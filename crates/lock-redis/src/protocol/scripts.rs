@@ -7,6 +7,7 @@
 use std::sync::LazyLock;
 
 use lock_core::Instant;
+use lock_core::backend::GivenUp;
 use redis::{Cmd, Value};
 
 use crate::wire::connection::Connection;
@@ -15,7 +16,7 @@ use crate::wire::hello::Dialect;
 
 /// A script and its name on the server.
 pub(crate) struct Script {
-    text: &'static str,
+    pub(crate) text: &'static str,
     sha1: String,
 }
 
@@ -78,7 +79,7 @@ impl Scripts {
         }
     }
 
-    fn all(&self) -> [&Script; 3] {
+    pub(crate) fn all(&self) -> [&Script; 3] {
         [&self.acquire, &self.release, &self.renew]
     }
 }
@@ -95,16 +96,27 @@ impl Script {
         arguments: impl Fn(&mut Cmd) + Send + Sync,
         deadline: Instant,
     ) -> Result<Value, Failure> {
+        self.run_unless(None, connection, arguments, deadline).await
+    }
+
+    /// As [`run`](Self::run), for a request that need not be sent once it was given up.
+    pub(crate) async fn run_unless(
+        &self,
+        given_up: Option<&GivenUp>,
+        connection: &Connection,
+        arguments: impl Fn(&mut Cmd) + Send + Sync,
+        deadline: Instant,
+    ) -> Result<Value, Failure> {
         let mut by_name = Cmd::with_capacity(8, 256);
         by_name.arg("EVALSHA").arg(self.sha1.as_str());
         arguments(&mut by_name);
-        match connection.send(by_name, deadline).await {
+        match connection.send_unless(given_up, by_name, deadline).await {
             Err(failure) if failure.script_is_missing => {
                 let mut by_text = Cmd::new();
                 by_text.arg("EVAL").arg(self.text);
                 arguments(&mut by_text);
                 // The server remembers it from now on.
-                connection.send(by_text, deadline).await
+                connection.send_unless(given_up, by_text, deadline).await
             }
             result => result,
         }
@@ -121,6 +133,13 @@ impl Script {
 /// Commands that make a server of this dialect remember all scripts.
 pub(crate) fn load_all(dialect: Dialect) -> Vec<Cmd> {
     Scripts::of(dialect).all().map(Script::load).into()
+}
+
+/// A command that changes nothing, and that a server refuses when it refuses writes.
+pub(crate) fn try_writing() -> Cmd {
+    let mut command = redis::cmd("DEL");
+    command.arg("dl:?");
+    command
 }
 
 #[cfg(test)]

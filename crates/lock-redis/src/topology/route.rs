@@ -3,52 +3,47 @@
 use std::sync::Arc;
 
 use lock_core::Instant;
+use lock_core::backend::Lane;
 
 use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;
-use crate::wire::link::Link;
+use crate::wire::pair::Pair;
 
 /// Where the commands of one lane go that name keys of one slot.
 ///
 /// Keys of equal routes may be named in one command.
 #[derive(Clone, Copy)]
 pub(crate) struct Route<'a> {
-    link: &'a Link,
-    spare: Option<&'a Link>,
+    pair: &'a Pair,
+    lane: Lane,
 }
 
 impl<'a> Route<'a> {
-    pub(crate) fn new(link: &'a Link) -> Self {
-        Self { link, spare: None }
-    }
-
-    /// Adds a link that may carry a release while the first is down.
-    pub(crate) fn with_spare(mut self, spare: &'a Link) -> Self {
-        self.spare = Some(spare);
-        self
+    pub(crate) fn new(pair: &'a Pair, lane: Lane) -> Self {
+        Self { pair, lane }
     }
 
     /// The connection, made if it is not there.
     pub(crate) async fn connection(self, deadline: Instant) -> Result<Arc<Connection>, Failure> {
-        self.link.connection(deadline).await
+        self.pair.connection(self.lane, deadline).await
     }
 
-    /// As [`connection`](Self::connection), or the spare one if only that is there.
-    pub(crate) async fn connection_or_spare(
+    /// As [`connection`](Self::connection), for a release.
+    pub(crate) async fn connection_in_order(
         self,
         deadline: Instant,
     ) -> Result<Arc<Connection>, Failure> {
-        if self.link.up().is_none()
-            && let Some(spare) = self.spare.and_then(Link::up)
-        {
-            return Ok(spare);
-        }
-        self.connection(deadline).await
+        self.pair.connection_in_order(self.lane, deadline).await
+    }
+
+    /// The way that depends on no runtime of the user's.
+    pub(crate) fn in_background(self) -> Self {
+        Self { lane: Lane::Background, ..self }
     }
 }
 
 impl PartialEq for Route<'_> {
     fn eq(&self, other: &Self) -> bool {
-        self.link.is_same(other.link)
+        std::ptr::eq(self.pair, other.pair) && self.lane == other.lane
     }
 }

@@ -5,37 +5,35 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use lock_core::Instant;
 use lock_core::backend::Lane;
+use lock_core::{Instant, LockErrorKind};
 use redis::Client;
-use redis::aio::MultiplexedConnection;
 
 use crate::topology::route::Route;
+use crate::wire::channel::Channel;
 use crate::wire::connection::Connection;
+use crate::wire::credentials::Credentials;
 use crate::wire::failure::Failure;
 use crate::wire::greeting::{self, Greeting};
 use crate::wire::health::{Health, PushListener};
-use crate::wire::link::{Connector, Link};
+use crate::wire::link::{Connector, Driver, Link};
+use crate::wire::pair::Pair;
 
 /// The connections to one server.
-pub(crate) struct Standalone {
-    /// Carries the callers' commands, in order.
-    callers: Link,
-    /// Carries the commands of the core's background thread, so that user code cannot hold them up.
-    background: Link,
-}
+pub(crate) struct Standalone(Pair);
 
 /// Where the connections to a server come from.
 pub(crate) enum Source {
     /// They are made as needed.
     Client(Client),
     /// There is only this one; to connect is to greet the server again.
-    Existing(MultiplexedConnection),
+    Existing(Channel),
 }
 
 /// A server, and how a connection to it is made.
 pub(crate) struct Server {
     pub(crate) source: Source,
+    pub(crate) credentials: Credentials,
     /// Where it is, for people; without a password.
     pub(crate) address: String,
     pub(crate) greeting: Greeting,
@@ -47,51 +45,68 @@ impl Standalone {
     pub(crate) fn new(server: Server, connect_timeout: Duration) -> Self {
         let is_shared = matches!(server.source, Source::Existing(_));
         let server: Arc<dyn Connector> = Arc::new(server);
-        let callers = Link::new(Arc::clone(&server), connect_timeout);
-        let background =
-            if is_shared { callers.clone() } else { Link::new(server, connect_timeout) };
-        Self { callers, background }
+        let link = |driver| Link::new(Arc::clone(&server), driver, connect_timeout);
+        let callers = (!is_shared).then(|| link(Driver::Caller));
+        Self(Pair::new(callers, link(Driver::Background)))
     }
 
     /// Where the commands of this lane go that name keys of this slot.
     pub(crate) fn route(&self, _slot: u16, lane: Lane) -> Route<'_> {
-        match lane {
-            Lane::Caller => Route::new(&self.callers).with_spare(&self.background),
-            _ => Route::new(&self.background),
-        }
+        Route::new(&self.0, lane)
     }
 
     /// Where a caller's command goes that names no key.
     pub(crate) fn keyless(&self) -> Route<'_> {
-        Route::new(&self.callers)
+        Route::new(&self.0, Lane::Caller)
     }
 
-    /// Whether the server forbids pushes over the connection that carries attempts.
+    /// Whether the server forbids pushes over a connection that carries attempts.
     pub(crate) fn is_push_forbidden(&self) -> bool {
-        self.callers.up().is_some_and(|connection| connection.is_push_forbidden())
+        self.0.up().any(|connection| connection.is_push_forbidden())
     }
 
     /// Where the server is, for people.
     pub(crate) fn address(&self) -> &str {
-        self.callers.address()
+        self.0.address()
     }
 
     /// Ends the connections for good.
     pub(crate) fn close(&self) {
-        self.callers.close();
-        self.background.close();
+        self.0.close();
     }
 }
 
 impl Server {
     async fn open(&self, deadline: Instant) -> Result<Connection, Failure> {
         let health = Arc::new(Health::new(self.listener.clone()));
-        let channel = match &self.source {
-            Source::Existing(channel) => channel.clone(),
-            Source::Client(client) => greeting::open(client, &health).await?,
-        };
-        self.greeting.greet(channel, health, deadline).await
+        match &self.source {
+            Source::Existing(channel) => {
+                let greeted = self.greeting.greet(channel.clone(), health, deadline).await;
+                greeted.map_err(
+                    |failure| if channel.has_ended(&failure) { ended(&failure) } else { failure },
+                )
+            }
+            Source::Client(client) => {
+                // They were in order when the backend was built, so they may be again.
+                let client = self.credentials.read_into(client);
+                let client =
+                    client.map_err(|e| Failure::unavailable(e.to_string()).not_applied())?;
+                let channel = Channel::Connection(greeting::open(&client, &health).await?);
+                let greeted = self.greeting.greet(channel, health, deadline).await;
+                greeted.map(Connection::replaceable)
+            }
+        }
     }
+}
+
+/// Nothing can be done about it, so it is of no use to try again.
+fn ended(failure: &Failure) -> Failure {
+    let message = format!(
+        "the existing connection has ended, and nothing connects it again ({}); give the builder a \
+         URL, a client, or a ConnectionManager",
+        failure.message()
+    );
+    Failure::new(LockErrorKind::Backend, message)
 }
 
 impl Connector for Server {

@@ -1,67 +1,147 @@
 //! One connection to the server: sending with a deadline, and knowing when it is of no use.
 
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Wake, Waker};
+use std::time::Duration;
 
-use futures_util::future;
-use lock_core::backend::{Clock, in_time};
+use futures_util::FutureExt;
+use futures_util::future::{self, BoxFuture, Shared};
+use lock_core::backend::{Clock, GivenUp, in_time};
 use lock_core::{Instant, LockErrorKind};
-use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, RedisResult, Value};
-use tokio::sync::OnceCell;
 
+use crate::wire::channel::Channel;
 use crate::wire::failure::Failure;
 use crate::wire::health::{ConnectionId, Health};
 use crate::wire::hello::Dialect;
 use crate::wire::outbox::Outbox;
+use crate::wire::runtime::is_background;
 use crate::wire::server_clock::ServerClock;
+
+/// After so long without an answer, something on the way may have forgotten the connection.
+const DOUBTFUL_AFTER: Duration = Duration::from_secs(10);
 
 /// A connection that has been greeted.
 pub(crate) struct Connection {
-    channel: MultiplexedConnection,
+    wire: Wire,
     /// None while it is being greeted.
     outbox: Option<Outbox>,
     dialect: Dialect,
     clock: Mutex<Option<ServerClock>>,
+    pushes: Mutex<Pushes>,
+    /// Whether there can be another one in its place.
+    is_replaceable: bool,
+    /// Scripts may write where the server would refuse a command.
+    tries_writing: bool,
+}
+
+/// What commands are sent through.
+#[derive(Clone)]
+struct Wire {
+    channel: Channel,
     health: Arc<Health>,
-    /// Whether the server pushes over it, once it was asked to.
-    pushes: OnceCell<bool>,
+    /// When the last command was sent that was answered, in ns.
+    served_at: Arc<AtomicU64>,
+    /// The library's own thread drives the connection, and so wakes whoever waits for it.
+    wakes_from_background: bool,
+}
+
+/// Whether the server pushes over the connection.
+enum Pushes {
+    Unknown,
+    /// It was asked to. Whoever waits for the answer drives the question on, so that none of them
+    /// depends on another one.
+    Asked(Shared<BoxFuture<'static, Result<bool, Failure>>>),
+    Known(bool),
 }
 
 impl Connection {
     pub(crate) fn new(
-        channel: MultiplexedConnection,
+        channel: Channel,
         dialect: Dialect,
         clock: Option<ServerClock>,
         health: Arc<Health>,
     ) -> Self {
-        let (clock, pushes) = (Mutex::new(clock), OnceCell::new());
-        Self { channel, outbox: None, dialect, clock, health, pushes }
+        let served_at = Arc::new(AtomicU64::new(Clock::SYSTEM.now().as_nanos()));
+        Self {
+            wire: Wire { channel, health, served_at, wakes_from_background: is_background() },
+            outbox: None,
+            dialect,
+            clock: Mutex::new(clock),
+            pushes: Mutex::new(Pushes::Unknown),
+            is_replaceable: false,
+            tries_writing: false,
+        }
     }
 
     /// Lets commands that are sent at once share a write; the current runtime sees to that.
     pub(crate) fn with_outbox(mut self) -> Self {
-        self.outbox = Some(Outbox::start(self.channel.clone()));
+        self.outbox = Some(Outbox::start(self.wire.channel.clone()));
         self
+    }
+
+    /// Says that another connection can be made in its place.
+    pub(crate) fn replaceable(mut self) -> Self {
+        self.is_replaceable = true;
+        self
+    }
+
+    /// Nothing can be pushed over it.
+    pub(crate) fn without_pushes(mut self) -> Self {
+        self.pushes = Mutex::new(Pushes::Known(false));
+        self
+    }
+
+    /// What is asked for is preceded by a command that the server can refuse.
+    pub(crate) fn trying_to_write(mut self) -> Self {
+        self.tries_writing = true;
+        self
+    }
+
+    /// Whether a script that writes has to be preceded by a command that does.
+    pub(crate) fn tries_writing(&self) -> bool {
+        self.tries_writing
     }
 
     /// Tells this connection from others.
     pub(crate) fn id(&self) -> ConnectionId {
-        self.health.id()
+        self.wire.health.id()
     }
 
     /// Whether new requests may use it.
     pub(crate) fn is_open(&self) -> bool {
-        self.health.is_open()
+        self.wire.health.is_open()
     }
 
     /// Whether it answered anything after the greeting.
     pub(crate) fn has_served(&self) -> bool {
-        self.health.has_served()
+        self.wire.health.has_served()
+    }
+
+    /// Whether it was idle for so long that it should be asked whether it still works.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        let served_at = Instant::from_nanos(self.wire.served_at.load(Ordering::Relaxed));
+        let idle = Clock::SYSTEM.now().saturating_duration_since(served_at);
+        self.is_replaceable && idle >= DOUBTFUL_AFTER
+    }
+
+    /// Asks the server whether it answers, for a quarter of the time that is left: the rest is for
+    /// another connection. One that gets no answer is of no use any more.
+    pub(crate) async fn answers(&self, deadline: Instant) -> bool {
+        let now = Clock::SYSTEM.now();
+        let patience = deadline.saturating_duration_since(now) / 4;
+        // A refusal is an answer.
+        self.wire.send(&redis::cmd("PING"), now + patience).await.ok();
+        self.is_open()
     }
 
     /// Whether the server was asked for pushes over it, and forbade them.
     pub(crate) fn is_push_forbidden(&self) -> bool {
-        self.pushes.get() == Some(&false)
+        matches!(&*self.pushes(), Pushes::Known(false))
     }
 
     /// Which scripts the server understands.
@@ -87,46 +167,52 @@ impl Connection {
         channel: &str,
         deadline: Instant,
     ) -> Result<bool, Failure> {
-        let pushes = self.pushes.get_or_try_init(async || {
-            let mut subscribe = redis::cmd("SUBSCRIBE");
-            let mut asking = Pipeline::new();
-            // What pushes need, tried out; subscribers ignore what they do not understand.
-            asking.cmd("PUBSUB").arg("NUMSUB").arg(channel).cmd("PUBLISH").arg(channel).arg("?");
-            subscribe.arg(channel);
-            let answers = future::join(
-                // Its answer is a push, which has no place among those of a batch.
-                self.send_alone(&subscribe, deadline),
-                self.send_all(&asking, deadline),
-            );
-            let (subscribed, asked) = answers.await;
-            for answer in asked?.into_iter().chain([subscribed]) {
-                match answer {
-                    Err(failure) if failure.kind == LockErrorKind::Denied => {
-                        self.health.push_forbidden(&failure.message());
-                        return Ok(false);
-                    }
-                    answer => drop(answer?),
-                }
+        let asked = match &mut *self.pushes() {
+            Pushes::Known(pushes) => return Ok(*pushes),
+            Pushes::Asked(asked) => asked.clone(),
+            unknown @ Pushes::Unknown => {
+                let (wire, channel) = (self.wire.clone(), channel.to_owned());
+                let asking = async move { wire.ask_for_pushes(&channel, deadline).await };
+                let asked = asking.boxed().shared();
+                *unknown = Pushes::Asked(asked.clone());
+                asked
             }
-            Ok(true)
-        });
-        pushes.await.copied()
+        };
+        let asking = std::pin::pin!(asked.clone());
+        let answer = in_time(deadline, self.wire.contained(asking))
+            .await
+            .unwrap_or_else(|| Err(Failure::unavailable("the server did not answer in time")));
+        let mut pushes = self.pushes();
+        if matches!(&*pushes, Pushes::Asked(newest) if newest.ptr_eq(&asked)) {
+            *pushes = answer.as_ref().map_or(Pushes::Unknown, |answer| Pushes::Known(*answer));
+        }
+        answer
     }
 
     /// Sends a command and awaits its reply until the deadline. The first answer that does not
     /// come in time makes new requests go elsewhere; requests under way may still be answered.
     pub(crate) async fn send(&self, command: Cmd, deadline: Instant) -> Result<Value, Failure> {
-        let Some(outbox) = &self.outbox else { return self.send_alone(&command, deadline).await };
-        let reply = std::pin::pin!(outbox.send(&self.channel, command));
-        let reply = self.within(deadline, reply).await;
-        self.judge(reply.and_then(refusal_is_failure))
+        self.send_unless(None, command, deadline).await
     }
 
-    async fn send_alone(&self, command: &Cmd, deadline: Instant) -> Result<Value, Failure> {
-        let mut channel = self.channel.clone();
-        let reply = std::pin::pin!(channel.send_packed_command(command));
-        let reply = self.within(deadline, reply).await;
-        self.judge(reply.and_then(refusal_is_failure))
+    /// As [`send`](Self::send), for a command that need not be sent once it was given up.
+    pub(crate) async fn send_unless(
+        &self,
+        given_up: Option<&GivenUp>,
+        command: Cmd,
+        deadline: Instant,
+    ) -> Result<Value, Failure> {
+        let Some(outbox) = &self.outbox else { return self.wire.send(&command, deadline).await };
+        let reply = std::pin::pin!(outbox.send(&self.wire.channel, command, given_up));
+        let reply = self.wire.within(deadline, reply).await;
+        match reply {
+            Ok(Some(reply)) => self.judge(refusal_is_failure(reply)),
+            Ok(None) => {
+                let failure = Failure::unavailable("the request was given up before it was sent");
+                Err(failure.not_applied())
+            }
+            Err(failure) => self.judge(Err(failure)),
+        }
     }
 
     /// As [`send`](Self::send), for commands in one write; each has a result of its own.
@@ -135,14 +221,75 @@ impl Connection {
         commands: &Pipeline,
         deadline: Instant,
     ) -> Result<Vec<Result<Value, Failure>>, Failure> {
-        let mut channel = self.channel.clone();
-        let replies = std::pin::pin!(channel.send_packed_commands(commands, 0, commands.len()));
-        let replies = self.judge(self.within(deadline, replies).await)?;
-        Ok(replies.into_iter().map(|reply| self.judge(refusal_is_failure(reply))).collect())
+        self.wire.send_all(commands, deadline).await
     }
 
     /// A reply that cannot be read ends the connection as well.
     pub(crate) fn judge<T, F: Into<Failure>>(&self, result: Result<T, F>) -> Result<T, Failure> {
+        self.wire.judge(result)
+    }
+
+    fn pushes(&self) -> std::sync::MutexGuard<'_, Pushes> {
+        self.pushes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wire {
+    async fn ask_for_pushes(&self, channel: &str, deadline: Instant) -> Result<bool, Failure> {
+        let mut subscribe = redis::cmd("SUBSCRIBE");
+        let mut asking = Pipeline::new();
+        // What pushes need, tried out; subscribers ignore what they do not understand.
+        asking.cmd("PUBSUB").arg("NUMSUB").arg(channel).cmd("PUBLISH").arg(channel).arg("?");
+        subscribe.arg(channel);
+        let answers = future::join(
+            // Its answer is a push, which has no place among those of a batch.
+            self.send(&subscribe, deadline),
+            self.send_all(&asking, deadline),
+        );
+        let (subscribed, asked) = answers.await;
+        for answer in asked?.into_iter().chain([subscribed]) {
+            match answer {
+                Err(failure) if failure.kind == LockErrorKind::Denied => {
+                    self.health.push_forbidden(&failure.message());
+                    return Ok(false);
+                }
+                answer => drop(answer?),
+            }
+        }
+        Ok(true)
+    }
+
+    async fn send(&self, command: &Cmd, deadline: Instant) -> Result<Value, Failure> {
+        let mut channel = self.channel.clone();
+        let reply = std::pin::pin!(channel.send(command));
+        let reply = self.within(deadline, reply).await;
+        self.judge(reply.and_then(refusal_is_failure))
+    }
+
+    async fn send_all(
+        &self,
+        commands: &Pipeline,
+        deadline: Instant,
+    ) -> Result<Vec<Result<Value, Failure>>, Failure> {
+        let mut channel = self.channel.clone();
+        let replies = std::pin::pin!(channel.send_all(commands));
+        let replies = self.judge(self.within(deadline, replies).await)?;
+        Ok(replies.into_iter().map(|reply| self.judge(refusal_is_failure(reply))).collect())
+    }
+
+    /// A waker of the user's that panics must not end the task that drives the connection for all.
+    async fn contained<T>(&self, mut reply: Pin<&mut impl Future<Output = T>>) -> T {
+        poll_fn(|cx| {
+            if !self.wakes_from_background || is_background() {
+                return reply.as_mut().poll(cx);
+            }
+            let waker = Waker::from(Arc::new(Contained(cx.waker().clone())));
+            reply.as_mut().poll(&mut Context::from_waker(&waker))
+        })
+        .await
+    }
+
+    fn judge<T, F: Into<Failure>>(&self, result: Result<T, F>) -> Result<T, Failure> {
         match result.map_err(Into::into) {
             Ok(value) => {
                 self.health.serves();
@@ -160,19 +307,32 @@ impl Connection {
     async fn within<T>(
         &self,
         deadline: Instant,
-        reply: impl Future<Output = RedisResult<T>>,
+        reply: Pin<&mut impl Future<Output = RedisResult<T>>>,
     ) -> Result<T, Failure> {
-        if Clock::SYSTEM.now() >= deadline {
+        let now = Clock::SYSTEM.now();
+        if now >= deadline {
             let failure =
                 Failure::unavailable("the deadline had passed before the request was sent");
             return Err(failure.not_applied());
         }
-        match in_time(deadline, reply).await {
-            Some(reply) => reply.map_err(Failure::from),
+        match in_time(deadline, self.contained(reply)).await {
+            Some(reply) => {
+                self.served_at.store(now.as_nanos(), Ordering::Relaxed);
+                reply.map_err(Failure::from)
+            }
             None => {
                 Err(Failure::unavailable("the server did not answer in time").breaking_connection())
             }
         }
+    }
+}
+
+/// Wakes another waker, whose panic goes no further.
+struct Contained(Waker);
+
+impl Wake for Contained {
+    fn wake(self: Arc<Self>) {
+        catch_unwind(AssertUnwindSafe(|| self.0.wake_by_ref())).ok();
     }
 }
 

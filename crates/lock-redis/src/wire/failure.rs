@@ -1,10 +1,10 @@
-//! From what redis-rs and the server say to what a caller can act on.
+//! Why a request or a connection failed, as a caller can act on it.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use lock_core::{LockError, LockErrorKind};
-use redis::{ErrorKind, RedisError};
+use redis::RedisError;
 
 /// Why a request or a connection failed; cheap to keep and to hand to several callers.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub(crate) struct Failure {
     pub(crate) breaks_connection: bool,
     /// The server forgot the script, so nothing ran.
     pub(crate) script_is_missing: bool,
+    /// What the server does not let us use, if that is the cause.
+    pub(crate) forbidden: Option<Forbidden>,
     source: Option<RedisError>,
 }
 
@@ -28,6 +30,7 @@ impl Failure {
             not_applied: false,
             breaks_connection: false,
             script_is_missing: false,
+            forbidden: None,
             source: None,
         }
     }
@@ -52,6 +55,12 @@ impl Failure {
         self
     }
 
+    /// The same with another text.
+    pub(crate) fn with_message(mut self, message: String) -> Self {
+        self.message = message.into();
+        self
+    }
+
     pub(crate) fn with_hint(mut self, hint: &str) -> Self {
         self.message = format!("{}; {hint}", self.message).into();
         self
@@ -64,6 +73,12 @@ impl Failure {
             self.kind = LockErrorKind::Unknown;
         }
         self
+    }
+
+    /// The connection has ended, and did not only fail to answer in time.
+    pub(crate) fn is_end_of_connection(&self) -> bool {
+        let source = self.source.as_ref();
+        source.is_some_and(|error| error.is_unrecoverable_error() && !error.is_timeout())
     }
 
     /// Trying again later can help.
@@ -88,10 +103,23 @@ impl Failure {
         }
     }
 
-    fn with_source(mut self, source: RedisError) -> Self {
+    pub(crate) fn with_source(mut self, source: RedisError) -> Self {
         self.source = Some(source);
         self
     }
+}
+
+/// What the server does not let us use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Forbidden {
+    /// A command, by the access rules; none if the server does not say which, as in scripts.
+    Command(Option<Box<str>>),
+    /// A key, by the access rules.
+    Key,
+    /// A channel, by the access rules.
+    Channel,
+    /// A command that the server does not know; none if it does not say which.
+    Unknown(Option<Box<str>>),
 }
 
 /// The reply is not one that the request can have.
@@ -111,161 +139,9 @@ impl From<UnexpectedReply> for Failure {
     }
 }
 
-impl From<RedisError> for Failure {
-    fn from(error: RedisError) -> Self {
-        let failure = match error.kind() {
-            ErrorKind::Server(_) | ErrorKind::Extension => from_server(&error),
-            ErrorKind::AuthenticationFailed => wrong_password(),
-            ErrorKind::RESP3NotSupported => too_old(),
-            ErrorKind::InvalidClientConfig => Self::new(
-                LockErrorKind::InvalidConfig,
-                format!("the connection's settings are not allowed: {error}"),
-            )
-            .not_applied(),
-            ErrorKind::Parse => {
-                Self::unavailable("the server's answer is not Redis's protocol; is it a TLS port?")
-                    .breaking_connection()
-            }
-            _ => from_transport(&error),
-        };
-        failure.with_source(error)
-    }
-}
-
-/// The server is too old, or no Redis at all.
-pub(crate) fn too_old() -> Failure {
-    Failure::new(
-        LockErrorKind::InvalidConfig,
-        "the server does not know the command HELLO; Redis 6.2 or later, or Valkey, is needed",
-    )
-    .not_applied()
-}
-
-fn wrong_password() -> Failure {
-    Failure::new(LockErrorKind::Denied, "the server refused the user name or the password")
-        .not_applied()
-}
-
-fn from_transport(error: &RedisError) -> Failure {
-    let text = error.to_string();
-    if text.contains("certificate") {
-        let message = format!("the server's TLS certificate was not accepted: {text}");
-        return Failure::new(LockErrorKind::Denied, message).breaking_connection();
-    }
-    Failure::unavailable(format!("the connection failed: {text}")).breaking_connection()
-}
-
-fn from_server(error: &RedisError) -> Failure {
-    use LockErrorKind::{Backend, Denied, InvalidConfig, Unavailable, Unsupported};
-
-    let detail = error.detail().unwrap_or_default();
-    let (kind, message): (_, Cow<'static, str>) = match code(error, detail) {
-        "NOSCRIPT" => {
-            let mut missing = Failure::unavailable("the server forgot a script").not_applied();
-            missing.script_is_missing = true;
-            return missing;
-        }
-        "NOPERM" => return no_permission(detail),
-        "WRONGPASS" => return wrong_password(),
-        "NOAUTH" => (Denied, "the server wants a password; give the connection one".into()),
-        "DENIED" => (Denied, format!("the server refuses connections from here: {detail}").into()),
-        "READONLY" => {
-            // Its address may soon lead to the new master.
-            let message = "the server is a read-only replica; connect to its master";
-            return Failure::unavailable(message).not_applied().breaking_connection();
-        }
-        "OOM" => (
-            Unavailable,
-            "the server has no memory left for new locks; raise its maxmemory or remove keys \
-             (locks can still be renewed and released)"
-                .into(),
-        ),
-        "WRONGTYPE" => (Backend, "a key of the lock holds a value of another type".into()),
-        "LOADING" => (Unavailable, "the server is loading its data".into()),
-        "BUSY" => (Unavailable, "the server is busy with a long-running script".into()),
-        "MASTERDOWN" => (Unavailable, "the server is a replica that lost its master".into()),
-        "TRYAGAIN" | "CLUSTERDOWN" => {
-            (Unavailable, format!("the cluster cannot serve the key now: {detail}").into())
-        }
-        "MOVED" | "ASK" | "CROSSSLOT" => (
-            Unsupported,
-            "the server is a node of a cluster, which this backend does not speak to".into(),
-        ),
-        "ERR" if error.to_string().contains("switch database") => {
-            let message = format!("the server does not have the database: {detail}");
-            (InvalidConfig, message.into())
-        }
-        "ERR" if detail.contains("max number of clients") => {
-            (Unavailable, "the server has too many clients; raise its maxclients".into())
-        }
-        // These say nothing about what ran before them.
-        code => return Failure::new(Backend, format!("the server answered {code} {detail}")),
-    };
-    Failure::new(kind, message).not_applied()
-}
-
-/// Redis up to 6.2 reports an error inside a script as `ERR … -CODE text`.
-fn code<'a>(error: &'a RedisError, detail: &'a str) -> &'a str {
-    const INSIDE: [&str; 6] = ["READONLY", "OOM", "WRONGTYPE", "NOPERM", "TRYAGAIN", "CLUSTERDOWN"];
-    let code = error.code().unwrap_or("ERR");
-    let is_whole = |code: &&&str| detail.split([' ', '-']).any(|word| word == **code);
-    // An error that a script returns has its place in the script for a code (`@user_script:`).
-    if code == "ERR" || code.starts_with('@') {
-        return INSIDE.iter().find(is_whole).copied().unwrap_or(code);
-    }
-    code
-}
-
-fn no_permission(detail: &str) -> Failure {
-    let failure = Failure::new(
-        LockErrorKind::Denied,
-        format!(
-            "the server's access rules forbid it: {detail}; the user needs the keys of the locks, \
-             ~dl:* and the commands evalsha, eval, script|load, set, get, getex, del, exists, \
-             strlen, pttl, pexpire, time, ping and info, and to queue &dl:c:* and the \
-             commands subscribe, publish, pubsub, zadd, zrem, zrange, zrank, zscore and zcard"
-        ),
-    );
-    // Inside a script something may have run before.
-    if detail.contains("script") && !detail.contains("'script") {
-        failure
-    } else {
-        failure.not_applied()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn from(code: &str, detail: &str) -> LockError {
-        Failure::from(redis::make_extension_error(code.into(), Some(detail.into()))).into_error()
-    }
-
-    #[test]
-    fn an_error_inside_a_script_of_redis_6_is_known_by_its_own_code() {
-        for detail in [
-            "Error running script (call to f_0a): @user_script:9: @user_script: 9: -READONLY You \
-             can't write against a read only replica.",
-            "@user_script: 4: -READONLY You can't write against a read only replica.",
-        ] {
-            let error = from("ERR", detail);
-            assert_eq!(error.kind(), LockErrorKind::Unavailable);
-            assert!(error.is_not_applied() && error.to_string().contains("replica"), "{error}");
-        }
-        let error = from("@user_script:", "4: -READONLY You can't write");
-        assert!(error.to_string().contains("replica"), "{error}");
-    }
-
-    #[test]
-    fn a_refusal_says_whether_anything_may_have_run() {
-        let at_the_door = "this user has no permissions to run the 'evalsha' command";
-        let inside = "The user executing the script can't access at least one of the keys";
-        assert!(from("NOPERM", at_the_door).is_not_applied());
-        assert!(!from("NOPERM", inside).is_not_applied());
-        assert!(from("OOM", "command not allowed").is_not_applied());
-        assert!(!from("ERR", "something new").is_not_applied());
-    }
 
     #[test]
     fn only_a_change_that_was_sent_is_unknown() {

@@ -4,14 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lock_core::backend::Clock;
-use lock_core::{Instant, LockErrorKind};
+use lock_core::{Instant, LockErrorKind, event};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, Pipeline, RedisError, Value};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, Pipeline, RedisConnectionInfo, RedisError,
+    Value,
+};
 
+use crate::wire::channel::Channel;
 use crate::wire::connection::Connection;
-use crate::wire::failure::{Failure, too_old};
+use crate::wire::failure::{Failure, Forbidden};
 use crate::wire::health::{Health, Watcher};
 use crate::wire::hello::{self, Dialect, Hello};
+use crate::wire::permissions::Needs;
+use crate::wire::refusal::no_resp3;
 use crate::wire::server_clock::ServerClock;
 
 /// The oldest server whose commands suffice: `GETEX`, and `SET` with both `PX` and `GET`.
@@ -20,9 +26,21 @@ const OLDEST: (u16, u16) = (6, 2);
 const REQUESTS_IN_ADVANCE: usize = 1_024;
 
 const NOT_TLS: &str = "does the port speak TLS?";
+const OLD_PROTOCOL: &str = "the server, or a proxy before it, answers HELLO 3 in RESP2, which has \
+                            no pushes; connect to a server that speaks RESP3";
+const PASSES_REPLICAS: &str = "Redis 6.2 does not apply its min-replicas-to-write to scripts, so each request for a lock is \
+     preceded by a command that it can refuse, and no lock is given to the next in a queue; use \
+     Redis 7.0 or later";
+const ENDED: &str = "is it a TLS port, or a proxy that does not know HELLO 3 (RESP3)?";
+/// Before the TLS handshake a server cannot say why it closes a connection.
+const ENDED_TLS: &str = "does the port speak TLS, and has the server reached its maxclients?";
 
 /// How a server is greeted on each new connection.
 pub(crate) struct Greeting {
+    /// What comes first on a connection of our own.
+    session: Session,
+    /// What the server is asked to allow.
+    needs: Needs,
     /// Whether the server's time is needed.
     needs_time: bool,
     /// Commands that let a server of this dialect know the scripts before they are needed.
@@ -31,14 +49,20 @@ pub(crate) struct Greeting {
 }
 
 impl Greeting {
-    pub(crate) fn new(needs_time: bool, preload: fn(Dialect) -> Vec<Cmd>) -> Self {
-        Self { needs_time, preload, warned_of_eviction: AtomicBool::new(false) }
+    pub(crate) fn new(
+        session: Session,
+        needs: Needs,
+        needs_time: bool,
+        preload: fn(Dialect) -> Vec<Cmd>,
+    ) -> Self {
+        let warned_of_eviction = AtomicBool::new(false);
+        Self { session, needs, needs_time, preload, warned_of_eviction }
     }
 
     /// Greets the server: one round trip, and one more on Redis 6.2.
     pub(crate) async fn greet(
         &self,
-        channel: MultiplexedConnection,
+        channel: Channel,
         health: Arc<Health>,
         deadline: Instant,
     ) -> Result<Connection, Failure> {
@@ -49,32 +73,49 @@ impl Greeting {
             // What goes wrong here is told by the result, not to the listener.
             Arc::new(Health::new(None)),
         );
-        let (dialect, clock) = self.ask(&asking, deadline).await?;
-        Ok(Connection::new(channel, dialect, clock, health).with_outbox())
+        let Greeted { dialect, clock, speaks_resp3, passes_replicas } =
+            self.ask(&asking, deadline).await?;
+        let mut connection = Connection::new(channel, dialect, clock, Arc::clone(&health));
+        let no_pushes = match (speaks_resp3, passes_replicas) {
+            (false, _) => Some(OLD_PROTOCOL),
+            (true, true) => Some(PASSES_REPLICAS),
+            _ => None,
+        };
+        if let Some(cause) = no_pushes {
+            health.push_forbidden(&cause);
+            connection = connection.without_pushes();
+        }
+        if passes_replicas {
+            connection = connection.trying_to_write();
+        }
+        Ok(connection.with_outbox())
     }
 
-    async fn ask(
-        &self,
-        connection: &Connection,
-        deadline: Instant,
-    ) -> Result<(Dialect, Option<ServerClock>), Failure> {
+    async fn ask(&self, connection: &Connection, deadline: Instant) -> Result<Greeted, Failure> {
         let mut greeting = Pipeline::new();
-        greeting.cmd("HELLO").cmd("INFO").arg("memory");
-        for command in (self.preload)(Dialect::default()) {
+        let needs = self.needs.ask();
+        let read = [redis::cmd("HELLO"), info("memory")].into_iter().chain(needs);
+        // What these answer is of no interest, but for the last.
+        let unread = (self.preload)(Dialect::default()).into_iter().chain(self.session.names());
+        let commands = read.chain(self.session.select()).chain(unread);
+        for command in commands.chain([redis::cmd("TIME")]) {
             greeting.add_command(command);
         }
-        greeting.cmd("TIME");
-        let mut answers = connection.send_all(&greeting, deadline).await?;
+        let mut answers = connection.send_all(&greeting, deadline).await?.into_iter();
         let received = Clock::SYSTEM.now();
-        let time = answers.pop().map_or_else(
-            || Err(Failure::unavailable("no answer")),
-            |time| Ok(ServerClock::new(received, hello::time(&time?)?)),
-        );
-        let mut answers = answers.into_iter();
-        let hello = answers.next().ok_or_else(too_old)?.map_err(unknown_is_too_old)?;
-        let hello = hello::hello(&hello)?;
+        let missing = || Err(Failure::unavailable("the server did not answer the greeting"));
+        let time = answers.next_back().unwrap_or_else(missing);
+        let time = time.and_then(|time| Ok(ServerClock::new(received, hello::time(&time)?)));
+        let mut next = || answers.next().unwrap_or_else(missing);
+        let hello = next().map_err(of_hello)?;
+        let hello = hello::hello(&hello).map_err(|_| no_resp3())?;
+        let (memory, needed) = (next(), [next(), next()]);
         let version = check(&hello)?;
-        if let Some(Ok(memory)) = answers.next() {
+        self.needs.check(needed)?;
+        if self.session.selects() {
+            next()?;
+        }
+        if let Ok(memory) = memory {
             self.warn_of_eviction(&memory);
         }
         let clock = match time {
@@ -82,15 +123,23 @@ impl Greeting {
             time => time.ok(),
         };
         let dialect = Dialect::of_version(version);
+        let mut passes_replicas = false;
         if dialect != Dialect::default() {
-            // What cannot be loaded now is sent with its text when it is needed.
             let mut loading = Pipeline::new();
+            loading.add_command(info("replication"));
+            // What cannot be loaded now is sent with its text when it is needed.
             for command in (self.preload)(dialect) {
                 loading.add_command(command);
             }
-            connection.send_all(&loading, deadline).await?;
+            let mut answers = connection.send_all(&loading, deadline).await?.into_iter();
+            let replication = answers.next().and_then(Result::ok);
+            // It is shown only where min-replicas-to-write is set.
+            let good = replication
+                .as_ref()
+                .and_then(|all| hello::info_field(all, "min_slaves_good_slaves"));
+            passes_replicas = self.needs_time && good.is_some();
         }
-        Ok((dialect, clock))
+        Ok(Greeted { dialect, clock, speaks_resp3: hello.speaks_resp3, passes_replicas })
     }
 
     /// Says once that the server may throw locks away.
@@ -101,13 +150,69 @@ impl Greeting {
             return;
         }
         if !self.warned_of_eviction.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
+            event!(
+                WARN,
+                "eviction",
+                "redis",
                 maxmemory = limit,
                 policy,
                 "the Redis server evicts keys when its memory is full, and a lock that is evicted \
-                 is given to somebody else; set maxmemory-policy to noeviction"
+                 is given to somebody else while it is held; set maxmemory-policy to noeviction"
             );
         }
+    }
+}
+
+/// What a greeting has found out.
+struct Greeted {
+    dialect: Dialect,
+    clock: Option<ServerClock>,
+    speaks_resp3: bool,
+    /// The server's scripts write although too few of its replicas keep up.
+    passes_replicas: bool,
+}
+
+/// What redis-rs would send first on a connection, beside `HELLO`.
+///
+/// It would take the first error that a server answers only if nothing else was asked for: a server
+/// that has too many clients says so once, and closes the connection.
+#[derive(Default)]
+pub(crate) struct Session {
+    database: i64,
+    library: Option<(String, String)>,
+}
+
+impl Session {
+    /// Takes over what these settings ask for, and leaves `HELLO` to redis-rs.
+    pub(crate) fn taken_from(settings: RedisConnectionInfo) -> (Self, RedisConnectionInfo) {
+        let library = (!settings.skip_set_lib_name()).then(|| {
+            let name = settings.lib_name().unwrap_or("distlock").to_owned();
+            (name, settings.lib_ver().unwrap_or(env!("CARGO_PKG_VERSION")).to_owned())
+        });
+        let session = Self { database: settings.db(), library };
+        (session, settings.set_db(0).set_skip_set_lib_name())
+    }
+
+    fn selects(&self) -> bool {
+        self.database != 0
+    }
+
+    fn select(&self) -> Option<Cmd> {
+        let mut select = redis::cmd("SELECT");
+        select.arg(self.database);
+        self.selects().then_some(select)
+    }
+
+    /// Names the client for those who list a server's clients; not every server knows how.
+    fn names(&self) -> impl Iterator<Item = Cmd> {
+        let library = self.library.iter();
+        library.flat_map(|(name, version)| [("LIB-NAME", name), ("LIB-VER", version)]).map(
+            |(what, text)| {
+                let mut naming = redis::cmd("CLIENT");
+                naming.arg("SETINFO").arg(what).arg(text);
+                naming
+            },
+        )
     }
 }
 
@@ -149,11 +254,11 @@ fn at_connect(error: RedisError, client: &Client) -> Failure {
     // A port that expects TLS closes a plain connection at once and the reverse, without a reason.
     let ended_at_once = error.is_connection_dropped() && !error.is_connection_refusal()
         || error.to_string().contains("corrupt message");
-    let failure = Failure::from(error).not_applied();
+    let failure = of_hello(Failure::from(error)).not_applied();
     if !ended_at_once {
         return failure;
     }
-    failure.with_hint(if is_tls(client) { NOT_TLS } else { "is it a TLS port?" })
+    failure.with_hint(if is_tls(client) { ENDED_TLS } else { ENDED })
 }
 
 /// redis-rs takes the process's default provider of cryptography and cannot be given another;
@@ -165,7 +270,12 @@ fn choose_cryptography() {
     // An error says that the program made its choice in between, which stays.
     if CryptoProvider::get_default().is_none() && ring::default_provider().install_default().is_ok()
     {
-        tracing::debug!("ring is now the process's default provider of cryptography for rustls");
+        event!(
+            DEBUG,
+            "cryptography",
+            "redis",
+            "ring is now the process's default provider of cryptography for rustls"
+        );
     }
 }
 
@@ -194,6 +304,19 @@ fn check(hello: &Hello) -> Result<(u16, u16), Failure> {
     }
 }
 
-fn unknown_is_too_old(failure: Failure) -> Failure {
-    if failure.message().contains("unknown command") { too_old() } else { failure }
+fn info(section: &str) -> Cmd {
+    let mut info = redis::cmd("INFO");
+    info.arg(section);
+    info
+}
+
+/// What a refusal of `HELLO` means that says nothing else.
+fn of_hello(failure: Failure) -> Failure {
+    if matches!(failure.forbidden, Some(Forbidden::Unknown(_))) {
+        return no_resp3();
+    }
+    if failure.kind == LockErrorKind::Backend {
+        return no_resp3().with_hint(failure.message());
+    }
+    failure
 }

@@ -29,7 +29,7 @@ pub(crate) trait PushListener: Send + Sync {
     /// It is told once for each connection.
     fn on_push_lost(&self, connection: ConnectionId);
 
-    /// The server's access rules forbid what pushes over this connection need.
+    /// The server does not let anything be pushed over this connection; the cause says what to do.
     ///
     /// It is told at most once for each connection.
     fn on_push_forbidden(&self, connection: ConnectionId, cause: &dyn fmt::Display);

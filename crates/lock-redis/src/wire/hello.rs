@@ -41,6 +41,7 @@ pub(crate) struct Hello {
     pub(crate) server: String,
     pub(crate) version: String,
     pub(crate) mode: String,
+    pub(crate) speaks_resp3: bool,
 }
 
 impl Hello {
@@ -52,7 +53,9 @@ impl Hello {
 }
 
 pub(crate) fn hello(value: &Value) -> Result<Hello, UnexpectedReply> {
-    let mut hello = Hello::default();
+    // A map is sent as one by the newer protocol alone.
+    let speaks_resp3 = matches!(value, Value::Map(_));
+    let mut hello = Hello { speaks_resp3, ..Hello::default() };
     let mut take = |name: &Value, value: &Value| {
         let field = match text(name) {
             Some("server") => &mut hello.server,
@@ -99,9 +102,10 @@ pub(crate) mod tests {
         let flat = Value::Array([&parts[..], &[bulk("modules"), Value::Array(vec![])]].concat());
         let read = hello(&flat).unwrap();
         assert_eq!((read.server.as_str(), read.version_numbers()), ("redis", Some((7, 0))));
+        assert!(!read.speaks_resp3);
         let [server, redis, version, number] = parts;
         let map = Value::Map(vec![(server, redis), (version, number)]);
-        assert_eq!(hello(&map), Ok(read));
+        assert_eq!(hello(&map), Ok(Hello { speaks_resp3: true, ..read }));
     }
 
     #[test]

@@ -1,19 +1,28 @@
 //! A supervised connection: made when it is needed, by one caller for all, replaced when it ends.
 
+use std::any::Any;
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use lock_core::backend::{Backoff, Clock, in_time};
-use lock_core::{Instant, LockErrorKind};
-use tokio::runtime::Handle;
+use lock_core::backend::{Backoff, Clock, background_runtime, in_time};
+use lock_core::{Instant, LockErrorKind, event};
+use tokio::runtime::{Handle, Id};
 use tokio::sync::Notify;
 
 use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;
+use crate::wire::runtime::current_runtime;
 
 /// What an attempt to connect may take beyond its time before it is given up from outside.
 const OVERDUE: Duration = Duration::from_millis(50);
+/// After so many commands in a row by tasks of one runtime that does not drive the link, it does.
+const MOVES_AFTER: u32 = 64;
+/// So many runtimes that cannot connect are remembered.
+const MAX_UNFIT: usize = 16;
 /// The pauses between attempts to connect that failed grow from the first to the second.
 const PAUSE: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
 
@@ -33,8 +42,41 @@ pub(crate) trait Connector: Send + Sync {
 #[derive(Clone)]
 pub(crate) struct Link(Arc<Inner>);
 
+/// Which runtime drives the connections of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Driver {
+    /// That of the tasks that use the link. Those of other runtimes must not: theirs may run while
+    /// this one stands still.
+    Caller,
+    /// The library's own, which no code of the user's can stop.
+    Background,
+}
+
+/// What a link that callers drive is to the tasks of one runtime.
+pub(crate) enum Standing {
+    /// It is up, and their own runtime drives it.
+    Own(Arc<Connection>),
+    /// Their own runtime is connecting.
+    Coming,
+    /// Another runtime drives it.
+    Foreign,
+    /// No runtime drives it. `moves` if their own should, because they send so much.
+    Vacant { moves: bool },
+    /// Their own runtime cannot drive it.
+    Unfit,
+}
+
+/// Why a link has no connection for those who asked.
+pub(crate) enum NoConnection {
+    /// Another runtime drives it now.
+    Foreign,
+    /// It could not be made; nothing was sent.
+    Failed(Failure),
+}
+
 struct Inner {
     connector: Arc<dyn Connector>,
+    driver: Driver,
     /// How long one attempt to connect may take.
     connect_timeout: Duration,
     state: Mutex<State>,
@@ -43,6 +85,12 @@ struct Inner {
 
 struct State {
     phase: Phase,
+    /// The runtime that drives the connection, or is to drive the one that is being made.
+    driver: Option<Id>,
+    /// The last runtimes that could not connect, because they had ended or lack what that needs.
+    unfit: VecDeque<Id>,
+    /// The runtime whose tasks came in vain, and how often in a row.
+    visits: Option<(Id, u32)>,
     /// Attempts that failed, and connections that ended before they served, in a row.
     failures: u32,
     /// No attempt begins before.
@@ -71,18 +119,33 @@ enum Step {
     AwaitUntil(Instant),
 }
 
+/// Whether to wait until it is time for another attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    Full,
+    /// No: there is another way.
+    None,
+}
+
 impl Link {
-    pub(crate) fn new(connector: Arc<dyn Connector>, connect_timeout: Duration) -> Self {
+    pub(crate) fn new(
+        connector: Arc<dyn Connector>,
+        driver: Driver,
+        connect_timeout: Duration,
+    ) -> Self {
         let state = State {
             phase: Phase::Down,
+            driver: None,
+            unfit: VecDeque::new(),
+            visits: None,
             failures: 0,
             not_before: Instant::from_nanos(0),
             last_failure: None,
             attempts: 0,
             failed_attempts: 0,
         };
-        let state = Mutex::new(state);
-        Self(Arc::new(Inner { connector, connect_timeout, state, changed: Notify::new() }))
+        let (state, changed) = (Mutex::new(state), Notify::new());
+        Self(Arc::new(Inner { connector, driver, connect_timeout, state, changed }))
     }
 
     /// The connection, if it is there.
@@ -93,36 +156,77 @@ impl Link {
         }
     }
 
-    /// The connection, made if it is not there.
+    /// What the link is to a task of this runtime that has a command to send.
+    pub(crate) fn visit(&self, here: Id) -> Standing {
+        let mut state = self.0.lock();
+        let is_own = state.driver == Some(here);
+        let is_driven = match &state.phase {
+            Phase::Up(connection) if connection.is_open() => {
+                if is_own {
+                    let connection = Arc::clone(connection);
+                    state.visits = None;
+                    return Standing::Own(connection);
+                }
+                true
+            }
+            Phase::Connecting { overdue_at, .. } if Clock::SYSTEM.now() < *overdue_at => {
+                if is_own {
+                    return Standing::Coming;
+                }
+                true
+            }
+            // Whoever asks for the connection is told.
+            Phase::Closed => return Standing::Coming,
+            _ => false,
+        };
+        if state.unfit.contains(&here) {
+            return Standing::Unfit;
+        }
+        let moves = state.visited_by(here) >= MOVES_AFTER;
+        if is_driven && !moves {
+            return Standing::Foreign;
+        }
+        if is_driven && matches!(state.phase, Phase::Up(_)) {
+            // What is under way there may still be answered.
+            let left = std::mem::replace(&mut state.phase, Phase::Down);
+            drop(state);
+            drop(left);
+        }
+        Standing::Vacant { moves }
+    }
+
+    /// Whether this runtime could not connect.
+    pub(crate) fn is_unfit(&self, here: Id) -> bool {
+        self.0.lock().unfit.contains(&here)
+    }
+
+    /// The connection, made if it is not there, for tasks of the current runtime.
     ///
     /// A caller sees at most one attempt fail: whether to try again is for the core to decide.
-    /// Nothing was sent when it fails.
-    pub(crate) async fn connection(&self, deadline: Instant) -> Result<Arc<Connection>, Failure> {
-        if let Some(connection) = self.up() {
-            return Ok(connection);
-        }
+    pub(crate) async fn connection(
+        &self,
+        deadline: Instant,
+        patience: Patience,
+    ) -> Result<Arc<Connection>, NoConnection> {
         let failed_before = self.0.lock().failed_attempts;
         loop {
             let mut changed = std::pin::pin!(self.0.changed.notified());
             changed.as_mut().enable();
-            let until = match self.step(failed_before)? {
+            let until = match self.step(failed_before, patience)? {
                 Step::Use(connection) => return Ok(connection),
                 Step::Start(runtime, attempt) => {
-                    self.start(&runtime, attempt, failed_before)?;
+                    // A task, so that a caller who leaves does not stop it for the others. A
+                    // runtime that has ended drops it at once, so the state must not be locked.
+                    drop(runtime.spawn(attempt.run()));
                     deadline
                 }
                 Step::AwaitUntil(at) => at.min(deadline),
             };
             in_time(until, changed).await;
             if Clock::SYSTEM.now() >= deadline {
-                return Err(self.too_slow());
+                return Err(NoConnection::Failed(self.too_slow()));
             }
         }
-    }
-
-    /// Whether it is a handle to the same connection.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Where the server is, for people.
@@ -137,20 +241,32 @@ impl Link {
         self.0.changed.notify_waiters();
     }
 
-    fn step(&self, failed_before: u64) -> Result<Step, Failure> {
+    fn step(&self, failed_before: u64, patience: Patience) -> Result<Step, NoConnection> {
         let mut state = self.0.lock();
         let now = Clock::SYSTEM.now();
+        let is_foreign = self.0.driver == Driver::Caller && state.driver != current_runtime();
         match &state.phase {
             Phase::Closed => {
                 let failure = Failure::new(LockErrorKind::ShutDown, "the Redis backend was closed");
-                return Err(failure.not_applied());
+                return Err(NoConnection::Failed(failure.not_applied()));
             }
             Phase::Connecting { overdue_at, .. } if now < *overdue_at => {
-                return Ok(Step::AwaitUntil(*overdue_at));
+                return if is_foreign {
+                    Err(NoConnection::Foreign)
+                } else {
+                    Ok(Step::AwaitUntil(*overdue_at))
+                };
             }
-            Phase::Connecting { .. } => state.failed(self.0.connector.too_slow(), now),
+            // Its runtime is alive and does not run.
+            Phase::Connecting { .. } => {
+                state.failed(self.0.unconnected(self.0.connector.too_slow()), now);
+            }
             Phase::Up(connection) if connection.is_open() => {
-                return Ok(Step::Use(Arc::clone(connection)));
+                return if is_foreign {
+                    Err(NoConnection::Foreign)
+                } else {
+                    Ok(Step::Use(Arc::clone(connection)))
+                };
             }
             Phase::Up(connection) => {
                 // A server that accepts and then fails must not be asked in a tight loop.
@@ -162,46 +278,41 @@ impl Link {
         if state.failed_attempts != failed_before
             && let Some(failure) = &state.last_failure
         {
-            return Err(failure.clone());
+            return Err(NoConnection::Failed(failure.clone()));
         }
         if now < state.not_before {
             return match &state.last_failure {
-                Some(failure) if !failure.is_passing() => Err(failure.clone()),
+                Some(failure) if !failure.is_passing() || patience == Patience::None => {
+                    Err(NoConnection::Failed(failure.clone()))
+                }
                 _ => Ok(Step::AwaitUntil(state.not_before)),
             };
         }
-        let runtime = Handle::try_current().map_err(|_| {
-            let message = "the Redis backend needs a tokio runtime to connect, and there is none";
-            Failure::new(LockErrorKind::InvalidConfig, message).not_applied()
-        })?;
+        let runtime = match self.0.driver {
+            Driver::Background => background_runtime().map_err(|error| error.to_string()),
+            Driver::Caller => Handle::try_current().map_err(|error| error.to_string()),
+        };
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(cause) => {
+                let failure = Failure::unavailable(cause).not_applied();
+                state.failed(failure.clone(), now);
+                return Err(NoConnection::Failed(failure));
+            }
+        };
         state.attempts += 1;
         let attempt = state.attempts;
         let overdue_at = now + self.0.connect_timeout + OVERDUE;
         state.phase = Phase::Connecting { attempt, overdue_at };
+        state.driver = Some(runtime.id());
+        state.visits = None;
         let inner = Some(Arc::clone(&self.0));
-        Ok(Step::Start(runtime, ConnectAttempt { inner, number: attempt }))
-    }
-
-    /// Connects in a task, so that a caller who leaves does not stop it for the others.
-    ///
-    /// A runtime that has ended drops the task at once, and the state must not be locked then.
-    fn start(
-        &self,
-        runtime: &Handle,
-        attempt: ConnectAttempt,
-        failed_before: u64,
-    ) -> Result<(), Failure> {
-        let is_over = runtime.spawn(attempt.run()).is_finished();
-        let state = self.0.lock();
-        if is_over && matches!(state.phase, Phase::Down) && state.failed_attempts == failed_before {
-            let failure = Failure::unavailable("the tokio runtime of this request has ended");
-            return Err(failure.not_applied());
-        }
-        Ok(())
+        let attempt = ConnectAttempt { inner, number: attempt, runtime: runtime.id() };
+        Ok(Step::Start(runtime, attempt))
     }
 
     fn too_slow(&self) -> Failure {
-        let failure = self.0.connector.too_slow();
+        let failure = self.0.unconnected(self.0.connector.too_slow());
         match &self.0.lock().last_failure {
             Some(last) => failure.with_hint(&format!("the last attempt: {}", last.message())),
             None => failure,
@@ -214,10 +325,19 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn connect(&self) -> Result<Connection, Failure> {
+    fn unconnected(&self, failure: Failure) -> Failure {
+        failure.while_doing(&format!("could not connect to Redis at {}", self.connector.address()))
+    }
+
+    /// A panic is an error, too.
+    async fn connect(&self) -> Result<Result<Connection, Failure>, Panicked> {
         let deadline = Clock::SYSTEM.now() + self.connect_timeout;
-        let connected = in_time(deadline, self.connector.connect(deadline)).await;
-        connected.unwrap_or_else(|| Err(self.connector.too_slow()))
+        let connecting = AssertUnwindSafe(self.connector.connect(deadline)).catch_unwind();
+        match in_time(deadline, connecting).await {
+            Some(Ok(connected)) => Ok(connected),
+            Some(Err(panic)) => Err(Panicked::new(&*panic)),
+            None => Ok(Err(self.connector.too_slow())),
+        }
     }
 }
 
@@ -236,15 +356,33 @@ impl State {
         self.failed_attempts += 1;
     }
 
+    /// The runtime could not connect, and will not try again; others need not wait.
+    fn runtime_failed(&mut self, runtime: Id, failure: Failure) {
+        if self.unfit.len() == MAX_UNFIT {
+            self.unfit.pop_front();
+        }
+        self.unfit.push_back(runtime);
+        self.phase = Phase::Down;
+        self.last_failure = Some(failure);
+        self.failed_attempts += 1;
+    }
+
+    fn visited_by(&mut self, here: Id) -> u32 {
+        let before = self.visits.filter(|(visitor, _)| *visitor == here).map_or(0, |(_, n)| n);
+        self.visits = Some((here, before + 1));
+        before
+    }
+
     fn is_connecting(&self, number: u64) -> bool {
         matches!(self.phase, Phase::Connecting { attempt, .. } if attempt == number)
     }
 }
 
-/// One attempt to connect. If its runtime ends before it does, the next caller tries elsewhere.
+/// One attempt to connect. However it ends, that is recorded: nothing tries in a tight loop.
 struct ConnectAttempt {
     inner: Option<Arc<Inner>>,
     number: u64,
+    runtime: Id,
 }
 
 impl ConnectAttempt {
@@ -258,17 +396,22 @@ impl ConnectAttempt {
             return;
         }
         match result {
-            Ok(connection) => {
-                tracing::debug!("connected to Redis");
+            Ok(Ok(connection)) => {
+                let address = inner.connector.address();
+                event!(DEBUG, "connected", "redis", address, "connected to {address}");
                 state.phase = Phase::Up(Arc::new(connection));
                 state.last_failure = None;
             }
-            Err(failure) => {
-                let doing = format!("could not connect to {}", inner.connector.address());
-                let failure = failure.while_doing(&doing).not_applied();
-                tracing::debug!(cause = failure.message(), "could not connect to Redis");
+            Ok(Err(failure)) => {
+                let failure = inner.unconnected(failure).not_applied();
+                let cause = failure.message();
+                event!(DEBUG, "connect_failed", "redis", cause, "{cause}");
                 state.failed(failure, Clock::SYSTEM.now());
             }
+            Err(panicked) if panicked.is_unfit => {
+                state.runtime_failed(self.runtime, panicked.failure);
+            }
+            Err(panicked) => state.failed(panicked.failure, Clock::SYSTEM.now()),
         }
         drop(state);
         inner.changed.notify_waiters();
@@ -280,10 +423,46 @@ impl Drop for ConnectAttempt {
         if let Some(inner) = self.inner.take() {
             let mut state = inner.lock();
             if state.is_connecting(self.number) {
-                state.phase = Phase::Down;
+                let message = "the tokio runtime in which the connection was made has ended";
+                let failure = Failure::unavailable(message).not_applied();
+                state.runtime_failed(self.runtime, failure);
             }
             drop(state);
             inner.changed.notify_waiters();
         }
     }
 }
+
+/// An attempt to connect that panicked.
+struct Panicked {
+    failure: Failure,
+    /// The runtime lacks what connecting needs, and another one may have it.
+    is_unfit: bool,
+}
+
+impl Panicked {
+    fn new(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        // What tokio says where a runtime was built without its I/O or its timers.
+        let is_unfit = text.contains("enable_io") || text.contains("enable_time");
+        let failure = if is_unfit {
+            let message =
+                "the tokio runtime cannot connect; build it with enable_io, or enable_all";
+            event!(
+                WARN,
+                "runtime_unfit",
+                "redis",
+                "a tokio runtime was built without enable_io, so its locks use the library's own \
+                 connection, which is slower; build it with enable_all"
+            );
+            Failure::new(LockErrorKind::InvalidConfig, message)
+        } else {
+            Failure::new(LockErrorKind::Backend, format!("connecting panicked: {text}"))
+        };
+        Self { failure: failure.not_applied(), is_unfit }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,8 @@
 //! What the tests against real servers share.
 
+use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lock_core::backend::{
@@ -216,10 +217,54 @@ pub(crate) async fn soon<T>(limit: Duration, what: impl Future<Output = T>) -> T
     output
 }
 
+/// Waits until the server of this backend answers.
+pub(crate) async fn answers(backend: &Arc<RedisBackend>) {
+    let answered = async {
+        while backend.ping().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LIMIT, answered).await.unwrap();
+}
+
 /// Asks until the answer is yes.
 pub(crate) async fn until(mut is_so: impl FnMut() -> bool) {
     while !is_so() {
         tokio::task::yield_now().await;
+    }
+}
+
+/// What is logged by the library.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// Runs this in a runtime of its own, and keeps what is logged there, at `INFO` and above, also
+    /// by tasks that it spawns.
+    pub(crate) fn of<T>(&self, what: impl Future<Output = T>) -> T {
+        let writer = self.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        let run = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(what)
+        };
+        tokio::task::block_in_place(|| tracing::subscriber::with_default(subscriber, run))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 

@@ -6,13 +6,19 @@
 mod common;
 mod conformance;
 mod connections;
+mod credentials;
+mod exits;
 mod faults;
+mod idle;
 mod processes;
 mod protocol;
 mod queue;
-mod races;
+mod refusals;
+mod runtimes;
 mod scripted;
 mod servers;
 mod service;
 #[cfg(feature = "tls")]
 mod tls;
+mod verifying;
+mod ways;

@@ -21,6 +21,7 @@ crate::on_every_server! {
     a_release_sent_behind_its_acquire_undoes_it,
     a_repeated_acquire_never_shortens_the_lease,
     a_renewal_never_shortens_the_lease,
+    an_exact_renewal_sets_the_lease_unless_it_is_late,
     a_renewal_neither_takes_nor_revives,
     many_renewals_are_answered_in_order,
     fencing_tokens_survive_a_flush_and_do_not_outrun_the_clock,
@@ -122,6 +123,31 @@ async fn a_renewal_never_shortens_the_lease(kind: &ServerKind) {
     assert!(store.run::<i64>(&["PTTL", "lock:x"]) > 30_000);
     renew(&backend, "x", owner, MINUTE * 10).await.unwrap();
     assert!(store.run::<i64>(&["PTTL", "lock:x"]) > 300_000);
+}
+
+async fn an_exact_renewal_sets_the_lease_unless_it_is_late(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let backend = store.backend_behind_proxy(Duration::from_secs(1));
+    let (owner, _) = take(&backend, "x", MINUTE * 10).await;
+    let set = |ttl| {
+        let request = RenewRequest::new(key("x"), owner, ttl, Clock::SYSTEM).with_exact();
+        backend.renew(vec![request])
+    };
+    assert!(matches!(set(MINUTE).await.unwrap()[..], [RenewReply::Renewed]));
+    let left: i64 = store.run(&["PTTL", "lock:x"]);
+    assert!((30_000..=60_000).contains(&left), "{left}");
+
+    // What arrives after the response timeout must not shorten what was set since.
+    store.proxy.set(Direction::ToServer, Scope::Existing, Fault::Hold);
+    assert!(matches!(set(MINUTE / 60).await.unwrap()[..], [RenewReply::Failed(_)]));
+    let before = store.calls_of("evalsha");
+    store.proxy.heal();
+    until(|| store.calls_of("evalsha") > before).await;
+    let left: i64 = store.run(&["PTTL", "lock:x"]);
+    assert!(left > 10_000, "{left}");
+    assert!(matches!(set(MINUTE * 10).await.unwrap()[..], [RenewReply::Renewed]));
+    let left: i64 = store.run(&["PTTL", "lock:x"]);
+    assert!(left > 300_000, "{left}");
 }
 
 async fn a_renewal_neither_takes_nor_revives(kind: &ServerKind) {

@@ -2,10 +2,13 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
-use lock_core::LockErrorKind;
-use lock_core::backend::{AcquireReply, LockBackend};
+use lock_core::backend::{
+    AcquireReply, AcquireRequest, Clock, LockBackend, RenewReply, RenewRequest,
+};
+use lock_core::{LockErrorKind, LockService, ReleaseOutcome};
 use lock_redis::RedisBackend;
 
 use crate::common::*;
@@ -29,6 +32,12 @@ fn serve(answer: Answer) -> (String, Receiver<Command>) {
                 let mut seen = Vec::new();
                 let mut input = BufReader::new(stream.try_clone().unwrap());
                 while let Some(command) = read(&mut input) {
+                    if let Some(reply) = allowed(&command) {
+                        if (&stream).write_all(reply.as_bytes()).is_err() {
+                            return;
+                        }
+                        continue;
+                    }
                     let earlier = seen.iter().filter(|word| **word == command[0]).count();
                     seen.push(command[0].clone());
                     let reply = answer(&command, earlier);
@@ -42,6 +51,20 @@ fn serve(answer: Answer) -> (String, Receiver<Command>) {
         }
     });
     (url, commands)
+}
+
+/// The answer to what the greeting asks for: that all of it is allowed.
+fn allowed(command: &Command) -> Option<String> {
+    let [script, name, keys, needed @ ..] = command.as_slice() else { return None };
+    match (script.as_str(), keys.as_str()) {
+        ("EVALSHA", "0") if name.bytes().all(|digit| digit == b'0') => {
+            Some("-NOSCRIPT No matching script.\r\n".to_owned())
+        }
+        ("EVAL", "0") => {
+            Some(format!("*{}\r\n{}", needed.len(), "$0\r\n\r\n".repeat(needed.len())))
+        }
+        _ => None,
+    }
 }
 
 fn read(input: &mut BufReader<TcpStream>) -> Option<Command> {
@@ -98,6 +121,33 @@ async fn an_attempt_that_is_called_late_is_sent_again_by_the_servers_newest_time
     assert_eq!(not_after.len(), 2);
     assert!((1_790_000_000_000_001..=1_790_000_002_000_000).contains(&not_after[0]));
     assert!((1_790_003_600_000_001..=1_790_003_602_000_000).contains(&not_after[1]));
+}
+
+#[tokio::test]
+async fn an_exact_renewal_that_is_called_late_is_sent_again_by_the_servers_newest_time() {
+    let (url, commands) = serve(|command, earlier| match (command[0].as_str(), earlier) {
+        ("EVALSHA", 0) => "*1\r\n:1790003600000000\r\n".to_owned(),
+        ("EVALSHA", 1) => "*1\r\n:1\r\n".to_owned(),
+        ("EVALSHA", _) => "*1\r\n:1790009900000000\r\n".to_owned(),
+        _ => healthy(command, "7.0.15", "standalone"),
+    });
+    let backend = build(RedisBackend::builder().url(url));
+    let set = || {
+        let request = RenewRequest::new(key("x"), token(), MINUTE, Clock::SYSTEM).with_exact();
+        backend.renew(vec![request.with_within(LIMIT)])
+    };
+    assert!(matches!(set().await.unwrap()[..], [RenewReply::Renewed]));
+    let sent: Vec<Vec<String>> = commands.try_iter().collect();
+    let sent: Vec<_> = sent.iter().filter(|command| command[0] == "EVALSHA").collect();
+    assert_eq!(sent.len(), 2);
+    assert_eq!(sent[0][5], "-60000");
+    let not_after: u64 = sent[1][6].parse().unwrap();
+    assert!((1_790_003_600_000_001..=1_790_003_602_000_000).contains(&not_after));
+    // Twice is enough: it was not applied.
+    match &set().await.unwrap()[..] {
+        [RenewReply::Failed(error)] => assert!(error.is_not_applied(), "{error}"),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test]
@@ -175,4 +225,137 @@ async fn an_answer_of_the_wrong_shape_ends_the_connection() {
     }
     // Each attempt had a connection of its own, and each was greeted once by each of us.
     assert_eq!(commands.try_iter().filter(|command| command[0] == "HELLO").count(), 6);
+}
+
+/// What a server without `EVALSHA` says: it quotes what it was given.
+fn quoting(command: &Command) -> String {
+    let quoted: Vec<String> = command[1..].iter().map(|word| format!("'{word}'")).collect();
+    let (name, quoted) = (&command[0], quoted.join(" "));
+    format!("-ERR unknown command '{name}', with args beginning with: {quoted} \r\n")
+}
+
+/// By the number of its arguments, with a place in the queue and without.
+fn is_acquire(command: &Command) -> bool {
+    command[2] == "3" && [9, 12].contains(&command.len())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_error_and_no_log_repeats_what_a_server_quotes() {
+    let (url, commands) = serve(|command, earlier| match (command[0].as_str(), earlier) {
+        // Two are granted; everything else is refused.
+        ("EVALSHA", 0 | 1) if is_acquire(command) => ":1790000000000500\r\n".to_owned(),
+        ("EVALSHA" | "EVAL", _) => quoting(command),
+        _ => healthy(command, "7.0.15", "standalone"),
+    });
+    let log = Log::default();
+    let mut sent: Vec<Command> = Vec::new();
+    let errors = log.of(async {
+        let backend = build(RedisBackend::builder().url(url));
+        // The background runs here as well, and is heard.
+        let locks = LockService::builder(Arc::clone(&backend)).tokio_time().build();
+        let guard = locks.lock("x").ttl(MINUTE).acquire().await.unwrap();
+        let dropped = locks.lock("dropped").ttl(MINUTE).acquire().await.unwrap();
+        let extended = guard.extend(MINUTE).await.unwrap_err();
+        let taken = attempt(&backend, "y", token(), MINUTE).await.unwrap_err();
+        assert_eq!(guard.release().await, ReleaseOutcome::Unknown);
+        assert!(locks.try_acquire_lock("z", MINUTE).await.is_err());
+        let released = release(&backend, "x", token()).await.unwrap_err();
+        drop(dropped);
+        // One release in its drop, and three by the background.
+        let is_of_dropped = |sent: &&Command| sent.contains(&"lock:dropped".to_owned());
+        while sent.iter().filter(is_of_dropped).count() < 1 + 4 {
+            sent.extend(commands.try_iter());
+            tokio::task::yield_now().await;
+        }
+        [extended, taken, released]
+    });
+    let mut shown = log.text();
+    assert!(shown.contains("does not know the command evalsha"), "{shown}");
+    // How often is for the core to say.
+    let of_dropped = |line: &str| line.contains("WARN") && line.contains("dropped");
+    assert!(shown.lines().any(of_dropped), "{shown}");
+    for error in errors {
+        assert_eq!(error.kind(), LockErrorKind::Denied, "{error}");
+        shown.push_str(&format!("{error} {error:?} {error:#?}"));
+    }
+    sent.extend(commands.try_iter());
+    // With or without the mark of this library.
+    let digits = sent.iter().flatten().map(|word| word.rsplit(':').next().unwrap());
+    let is_token = |word: &&str| word.len() == 32 && word.bytes().all(|b| b.is_ascii_hexdigit());
+    let tokens: Vec<&str> = digits.filter(is_token).collect();
+    assert!(tokens.len() >= 6, "{tokens:?}");
+    for token in tokens {
+        assert!(!shown.contains(token), "{shown}");
+    }
+}
+
+/// As a proxy before the server does that translates.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_pushed_through_a_proxy_that_answers_in_the_older_protocol() {
+    let (url, commands) = serve(|command, _| match command[0].as_str() {
+        "HELLO" => {
+            "*6\r\n+server\r\n+redis\r\n+version\r\n+7.0.15\r\n+mode\r\n+standalone\r\n".to_owned()
+        }
+        "EVALSHA" => "*3\r\n:0\r\n:60000\r\n:1790000000000500\r\n".to_owned(),
+        _ => healthy(command, "7.0.15", "standalone"),
+    });
+    let log = Log::default();
+    log.of(async {
+        let backend = build(RedisBackend::builder().url(url));
+        let request = AcquireRequest::new(key("x"), token(), MINUTE, Clock::SYSTEM);
+        let asked = Arc::clone(&backend).acquire(request.with_queue(None)).await.unwrap();
+        assert!(is_held(&asked), "{asked:?}");
+        assert!(!backend.capabilities().queueing);
+    });
+    assert!(log.text().contains("RESP2"), "{}", log.text());
+    let subscribes = commands.try_iter().filter(|command| command[0] == "SUBSCRIBE").count();
+    assert_eq!(subscribes, 0);
+}
+
+#[tokio::test]
+async fn whoever_closes_the_connection_at_once_is_quoted_as_far_as_is_safe() {
+    for (said, kind, shown) in [
+        (
+            "-DENIED Redis is running in protected mode because none. Do this: x",
+            LockErrorKind::Denied,
+            "protected mode",
+        ),
+        (
+            "-NOAUTH HELLO must be called with the client already authenticated",
+            LockErrorKind::Denied,
+            "wants a password",
+        ),
+        (
+            "-LOADING Redis is loading the dataset in memory",
+            LockErrorKind::Unavailable,
+            "loading its data",
+        ),
+        (
+            "-ERR max number of clients + cluster connections reached",
+            LockErrorKind::Unavailable,
+            "max number of clients",
+        ),
+        ("-NOPROTO unsupported protocol version", LockErrorKind::InvalidConfig, "RESP3"),
+        (
+            "-ERR this proxy speaks no AUTH default s3cret",
+            LockErrorKind::InvalidConfig,
+            "this proxy speaks no",
+        ),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("redis://user:s3cret@{}/3", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                // The rest of what was sent is never read: the connection is reset behind the words.
+                stream.write_all(format!("{said}\r\n").as_bytes()).ok();
+            }
+        });
+        for _ in 0..20 {
+            let backend = build(RedisBackend::builder().url(url.as_str()));
+            let error = backend.ping().await.unwrap_err();
+            assert_eq!(error.kind(), kind, "{error}");
+            assert!(error.is_not_applied() && error.to_string().contains(shown), "{error}");
+            assert!(!format!("{error:?} {error:#?}").contains("s3cret"));
+        }
+    }
 }

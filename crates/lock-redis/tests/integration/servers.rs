@@ -1,7 +1,6 @@
 //! What the backend says of servers that are full, forgetful, replicas, or refuse.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use crate::common::*;
 use lock_core::LockErrorKind;
@@ -64,20 +63,13 @@ async fn a_server_that_evicts_is_warned_of_once(kind: &ServerKind) {
     let arguments = ["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"];
     let store = Store::start_with(kind, &arguments);
     let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
-    let run = move || {
-        tracing::subscriber::with_default(subscriber, || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(async {
-                let backend = store.backend();
-                let (owner, _) = take(&backend, "x", MINUTE).await;
-                // The second connection.
-                renew(&backend, "x", owner, MINUTE).await.unwrap();
-            });
-        });
+    let uses = async {
+        let backend = store.backend();
+        let (owner, _) = take(&backend, "x", MINUTE).await;
+        // The second connection.
+        renew(&backend, "x", owner, MINUTE).await.unwrap();
     };
-    tokio::task::spawn_blocking(run).await.unwrap();
+    log.of(uses);
     let text = log.text();
     assert_eq!(text.matches("noeviction").count(), 1, "{text}");
     assert!(text.contains("allkeys-lru"), "{text}");
@@ -149,7 +141,7 @@ async fn renewal_and_status_need_the_locks_keys_only(kind: &ServerKind) {
     let mut store = Store::start(kind);
     let (owner, _) = take(&store.backend(), "x", MINUTE).await;
     let rules = "ACL SETUSER app on >pw ~lock:* +evalsha +eval +script|load +get +getex +set \
-                 +del +pttl +pexpire +strlen +time +ping";
+                 +del +pttl +pexpire +strlen +time +ping +exists +zadd +zrem +zrange +zrank +zscore";
     store.run::<()>(&rules.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>());
     let url = format!("redis://app:pw@{}", store.server.address());
     let backend = build(RedisBackend::builder().url(url));
@@ -198,25 +190,5 @@ async fn the_counter_lives_in_the_slot_of_its_lock(kind: &ServerKind) {
         take(&backend, &name, MINUTE).await;
         let counters: Vec<String> = store.run(&["KEYS", "dl:f:*"]);
         assert_eq!(slot_of(&counters[0]), slot_of(&name), "{name}");
-    }
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }

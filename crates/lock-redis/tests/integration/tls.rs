@@ -1,42 +1,69 @@
 //! F26: what is said when TLS does not come about, and that it works when it does.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use lock_core::LockErrorKind;
 use lock_core::backend::LockBackend;
-use lock_redis::RedisBackend;
+use lock_redis::{RedisBackend, RedisBackendBuilder};
 use redis::{Client, TlsCertificates};
 use testbed::{RedisServer, ReservedPort, ServerKind};
 
 use crate::common::*;
 
-/// A server with a plain and a TLS port, and the root that signed its certificate.
+/// Signs certificates.
+struct Authority {
+    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
+    root_pem: String,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut root = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let root_pem = root.self_signed(&key).unwrap().pem();
+        Self { issuer: rcgen::Issuer::new(root, key), root_pem }
+    }
+
+    /// A certificate for this host, and its key.
+    fn issue(&self, host: &str) -> (String, String) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut certificate = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap();
+        // With the authority's own name it would look as if it had signed itself.
+        certificate.distinguished_name.push(rcgen::DnType::CommonName, host);
+        let certificate = certificate.signed_by(&key, &self.issuer).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
+}
+
+/// A server with a plain and a TLS port, and who signed its certificate.
 struct TlsServer {
-    _files: tempfile::TempDir,
+    files: tempfile::TempDir,
     tls_port: ReservedPort,
     plain: RedisServer,
-    root_pem: String,
+    authority: Authority,
 }
 
 impl TlsServer {
     fn start(kind: &ServerKind, host: &str) -> Self {
-        let root_key = rcgen::KeyPair::generate().unwrap();
-        let mut root = rcgen::CertificateParams::new(Vec::new()).unwrap();
-        root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let root_pem = root.self_signed(&root_key).unwrap().pem();
-        let issuer = rcgen::Issuer::new(root, root_key);
-        let key = rcgen::KeyPair::generate().unwrap();
-        let certificate = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap();
-        let certificate = certificate.signed_by(&key, &issuer).unwrap();
+        Self::start_with(kind, host, "no")
+    }
 
+    /// A server that wants a certificate of its clients, too, from the same authority.
+    fn start_mutual(kind: &ServerKind) -> Self {
+        Self::start_with(kind, "localhost", "yes")
+    }
+
+    fn start_with(kind: &ServerKind, host: &str, auth_clients: &str) -> Self {
+        let authority = Authority::new();
+        let (certificate, key) = authority.issue(host);
         let files = tempfile::tempdir().unwrap();
-        let file = |name: &str, text: String| {
+        let file = |name: &str, text: &str| {
             let path = files.path().join(name);
             std::fs::write(&path, text).unwrap();
             path.to_str().unwrap().to_owned()
         };
-        let certificate = file("certificate.pem", certificate.pem());
-        let key = file("key.pem", key.serialize_pem());
         let tls_port = ReservedPort::reserve().unwrap();
         let port = tls_port.number().to_string();
         let plain = RedisServer::start_with(
@@ -45,27 +72,43 @@ impl TlsServer {
                 "--tls-port",
                 &port,
                 "--tls-cert-file",
-                &certificate,
+                &file("certificate.pem", &certificate),
                 "--tls-key-file",
-                &key,
+                &file("key.pem", &key),
                 "--tls-auth-clients",
-                "no",
+                auth_clients,
                 "--tls-ca-cert-file",
-                &file("root.pem", root_pem.clone()),
+                &file("root.pem", &authority.root_pem),
             ],
         );
-        Self { _files: files, tls_port, plain: plain.unwrap(), root_pem }
+        Self { plain: plain.unwrap(), files, tls_port, authority }
     }
 
     fn url(&self, scheme: &str, host: &str) -> String {
         format!("{scheme}://{host}:{}", self.tls_port.number())
     }
 
+    /// A client of the `redis` crate that trusts the authority.
     fn trusting(&self, host: &str) -> Arc<RedisBackend> {
-        let root_cert = Some(self.root_pem.clone().into_bytes());
+        let root_cert = Some(self.authority.root_pem.clone().into_bytes());
         let certificates = TlsCertificates { client_tls: None, root_cert };
         let client = Client::build_with_tls(self.url("rediss", host), certificates).unwrap();
         build(RedisBackend::builder().client(client))
+    }
+
+    /// Trusts the authority by its file.
+    fn by_file(&self, host: &str) -> RedisBackendBuilder {
+        RedisBackend::builder().url(self.url("valkeys", host)).tls_ca_file(self.file("root.pem"))
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.files.path().join(name)
+    }
+
+    /// Writes a certificate and its key, which the client is to show.
+    fn write_client(&self, (certificate, key): (String, String)) {
+        std::fs::write(self.file("client.pem"), certificate).unwrap();
+        std::fs::write(self.file("client.key"), key).unwrap();
     }
 }
 
@@ -80,6 +123,89 @@ mod redis_7_0 {
         let backend = server.trusting("localhost");
         let (owner, _) = take(&backend, "x", MINUTE).await;
         release(&backend, "x", owner).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_authority_is_trusted_by_its_file() {
+        let server = TlsServer::start(&KIND, "localhost");
+        build(server.by_file("localhost")).ping().await.unwrap();
+        let elsewhere = build(server.by_file("127.0.0.1"));
+        let error = soon(LIMIT, elsewhere.ping()).await.unwrap_err();
+        assert_eq!(error.kind(), LockErrorKind::Denied, "{error}");
+        assert!(error.to_string().contains("the server's TLS certificate"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_client_shows_its_certificate_where_the_server_wants_one() {
+        let server = TlsServer::start_mutual(&KIND);
+        let without = build(server.by_file("localhost"));
+        let error = soon(LIMIT, without.ping()).await.unwrap_err();
+        assert_eq!(error.kind(), LockErrorKind::Denied, "{error}");
+        assert!(error.to_string().contains("tls_cert_file"), "{error}");
+
+        server.write_client(server.authority.issue("client"));
+        let with = server.by_file("localhost").tls_cert_file(server.file("client.pem"));
+        let with = build(with.tls_key_file(server.file("client.key")));
+        let (owner, _) = take(&with, "x", MINUTE).await;
+        release(&with, "x", owner).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_was_replaced_counts_from_the_next_connection_on() {
+        let server = TlsServer::start_mutual(&KIND);
+        server.write_client(Authority::new().issue("client"));
+        let backend = server.by_file("localhost").tls_cert_file(server.file("client.pem"));
+        let backend = build(backend.tls_key_file(server.file("client.key")));
+        let error = soon(LIMIT, backend.ping()).await.unwrap_err();
+        assert_eq!(error.kind(), LockErrorKind::Denied, "{error}");
+        assert!(error.to_string().contains("this client's TLS certificate"), "{error}");
+
+        server.write_client(server.authority.issue("client"));
+        answers(&backend).await;
+    }
+
+    #[test]
+    fn a_bad_certificate_file_names_itself() {
+        let server = TlsServer::start(&KIND, "localhost");
+        server.write_client(server.authority.issue("client"));
+        let (other_certificate, _) = server.authority.issue("client");
+        std::fs::write(server.file("other.pem"), other_certificate).unwrap();
+        std::fs::write(server.file("text.pem"), "s3cret").unwrap();
+        let broken = "-----BEGIN CERTIFICATE-----\nczNjcmV0\n-----END CERTIFICATE-----\n";
+        std::fs::write(server.file("broken.pem"), broken).unwrap();
+        let broken = "-----BEGIN PRIVATE KEY-----\nczNjcmV0\n-----END PRIVATE KEY-----\n";
+        std::fs::write(server.file("broken.key"), broken).unwrap();
+        let at = |name: &str| server.file(name);
+        let pair = |certificate: &str, key: &str| {
+            let builder = server.by_file("localhost").tls_cert_file(at(certificate));
+            builder.tls_key_file(at(key))
+        };
+        let root = |name: &str| server.by_file("localhost").tls_ca_file(at(name));
+        for (builder, file, cause) in [
+            (root("none.pem"), "none.pem", "tls_ca_file: the file"),
+            (root("text.pem"), "text.pem", "holds no certificate"),
+            (root("broken.pem"), "broken.pem", "a certificate that cannot be read"),
+            (root("client.key"), "client.key", "holds no certificate"),
+            (pair("client.pem", "none.key"), "none.key", "tls_key_file: the file"),
+            (pair("client.pem", "client.pem"), "client.pem", "holds no private key"),
+            (pair("client.pem", "broken.key"), "broken.key", "private key that cannot be read"),
+            (pair("client.key", "client.key"), "client.key", "tls_cert_file: the file"),
+            (pair("other.pem", "client.key"), "other.pem", "does not belong to"),
+        ] {
+            let error = builder.build().unwrap_err();
+            assert_eq!(error.kind(), LockErrorKind::InvalidConfig);
+            let text = error.to_string();
+            assert!(text.contains(at(file).to_str().unwrap()) && text.contains(cause), "{text}");
+            assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
+        }
+        for (builder, cause) in [
+            (server.by_file("localhost").tls_cert_file(at("client.pem")), "set both"),
+            (server.by_file("localhost").tls_key_file(at("client.key")), "set both"),
+            (root("root.pem").url("redis://localhost"), "write rediss://"),
+        ] {
+            let error = builder.build().unwrap_err().to_string();
+            assert!(error.contains(cause), "{error}");
+        }
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! The backend in front of the broken store: what goes wrong on the way.
 
+use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +10,10 @@ use lock_core::backend::{
 };
 use lock_core::memory::MemoryBackend;
 use lock_core::{LockError, LockErrorKind, LockName, LockStatus, Result};
+
+use tokio::runtime::{Handle, Id};
+use tokio::sync::mpsc::{self, UnboundedSender};
+use tokio::sync::oneshot;
 
 use super::defect::Defect;
 use super::store::Store;
@@ -21,6 +26,14 @@ use super::store::Store;
 pub struct BrokenBackend {
     defect: Option<Defect>,
     store: Mutex<Store>,
+    connection: Mutex<Connection>,
+}
+
+/// What carries the calls of `TiedToARuntime`.
+#[derive(Debug, Default)]
+struct Connection {
+    runtimes: HashSet<Id>,
+    driver: Option<UnboundedSender<oneshot::Sender<()>>>,
 }
 
 /// A request that is older than this is refused.
@@ -30,13 +43,46 @@ impl BrokenBackend {
     /// A store with this defect.
     #[must_use]
     pub fn new(defect: Defect) -> Self {
-        Self { defect: Some(defect), store: Mutex::new(Store::new(Some(defect))) }
+        Self::with(Some(defect))
     }
 
     /// A store without a defect: the control that makes the others mean something.
     #[must_use]
     pub fn without_defect() -> Self {
-        Self { defect: None, store: Mutex::new(Store::new(None)) }
+        Self::with(None)
+    }
+
+    fn with(defect: Option<Defect>) -> Self {
+        let (store, connection) = (Mutex::new(Store::new(defect)), Mutex::default());
+        Self { defect, store, connection }
+    }
+
+    /// Passes through the runtime that drives the connection.
+    async fn pass(&self) -> Result<()> {
+        if !self.has(Defect::TiedToARuntime) {
+            return Ok(());
+        }
+        let (passed, passing) = oneshot::channel();
+        {
+            let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            if connection.runtimes.insert(Handle::current().id()) {
+                let (driver, mut calls) = mpsc::unbounded_channel::<oneshot::Sender<()>>();
+                connection.driver = Some(driver);
+                drop(tokio::spawn(async move {
+                    while let Some(call) = calls.recv().await {
+                        call.send(()).ok();
+                    }
+                }));
+            }
+            if let Some(driver) = &connection.driver {
+                driver.send(passed).ok();
+            }
+        }
+        passing.await.map_err(|_| {
+            // The next call connects anew.
+            *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = Connection::default();
+            failure("the connection's runtime has ended")
+        })
     }
 
     fn has(&self, defect: Defect) -> bool {
@@ -72,6 +118,7 @@ impl LockBackend for BrokenBackend {
 
     async fn acquire(&self, mut request: AcquireRequest) -> Result<AcquireReply> {
         let (clock, ttl) = (request.clock, request.ttl);
+        self.pass().await?;
         request.key = self.key(request.key);
         let is_late = clock.now() > request.asked_at + LATE_AFTER;
         if is_late && !self.has(Defect::ActsOnLateAttempts) {

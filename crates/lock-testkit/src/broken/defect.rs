@@ -63,6 +63,8 @@ defects! {
     RenewalDoesNothing => "renewal::a_renewal_raises_the_expiry",
     /// A renewal sets the lease, also to less than is left.
     RenewalShortens => "renewal::a_renewal_never_shortens",
+    /// A renewal never shortens a lease, also where it is to set it.
+    ExactRenewalOnlyRaises => "renewal::an_exact_renewal_sets_the_expiry",
     /// Renewals are answered in the wrong order.
     RenewalsOutOfOrder => "renewal::renewals_are_answered_in_order",
     /// Only the first 500 renewals of a batch are done and answered.
@@ -101,6 +103,9 @@ defects! {
     ReleaseStaysQueued => "waiting::a_release_leaves_the_queue",
     /// A status counts nobody in the queue.
     StatusCountsNobody => "waiting::a_status_counts_the_queue",
+
+    /// Its connection is driven by the newest of the runtimes that have called.
+    TiedToARuntime => "runtimes::a_runtime_that_stands_still_holds_up_no_other",
 
     /// Trims names, and folds their case.
     ManglesNames => "naming::names_that_look_alike_are_different_locks",

@@ -159,6 +159,9 @@ impl Store {
         match self.defect {
             Some(Defect::RenewalDoesNothing) => {}
             Some(Defect::RenewalShortens) => holder.expiry = expiry,
+            defect if request.exact && defect != Some(Defect::ExactRenewalOnlyRaises) => {
+                holder.expiry = expiry;
+            }
             _ => holder.expiry = holder.expiry.max(expiry),
         }
         RenewReply::Renewed

@@ -3,8 +3,8 @@
 use super::claim::{Claim, Counter};
 use super::need::Need;
 use super::{
-    cancellation, exclusion, execute, expiry, fencing, loss, manual_pair, naming, options, release,
-    renewal, shutdown, waiting,
+    cancellation, exclusion, execute, expiry, fencing, loss, manual_pair, naming, options,
+    passing_on, release, renewal, runtimes, several, shutdown, waiting,
 };
 
 /// Hands the list of claims to another macro of this crate.
@@ -51,6 +51,8 @@ macro_rules! __with_all_claims {
             renewal {
                 a_renewal_raises_the_expiry [Renew] "A renewal raises the expiry to at least the ttl from now.";
                 a_renewal_never_shortens [Renew] "A renewal never shortens the lease.";
+                an_exact_renewal_sets_the_expiry [Renew]
+                    "An exact renewal sets the expiry, also to less than is left.";
                 renewals_are_answered_in_order [Renew] "Renewals are answered in order, one each.";
                 a_large_batch_is_answered_in_full [Renew] "A batch of any size is answered in full.";
                 a_renewal_never_takes_an_expired_lock [Renew] "A renewal never takes a lock that has expired.";
@@ -62,6 +64,10 @@ macro_rules! __with_all_claims {
                     "keep_alive_if_supported is accepted by every backend.";
                 extend_sets_the_lease [Renew] else extend_is_refused
                     "extend sets the lease to ttl from now; it does not add.";
+                a_shorter_extend_is_shorter_in_the_store [Renew, Inspect]
+                    "A shorter extend is shorter in the store, too.";
+                keep_alive_keeps_what_extend_set [Renew, Inspect]
+                    "With keep_alive, what the last extend set is kept up.";
                 a_shorter_extend_lowers_the_local_deadline [Renew] else extend_is_refused
                     "A shorter extend takes effect at once, locally.";
                 max_hold_bounds_keep_alive [Renew] else max_hold_is_allowed
@@ -118,6 +124,12 @@ macro_rules! __with_all_claims {
                 a_release_given_up_goes_on [] "A release whose future is dropped goes on.";
                 a_failed_release_is_tried_again [] "A release without an answer is tried again.";
             }
+            runtimes {
+                a_runtime_that_stands_still_holds_up_no_other []
+                    "No call depends on a runtime that its caller does not run in: one that stands still.";
+                a_runtime_that_has_ended_ends_no_call_of_another []
+                    "No call depends on a runtime that its caller does not run in: one that has ended.";
+            }
             naming {
                 names_are_kept_byte_for_byte []
                     "A legal name is kept byte for byte, or refused by check_key as InvalidName.";
@@ -147,6 +159,12 @@ macro_rules! __with_all_claims {
                 a_lock_that_vanished_is_lost [Renew] "A lock that the store lost is lost as Removed.";
                 a_lock_that_another_took_is_lost [Renew] "A lock that another took is lost as HeldByOther.";
                 a_loss_needs_no_answer [Renew] "lost() resolves at the deadline, whatever the network does.";
+                a_verification_leaves_a_lease_as_it_is [Renew] else verify_is_refused
+                    "A lock that is held is verified, and its lease stays as it was.";
+                a_verification_notices_a_lock_that_vanished [Renew] else verify_is_refused
+                    "verify finds that nobody owns the lock, and the lease is lost.";
+                a_verification_notices_a_lock_that_another_took [Renew] else verify_is_refused
+                    "verify finds that another owns the lock, and the lease is lost.";
             }
             execute {
                 execute_runs_under_the_lock []
@@ -156,6 +174,18 @@ macro_rules! __with_all_claims {
                 a_body_is_dropped_when_its_lease_is_lost [] "A body is dropped when its lease is lost.";
                 a_body_may_finish_after_a_loss [] "With OnLost::Continue a body finishes after a loss.";
                 execute_with_lock_is_execute [] "execute_with_lock is execute in one call.";
+            }
+            several {
+                several_locks_are_held_together [] "All locks of a set are held together, and released together.";
+                a_set_of_locks_is_all_or_none [] "If another holds one lock of a set, none of the others is held.";
+            }
+            passing_on {
+                a_lock_is_passed_on_by_its_token [Renew] else passing_on_is_refused
+                    "Whoever adopts the token of a guard holds its lock; the guard's service does not.";
+                a_token_takes_no_lock_that_is_free [Renew] else passing_on_is_refused
+                    "A token whose lock is free does not take it.";
+                a_token_takes_no_lock_of_another [Renew] else passing_on_is_refused
+                    "A token whose lock somebody else holds does not take it.";
             }
             manual_pair {
                 the_pair_takes_and_gives_back [] "The pair takes a lock and gives it back, from any task.";

@@ -53,6 +53,7 @@ mod pace;
 mod proof;
 mod report;
 mod run;
+mod runtimes;
 mod scene;
 
 mod cancellation;
@@ -64,8 +65,10 @@ mod loss;
 mod manual_pair;
 mod naming;
 mod options;
+mod passing_on;
 mod release;
 mod renewal;
+mod several;
 mod shutdown;
 mod waiting;
 

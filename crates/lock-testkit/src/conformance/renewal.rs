@@ -37,6 +37,24 @@ pub(super) async fn a_renewal_never_shortens(scene: &Scene<'_>) -> Proof {
     Ok(())
 }
 
+pub(super) async fn an_exact_renewal_sets_the_expiry(scene: &Scene<'_>) -> Proof {
+    let [alice, bob] = scene.contenders().await?;
+    alice.take(scene.long()).await?;
+    let sent = scene.now();
+    is_answered_as_renewed(alice.send_renewal(alice.renewal(scene.lease()).with_exact()).await?)?;
+    let latest = scene.now() + scene.lease() + scene.slack();
+    let Some(taken) = bob.take_by(scene.lease(), latest).await? else {
+        fail!("a lease that was set to {:?} still stood {:?} later", scene.lease(), scene.slack())
+    };
+    let stood = taken.answered.saturating_duration_since(sent);
+    let lease = scene.lease();
+    ensure!(
+        stood >= scene.at_least(lease),
+        "a lease that was set to {lease:?} had ended after {stood:?}"
+    );
+    Ok(())
+}
+
 pub(super) async fn renewals_are_answered_in_order(scene: &Scene<'_>) -> Proof {
     let name = |suffix| scene.other_name(suffix);
     let held = scene.contender_for(&name("/held")).await?;
@@ -172,9 +190,41 @@ pub(super) async fn a_shorter_extend_lowers_the_local_deadline(scene: &Scene<'_>
     ensure!(remaining <= scene.lease(), "{remaining:?} are left of {:?}", scene.lease());
     let reason = guard.lost().await;
     ensure!(reason == Some(LossReason::Expired), "a shortened lease ended with {reason:?}");
-    // The store still keeps the longer lease; the release ends it.
     drop(guard);
     scene.becomes_free().await
+}
+
+pub(super) async fn a_shorter_extend_is_shorter_in_the_store(scene: &Scene<'_>) -> Proof {
+    let (service, rival) = (scene.service().await?, scene.contender().await?);
+    let guard = service.lock(scene.name()).ttl(scene.long()).acquire().await?;
+    guard.extend(scene.long() / 4).await?;
+    is_left_at_most(&rival, scene.long() / 4).await?;
+    guard.ensure_held()?;
+    // And longer again.
+    guard.extend(scene.long()).await?;
+    let remaining = guard.remaining();
+    ensure!(remaining > scene.long() / 2, "{remaining:?} are left of {:?}", scene.long());
+    Ok(())
+}
+
+pub(super) async fn keep_alive_keeps_what_extend_set(scene: &Scene<'_>) -> Proof {
+    let (service, rival) = (scene.service().await?, scene.contender().await?);
+    let guard = service.lock(scene.name()).ttl(scene.long()).keep_alive().acquire().await?;
+    guard.extend(scene.long() * 2).await?;
+    let lease = scene.renewed_lease();
+    guard.extend(lease).await?;
+    scene.pass(lease * 3 / 2).await;
+    let remaining = guard.remaining();
+    ensure!(!remaining.is_zero(), "a lease that is kept alive is over");
+    ensure!(remaining <= lease, "{remaining:?} are left of a lease that was set to {lease:?}");
+    is_left_at_most(&rival, lease).await
+}
+
+async fn is_left_at_most(rival: &Contender, lease: Duration) -> Proof {
+    match rival.status().await?.map(|status| status.remaining) {
+        Some(Some(left)) if left <= lease => Ok(()),
+        other => fail!("a lease was set to {lease:?}, and the store has {other:?} of it"),
+    }
 }
 
 pub(super) async fn max_hold_bounds_keep_alive(scene: &Scene<'_>) -> Proof {
@@ -212,7 +262,11 @@ pub(super) async fn keep_alive_if_supported_is_never_refused(scene: &Scene<'_>) 
 }
 
 async fn is_renewed(contender: &Contender, ttl: Duration) -> Proof {
-    match contender.renew(ttl).await? {
+    is_answered_as_renewed(contender.renew(ttl).await?)
+}
+
+fn is_answered_as_renewed(reply: RenewReply) -> Proof {
+    match reply {
         RenewReply::Renewed => Ok(()),
         other => fail!("the holder's renewal was answered {other:?}"),
     }

@@ -177,6 +177,12 @@ impl Contender {
         Ok(Self { backend, key, pace, token: Mutex::new(OwnerToken::random()?) })
     }
 
+    /// Someone else with the same handle, interested in another lock.
+    pub(super) fn beside(&self, name: &str) -> Result<Self, Failure> {
+        let key = LockKey::new("", &LockName::new(name)?)?;
+        Self::new(self.backend.clone(), key, self.pace)
+    }
+
     pub(super) fn token(&self) -> OwnerToken {
         *self.token.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -322,8 +328,11 @@ impl Contender {
     }
 
     pub(super) async fn renew(&self, ttl: Duration) -> Result<RenewReply, Failure> {
-        let batch = vec![self.renewal(ttl)];
-        let mut replies = self.backend.renew(batch).await?;
+        self.send_renewal(self.renewal(ttl)).await
+    }
+
+    pub(super) async fn send_renewal(&self, request: RenewRequest) -> Result<RenewReply, Failure> {
+        let mut replies = self.backend.renew(vec![request]).await?;
         ensure!(replies.len() == 1, "one renewal got {} answers", replies.len());
         match replies.pop() {
             Some(reply) => Ok(reply),

@@ -10,11 +10,13 @@ use crate::config::word::{Kind, Word};
 
 pub(crate) const ENDPOINT: Word = Word::new("endpoint", Kind::Text);
 
+pub(crate) const API_TOKEN_FILE: Word = Word::new("api_token_file", Kind::SecretFile);
+
 pub(super) const SCHEME: Scheme = Scheme {
     spellings: &[Spelling { name: "dapr", features: &[DAPR], parameters: &[] }],
     example: "dapr://lockstore",
     has_host: false,
-    words: &[ENDPOINT],
+    words: &[ENDPOINT, API_TOKEN_FILE],
     check,
     read,
 };
@@ -50,6 +52,7 @@ fn read(url: &Url, _: &[Parameter]) -> Result<Open, LockError> {
 /// Where the settings say nothing, Dapr's own environment variables count.
 #[cfg(feature = "dapr")]
 fn open(store: String, settings: &Settings) -> Result<LockServiceBuilder, LockError> {
+    use super::tls;
     use crate::config::settings::RESPONSE_TIMEOUT;
 
     let mut builder = lock_dapr::DaprBackend::builder(store).from_env();
@@ -58,6 +61,18 @@ fn open(store: String, settings: &Settings) -> Result<LockServiceBuilder, LockEr
     }
     if let Some(timeout) = settings.duration(&RESPONSE_TIMEOUT) {
         builder = builder.timeout(timeout);
+    }
+    if let Some(path) = settings.text(&API_TOKEN_FILE) {
+        builder = builder.api_token_file(path);
+    }
+    if let Some(path) = settings.text(&tls::CA_FILE) {
+        builder = builder.tls_ca_file(path);
+    }
+    if let Some(path) = settings.text(&tls::CERT_FILE) {
+        builder = builder.tls_cert_file(path);
+    }
+    if let Some(path) = settings.text(&tls::KEY_FILE) {
+        builder = builder.tls_key_file(path);
     }
     let backend = builder.build().map_err(|error| error.with_operation("connect"))?;
     Ok(lock_core::LockService::builder(backend))

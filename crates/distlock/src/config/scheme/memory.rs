@@ -11,13 +11,15 @@ use super::definition::{Open, Parameter, Scheme, Spelling, accept_all};
 use crate::config::text::{decode, invalid};
 
 pub(super) const SCHEME: Scheme = Scheme {
-    spellings: &[Spelling { name: "memory", features: &[], parameters: &[] }],
+    spellings: &[Spelling { name: NAME, features: &[], parameters: &[] }],
     example: "memory:",
     has_host: false,
     words: &[],
     check: accept_all,
     read,
 };
+
+pub(super) const NAME: &str = "memory";
 
 fn read(url: &Url, _: &[Parameter]) -> Result<Open, LockError> {
     if !url.cannot_be_a_base() {

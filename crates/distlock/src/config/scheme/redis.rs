@@ -1,4 +1,4 @@
-//! `redis://`, `rediss://` and `redis+unix://`: Redis or Valkey.
+//! `redis://`, `rediss://`, `redis+unix://`, and the same with `valkey`: Redis or Valkey.
 
 use lock_core::{LockError, LockServiceBuilder};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -6,29 +6,74 @@ use url::Url;
 
 use super::definition::{Feature, Open, Parameter, Scheme, Spelling, accept_all};
 use crate::config::settings::Settings;
-use crate::config::text::{decode, invalid};
+use crate::config::text::{clip, decode, invalid};
 use crate::config::word::{Kind, Word};
 
 pub(crate) const KEY_PREFIX: Word = Word::new("key_prefix", Kind::Text);
 pub(crate) const MODE: Word = Word::new("mode", Kind::OneOf(&[AUTO, PLAIN]));
+pub(crate) const PASSWORD_FILE: Word = Word::new("password_file", Kind::SecretFile);
 const AUTO: &str = "auto";
 const PLAIN: &str = "plain";
 
 pub(super) const SCHEME: Scheme = Scheme {
     spellings: &[
-        Spelling { name: "redis", features: &[REDIS], parameters: &[] },
-        Spelling { name: "rediss", features: &[REDIS, TLS], parameters: &[] },
-        // A socket has no place for these before its path or behind it.
-        Spelling { name: SOCKET, features: &[REDIS], parameters: &["db", "user", "pass"] },
+        server("redis", &[REDIS]),
+        server("rediss", &[REDIS, TLS]),
+        socket("redis+unix"),
+        server("valkey", &[REDIS]),
+        server("valkeys", &[REDIS, TLS]),
+        socket("valkey+unix"),
+        socket("unix"),
     ],
     example: "redis://localhost:6379",
     has_host: true,
-    words: &[KEY_PREFIX, MODE],
+    words: &[KEY_PREFIX, MODE, PASSWORD_FILE],
     check: accept_all,
     read,
 };
 
-const SOCKET: &str = "redis+unix";
+const fn server(name: &'static str, features: &'static [Feature]) -> Spelling {
+    Spelling { name, features, parameters: &[] }
+}
+
+/// A socket has no place for these before its path or behind it.
+const fn socket(name: &'static str) -> Spelling {
+    Spelling { name, features: &[REDIS], parameters: &[DATABASE, USER, PASSWORD] }
+}
+
+const DATABASE: &str = "db";
+const USER: &str = "user";
+const PASSWORD: &str = "pass";
+
+/// Why several hosts are refused.
+pub(super) const ONE_SERVER: &str = "the URL names several servers; this library speaks to one, \
+    and neither Sentinel nor Cluster is supported yet: write redis://HOST:PORT with the address of \
+    the master, or one that leads to it";
+
+/// Why a scheme is refused that other libraries know.
+pub(super) fn unsupported(scheme: &str) -> Option<&'static str> {
+    let is_ours = scheme.starts_with("redis") || scheme.starts_with("valkey");
+    match scheme {
+        _ if !is_ours => None,
+        _ if scheme.contains("sentinel") => Some(
+            "Redis Sentinel is not supported yet; write redis://HOST:PORT with the address of the \
+             master itself, or one that leads to it, such as that of a proxy or of a service in \
+             Kubernetes",
+        ),
+        _ if scheme.contains("cluster") => Some(
+            "Redis Cluster is not supported yet; write redis://HOST:PORT with the address of a \
+             server that is no node of a cluster",
+        ),
+        _ if scheme.contains("socket") => Some(
+            "a Unix socket is written as redis+unix:///PATH, as in redis+unix:///run/redis.sock",
+        ),
+        _ if scheme.contains("tls") || scheme.contains("ssl") => {
+            Some("Redis over TLS is written as rediss://HOST:PORT")
+        }
+        _ => None,
+    }
+}
+
 const REDIS: Feature = Feature { name: "redis", is_on: cfg!(feature = "redis") };
 const TLS: Feature = Feature { name: "tls", is_on: cfg!(feature = "tls") };
 
@@ -44,7 +89,7 @@ pub(crate) fn mode(mode: lock_redis::Mode) -> crate::config::word::Value {
 fn read(url: &Url, parameters: &[Parameter]) -> Result<Open, LockError> {
     let mut clean = url.clone();
     clean.set_query(None);
-    if url.scheme() == SOCKET {
+    if is_socket(url) {
         check_socket(url)?;
         clean.set_query(socket_query(parameters)?.as_deref());
     } else {
@@ -53,9 +98,14 @@ fn read(url: &Url, parameters: &[Parameter]) -> Result<Open, LockError> {
     Ok(Box::new(move |settings| open(&clean, settings)))
 }
 
+fn is_socket(url: &Url) -> bool {
+    url.scheme().ends_with("unix")
+}
+
 /// The URL holds nothing in its query but what is the backend's.
 #[cfg(feature = "redis")]
 fn open(url: &Url, settings: &Settings) -> Result<LockServiceBuilder, LockError> {
+    use super::tls;
     use crate::config::settings::RESPONSE_TIMEOUT;
 
     let mut builder = lock_redis::RedisBackend::builder().url(url.as_str());
@@ -67,6 +117,18 @@ fn open(url: &Url, settings: &Settings) -> Result<LockServiceBuilder, LockError>
     }
     if let Some(mode) = settings.choice(&MODE) {
         builder = builder.mode(mode.parse()?);
+    }
+    if let Some(path) = settings.text(&PASSWORD_FILE) {
+        builder = builder.password_file(path);
+    }
+    if let Some(path) = settings.text(&tls::CA_FILE) {
+        builder = builder.tls_ca_file(path);
+    }
+    if let Some(path) = settings.text(&tls::CERT_FILE) {
+        builder = builder.tls_cert_file(path);
+    }
+    if let Some(path) = settings.text(&tls::KEY_FILE) {
+        builder = builder.tls_key_file(path);
     }
     let backend = builder.build().map_err(|error| error.with_operation("connect"))?;
     Ok(lock_core::LockService::builder(backend))
@@ -100,16 +162,18 @@ fn check_database(database: &str) -> Result<(), LockError> {
         return Ok(());
     }
     Err(invalid(format!(
-        "the URL's database is {database:?}; it must be a number, and is 0 if left out"
+        "the URL's database is {:?}; it must be a number, and is 0 if left out",
+        clip(database),
     )))
 }
 
 fn check_socket(url: &Url) -> Result<(), LockError> {
     if url.host_str().is_some_and(|host| !host.is_empty()) || url.path().len() <= 1 {
-        return Err(invalid(
+        return Err(invalid(format!(
             "the URL of a Unix socket has three slashes and an absolute path, as in \
-             redis+unix:///run/redis.sock",
-        ));
+             {}:///run/redis.sock",
+            url.scheme(),
+        )));
     }
     decode(url.path(), "path").map(drop)
 }
@@ -117,7 +181,7 @@ fn check_socket(url: &Url) -> Result<(), LockError> {
 fn socket_query(parameters: &[Parameter]) -> Result<Option<String>, LockError> {
     let mut parts = Vec::new();
     for (name, value) in parameters {
-        if name == "db" {
+        if name == DATABASE {
             check_database(value)?;
         }
         parts.push(format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)));

@@ -34,17 +34,19 @@ fn renewal(lease: &mut Lease, now: Instant) -> (Renewal, Duration) {
 }
 
 #[test]
-fn a_fixed_lease_is_looked_at_by_nobody_and_ends_at_its_deadline() {
+fn a_fixed_lease_is_looked_at_when_it_ends_and_is_undone_after_the_grace() {
     let mut lease = lease(&FIXED);
-    assert_eq!(lease.first_look(at(0)), None);
+    assert_eq!(lease.first_look(at(0)), at(30_000));
     assert_eq!(lease.look(at(29_999)), None);
-    assert_eq!(lease.look(at(30_000)), Some(LeaseEnd::Lost(LossReason::Expired)));
+    assert_eq!(lease.duty(at(30_000)), Duty::LookAgain(at(30_100)));
+    assert_eq!(lease.ended(), Some(LeaseEnd::Lost(LossReason::Expired)));
+    assert!(matches!(lease.duty(at(30_100)), Duty::Undo(_)));
 }
 
 #[test]
 fn a_kept_lease_is_renewed_when_a_third_of_it_is_over() {
     let mut lease = lease(&KEPT);
-    assert_eq!(lease.first_look(at(0)), Some(at(10_000)));
+    assert_eq!(lease.first_look(at(0)), at(10_000));
     let (renewal, within) = renewal(&mut lease, at(10_000));
     assert_eq!((renewal.ttl, within), (TTL, Duration::from_secs(5)));
     assert_eq!(lease.renewed(renewal, at(10_000), at(10_050)), Ok(at(20_000)));
@@ -83,9 +85,84 @@ fn only_the_latest_of_two_extensions_sets_the_deadline() {
     let mut lease = lease(&FIXED);
     let first = lease.extend(at(0), Duration::from_secs(100)).unwrap();
     let second = lease.extend(at(1), Duration::from_secs(50)).unwrap();
-    lease.extended(second, at(1), at(20), Duration::from_secs(50)).unwrap();
-    lease.extended(first, at(0), at(30), Duration::from_secs(100)).unwrap();
+    assert_eq!(lease.extended(second, at(1), at(20)), Ok(true));
+    assert_eq!(lease.extended(first, at(0), at(30)), Ok(true));
     assert_eq!(lease.deadline(), at(50_001));
+}
+
+#[test]
+fn the_last_extension_says_what_is_kept_up() {
+    let mut lease = lease(&KEPT);
+    let long = lease.extend(at(0), Duration::from_secs(60)).unwrap();
+    lease.extended(long, at(0), at(10)).unwrap();
+    let (first, _) = renewal(&mut lease, at(10_000));
+    assert_eq!(first.ttl, Duration::from_secs(60));
+    assert_eq!(lease.renewed(first, at(10_000), at(10_010)), Ok(at(30_000)));
+    let short = lease.extend(at(11_000), Duration::from_secs(1)).unwrap();
+    assert_eq!(short.look_at, Some(at(11_000) + Duration::from_secs(1) / 3));
+    assert_eq!(lease.deadline(), at(12_000));
+    lease.extended(short, at(11_000), at(11_010)).unwrap();
+    let (second, _) = renewal(&mut lease, at(11_333));
+    assert_eq!(second.ttl, Duration::from_secs(1));
+    lease.renewed(second, at(11_333), at(11_340)).unwrap();
+    assert_eq!(lease.deadline(), at(12_333));
+}
+
+#[test]
+fn a_shorter_lease_counts_before_it_is_sent_with_the_allowance_for_drift() {
+    let mut attempt = StoreAttempt::new(&Capabilities::none());
+    attempt.step_sent(at(0), TTL);
+    attempt.step_answered(at(0), StepAnswer::Granted { lease: TTL });
+    let mut lease = Lease::granted(&FIXED, at(0), attempt.valid_until(), false, attempt);
+    let short = lease.extend(at(0), Duration::from_secs(1)).unwrap();
+    assert_eq!(lease.deadline(), at(988));
+    lease.extended(short, at(0), at(500)).unwrap();
+    assert_eq!(lease.deadline(), at(988));
+    assert_eq!(lease.give_up(at(500)).unwrap().attempt.valid_until(), at(988));
+}
+
+/// The short one may be on its way still, and arrive after everything that was sent later.
+#[test]
+fn while_a_shorter_lease_is_unanswered_nothing_longer_is_believed() {
+    let late_after = Duration::from_secs(2);
+    let mut attempt =
+        StoreAttempt::new(&Capabilities::none().with_local_clock(true).with_late_after(late_after));
+    attempt.step_sent(at(0), TTL);
+    attempt.step_answered(at(0), StepAnswer::Granted { lease: TTL });
+    let mut lease = Lease::granted(&KEPT, at(0), at(30_000), false, attempt);
+    lease.extend(at(0), Duration::from_secs(5)).unwrap();
+    lease.extension_failed(at(1_000));
+    let long = lease.extend(at(2_000), TTL).unwrap();
+    assert_eq!(lease.extended(long, at(2_000), at(2_010)), Ok(false));
+    assert_eq!(lease.deadline(), at(7_000));
+    // A lease is not handed over that may change under the next task.
+    assert_eq!(lease.clone().give_up(at(2_999)).unwrap().handover, None);
+    // Now the store refuses it.
+    let long = lease.extend(at(3_000), TTL).unwrap();
+    assert_eq!(lease.extended(long, at(3_000), at(3_010)), Ok(true));
+    assert_eq!(lease.deadline(), at(33_000));
+}
+
+#[test]
+fn a_renewal_that_an_extension_overtook_is_not_believed_and_is_sent_again() {
+    let mut lease = Lease::granted(&FIXED, at(0), at(2_000), true, granted(WINDOW));
+    let (claim, _) = renewal(&mut lease, at(600));
+    let long = lease.extend(at(610), TTL * 2).unwrap();
+    let again = lease.renewed(claim, at(600), at(620)).unwrap();
+    assert!(again < at(1_000) && lease.deadline() == at(2_000), "{again:?}");
+    // The extension gets no answer: the window is still to be claimed.
+    lease.extension_failed(at(630));
+    assert!(matches!(lease.duty(again), Duty::Renew { .. }));
+    assert_ne!(long.asked, TTL);
+}
+
+#[test]
+fn an_extension_leaves_the_store_s_lease_as_long_as_min_hold() {
+    let mut lease = lease(&Terms { min_hold: Duration::from_secs(20), ..FIXED });
+    let short = lease.extend(at(5_000), Duration::from_secs(1)).unwrap();
+    assert_eq!(short.asked, Duration::from_secs(15));
+    assert_eq!(lease.extended(short, at(5_000), at(5_010)), Ok(true));
+    assert_eq!(lease.deadline(), at(6_000));
 }
 
 #[test]
@@ -102,7 +179,7 @@ fn nothing_extends_a_lease_beyond_max_hold() {
 #[test]
 fn a_window_is_claimed_up_to_the_lease_that_was_asked_for() {
     let mut lease = Lease::granted(&FIXED, at(0), at(2_000), true, granted(WINDOW));
-    assert_eq!(lease.first_look(at(0)), Some(at(0) + WINDOW / 3));
+    assert_eq!(lease.first_look(at(0)), at(0) + WINDOW / 3);
     let (renewal, _) = renewal(&mut lease, at(1_000));
     assert_eq!(renewal.ttl, Duration::from_secs(29));
     lease.renewed(renewal, at(1_000), at(1_010)).unwrap();

@@ -1,4 +1,4 @@
-//! Channels: whose runtime drives them, sockets, and ones that exist already.
+//! Channels: which runtime drives them, sockets, and ones that exist already.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +29,52 @@ fn a_service_outlives_the_runtime_that_it_was_first_used_in() {
     drop(second);
     drop(guard);
     runtime().block_on(until(|| stand.owner("x").is_none()));
+}
+
+/// Far below the timeout of these calls.
+const SOON: Duration = Duration::from_secs(10);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runtime_that_stands_still_or_has_ended_holds_up_no_other() {
+    let stand = Stand::start();
+    let locks = LockService::new(build(stand.builder().timeout(MINUTE)));
+    for ends in [false, true] {
+        let name = format!("held {ends}");
+        let (wake, woken) = std::sync::mpsc::channel::<()>();
+        let (begin, begun) = tokio::sync::oneshot::channel();
+        let (theirs, held) = (locks.clone(), name.clone());
+        let thread = std::thread::spawn(move || {
+            let first = runtime();
+            let guard = first.block_on(theirs.lock(held).ttl(MINUTE).acquire()).unwrap();
+            let idle = if ends { None } else { Some(first) };
+            begin.send(()).unwrap();
+            woken.recv().ok();
+            drop((guard, idle));
+        });
+        begun.await.unwrap();
+        let calls = async {
+            assert!(locks.lock(name).try_acquire().await.unwrap().is_none());
+            let guard = locks.lock("free").ttl(MINUTE).try_acquire().await.unwrap().unwrap();
+            assert!(guard.release().await.is_released());
+        };
+        soon(SOON, calls).await;
+        drop(wake);
+        thread.join().unwrap();
+    }
+}
+
+#[test]
+fn a_runtime_needs_neither_io_nor_timers() {
+    let mut stand = Stand::start();
+    let locks = LockService::new(build(stand.builder()));
+    let bare = Builder::new_current_thread().build().unwrap();
+    let guard = bare.block_on(locks.lock("x").ttl(MINUTE).wait(LIMIT).acquire()).unwrap();
+    assert!(bare.block_on(guard.release()).is_released());
+    stand.sidecar.kill();
+    let waiting = locks.lock("x").wait(Duration::from_secs(1)).acquire();
+    let error = bare.block_on(waiting).unwrap_err();
+    assert_eq!(error.kind(), LockErrorKind::Unavailable, "{error}");
+    assert!(error.to_string().contains("refused"), "{error}");
 }
 
 #[test]

@@ -3,3 +3,4 @@ mod conformance;
 mod facts;
 mod faults;
 mod keys;
+mod refusals;

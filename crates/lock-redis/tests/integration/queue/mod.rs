@@ -22,12 +22,12 @@ use lock_redis::RedisBackend;
 use crate::common::{LIMIT, Store, key};
 
 /// So long that no test can mistake an expiry for a release.
-const HOUR: Duration = Duration::from_secs(3_600);
+pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
 /// The longest lease that a pushed grant begins with.
 const WINDOW: Duration = Duration::from_secs(2);
 
 /// Asks for a lock, to stand in line if it is held.
-async fn ask(
+pub(crate) async fn ask(
     backend: &Arc<RedisBackend>,
     name: &str,
     token: OwnerToken,
@@ -49,7 +49,7 @@ async fn ask_for(
 }
 
 /// Stands in line for a lock that is held.
-async fn queue(
+pub(crate) async fn queue(
     backend: &Arc<RedisBackend>,
     name: &str,
     token: OwnerToken,
@@ -62,7 +62,7 @@ async fn queue(
 }
 
 /// Waits for the push alone, without ever asking again.
-async fn pushed(waiting: Waiting) -> Grant {
+pub(crate) async fn pushed(waiting: Waiting) -> Grant {
     match news(waiting).await {
         Wake::Granted(grant) => grant,
         news => panic!("the grant was not pushed: {news:?}"),

@@ -1,0 +1,104 @@
+//! The setters of [`LockConfig`].
+
+use std::time::Duration;
+
+use lock_core::{Handover, LockOptions};
+
+use super::scheme::{dapr, redis, tls};
+use super::settings::{LAZY, NAMESPACE, RESPONSE_TIMEOUT};
+use super::word::Value;
+use super::{LockConfig, options};
+
+impl LockConfig {
+    /// A prefix of all names, such as `shop:`. It is used as it is; no separator is added.
+    pub fn namespace(mut self, prefix: impl Into<String>) -> Self {
+        self.settings.put(&NAMESPACE, prefix.into());
+        self
+    }
+
+    /// The prefix of the keys of the Redis store; the namespace and the name follow it. Default:
+    /// `lock:`.
+    pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.settings.put(&redis::KEY_PREFIX, prefix.into());
+        self
+    }
+
+    /// How long the lease of a lock is that sets no ttl itself. Default: 60 s.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.settings.put(&options::TTL, ttl);
+        self
+    }
+
+    /// How long an answer of the store may take, including the time to connect. Default: 2 s for
+    /// Redis, 5 s for Dapr.
+    pub fn response_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.put(&RESPONSE_TIMEOUT, timeout);
+        self
+    }
+
+    /// The address of the Dapr sidecar: `HOST:PORT`, `http://HOST:PORT`, `https://HOST:PORT` or
+    /// `unix:PATH`. Default: from the environment variables that Dapr sets.
+    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
+        self.settings.put(&dapr::ENDPOINT, endpoint.into());
+        self
+    }
+
+    /// How far leases are handed over between the tasks of the service.
+    /// [`Handover::OFF`](crate::Handover::OFF) gives strict order over all processes.
+    pub fn handover(mut self, handover: Handover) -> Self {
+        self.settings.put_handover(handover);
+        self
+    }
+
+    /// The file with the password of the Redis store; a user name stays in the URL
+    /// (`redis://USER@HOST`). It is read for each new connection.
+    pub fn password_file(mut self, path: impl Into<String>) -> Self {
+        self.settings.put(&redis::PASSWORD_FILE, Value::SecretFile(path.into()));
+        self
+    }
+
+    /// The file with the API token of the Dapr sidecar. It is read for each request.
+    pub fn api_token_file(mut self, path: impl Into<String>) -> Self {
+        self.settings.put(&dapr::API_TOKEN_FILE, Value::SecretFile(path.into()));
+        self
+    }
+
+    /// The file with the certificates of the authorities that are trusted, in place of the system's,
+    /// in PEM form. It is read for each new connection.
+    pub fn tls_ca_file(mut self, path: impl Into<String>) -> Self {
+        self.settings.put(&tls::CA_FILE, path.into());
+        self
+    }
+
+    /// The files with the certificate that is shown to the server, and with its private key, both in
+    /// PEM form. They are read for each new connection.
+    pub fn tls_client_files(
+        mut self,
+        certificate: impl Into<String>,
+        key: impl Into<String>,
+    ) -> Self {
+        self.settings.put(&tls::CERT_FILE, certificate.into());
+        self.settings.put(&tls::KEY_FILE, key.into());
+        self
+    }
+
+    /// Whether [`connect`](Self::connect) returns without asking the store. Default: `false`.
+    pub fn lazy(mut self, lazy: bool) -> Self {
+        self.settings.put(&LAZY, lazy);
+        self
+    }
+
+    /// How the Redis store takes locks. Default: [`Mode::Auto`](crate::redis::Mode::Auto).
+    #[cfg(feature = "redis")]
+    pub fn mode(mut self, mode: crate::redis::Mode) -> Self {
+        self.settings.put(&redis::MODE, redis::mode(mode));
+        self
+    }
+
+    /// The options that every lock starts with. Options that are set in the URL, the environment or a
+    /// file count more.
+    pub fn defaults(mut self, options: LockOptions) -> Self {
+        self.options = options;
+        self
+    }
+}

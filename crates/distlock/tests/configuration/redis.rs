@@ -1,0 +1,95 @@
+//! URLs of Redis and Valkey servers.
+
+use super::*;
+
+#[test]
+fn malformed_redis_urls_are_refused_with_their_fault() {
+    refused("redis:", &["no host", "redis://HOST:PORT"]);
+    refused("redis:localhost", &["no host"]);
+    refused("redis://", &["no host"]);
+    refused("redis://:6379", &["malformed", "host"]);
+    refused("redis://a@:6379", &["malformed", "host"]);
+    refused("redis://localhost:0", &["port is 0"]);
+    refused("redis://localhost:65536", &["malformed", "port"]);
+    refused("redis://localhost:x", &["malformed", "port"]);
+    refused("redis://local host", &["malformed"]);
+    refused("redis://localhost/x", &["database is \"x\"", "must be a number"]);
+    refused("redis://localhost/-1", &["database is \"-1\""]);
+    refused("redis://localhost/0/1", &["database is \"0/1\""]);
+    refused("redis://localhost/99999", &["database is \"99999\""]);
+    refused("redis://localhost?db=1", &["unknown parameter `db`"]);
+    refused("redis://:a/b@localhost", &["malformed", "%2F"]);
+    refused("redis://:a?b@localhost", &["%3F"]);
+    refused("redis://u:1#b@localhost", &["`@` behind its host", "%23"]);
+    refused("redis://:100%@localhost", &["password holds a `%`", "%25"]);
+    refused("redis://%FF@localhost", &["user name is not UTF-8"]);
+    refused("redis://pa,ss/word@localhost", &["`@` behind its host", "%2F"]);
+    refused(&format!("redis://h/{}", "x".repeat(2_000)), &["xxx… (2000 characters)"]);
+    refused("valkey:localhost", &["no host", "valkey://HOST:PORT"]);
+    refused("unix://run/redis.sock", &["three slashes", "unix:///run/redis.sock"]);
+    refused("redis://localhost?key_prefix=dl:", &["reserved"]);
+    refused("redis://localhost?response_timeout=1ms", &["10ms to"]);
+    refused("redis://localhost?ttl=1ms", &["ttl is 1ms", "accepts 10ms"]);
+    refused("redis://localhost?ttl=9999h", &["accepts 10ms to"]);
+    refused("redis+unix://run/redis.sock", &["three slashes"]);
+    refused("redis+unix:///", &["absolute path"]);
+    refused("redis+unix:", &["absolute path"]);
+    refused("redis+unix:///s?db=x", &["database is \"x\""]);
+    refused("redis+unix:///s?password=x", &["unknown parameter `password`", "db, user, pass"]);
+}
+
+#[test]
+fn a_user_name_without_a_password_is_refused_because_it_is_most_often_the_password() {
+    for url in ["redis://secret@h", "rediss://secret@h:1/2", "valkey+unix:///s?user=secret"] {
+        if url.starts_with("rediss") && cfg!(not(feature = "tls")) {
+            continue;
+        }
+        refused(url, &["no password", "did you mean redis://:PASSWORD@HOST"]);
+        let config = LockConfig::from_url(url).unwrap();
+        let error = config.check().unwrap_err();
+        assert!(!format!("{config} {config:?} {error} {error:?}").contains("secret"));
+    }
+}
+
+#[tokio::test]
+async fn good_redis_urls_are_accepted_without_asking_the_server() {
+    for url in [
+        "redis://localhost",
+        "redis://localhost/",
+        "REDIS://user:p%40ss@[::1]:6380/15?namespace=a&key_prefix=&ttl=30s&mode=plain",
+        "redis://:p%2Fss@10.0.0.1?response_timeout=500ms",
+        " redis://localhost\n",
+        "redis+unix:///run/redis.sock?db=3&user=a&pass=b%40c",
+        "valkey://user:p%40ss@[::1]:6380/15?ttl=1s",
+        "valkey+unix:///run/valkey.sock",
+        "unix:///run/redis.sock?pass=b",
+        "unix:/run/redis.sock",
+    ] {
+        LockConfig::from_url(url).unwrap().lazy(true).connect().await.unwrap();
+    }
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn tls_urls_are_accepted_where_the_feature_is_on() {
+    for url in
+        ["rediss://localhost", "valkeys://:a@localhost", "rediss://user:a%40b@[::1]:6380/2?ttl=1s"]
+    {
+        LockConfig::from_url(url).unwrap().lazy(true).connect().await.unwrap();
+    }
+}
+
+#[test]
+fn texts_show_the_store_and_neither_user_nor_password_nor_query() {
+    for (url, shown) in [
+        ("redis://user:secret@h:7/3?ttl=1s", "redis://***@h:7/3"),
+        ("redis://h", "redis://h"),
+        ("redis+unix:///run/s?pass=secret", "redis+unix:///run/s"),
+        ("memory:name", "memory:name"),
+    ] {
+        let config = LockConfig::from_url(url).unwrap();
+        assert_eq!(config.to_string(), shown);
+        let debug = format!("{config:?}");
+        assert!(debug.contains(shown) && !debug.contains("secret"), "{debug}");
+    }
+}

@@ -1,0 +1,76 @@
+//! The moment that whoever drops the last handle of a service waits for its releases.
+//!
+//! A release that a drop has begun is finished by the background, for which a program that ends just
+//! then does not wait: the lock would stay taken for the rest of its ttl.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::sync::lazy_notify::LazyNotify;
+use crate::sync::wait_group::{Counted, WaitGroup};
+use crate::sync::{blocking, own_thread};
+
+/// Whoever drops the last handle waits so long at most. A connection is made and a release answered
+/// in about five round trips, so it is enough for a store that is 80 ms away; and nobody who ends a
+/// program while its store is dead takes half a second for a hang.
+pub(crate) const MOMENT: Duration = Duration::from_millis(500);
+
+/// Releases that are not answered within this part of it are sent once more: the connection that
+/// carries them may belong to a runtime that does not run while this thread waits.
+const PATIENCE: Duration = Duration::from_millis(10);
+
+/// One job, as far as whoever waits is concerned.
+pub(crate) struct Errand {
+    farewell: Arc<Farewell>,
+    counted: Option<Counted>,
+}
+
+impl Errand {
+    /// A job that may be over soon.
+    pub(crate) fn new(farewell: &Arc<Farewell>) -> Self {
+        let counted = Some(farewell.busy.count());
+        Self { farewell: Arc::clone(farewell), counted }
+    }
+
+    pub(crate) const fn farewell(&self) -> &Arc<Farewell> {
+        &self.farewell
+    }
+
+    /// Something happens soon, or not: then nobody has to wait for it.
+    pub(crate) fn goes_on(&mut self, soon: bool) {
+        if soon != self.counted.is_some() {
+            self.counted = soon.then(|| self.farewell.busy.count());
+        }
+    }
+}
+
+/// What the jobs of a service share with whoever drops its last handle.
+#[derive(Default)]
+pub(crate) struct Farewell {
+    /// Jobs that may be over within the moment.
+    busy: Arc<WaitGroup>,
+    is_urgent: AtomicBool,
+    urged: LazyNotify,
+}
+
+impl Farewell {
+    /// Ends when somebody waits whose own runtime may be what an exchange needs.
+    pub(crate) async fn urged(&self) {
+        self.urged.until(|| self.is_urgent.load(Ordering::SeqCst).then_some(())).await;
+    }
+
+    /// Blocks the thread until no job is left that may be over soon, but only for a moment.
+    pub(crate) fn wait(&self) {
+        // The library's own threads serve all services, and do what would be waited for.
+        if self.busy.is_empty() || own_thread::is_current() {
+            return;
+        }
+        if blocking::wait_for(self.busy.emptied(), PATIENCE).is_none() {
+            self.is_urgent.store(true, Ordering::SeqCst);
+            self.urged.notify();
+            blocking::wait_for(self.busy.emptied(), MOMENT.saturating_sub(PATIENCE));
+            self.is_urgent.store(false, Ordering::SeqCst);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The two links to a server, and which of them carries a command.
+//!
+//! Nobody's command may depend on a runtime that its caller does not run in: such a runtime can
+//! stand still, or end.
+//! So the first link is used by the tasks of the one runtime that drives it, which is fastest, and
+//! the second one, which the library's own thread drives, by everybody else: the background, the
+//! tasks of other runtimes, and threads without a runtime.
+//! While one link cannot be used, the other one is better than none.
+
+use std::sync::Arc;
+
+use lock_core::Instant;
+use lock_core::backend::{Clock, Lane};
+use tokio::runtime::Id;
+
+use crate::wire::connection::Connection;
+use crate::wire::failure::Failure;
+use crate::wire::link::{Link, NoConnection, Patience, Standing};
+use crate::wire::runtime::{current_runtime, is_background};
+
+/// The links to one server. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Pair {
+    /// None where there is only one connection.
+    callers: Option<Link>,
+    background: Link,
+}
+
+impl Pair {
+    pub(crate) fn new(callers: Option<Link>, background: Link) -> Self {
+        Self { callers, background }
+    }
+
+    /// A connection for a command of this lane, made if it is not there.
+    ///
+    /// Nothing was sent when it fails.
+    pub(crate) async fn connection(
+        &self,
+        lane: Lane,
+        deadline: Instant,
+    ) -> Result<Arc<Connection>, Failure> {
+        loop {
+            let connection = self.choose(lane, deadline).await?;
+            // What the background sends is repeated by the core.
+            if lane != Lane::Caller || !connection.is_doubtful() {
+                return Ok(connection);
+            }
+            if connection.answers(deadline).await {
+                return Ok(connection);
+            }
+        }
+    }
+
+    /// The connection over which a release keeps its place in the order of its caller's commands.
+    ///
+    /// A task without a runtime may send its next command from the runtime that drives the first
+    /// link, as a thread does that blocks on one call after the other.
+    pub(crate) async fn connection_in_order(
+        &self,
+        lane: Lane,
+        deadline: Instant,
+    ) -> Result<Arc<Connection>, Failure> {
+        if lane == Lane::Caller
+            && is_background()
+            && let Some(connection) = self.callers.as_ref().and_then(Link::up)
+        {
+            return Ok(connection);
+        }
+        self.connection(lane, deadline).await
+    }
+
+    /// The connections that are up.
+    pub(crate) fn up(&self) -> impl Iterator<Item = Arc<Connection>> {
+        self.callers.as_ref().and_then(Link::up).into_iter().chain(self.background.up())
+    }
+
+    /// Where the server is, for people.
+    pub(crate) fn address(&self) -> &str {
+        self.background.address()
+    }
+
+    /// Ends the connections for good.
+    pub(crate) fn close(&self) {
+        if let Some(callers) = &self.callers {
+            callers.close();
+        }
+        self.background.close();
+    }
+
+    async fn choose(&self, lane: Lane, deadline: Instant) -> Result<Arc<Connection>, Failure> {
+        let Some(callers) = &self.callers else {
+            return over(&self.background, None, deadline).await;
+        };
+        let here = if lane == Lane::Caller { current_runtime() } else { None };
+        if let Some(here) = here {
+            match callers.visit(here) {
+                Standing::Own(connection) => return Ok(connection),
+                Standing::Coming => return self.over_callers(callers, here, deadline).await,
+                Standing::Vacant { moves } if !is_background() => {
+                    if !moves
+                        && let Some(connection) = self.background.up()
+                        && !connection.is_doubtful()
+                    {
+                        return Ok(connection);
+                    }
+                    return self.over_callers(callers, here, deadline).await;
+                }
+                Standing::Vacant { .. } | Standing::Foreign | Standing::Unfit => {}
+            }
+        }
+        over(&self.background, Some(callers), deadline).await
+    }
+
+    async fn over_callers(
+        &self,
+        callers: &Link,
+        here: Id,
+        deadline: Instant,
+    ) -> Result<Arc<Connection>, Failure> {
+        match over_or_foreign(callers, Some(&self.background), deadline).await {
+            Ok(connection) => Ok(connection),
+            Err(NoConnection::Failed(failure)) if !callers.is_unfit(here) => Err(failure),
+            Err(_) => over(&self.background, Some(callers), deadline).await,
+        }
+    }
+}
+
+async fn over(
+    link: &Link,
+    spare: Option<&Link>,
+    deadline: Instant,
+) -> Result<Arc<Connection>, Failure> {
+    over_or_foreign(link, spare, deadline).await.map_err(|missing| match missing {
+        NoConnection::Failed(failure) => failure,
+        NoConnection::Foreign => {
+            Failure::unavailable("another runtime drives the connection").not_applied()
+        }
+    })
+}
+
+/// Over this link, or the spare one if only that is up.
+async fn over_or_foreign(
+    link: &Link,
+    spare: Option<&Link>,
+    deadline: Instant,
+) -> Result<Arc<Connection>, NoConnection> {
+    let up = || spare.and_then(Link::up);
+    if up().is_none() {
+        return link.connection(deadline, Patience::Full).await;
+    }
+    // Half of the time is left for the spare one.
+    let now = Clock::SYSTEM.now();
+    let half = now + deadline.saturating_duration_since(now) / 2;
+    let connected = link.connection(half, Patience::None).await;
+    connected.or_else(|missing| up().ok_or(missing))
+}

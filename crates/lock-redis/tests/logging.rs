@@ -1,0 +1,209 @@
+//! What is logged beside a real server, by all threads of the process: so this is a program of its
+//! own, with one subscriber for all of its tests.
+#![expect(clippy::unwrap_used, reason = "tests, helpers included, fail by panicking")]
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use lock_core::LockService;
+use lock_redis::RedisBackend;
+use testbed::{RedisServer, ServerKind};
+use tracing::Level;
+
+const S: fn(u64) -> Duration = Duration::from_secs;
+
+/// Everything that was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// The log of this process, at every level and of every crate.
+    fn of_all() -> Self {
+        static LOG: OnceLock<Log> = OnceLock::new();
+        let log = LOG.get_or_init(|| {
+            let log = Self::default();
+            let writer = log.clone();
+            let subscriber = tracing_subscriber::fmt()
+                .with_max_level(Level::TRACE)
+                .with_ansi(false)
+                .with_writer(move || writer.clone());
+            tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
+            log
+        });
+        log.clone()
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+
+    /// The library's lines that are shown without debugging and contain this.
+    fn shown(&self, what: &str) -> Vec<String> {
+        let text = self.text();
+        let is_shown = |line: &&str| {
+            line.contains(" distlock: ")
+                && (line.contains(" INFO ") || line.contains(" WARN "))
+                && line.contains(what)
+        };
+        text.lines().filter(is_shown).map(str::to_owned).collect()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn service(server: &RedisServer, login: &str) -> LockService {
+    let url = format!("redis://{login}{}", server.address());
+    LockService::new(RedisBackend::builder().url(url).response_timeout(S(1)).build().unwrap())
+}
+
+/// Waits for what must happen within 20 s.
+async fn soon(mut happens: impl FnMut() -> bool) {
+    let bound = Instant::now() + S(20);
+    while !happens() {
+        assert!(Instant::now() < bound, "it does not happen");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The owner tokens that the server knows.
+fn tokens(admin: &mut redis::Connection) -> Vec<String> {
+    let mut tokens = Vec::new();
+    let keys: Vec<String> = redis::cmd("KEYS").arg("*").query(admin).unwrap();
+    for key in keys {
+        let kind: String = redis::cmd("TYPE").arg(&key).query(admin).unwrap();
+        if key.starts_with("lock:") && kind == "string" {
+            tokens.push(redis::cmd("GET").arg(&key).query(admin).unwrap());
+        } else if kind == "zset" {
+            let queue: Vec<String> =
+                redis::cmd("ZRANGE").arg(&key).arg("0").arg("-1").query(admin).unwrap();
+            tokens.extend(queue);
+        }
+    }
+    tokens
+}
+
+async fn no_log_at_any_level_shows_an_owner_token_or_a_password() {
+    const PASSWORD: &str = "s3cret-of-the-log-test";
+    const WRONG: &str = "wr0ng-of-the-log-test";
+
+    let log = Log::of_all();
+    let arguments = ["--requirepass", PASSWORD];
+    let mut server = RedisServer::start_with(&ServerKind::REDIS_7_0, &arguments).unwrap();
+    let url = format!("redis://:{PASSWORD}@{}", server.address());
+    let mut admin = redis::Client::open(url).unwrap().get_connection().unwrap();
+    let locks = service(&server, &format!(":{PASSWORD}@"));
+
+    // Granted, extended, renewed, waited for, handed over, granted by a push.
+    let lock = locks.lock("secret:a").ttl(S(2)).keep_alive();
+    let first = lock.acquire().await.unwrap();
+    first.extend(S(3)).await.unwrap();
+    let other = service(&server, &format!(":{PASSWORD}@"));
+    let waiting = [lock.clone(), lock, other.lock("secret:a").ttl(S(2))]
+        .map(|lock| tokio::spawn(async move { lock.wait(S(30)).acquire().await.map(drop) }));
+    let mut known = Vec::new();
+    soon(|| {
+        known.extend(tokens(&mut admin));
+        known.sort();
+        known.dedup();
+        known.len() >= 2
+    })
+    .await;
+    tokio::time::sleep(S(1)).await;
+    first.release().await;
+    for waiting in waiting {
+        waiting.await.unwrap().unwrap();
+    }
+    // Lost, and refused.
+    let lost = locks.lock("secret:b").ttl(S(1)).keep_alive().acquire().await.unwrap();
+    let refused = locks.lock("secret:c").ttl(S(30)).acquire().await.unwrap();
+    known.extend(tokens(&mut admin));
+    let () = redis::cmd("DEL").arg("lock:secret:b").query(&mut admin).unwrap();
+    lost.lost().await.unwrap();
+    let () = redis::cmd("DEL").arg("lock:secret:c").query(&mut admin).unwrap();
+    let () = redis::cmd("RPUSH").arg("lock:secret:c").arg("x").query(&mut admin).unwrap();
+    refused.release().await;
+    // Wrong passwords, and a server that goes away.
+    for login in [format!(":{WRONG}@"), format!("nobody:{WRONG}@")] {
+        service(&server, &login).lock("secret:d").try_acquire().await.unwrap_err();
+    }
+    let kept = locks.lock("secret:e").ttl(S(2)).keep_alive().acquire().await.unwrap();
+    known.extend(tokens(&mut admin));
+    server.kill();
+    kept.lost().await.unwrap();
+    drop(kept);
+    locks.lock("secret:e").try_acquire().await.unwrap_err();
+    locks.shutdown(Duration::ZERO).await;
+
+    let text = log.text();
+    assert!(text.contains("secret:a") && text.contains("store_lost"), "{text}");
+    known.retain(|token| token.len() >= 16);
+    known.sort();
+    known.dedup();
+    assert!(known.len() >= 5, "{known:?}");
+    for secret in known.iter().map(String::as_str).chain([PASSWORD, WRONG]) {
+        let line = text.lines().find(|line| line.contains(secret));
+        assert!(line.is_none(), "{secret} is in: {line:?}");
+    }
+}
+
+async fn an_outage_of_the_server_is_a_few_lines() {
+    let log = Log::of_all();
+    let mut server = RedisServer::start(&ServerKind::REDIS_7_0).unwrap();
+    let locks = service(&server, "");
+    let mut guards = Vec::new();
+    for number in 0..500 {
+        let lock = locks.lock(format!("outage:{number}")).ttl(S(2)).keep_alive();
+        guards.push(lock.acquire().await.unwrap());
+    }
+    let waiting = tokio::spawn({
+        let lock = locks.lock("outage:0").wait(S(60));
+        async move { lock.acquire().await.map(drop) }
+    });
+    server.kill();
+    let (last, rest) = guards.split_last().unwrap();
+    last.lost().await.unwrap();
+    for guard in rest {
+        guard.lost().await.unwrap();
+    }
+    let address = server.address().to_string();
+    soon(|| !log.shown(&format!("address=\"{address}\"")).is_empty()).await;
+    assert_eq!(log.shown(&address).len(), 1);
+    server.restart().unwrap();
+    waiting.await.unwrap().unwrap();
+    let back = format!("event=\"store_back\" backend=\"redis\" address=\"{address}\"");
+    soon(|| !log.shown(&back).is_empty()).await;
+
+    let of_store = log.shown(&address);
+    assert_eq!(of_store.len(), 2, "{of_store:#?}");
+    assert!(of_store[0].contains("store_lost"), "{of_store:#?}");
+    assert!(of_store[0].contains(&format!("the lock store redis ({address}) cannot be used: ")));
+    let lost = log.shown("lock=\"outage:");
+    assert!((1..=10).contains(&lost.len()), "{lost:#?}");
+    let all = log.text();
+    let debugged = all.lines().filter(|line| line.contains("lock=\"outage:"));
+    assert!(debugged.filter(|line| line.contains("event=\"lost\"")).count() == 500);
+    locks.shutdown(Duration::ZERO).await;
+}
+
+/// Left out where there is no such server.
+mod redis_7_0 {
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn no_log_at_any_level_shows_an_owner_token_or_a_password() {
+        super::no_log_at_any_level_shows_an_owner_token_or_a_password().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_outage_of_the_server_is_a_few_lines() {
+        super::an_outage_of_the_server_is_a_few_lines().await;
+    }
+}
