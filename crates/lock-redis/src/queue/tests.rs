@@ -1,4 +1,4 @@
-//! What is known of tokens that wait, and for how long.
+//! What is known of a token, and for how long.
 
 use super::*;
 
