@@ -104,6 +104,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "queue-2x1-foreign-delete-crash-slow",
         budget: Budget { foreign: 1, deleted: 1, crashed: 1, slow: 1, ..NONE },
+        quick: false,
         overtaking: 2,
         queue_free: 3,
         free: 4,
