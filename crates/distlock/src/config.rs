@@ -152,9 +152,9 @@ impl LockConfig {
     ///
     /// [`InvalidConfig`](crate::LockErrorKind::InvalidConfig), naming the variable and what is
     /// accepted. Each variable whose name begins with `DISTLOCK_` must be one of those in the table,
-    /// except those of others: `DISTLOCK_TEST_…` and `DISTLOCK_CLI_…`, which are reserved for the
-    /// tests of this library and for a command line, and those that Kubernetes sets for services
-    /// whose names begin with `distlock`.
+    /// except `DISTLOCK_TEST_…`, which the tests of this library use, `DISTLOCK_NAME` and
+    /// `DISTLOCK_FENCING_TOKEN`, which its command line sets, and those that Kubernetes sets for
+    /// services whose names begin with `distlock`.
     pub fn from_env() -> Result<Self> {
         Self::new().with_env()
     }
@@ -167,6 +167,16 @@ impl LockConfig {
     /// As [`from_env`](Self::from_env).
     pub fn with_env(self) -> Result<Self> {
         self.with_variables(Environment::read(std::env::vars_os())?)
+    }
+
+    /// Replaces the URL, and with it the settings in its query, by another: for a program whose
+    /// command line counts more than `DISTLOCK_URL`. All other settings stay.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_url`](Self::from_url).
+    pub fn url(self, url: impl AsRef<str>) -> Result<Self> {
+        self.with_url(url.as_ref())
     }
 
     /// The URL of the store if nothing names one: neither a URL, nor a file, nor the environment.
@@ -349,6 +359,20 @@ mod tests {
         let unchanged = config.clone().with_variables(environment(&[])).unwrap();
         assert_eq!(unchanged.to_string(), "memory:b");
         assert_eq!(unchanged.settings, expected);
+    }
+
+    #[test]
+    fn a_url_that_is_given_later_replaces_that_of_the_environment_and_nothing_else() {
+        let variables = [("DISTLOCK_URL", "memory:b?ttl=2s"), ("DISTLOCK_NAMESPACE", "b")];
+        let config = LockConfig::from_url("memory:a").unwrap();
+        let config = config.with_variables(environment(&variables)).unwrap();
+        let config = config.url("memory:c?lazy=true").unwrap();
+        assert_eq!(config.to_string(), "memory:c");
+        let mut expected = Settings::default();
+        expected.put(&NAMESPACE, "b".to_owned());
+        assert_eq!(config.settings, expected);
+        let error = config.url("nowhere").unwrap_err();
+        assert_eq!(error.kind(), lock_core::LockErrorKind::InvalidConfig);
     }
 
     #[test]

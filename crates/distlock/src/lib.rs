@@ -75,6 +75,8 @@ mod connect;
 pub use config::LockConfig;
 pub use connect::connect;
 
+#[doc(hidden)]
+pub use lock_core::duration_text;
 #[doc(inline)]
 pub use lock_core::{
     DEFAULT_ACQUIRE_WAIT, DEFAULT_TTL, FencingToken, Handover, Lease, LeaseSet, Lock, LockError,

@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use distlock::memory::MemoryBackend;
-use distlock::{LockErrorKind, LockService, LossReason, Result};
+use distlock::{LockErrorKind, LockService, LossReason, OnLost, Result};
 use futures_util::FutureExt;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -77,7 +77,7 @@ async fn what_a_lost_body_has_spawned_goes_on() -> Result<()> {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_watches_its_lease_may_finish_when_it_is_lost() -> Result<()> {
-    let lock = paused().lock("x").ttl(SECOND);
+    let lock = paused().lock("x").ttl(SECOND).on_lost(OnLost::Continue);
     let reason = lock.execute(async |lease| lease.lost().await).await?;
     assert_eq!(reason, Some(Some(LossReason::Expired)));
     Ok(())

@@ -10,8 +10,13 @@ use crate::measure::figures::{Cell, Spread};
 struct Column(&'static str, &'static str, f64, usize);
 
 /// Those that are not spread enough to be worth a column, such as p50s of lateness, are in the JSON.
-const COLUMNS: [Column; 33] = [
+const COLUMNS: [Column; 38] = [
     Column("pairs_per_second", "pairs/s", 1.0, 0),
+    Column("sections", "sections", 1.0, 0),
+    Column("share_percent", "share %", 1.0, 1),
+    Column("of_contenders_share", "of 1/n", 1.0, 2),
+    Column("of_share_among_alike", "of alike", 1.0, 2),
+    Column("wait_max_millis", "longest ms", 1.0, 0),
     Column("sections_per_second", "sections/s", 1.0, 0),
     Column("ratio", "ratio", 1.0, 2),
     Column("of_server_limit", "of limit", 1.0, 2),

@@ -44,6 +44,12 @@ impl Settings {
         Duration::from_millis(if self.quick { 300 } else { 1_000 })
     }
 
+    /// How long a fleet of several libraries works, and how long one that is made of one alone.
+    pub(crate) fn fleet(&self) -> (Duration, Duration) {
+        let (mixed, alone) = if self.quick { (10, 4) } else { (60, 20) };
+        (Duration::from_secs(mixed), Duration::from_secs(alone))
+    }
+
     /// Rounds of what takes seconds by its nature.
     pub(crate) fn rare_rounds(&self) -> usize {
         if self.quick { 1 } else { 3 }

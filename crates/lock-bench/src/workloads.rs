@@ -3,6 +3,7 @@
 mod bench;
 mod bout;
 mod contended;
+mod fleet;
 mod special;
 mod uncontended;
 
@@ -88,5 +89,10 @@ pub(crate) const ALL: &[Workload] = &[
         id: "W11",
         what: "1,000 tasks of a process want one lock; the first loads for 20 ms, the others find it loaded",
         run: |bench, settings| Box::pin(special::stampede(bench, settings)),
+    },
+    Workload {
+        id: "W12",
+        what: "the library beside other libraries that ask again and again, one lock",
+        run: |bench, settings| Box::pin(fleet::mixed(bench, settings)),
     },
 ];

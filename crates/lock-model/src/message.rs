@@ -55,8 +55,10 @@ pub enum Answer {
         ticket: Number,
         /// How many stand in front.
         rank: u8,
-        /// What is left of the holder's lease.
+        /// What is left of the holder's lease, or of a gap.
         left: Tick,
+        /// The holder will tell nobody when it releases.
+        is_foreign: bool,
         /// The counter.
         counter: Number,
     },

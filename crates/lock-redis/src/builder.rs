@@ -91,6 +91,7 @@ pub struct RedisBackendBuilder {
     response_timeout: Duration,
     mode: Mode,
     credentials: Credentials,
+    looks_out: bool,
 }
 
 enum Server {
@@ -108,6 +109,7 @@ impl RedisBackendBuilder {
             response_timeout: DEFAULT_RESPONSE_TIMEOUT,
             mode: Mode::Auto,
             credentials: Credentials::default(),
+            looks_out: true,
         }
     }
 
@@ -135,6 +137,7 @@ impl RedisBackendBuilder {
     /// What is missing, compared with [`url`](Self::url) or [`client`](Self::client):
     ///
     /// - There is no queue, since nothing can be pushed over it: waiters poll, in no order.
+    ///   Beside backends whose waiters queue, they get the lock only in the gaps that those leave.
     /// - It is never replaced. Once it has ended, every operation fails with an error that says so,
     ///   of the kind [`Backend`](LockErrorKind::Backend), which is not retryable. To go on after an
     ///   outage, use `connection_manager` (with the feature of that name), `client` or `url`.
@@ -240,6 +243,21 @@ impl RedisBackendBuilder {
         self
     }
 
+    /// Whether programs may be about that take the locks by asking again and again; `true` unless it
+    /// is set.
+    ///
+    /// Such programs are those that use another library, [`Mode::Plain`], or an
+    /// [existing connection](Self::connection).
+    /// They get a lock only while its key is absent, and where tasks of this backend always queue for
+    /// a lock, it never is.
+    /// So a backend leaves the locks that it waited for free for a hundredth of the time that it held
+    /// them, until it sees such a program.
+    /// `false` spares a fleet that shares its locks with nobody else this hundredth.
+    pub fn look_out_for_pollers(mut self, looks_out: bool) -> Self {
+        self.looks_out = looks_out;
+        self
+    }
+
     /// Makes the backend. Nothing is connected yet: that happens at the first operation.
     ///
     /// # Errors
@@ -271,7 +289,8 @@ impl RedisBackendBuilder {
             Mode::Auto => {
                 // Over an existing connection nothing can be pushed.
                 let has_pushes = matches!(source, Source::Client(_));
-                let queue = has_pushes.then(|| Queue::new(late_after)).transpose()?;
+                let queue =
+                    has_pushes.then(|| Queue::new(late_after, self.looks_out)).transpose()?;
                 (Protocol::Scripted { queue: queue.map(Arc::new) }, needs::OF_SCRIPTS)
             }
             Mode::Plain => (Protocol::Plain, needs::OF_PLAIN),
@@ -331,6 +350,7 @@ impl fmt::Debug for RedisBackendBuilder {
             .field("key_prefix", &self.key_prefix)
             .field("response_timeout", &self.response_timeout)
             .field("mode", &self.mode)
+            .field("looks_out", &self.looks_out)
             .finish_non_exhaustive()
     }
 }

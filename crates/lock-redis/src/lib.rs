@@ -26,6 +26,7 @@
 //! microseconds, so that tokens keep rising when the counter is lost with all other data.
 //!
 //! While somebody waits for a lock, its queue is at `dl:q:{<tag>}:<lock's Redis key>`.
+//! Where others take it by asking again and again, `dl:m:{<tag>}:<lock's Redis key>` says so, for 60 s.
 //!
 //! Do not let untrusted clients write to `dl:*`: access rules cannot separate the counters of two
 //! tenants.

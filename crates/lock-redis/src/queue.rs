@@ -7,6 +7,8 @@
 //! The name is the same on each connection of the backend, one after the other: the entries are
 //! live again as soon as the next connection has subscribed.
 
+mod look_out;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,6 +23,7 @@ use lock_core::{FencingToken, Instant, Result, event};
 use redis::Value;
 
 use crate::protocol::reply::{self, Holder, Place, Push};
+use crate::queue::look_out::{LookOut, look_again};
 use crate::wire::health::{ConnectionId, PushListener};
 
 /// The longest lease of a grant that is pushed: a process that is frozen or dead when it is granted
@@ -47,6 +50,7 @@ pub(crate) struct Queue {
 #[derive(Default)]
 struct Entries {
     by_token: HashMap<OwnerToken, Entry>,
+    look_out: Option<LookOut>,
     sweep_at: usize,
 }
 
@@ -85,10 +89,20 @@ struct PushedGrant {
     window: Duration,
 }
 
+/// What a release has to tell the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Leaving {
+    /// The window with which the token is queued, if it may be.
+    pub(crate) window: Option<Duration>,
+    /// For how long nobody in the queue is to have the lock afterwards.
+    pub(crate) gap: Duration,
+}
+
 impl Queue {
-    pub(crate) fn new(late_after: Duration) -> Result<Self> {
+    pub(crate) fn new(late_after: Duration, looks_out: bool) -> Result<Self> {
         let channel = format!("dl:c:{}", OwnerToken::random()?).into();
-        Ok(Self { channel, late_after, entries: Mutex::default() })
+        let entries = Entries { look_out: looks_out.then(LookOut::default), ..Entries::default() };
+        Ok(Self { channel, late_after, entries: Mutex::new(entries) })
     }
 
     /// Where its pushes arrive.
@@ -141,11 +155,13 @@ impl Queue {
             Holder::Gone => Some(Duration::ZERO),
             Holder::Has(left) => left,
         };
-        entry.waiter.queued(entry.last_asked, now, place.counter, place.rank, left);
+        let look_after = place.is_foreign.then(look_again);
+        entry.waiter.queued(entry.last_asked, now, place.counter, place.rank, left, look_after);
     }
 
     /// The attempt was answered: granted.
     pub(crate) fn granted(&self, token: OwnerToken) {
+        self.lock().begins_to_hold(token);
         self.settle(token, |entry| {
             entry.is_asking = false;
             entry.quieten(Stage::Holding);
@@ -162,12 +178,18 @@ impl Queue {
         });
     }
 
-    /// A release is about to be sent. Returns the window with which the token may be queued.
-    pub(crate) fn leaving(&self, token: OwnerToken) -> Option<Duration> {
+    /// A release is about to be sent.
+    pub(crate) fn leaving(&self, token: OwnerToken) -> Leaving {
+        let now = Clock::SYSTEM.now();
         let mut entries = self.lock();
-        let entry = entries.by_token.get_mut(&token)?;
-        entry.quieten(Stage::Left);
-        Some(entry.window)
+        let look_out = entries.look_out.as_mut();
+        let gap = look_out.map_or(Duration::ZERO, |look_out| look_out.released(token, now));
+        let entry = entries.by_token.get_mut(&token);
+        let window = entry.map(|entry| {
+            entry.quieten(Stage::Left);
+            entry.window
+        });
+        Leaving { window, gap }
     }
 
     /// A release that was sent at `sent` was answered: the token is not queued, unless an
@@ -299,6 +321,12 @@ impl Entries {
         entry.waker.take()
     }
 
+    fn begins_to_hold(&mut self, token: OwnerToken) {
+        if let Some(look_out) = &mut self.look_out {
+            look_out.granted(token, Clock::SYSTEM.now());
+        }
+    }
+
     fn waiting(&mut self, token: OwnerToken) -> Option<&mut Entry> {
         self.by_token.get_mut(&token).filter(|entry| entry.stage == Stage::Waiting)
     }
@@ -338,6 +366,7 @@ impl Future for News {
                 if !entry.in_doubt {
                     entries.by_token.remove(&this.token);
                 }
+                entries.begins_to_hold(this.token);
                 return Poll::Ready(Wake::Granted(grant));
             }
             if entry.stage != Stage::Waiting {
@@ -358,125 +387,4 @@ impl Future for News {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LATE_AFTER: Duration = Duration::from_millis(1);
-    const PLACE: Place =
-        Place { ticket: 1, rank: 0, counter: 1, holder: Holder::Has(Some(Duration::from_secs(9))) };
-
-    fn queue_and_token() -> (Arc<Queue>, OwnerToken) {
-        let queue = Arc::new(Queue::new(LATE_AFTER).unwrap());
-        let token = OwnerToken::random().unwrap();
-        ask(&queue, token);
-        (queue, token)
-    }
-
-    fn ask(queue: &Queue, token: OwnerToken) -> ConnectionId {
-        let connection = ConnectionId::next();
-        queue.asking(token, Duration::from_secs(60), connection);
-        connection
-    }
-
-    fn knows(queue: &Queue) -> usize {
-        queue.lock().by_token.len()
-    }
-
-    #[test]
-    fn a_token_is_forgotten_when_nothing_of_it_can_be_queued() {
-        let (queue, token) = queue_and_token();
-        queue.granted(token);
-        assert_eq!(knows(&queue), 0);
-
-        ask(&queue, token);
-        queue.failed(token, true);
-        assert_eq!(knows(&queue), 0);
-
-        ask(&queue, token);
-        queue.queued(token, PLACE);
-        assert_eq!(queue.leaving(token), Some(WINDOW_MAX));
-        queue.left(token, Clock::SYSTEM.now());
-        assert_eq!(knows(&queue), 0);
-    }
-
-    #[test]
-    fn a_token_in_doubt_is_known_until_a_release_that_no_attempt_can_follow() {
-        let (queue, token) = queue_and_token();
-        queue.failed(token, false);
-        let asked = Clock::SYSTEM.now();
-        ask(&queue, token);
-        queue.granted(token);
-        assert_eq!(queue.leaving(token), Some(WINDOW_MAX));
-        queue.left(token, asked);
-        assert_eq!(queue.leaving(token), Some(WINDOW_MAX));
-        queue.left(token, Clock::SYSTEM.now() + LATE_AFTER);
-        assert_eq!(knows(&queue), 0);
-    }
-
-    #[test]
-    fn what_was_left_and_never_released_is_swept_out() {
-        let (queue, token) = queue_and_token();
-        queue.failed(token, false);
-        queue.leaving(token);
-        for _ in 0..SWEEP_EVERY {
-            let later = Clock::SYSTEM.now() + FORGOTTEN_AFTER;
-            let other = OwnerToken::random().unwrap();
-            queue.asking_at(later, other, Duration::from_secs(60), ConnectionId::next());
-        }
-        assert_eq!(queue.leaving(token), None);
-        assert_eq!(knows(&queue), SWEEP_EVERY);
-    }
-
-    #[test]
-    fn news_that_came_before_the_wake_was_polled_is_not_missed() {
-        let (queue, token) = queue_and_token();
-        queue.pushed(Push::Granted { token, number: 7, window: WINDOW_MAX, next: None });
-        queue.queued(token, PLACE);
-        let mut news = std::pin::pin!(queue.news(token, Clock::SYSTEM));
-        let mut context = Context::from_waker(Waker::noop());
-        let Poll::Ready(Wake::Granted(grant)) = news.as_mut().poll(&mut context) else {
-            panic!("the grant was missed");
-        };
-        assert_eq!(grant.fencing, FencingToken::from_grant_number(7));
-        assert_eq!(knows(&queue), 0);
-        // Whoever polls on is told to ask.
-        assert_eq!(news.poll(&mut context), Poll::Ready(Wake::AskAgain));
-    }
-
-    #[test]
-    fn a_push_that_arrives_over_two_connections_is_believed_once() {
-        for is_polled_between in [false, true] {
-            let (queue, token) = queue_and_token();
-            queue.queued(token, PLACE);
-            let grant = || Push::Granted { token, number: 7, window: WINDOW_MAX, next: None };
-            let poll = || {
-                let news = std::pin::pin!(queue.news(token, Clock::SYSTEM));
-                news.poll(&mut Context::from_waker(Waker::noop()))
-            };
-            queue.pushed(grant());
-            if is_polled_between {
-                assert!(matches!(poll(), Poll::Ready(Wake::Granted(_))));
-                queue.pushed(grant());
-            } else {
-                queue.pushed(grant());
-                assert!(matches!(poll(), Poll::Ready(Wake::Granted(_))));
-            }
-            assert_eq!(poll(), Poll::Ready(Wake::AskAgain));
-            assert_eq!(knows(&queue), 0);
-        }
-    }
-
-    #[test]
-    fn a_grant_that_an_answer_has_overtaken_is_no_news() {
-        let (queue, token) = queue_and_token();
-        let connection = ask(&queue, token);
-        queue.pushed(Push::Granted { token, number: 1, window: WINDOW_MAX, next: None });
-        queue.queued(token, PLACE);
-        let news = std::pin::pin!(queue.news(token, Clock::SYSTEM));
-        assert!(news.poll(&mut Context::from_waker(Waker::noop())).is_pending());
-        queue.on_push_lost(connection);
-        let news = std::pin::pin!(queue.news(token, Clock::SYSTEM));
-        let news = news.poll(&mut Context::from_waker(Waker::noop()));
-        assert_eq!(news, Poll::Ready(Wake::AskAgain));
-    }
-}
+mod tests;

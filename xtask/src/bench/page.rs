@@ -64,6 +64,16 @@ const SPECIAL: &[Column] = &[
     Column("loads", "loads", 1.0, false),
 ];
 
+const FLEET: &[Column] = &[
+    Column("sections", "sections", 1.0, false),
+    Column("share_percent", "share %", 1.0, false),
+    Column("of_contenders_share", "of 1/n", 1.0, false),
+    Column("of_share_among_alike", "of what it gets among its like", 1.0, false),
+    Column("wait_max_millis", "longest ms", 1.0, false),
+    Column("failures", "failures", 1.0, false),
+    Column("violations", "violations", 1.0, false),
+];
+
 const ALL: &[Section] = &[
     Section {
         workload: "W1",
@@ -145,6 +155,17 @@ const ALL: &[Section] = &[
         title: "A stampede",
         about: "1,000 tasks of a process want the same lock. The first loads something for 20 ms, and the others find it loaded.",
         columns: SPECIAL,
+    },
+    Section {
+        workload: "W12",
+        title: "Beside other libraries",
+        about: "One lock, held for 2 to 5 ms, with 10 ms between a release and the next wish; each contender is a process.\n\
+                Those named \"every …\" ask with `SET NX PX` in this rhythm, as other libraries do, and release by a script that compares and deletes.\n\
+                Before the colon is how the library is used beside them.\n\
+                \"Of 1/n\" compares the share of all sections with that of an equal task among n.\n\
+                Who asks only now and then cannot have that much, so the next column compares it with what it gets among as many that all do as it does.\n\
+                For this library, that column is what the company of the others costs.",
+        columns: FLEET,
     },
 ];
 

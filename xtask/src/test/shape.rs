@@ -14,7 +14,7 @@ struct Rule {
 const NETWORK: [&str; 9] =
     ["redis", "tonic", "hyper", "h2", "reqwest", "rustls", "native-tls", "openssl", "quinn"];
 
-const RULES: [Rule; 6] = [
+const RULES: [Rule; 7] = [
     Rule {
         package: "distlock",
         features: "--no-default-features",
@@ -44,6 +44,12 @@ const RULES: [Rule; 6] = [
         features: "--features=dapr,tls",
         absent: &["redis", "lock-redis"],
         why: "only the feature `redis` brings Redis",
+    },
+    Rule {
+        package: "distlock",
+        features: "--all-features",
+        absent: &["clap", "nix", "lock-cli"],
+        why: "the command line's crates are for the command line",
     },
     Rule {
         package: "lock-core",

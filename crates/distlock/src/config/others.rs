@@ -2,12 +2,15 @@
 
 use std::ffi::OsStr;
 
-/// Beginnings that are kept free: for the tests of this library, and for a command line.
-const RESERVED: [&str; 2] = ["DISTLOCK_TEST_", "DISTLOCK_CLI_"];
+/// What the variables of this library's own tests begin with.
+const OF_TESTS: &str = "DISTLOCK_TEST_";
+
+/// What the command line tells the command that it runs, which may use locks, too.
+const TOLD_TO_COMMANDS: [&str; 2] = ["DISTLOCK_NAME", "DISTLOCK_FENCING_TOKEN"];
 
 /// Whether somebody else sets this variable, which begins with `DISTLOCK_` and is none of ours.
 pub(super) fn belongs_to_others(name: &str, value: &OsStr) -> bool {
-    RESERVED.iter().any(|reserved| name.starts_with(reserved)) || is_of_kubernetes(name, value)
+    name.starts_with(OF_TESTS) || TOLD_TO_COMMANDS.contains(&name) || is_of_kubernetes(name, value)
 }
 
 /// Whether Kubernetes sets it, or Docker for a link, for a service whose name begins with
@@ -35,7 +38,8 @@ mod tests {
     fn the_variables_of_others_are_recognised() {
         for (name, value) in [
             ("DISTLOCK_TEST_SERVERS", "x"),
-            ("DISTLOCK_CLI_COLOR", "never"),
+            ("DISTLOCK_NAME", "report"),
+            ("DISTLOCK_FENCING_TOKEN", "7"),
             ("DISTLOCK_SERVICE_HOST", "10.0.0.1"),
             ("DISTLOCK_SERVICE_PORT", "6379"),
             ("DISTLOCK_SERVICE_PORT_REDIS", "6379"),

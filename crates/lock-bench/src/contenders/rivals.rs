@@ -32,6 +32,12 @@ pub(crate) enum Rival {
     Rslock,
     /// `rslock` that asks again after 10 ms at the latest, in place of 200.
     Rslock10,
+    /// What another library does that asks again after 100 ms, as redis-py.
+    Every100,
+    /// What another library does that asks again after 50 to 250 ms, at random, as redsync.
+    Every50To250,
+    /// What another library does that asks again after 10 ms.
+    Every10,
     /// The library; waiters stand in line on the server, in strict order.
     Distlock,
     /// The library with `SET NX PX`; waiters ask again and again.
@@ -47,6 +53,9 @@ impl Rival {
             Self::RawLocal => "raw-local",
             Self::Rslock => "rslock",
             Self::Rslock10 => "rslock 10 ms",
+            Self::Every100 => "every 100 ms",
+            Self::Every50To250 => "every 50-250 ms",
+            Self::Every10 => "every 10 ms",
             Self::Distlock => "distlock",
             Self::DistlockPlain => "distlock plain",
             Self::DistlockHandover => "distlock handover",
@@ -62,9 +71,22 @@ impl Rival {
     pub(crate) async fn connect(self, url: &str, key: &str) -> Result<Arc<dyn Turns>, Failure> {
         let key = key.to_owned();
         Ok(match self {
-            Self::Raw => Arc::new(Raw { connection: RawConnection::open(url).await?, key }),
+            Self::Raw => polling(url, key, POLL, POLL).await?,
+            Self::Every100 => {
+                let pause = Duration::from_millis(100);
+                polling(url, key, pause, pause).await?
+            }
+            Self::Every50To250 => {
+                let pauses = (Duration::from_millis(50), Duration::from_millis(250));
+                polling(url, key, pauses.0, pauses.1).await?
+            }
+            Self::Every10 => {
+                let pause = Duration::from_millis(10);
+                polling(url, key, pause, pause).await?
+            }
             Self::RawLocal => {
-                let raw = Raw { connection: RawConnection::open(url).await?, key };
+                let connection = RawConnection::open(url).await?;
+                let raw = Raw { connection, key, pauses: (POLL, POLL) };
                 Arc::new(RawLocal { line: Mutex::new(()), raw })
             }
             Self::Rslock => Arc::new(Rslock { manager: LockManager::new(vec![url]), key }),
@@ -78,6 +100,16 @@ impl Rival {
             Self::DistlockHandover => distlock(url, Mode::Auto, Handover::default(), &key)?,
         })
     }
+}
+
+async fn polling(
+    url: &str,
+    key: String,
+    shortest: Duration,
+    longest: Duration,
+) -> Result<Arc<dyn Turns>, Failure> {
+    let connection = RawConnection::open(url).await?;
+    Ok(Arc::new(Raw { connection, key, pauses: (shortest, longest) }))
 }
 
 fn distlock(
@@ -101,6 +133,8 @@ pub(crate) trait Turns: Send + Sync {
 struct Raw {
     connection: RawConnection,
     key: String,
+    /// It asks again after a random time between these.
+    pauses: (Duration, Duration),
 }
 
 #[async_trait]
@@ -110,7 +144,8 @@ impl Turns for Raw {
             if let Some(token) = self.connection.acquire(&self.key).await? {
                 break token;
             }
-            Clock::SYSTEM.sleep(POLL).await;
+            let (shortest, longest) = self.pauses;
+            Clock::SYSTEM.sleep(shortest + (longest - shortest).mul_f64(fastrand::f64())).await;
         };
         stint.inside().await;
         self.connection.release(&self.key, &token).await

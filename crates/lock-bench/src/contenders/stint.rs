@@ -4,10 +4,12 @@
 use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use lock_core::Instant;
 use lock_core::backend::Clock;
+use lock_testkit::history::{Asked, Ended, Recorder, Told};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::failure::Failure;
@@ -16,9 +18,15 @@ use crate::failure::Failure;
 /// late by up to 100 µs here.
 const SPUN: Duration = Duration::from_micros(150);
 
+/// What a recorded lease has left at least when it is granted: half of the shortest.
+const RECORDED_LEASE: Duration = Duration::from_secs(1);
+
 /// What a worker does while it holds the lock, and what it has seen.
 pub(crate) struct Stint {
     hold: Duration,
+    /// A hold is this much longer at most, at random.
+    hold_more: Duration,
+    record: Option<Record>,
     /// If there is one, only whoever finds it empty stays inside for that time, and fills it.
     cache: Option<Cache>,
     /// Locked by whoever is inside. Each worker opens the file by itself, which makes it a lock
@@ -35,6 +43,8 @@ impl Stint {
         let never = || AtomicU64::new(0);
         Ok(Self {
             hold,
+            hold_more: Duration::ZERO,
+            record: None,
             cache: None,
             inside,
             granted_at: never(),
@@ -48,24 +58,51 @@ impl Stint {
         Ok(Self { cache: Some(Cache::default()), ..Self::new(time, exclusion)? })
     }
 
+    /// Each hold is longer by a random time of at most so much.
+    pub(crate) fn with_more(mut self, hold_more: Duration) -> Self {
+        self.hold_more = hold_more;
+        self
+    }
+
+    /// What happens is recorded as that of this worker.
+    pub(crate) fn recorded(mut self, recorder: Recorder, worker: u64) -> Self {
+        self.record = Some(Record { recorder, worker, asked: Mutex::default() });
+        self
+    }
+
     /// A new turn begins: the worker asks for the lock.
     pub(crate) fn ask(&self) {
         self.granted_at.store(0, Ordering::Relaxed);
+        if let Some(record) = &self.record {
+            record.ask();
+        }
+    }
+
+    /// The worker asks no more, whether or not it was granted the lock.
+    pub(crate) fn give_up(&self) {
+        if let Some(asked) = self.record.as_ref().and_then(Record::take) {
+            asked.told(Told::Cancelled);
+        }
     }
 
     /// To be called when the lock was granted; it must be held until this has returned.
     pub(crate) async fn inside(&self) {
         let granted = Clock::SYSTEM.now();
         self.granted_at.store(granted.as_nanos(), Ordering::Relaxed);
+        let asked = self.record.as_ref().and_then(Record::take);
+        let held = asked.map(|asked| asked.granted(None, || RECORDED_LEASE));
         if flock(&self.inside, FlockOperation::NonBlockingLockExclusive).is_err() {
             self.violations.fetch_add(1, Ordering::Relaxed);
         }
         let is_loaded = self.cache.as_ref().is_some_and(|cache| cache.is_loaded());
         if !self.hold.is_zero() && !is_loaded {
-            sleep_until(granted + self.hold).await;
+            sleep_until(granted + self.hold + self.hold_more.mul_f64(fastrand::f64())).await;
             self.cache.iter().for_each(Cache::load);
         }
         flock(&self.inside, FlockOperation::Unlock).ok();
+        if let Some(held) = held {
+            held.ended(Ended::Released);
+        }
         self.ended_at.store(Clock::SYSTEM.now().as_nanos(), Ordering::Relaxed);
     }
 
@@ -92,6 +129,24 @@ impl Stint {
     /// How often somebody else was inside.
     pub(crate) fn violations(&self) -> u64 {
         self.violations.load(Ordering::Relaxed)
+    }
+}
+
+/// Where the turns of a worker are recorded.
+struct Record {
+    recorder: Recorder,
+    worker: u64,
+    asked: Mutex<Option<Asked>>,
+}
+
+impl Record {
+    fn ask(&self) {
+        let asked = self.recorder.ask(self.worker, "contended");
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
+    }
+
+    fn take(&self) -> Option<Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

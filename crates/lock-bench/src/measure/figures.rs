@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 /// One contender in one setting, over all rounds.
 pub(crate) struct Cell {
-    pub(crate) contender: &'static str,
+    pub(crate) contender: String,
     pub(crate) workers: usize,
     /// Over how many processes the workers are spread.
     pub(crate) processes: usize,
@@ -16,7 +16,8 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    pub(crate) fn new(contender: &'static str, workers: usize) -> Self {
+    pub(crate) fn new(contender: impl Into<String>, workers: usize) -> Self {
+        let contender = contender.into();
         Self { contender, workers, processes: 1, awake: false, figures: BTreeMap::new() }
     }
 

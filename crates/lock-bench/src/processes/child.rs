@@ -12,7 +12,7 @@ use crate::failure::Failure;
 /// The line of a process that has come up.
 pub(crate) const READY: &str = "ready";
 /// A process that says nothing for so long has failed.
-const TIME_LIMIT: Duration = Duration::from_secs(60);
+const TIME_LIMIT: Duration = Duration::from_secs(180);
 
 /// Killed when it is dropped.
 pub(crate) struct Process {

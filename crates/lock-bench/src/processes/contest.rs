@@ -3,7 +3,8 @@
 //! The program runs itself for this, so that each cell begins with nothing of the one before, and
 //! so that workers can be spread over several processes.
 
-use std::io::{BufRead, Write};
+use std::fs::File;
+use std::io::{BufRead, BufWriter, Write};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use lock_core::Instant;
 use lock_core::backend::Clock;
+use lock_testkit::history::Recorder;
 use serde::{Deserialize, Serialize};
 
 use super::child::READY;
@@ -36,8 +38,14 @@ pub(crate) struct Party {
     /// Of the runtime; 0 is the current-thread runtime.
     pub(crate) threads: usize,
     pub(crate) hold_micros: u64,
-    /// The mean of the random time that a worker does something else after each release.
+    /// A hold is this much longer at most, at random.
+    pub(crate) hold_more_micros: u64,
+    /// For how long a worker does something else after each release.
     pub(crate) think_micros: u64,
+    /// That time is a random one, and this is its mean.
+    pub(crate) thinks_at_random: bool,
+    /// Under which name the history is recorded, and in which file.
+    pub(crate) record: Option<(String, PathBuf)>,
     pub(crate) exclusion: PathBuf,
 }
 
@@ -97,11 +105,17 @@ pub(crate) fn run(party: &str) -> Result<(), Failure> {
 
 async fn contest(party: &Party, turns: Arc<dyn Turns>, window: Window) -> Result<Seen, Failure> {
     let hold = Duration::from_micros(party.hold_micros);
+    let recorder = party.record.as_ref().map(|(name, _)| Recorder::new(name));
     let workers: Vec<_> = (0..party.workers)
-        .map(|_| {
-            let stint = Stint::new(hold, &party.exclusion)?;
+        .map(|number| {
+            let mut stint = Stint::new(hold, &party.exclusion)?
+                .with_more(Duration::from_micros(party.hold_more_micros));
+            if let Some(recorder) = &recorder {
+                stint = stint.recorded(recorder.clone(), u64::try_from(number)?);
+            }
             let worker = Worker { turns: Arc::clone(&turns), stint, window };
-            Ok::<_, Failure>(tokio::spawn(worker.run(party.think_micros)))
+            let think = (party.think_micros, party.thinks_at_random);
+            Ok::<_, Failure>(tokio::spawn(worker.run(think)))
         })
         .collect::<Result<_, _>>()?;
     Clock::SYSTEM.sleep_until(Instant::from_nanos(window.from)).await;
@@ -115,6 +129,9 @@ async fn contest(party: &Party, turns: Arc<dyn Turns>, window: Window) -> Result
     for worker in workers {
         seen.workers.push(worker.await?);
     }
+    if let (Some(recorder), Some((_, file))) = (recorder, &party.record) {
+        recorder.write_lines(BufWriter::new(File::create(file)?))?;
+    }
     Ok(seen)
 }
 
@@ -125,7 +142,7 @@ struct Worker {
 }
 
 impl Worker {
-    async fn run(self, think_micros: u64) -> SeenByOne {
+    async fn run(self, (think_micros, at_random): (u64, bool)) -> SeenByOne {
         let Self { turns, stint, window } = &self;
         let mut seen = SeenByOne::default();
         let mut end = pin!(Clock::SYSTEM.sleep_until(Instant::from_nanos(window.stop)));
@@ -139,7 +156,10 @@ impl Worker {
             let section = turns.section(stint);
             match select(section, end.as_mut()).await {
                 Either::Left((Ok(()), _)) => self.note(&mut seen, asked),
-                Either::Left((Err(_), _)) => seen.failures += 1,
+                Either::Left((Err(_), _)) => {
+                    stint.give_up();
+                    seen.failures += 1;
+                }
                 Either::Right(((), section)) if stint.granted_at().is_some() => {
                     tokio::time::timeout(LAST_SECTION, section).await.ok();
                     break;
@@ -150,9 +170,12 @@ impl Worker {
                 }
             }
             if think_micros > 0 {
-                stint::sleep_until(Clock::SYSTEM.now() + thought(think_micros)).await;
+                let think = Duration::from_micros(think_micros);
+                let think = if at_random { thought(think) } else { think };
+                stint::sleep_until(Clock::SYSTEM.now() + think).await;
             }
         }
+        stint.give_up();
         seen.violations = stint.violations();
         seen
     }
@@ -169,7 +192,6 @@ impl Worker {
 }
 
 /// A random time of this mean; short ones are the most frequent, as with independent callers.
-fn thought(mean_micros: u64) -> Duration {
-    let mean = Duration::from_micros(mean_micros);
+fn thought(mean: Duration) -> Duration {
     mean.mul_f64(-(1.0 - fastrand::f64()).ln())
 }

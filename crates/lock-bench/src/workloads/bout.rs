@@ -1,5 +1,6 @@
 //! A contended cell: one lock, many workers, one process or several.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use lock_core::Instant;
@@ -36,7 +37,7 @@ impl Bout<'_> {
     pub(crate) async fn run(&self, stats: &Stats) -> Result<Contested, Failure> {
         stats.flush()?;
         let exclusion = NamedTempFile::new()?;
-        let mut processes = Vec::new();
+        let mut parties = Vec::new();
         for number in 0..self.processes {
             let share =
                 self.workers / self.processes + usize::from(number < self.workers % self.processes);
@@ -47,40 +48,64 @@ impl Bout<'_> {
                 workers: share,
                 threads: self.threads,
                 hold_micros: u64::try_from(self.hold.as_micros())?,
+                hold_more_micros: 0,
                 think_micros: u64::try_from(self.think.as_micros())?,
+                thinks_at_random: true,
+                record: None,
                 exclusion: exclusion.path().to_owned(),
             };
-            let party = serde_json::to_string(&party)?;
-            processes.push(Process::start(&[CONTEND, &party])?);
+            parties.push(party);
         }
-        for process in &mut processes {
-            process.await_ready().await?;
-        }
-        let begin = Clock::SYSTEM.now() + LEAD;
-        let (from, to) = (begin + WARM_UP, begin + WARM_UP + self.time);
-        let nanos = Instant::as_nanos;
-        let (begin, stop) = (nanos(begin), nanos(to + AFTERWARDS));
-        let window = Window { begin, from: nanos(from), to: nanos(to), stop };
-        let order = serde_json::to_string(&window)?;
-        for process in &mut processes {
-            process.tell(&order).await?;
-        }
-        Clock::SYSTEM.sleep_until(from).await;
-        let (counted_from, before) = (Clock::SYSTEM.now().as_nanos(), stats.snapshot()?);
-        Clock::SYSTEM.sleep_until(to).await;
-        let (counted_to, after) = (Clock::SYSTEM.now().as_nanos(), stats.snapshot()?);
-        let traffic = after.since(&before);
-        let counted = (counted_from, counted_to);
-        let mut contested =
-            Contested { window, counted, traffic, cpu_share: 0.0, workers: Vec::new() };
-        for mut process in processes {
-            let seen: Seen = serde_json::from_str(&process.line().await?)?;
-            process.ended().await?;
-            contested.cpu_share += seen.cpu_share;
-            contested.workers.extend(seen.workers);
-        }
-        Ok(contested)
+        contend(&parties, self.time, stats).await
     }
+}
+
+/// Several processes contend for the same lock.
+pub(crate) async fn contend(
+    parties: &[Party],
+    time: Duration,
+    stats: &Stats,
+) -> Result<Contested, Failure> {
+    let mut processes = Vec::new();
+    for party in parties {
+        processes.push(Process::start(&[CONTEND, &serde_json::to_string(party)?])?);
+    }
+    for process in &mut processes {
+        process.await_ready().await?;
+    }
+    let begin = Clock::SYSTEM.now() + LEAD;
+    let (from, to) = (begin + WARM_UP, begin + WARM_UP + time);
+    let nanos = Instant::as_nanos;
+    let (begin, stop) = (nanos(begin), nanos(to + AFTERWARDS));
+    let window = Window { begin, from: nanos(from), to: nanos(to), stop };
+    let order = serde_json::to_string(&window)?;
+    for process in &mut processes {
+        process.tell(&order).await?;
+    }
+    Clock::SYSTEM.sleep_until(from).await;
+    let (counted_from, before) = (Clock::SYSTEM.now().as_nanos(), stats.snapshot()?);
+    Clock::SYSTEM.sleep_until(to).await;
+    let (counted_to, after) = (Clock::SYSTEM.now().as_nanos(), stats.snapshot()?);
+    let traffic = after.since(&before);
+    let counted = (counted_from, counted_to);
+    let mut contested = Contested {
+        window,
+        counted,
+        traffic,
+        cpu_share: 0.0,
+        parties: Vec::new(),
+        workers: Vec::new(),
+    };
+    for mut process in processes {
+        let seen: Seen = serde_json::from_str(&process.line().await?)?;
+        process.ended().await?;
+        contested.cpu_share += seen.cpu_share;
+        contested
+            .parties
+            .push(contested.workers.len()..contested.workers.len() + seen.workers.len());
+        contested.workers.extend(seen.workers);
+    }
+    Ok(contested)
 }
 
 /// What came of it.
@@ -92,9 +117,35 @@ pub(crate) struct Contested {
     /// The CPU time of all processes for a second.
     cpu_share: f64,
     workers: Vec<SeenByOne>,
+    /// Which of them are those of which process.
+    parties: Vec<Range<usize>>,
 }
 
 impl Contested {
+    /// The sections of one process within the window, and the longest wait of its workers.
+    pub(crate) fn of_process(&self, number: usize) -> Option<(f64, Duration)> {
+        let Window { from, to, stop, .. } = self.window;
+        let workers = self.workers.get(self.parties.get(number)?.clone())?;
+        let sections = workers.iter().map(|worker| ended_within(worker, from, to)).sum();
+        let wait = |worker: &SeenByOne| {
+            let open = worker.waits_since.map(|since| stop.saturating_sub(since));
+            let ended = worker.grants.iter().map(|(asked, at)| at.saturating_sub(*asked)).max();
+            open.max(ended).unwrap_or(0)
+        };
+        let longest = workers.iter().map(wait).max().unwrap_or(0);
+        Some((sections, Duration::from_nanos(longest)))
+    }
+
+    /// How often somebody was inside together with somebody else.
+    pub(crate) fn violations(&self) -> u64 {
+        self.workers.iter().map(|worker| worker.violations).sum()
+    }
+
+    /// How often a worker was told of an error.
+    pub(crate) fn failures(&self) -> u64 {
+        self.workers.iter().map(|worker| worker.failures).sum()
+    }
+
     /// Sections a second.
     pub(crate) fn rate(&self) -> f64 {
         let sections: f64 = self.shares().iter().sum();

@@ -84,7 +84,7 @@ async fn compare(
     for awake in if settings.awake { vec![false, true] } else { vec![false] } {
         let _awake = if awake { Some(Awake::start()?) } else { None };
         let empty =
-            |(contender, _): &(&'static str, _)| Cell::new(contender, workers).kept_awake(awake);
+            |(contender, _): &(&'static str, _)| Cell::new(*contender, workers).kept_awake(awake);
         let mut cells: Vec<_> = contenders.iter().map(empty).collect();
         for _ in 0..settings.rounds() {
             let mut mark = None;

@@ -72,7 +72,7 @@ pub use capabilities::Capabilities;
 pub use contract::{AnyBackend, LockBackend};
 pub use reply::{AcquireReply, Grant, ReleaseReply, RenewReply, Waiting, Wake};
 pub use request::{AcquireRequest, GivenUp, Lane, ReleaseRequest, RenewRequest};
-pub use runtime::background_runtime;
+pub use runtime::{background_runtime, is_background_thread};
 pub use support::{in_time, on_system_clock};
 pub use token::{OwnerToken, Ticket};
 

@@ -19,7 +19,8 @@ pub struct AcquireRequest {
     pub token: OwnerToken,
     /// The lease that is asked for.
     pub ttl: Duration,
-    /// Whether to wait in the store's queue if the lock is held.
+    /// Whether the caller waits if the lock is held: in the store's queue, if it keeps one, else by
+    /// asking again and again.
     pub queue: bool,
     /// The place in the queue, from an earlier [`Waiting`](super::Waiting) of the same wait.
     pub ticket: Option<Ticket>,

@@ -47,6 +47,16 @@ pub fn background_runtime() -> Result<Handle> {
     Ok(RUNTIME.get_or_init(|| handle).clone())
 }
 
+/// Whether this is the library's own thread, the one that drives [`background_runtime`].
+///
+/// A backend asks this to tell a task of the user's, which has a runtime of its own, from the
+/// background. It reads a thread-local value, so it is cheap enough to be asked at each poll.
+#[must_use]
+pub fn is_background_thread() -> bool {
+    // No future is polled on the timer's thread, which is the library's own, too.
+    own_thread::is_current()
+}
+
 fn start() -> Result<Handle, String> {
     // The thread first: a runtime that is left over could not be dropped in a task of another one.
     let (hand_over, handed_over) = mpsc::channel::<Runtime>();

@@ -123,7 +123,7 @@ impl Acquisition {
             key: self.target.key.clone(),
             token: self.driver.token(),
             ttl: options.ttl,
-            queue: self.deadline > self.now && self.context.store().capabilities().queueing,
+            queue: self.deadline > self.now,
             ticket: self.ticket,
             clock: self.context.store().clock(),
             asked_at: self.now,

@@ -70,6 +70,7 @@ impl Waiter {
 
     /// The request sent at `sent` was answered: queued behind `rank` others; the holder's lease
     /// has `holder_left`, if it has an end.
+    /// A holder that will tell nobody when it releases is looked at after `look_after`.
     pub fn queued(
         &mut self,
         sent: Instant,
@@ -77,14 +78,22 @@ impl Waiter {
         counter: u64,
         rank: u64,
         holder_left: Option<Duration>,
+        look_after: Option<Duration>,
     ) {
         if sent >= self.since {
             self.since = sent;
             self.counter = self.counter.max(counter);
         }
-        let pause = match holder_left {
-            Some(left) if rank < WATCHING_RANKS => left + AFTER_EXPIRY + times(RANK_STEP, rank),
-            _ => SLOW.0 + times(SLOW.1, rank),
+        let slowly = SLOW.0 + times(SLOW.1, rank);
+        let at_expiry = holder_left
+            .filter(|_| rank < WATCHING_RANKS)
+            .map(|left| left + AFTER_EXPIRY + times(RANK_STEP, rank));
+        let pause = match look_after {
+            None => at_expiry.unwrap_or(slowly),
+            Some(look_after) => {
+                let look_after = if rank == 0 { look_after } else { slowly };
+                at_expiry.map_or(look_after, |pause| pause.min(look_after))
+            }
         };
         self.ask_at = self.ask_at.min(now + pause.min(SLOW.2));
     }
@@ -136,14 +145,14 @@ mod tests {
     #[test]
     fn a_push_after_the_newest_answer_counts_from_its_sending() {
         let mut waiter = Waiter::new(at(0));
-        waiter.queued(at(100), at(110), 7, 0, Some(WINDOW));
+        waiter.queued(at(100), at(110), 7, 0, Some(WINDOW), None);
         assert_eq!(waiter.pushed(at(500), 8, WINDOW), Push::Granted { since: at(100) });
     }
 
     #[test]
     fn a_push_from_before_the_newest_answer_is_ignored() {
         let mut waiter = Waiter::new(at(0));
-        waiter.queued(at(100), at(110), 7, 0, Some(WINDOW));
+        waiter.queued(at(100), at(110), 7, 0, Some(WINDOW), None);
         assert_eq!(waiter.pushed(at(120), 7, WINDOW), Push::Ignored);
     }
 
@@ -156,7 +165,7 @@ mod tests {
     #[test]
     fn a_grant_with_less_than_half_of_its_window_left_is_asked_for() {
         let mut waiter = Waiter::new(at(0));
-        waiter.queued(at(0), at(1), 1, 5, None);
+        waiter.queued(at(0), at(1), 1, 5, None, None);
         assert_eq!(waiter.pushed(at(1_000), 2, WINDOW), Push::AskAgain);
         assert_eq!(waiter.ask_at(), at(1_000));
     }
@@ -165,7 +174,7 @@ mod tests {
     fn the_front_of_the_line_watches_the_holder_and_the_rest_asks_slowly() {
         let ask_at = |rank, left| {
             let mut waiter = Waiter::new(at(0));
-            waiter.queued(at(0), at(0), 1, rank, left);
+            waiter.queued(at(0), at(0), 1, rank, left, None);
             waiter.ask_at()
         };
         let five = Some(Duration::from_secs(5));
@@ -177,9 +186,27 @@ mod tests {
     }
 
     #[test]
+    fn the_first_looks_often_at_a_holder_that_tells_nobody_and_the_others_slowly() {
+        let ask_at = |rank, left| {
+            let mut waiter = Waiter::new(at(0));
+            let look_after = Some(Duration::from_millis(100));
+            waiter.queued(at(0), at(0), 1, rank, left, look_after);
+            waiter.ask_at()
+        };
+        let nine = Some(Duration::from_secs(9));
+        assert_eq!(ask_at(0, nine), at(100));
+        assert_eq!(ask_at(0, Some(Duration::from_millis(20))), at(21));
+        assert_eq!(ask_at(0, None), at(100));
+        // The first may have died.
+        assert_eq!(ask_at(1, nine), at(1_010));
+        assert_eq!(ask_at(2, nine), at(1_020));
+        assert_eq!(ask_at(3, nine), at(1_030));
+    }
+
+    #[test]
     fn nobody_in_line_is_silent_for_longer_than_ten_seconds() {
         let mut waiter = Waiter::new(at(0));
-        waiter.queued(at(0), at(0), 1, 0, Some(Duration::from_secs(60)));
+        waiter.queued(at(0), at(0), 1, 0, Some(Duration::from_secs(60)), None);
         assert_eq!(waiter.ask_at(), at(10_000));
     }
 
@@ -187,7 +214,7 @@ mod tests {
     fn an_old_answer_does_not_put_a_newer_hint_off() {
         let mut waiter = Waiter::new(at(0));
         waiter.hinted(at(10), Duration::from_millis(100));
-        waiter.queued(at(0), at(20), 1, 0, Some(Duration::from_secs(60)));
+        waiter.queued(at(0), at(20), 1, 0, Some(Duration::from_secs(60)), None);
         assert_eq!(waiter.ask_at(), at(111));
         waiter.asked();
         assert_eq!(waiter.ask_at(), Instant::FAR_FUTURE);

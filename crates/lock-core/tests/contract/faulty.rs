@@ -204,6 +204,7 @@ impl LockBackend for Faulty {
 
     async fn acquire(&self, mut request: AcquireRequest) -> Result<AcquireReply> {
         let fault = next(&self.attempts, &self.attempts_made);
+        request.queue &= self.capabilities.queueing;
         let Some(window) = self.window else {
             return self.suffer(fault, self.store.acquire(request)).await;
         };

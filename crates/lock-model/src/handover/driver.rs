@@ -155,11 +155,11 @@ impl Driver<'_> {
                 return self.hold(task, number, valid_until, false);
             }
             (Verdict::TooLate, _) => return self.start_afresh(task),
-            (_, Answer::Queued { ticket, rank, left, counter }) => {
+            (_, Answer::Queued { ticket, rank, left, counter, .. }) => {
                 leader.phase = Phase::Waiting;
                 leader.ticket = ticket;
                 let (sent, left) = (instant(exchange.asked), Some(ticks(left)));
-                leader.waiter.queued(sent, now, u64::from(counter), u64::from(rank), left);
+                leader.waiter.queued(sent, now, u64::from(counter), u64::from(rank), left, None);
             }
             _ => leader.phase = Phase::Polling(self.now + 1),
         }

@@ -19,7 +19,7 @@ impl World {
                 // Whatever could be done in the tick that ends has been done.
                 next.free_for += u8::from(next.is_free_and_wanted());
                 next.now = now;
-                next.server.tick(now);
+                next.server.tick(&scenario.store, now);
             }
             Event::Wipe => next.wipe(),
             Event::Of(index, step) => next.step(index, step, scenario),

@@ -62,6 +62,8 @@ pub struct Client {
     pub place: Option<Number>,
     /// How many were granted the lock that came later; only the properties know it.
     pub overtaken: u8,
+    /// For how many ticks a poller has asked in vain; only the properties know it.
+    pub asked_in_vain: u8,
     /// The server lost its data during this wait; only the properties know it.
     pub excused: bool,
 }
@@ -87,6 +89,7 @@ impl Client {
             handed_out: None,
             place: None,
             overtaken: 0,
+            asked_in_vain: 0,
             excused: false,
         }
     }
@@ -168,6 +171,7 @@ impl Client {
         self.waiter = Waiter::new(instant(0));
         (self.ticket, self.kept, self.claim_at) = (0, None, None);
         (self.place, self.overtaken, self.excused) = (None, 0, false);
+        self.asked_in_vain = 0;
     }
 
     /// Drops what nobody will notice, and brings the rest into one order.

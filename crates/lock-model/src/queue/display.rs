@@ -11,6 +11,7 @@ impl fmt::Display for Event {
             Self::Wipe => write!(f, "server: forgets everything"),
             Self::Delete => write!(f, "somebody deletes the lock"),
             Self::Foreign => write!(f, "another library's client takes the lock"),
+            Self::ForeignRelease => write!(f, "another library's client gives the lock back"),
             Self::Of(client, step) => write!(f, "client {client}: {step}"),
         }
     }

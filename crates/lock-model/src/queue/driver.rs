@@ -8,6 +8,9 @@ use crate::queue::client::{self, Client, Stage};
 use crate::queue::settings::{Scenario, SeededBug};
 use crate::time::{Tick, instant, tick_of, ticks};
 
+/// The first in the queue looks this often at a holder that tells nobody of its release.
+const LOOK_EVERY: Tick = 1;
+
 /// The driver of one client at one tick.
 #[derive(Debug)]
 pub struct Driver<'a> {
@@ -41,6 +44,7 @@ impl Driver<'_> {
     /// Begins a wait with a fresh token.
     pub fn start(&mut self) {
         self.client.waits += 1;
+        self.client.asked_in_vain = 0;
         self.begin();
     }
 
@@ -137,7 +141,7 @@ impl Driver<'_> {
         match (verdict, answer) {
             (Verdict::Hold { .. }, Answer::Granted(number)) => return self.hold(number, None),
             (Verdict::TooLate, _) => self.start_afresh(),
-            (_, Answer::Queued { ticket, rank, left, counter }) => {
+            (_, Answer::Queued { ticket, rank, left, is_foreign, counter }) => {
                 client.stage = Stage::Waiting;
                 client.ticket = ticket;
                 let sent = instant(exchange.asked);
@@ -147,7 +151,15 @@ impl Driver<'_> {
                     client.waiter = Waiter::new(sent);
                 }
                 let left = Some(ticks(left));
-                client.waiter.queued(sent, now, u64::from(counter), u64::from(rank), left);
+                let look_after = is_foreign.then(|| ticks(LOOK_EVERY));
+                client.waiter.queued(
+                    sent,
+                    now,
+                    u64::from(counter),
+                    u64::from(rank),
+                    left,
+                    look_after,
+                );
                 if let Some(number) = client.kept.take() {
                     return self.granted_by_push(number);
                 }
@@ -210,6 +222,7 @@ impl Driver<'_> {
         self.client.claim_at = window_since.map(|since| since + 1);
         (self.client.ticket, self.client.kept) = (0, None);
         (self.client.place, self.client.overtaken) = (None, 0);
+        self.client.asked_in_vain = 0;
         self.client.waiter = Waiter::new(instant(0));
         let is_valid = self.client.holds(self.now);
         (!is_valid).then(|| "S2: a guard is handed out past its deadline".to_owned())

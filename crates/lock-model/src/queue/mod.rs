@@ -16,6 +16,8 @@
 //!   Whoever leaves the head of the queue while the lock is held has the next told, too.
 //!   Clients that poll get the lock only when the queue is empty; clients of other libraries take
 //!   and delete it without looking.
+//!   With [`settings::Scenario::gap`] the queue leaves the lock free after each turn, for those who poll;
+//!   that there are some is known from the beginning.
 //! - **Pushes** ([`Pushed`](crate::message::Pushed)): messages of their own, which arrive in any
 //!   order with the answers, late, or never.
 //! - **Connections**: the server may stop counting one before its client learns of it, and may go
@@ -37,9 +39,10 @@
 //!   stands in the queue, nor for longer than [`settings::Scenario::free`] while somebody waits whom
 //!   the server has lost sight of; and a grant that nobody takes lasts no longer than its window.
 //! - S11: nobody who got a place in the queue is passed by more than
-//!   [`settings::Scenario::overtaking`] who came later.
+//!   [`settings::Scenario::overtaking`] who came later, and did so in no gap; and no poller asks in vain
+//!   for more than [`settings::Scenario::in_vain`] ticks.
 //!
-//! A fault-free scenario allows none of these ticks.
+//! A fault-free scenario allows none of these ticks but those of gaps.
 //! An answer that is late puts the timer off by its lateness.
 //! Only one in the queue is told of each grant: if that push is lost, or whoever got it dies too,
 //! the next asks at the end of the lease that it was told of itself, or after ten seconds.

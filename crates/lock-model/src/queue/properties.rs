@@ -50,6 +50,12 @@ impl World {
                 scenario.overtaking
             ));
         }
+        if self.clients.iter().any(|client| client.asked_in_vain > scenario.in_vain) {
+            return Some(format!(
+                "S11: a poller asks in vain for more than {} ticks",
+                scenario.in_vain
+            ));
+        }
         if self.queue_free_for > scenario.queue_free {
             return Some(format!(
                 "S7: the lock is free for more than {} ticks, and somebody stands in the queue",

@@ -1,7 +1,8 @@
 //! The scenarios that must hold.
 
 use crate::budget::{Budget, NONE};
-use crate::queue::settings::{COMMON, LONG, Scenario};
+use crate::queue::settings::{COMMON, GAPS, LONG, Scenario};
+use crate::time::Tick;
 
 /// The scenarios that must hold; what they allow is what happens in them, and no more.
 pub const SCENARIOS: &[Scenario] = &[
@@ -291,6 +292,72 @@ pub const SCENARIOS: &[Scenario] = &[
         queue_free: 1,
         free: 1,
         ..COMMON
+    },
+    Scenario {
+        name: "queue-2x1-foreign-release",
+        foreign: 8,
+        foreign_releases: true,
+        budget: Budget { foreign: 1, ..NONE },
+        overtaking: 1,
+        queue_free: 1,
+        free: 1,
+        ..COMMON
+    },
+    Scenario { name: "queue-1+1-gaps", waits: 2, ..GAPS },
+    Scenario { name: "queue-2+1-gaps", clients: 3, ..GAPS },
+    Scenario {
+        name: "queue-2+1-gaps-twice",
+        clients: 3,
+        waits: 2,
+        in_vain: 7,
+        quick: false,
+        ..GAPS
+    },
+    Scenario { name: "queue-3+1-gaps", clients: 4, quick: false, ..GAPS },
+    Scenario {
+        name: "queue-2+1-gaps-crash-lost-push",
+        clients: 3,
+        budget: Budget { crashed: 1, lost_push: 1, ..NONE },
+        overtaking: 1,
+        queue_free: 2,
+        free: 2,
+        in_vain: Tick::MAX,
+        ..GAPS
+    },
+    Scenario {
+        name: "queue-2+1-gaps-slow-drop",
+        clients: 3,
+        budget: Budget { slow: 1, dropped: 1, ..NONE },
+        overtaking: 1,
+        queue_free: 3,
+        free: 3,
+        in_vain: Tick::MAX,
+        quick: false,
+        ..GAPS
+    },
+    Scenario {
+        name: "queue-2+1-gaps-freeze",
+        clients: 3,
+        budget: Budget { frozen: 1, ..NONE },
+        overtaking: 1,
+        in_vain: Tick::MAX,
+        ..GAPS
+    },
+    Scenario {
+        name: "queue-2+1-gaps-wipe",
+        clients: 3,
+        budget: Budget { wiped: 1, ..NONE },
+        overtaking: 1,
+        in_vain: Tick::MAX,
+        ..GAPS
+    },
+    Scenario {
+        name: "queue-1+1-gaps-foreign-cut",
+        foreign_releases: true,
+        budget: Budget { foreign: 1, cut: 1, ..NONE },
+        overtaking: 1,
+        in_vain: Tick::MAX,
+        ..GAPS
     },
     Scenario {
         name: "queue-2x1-long-and-short-drop-slow",

@@ -2,10 +2,14 @@
 //! enough to show it, and the property that must notice it.
 
 use crate::budget::{Budget, NONE};
-use crate::queue::settings::{COMMON, LONG, Scenario, SeededBug};
+use crate::queue::settings::{COMMON, GAPS, LONG, Scenario, SeededBug};
 
 const fn bug(name: &'static str, bug: SeededBug, budget: Budget) -> Scenario {
     Scenario { name, bug: Some(bug), overtaking: 2, queue_free: 4, free: 4, budget, ..COMMON }
+}
+
+const fn in_gaps(name: &'static str, bug: SeededBug) -> Scenario {
+    Scenario { name, bug: Some(bug), clients: 3, waits: 2, ..GAPS }
 }
 
 const SLOW: Budget = Budget { slow: 1, ..NONE };
@@ -83,6 +87,32 @@ pub const SEEDED_BUGS: &[(Scenario, &str)] = &[
         },
         "S4",
     ),
+    (
+        Scenario {
+            foreign: 8,
+            foreign_releases: true,
+            queue_free: 1,
+            free: 1,
+            ..bug(
+                "queue-foreign-is-not-told",
+                SeededBug::ForeignIsNotTold,
+                Budget { foreign: 1, ..NONE },
+            )
+        },
+        "S7",
+    ),
+    (Scenario { clients: 2, waits: 3, ..in_gaps("queue-no-gap", SeededBug::NoGap) }, "S11"),
+    (in_gaps("queue-gap-grants-too", SeededBug::GapGrantsToo), "S2"),
+    (in_gaps("queue-gap-never-ends", SeededBug::GapNeverEnds), "S7"),
+    (
+        Scenario {
+            waits: 1,
+            ttls: [2, 2, 6, 2],
+            ..in_gaps("queue-poller-tells-nobody", SeededBug::PollerTellsNobody)
+        },
+        "S7",
+    ),
+    (in_gaps("queue-newcomer-takes-gap", SeededBug::NewcomerTakesGap), "S11"),
     (bug("queue-fence-repeats", SeededBug::FenceRepeats, NONE), "S8"),
     (bug("queue-no-owner-check", SeededBug::NoOwnerCheck, DROPPED), "S4"),
     (
@@ -145,9 +175,9 @@ mod tests {
     use super::*;
     use crate::search::claims;
 
-    /// The two that only four clients show take seconds each.
+    /// The two that only four clients show take seconds each, and so does the one that takes three waits.
     fn small() -> impl Iterator<Item = &'static (Scenario, &'static str)> {
-        SEEDED_BUGS.iter().filter(|(scenario, _)| scenario.clients < 4)
+        SEEDED_BUGS.iter().filter(|(scenario, _)| scenario.clients < 4 && scenario.waits < 3)
     }
 
     #[test]

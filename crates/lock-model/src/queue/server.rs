@@ -64,6 +64,29 @@ pub struct Server {
     pub queue: Vec<Entry>,
     /// The counter of fencing numbers and tickets.
     pub counter: Number,
+    /// What the queue does for those who poll.
+    pub turn: Turn,
+}
+
+/// The queue's turn beside those who poll, and the gap behind it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Turn {
+    /// When it began: in a gap, when the gap ends.
+    pub began: Tick,
+    /// Until when the lock is not for those who wait in the queue.
+    pub gap_until: Tick,
+}
+
+impl Turn {
+    /// Whether the queue has to leave the lock to those who poll.
+    const fn is_over(self, scenario: &Scenario, now: Tick) -> bool {
+        scenario.gap > 0 && now >= self.began + scenario.turn
+    }
+
+    const fn begin_gap(&mut self, scenario: &Scenario, now: Tick) {
+        let gap_until = now + scenario.gap;
+        *self = Self { began: gap_until, gap_until };
+    }
 }
 
 /// What a request did.
@@ -75,6 +98,8 @@ pub struct Effects {
     pub pushes: Vec<(usize, Pushed)>,
     /// Who got the lock and did not own it before, and its place if it was taken from the queue.
     pub granted: Option<(Token, Option<Number>)>,
+    /// It was granted in a gap, which is for those who poll.
+    pub in_gap: bool,
     /// The property that it broke.
     pub broken: Breach,
 }
@@ -90,9 +115,14 @@ struct Script<'a> {
 
 impl Server {
     /// A tick begins: forgets a lease that is over, and lifts the counter to the clock.
-    pub fn tick(&mut self, now: Tick) {
-        if self.lease.take_if(|(_, expires)| *expires <= now).is_some() {
+    pub fn tick(&mut self, scenario: &Scenario, now: Tick) {
+        if let Some((owner, _)) = self.lease.take_if(|(_, expires)| *expires <= now) {
             self.unclaimed_since = None;
+            // Whoever asks first begins the gap, in this tick.
+            let ends_turn = owner != Owner::Foreign && self.turn.is_over(scenario, now);
+            if ends_turn && scenario.bug != Some(SeededBug::NoGap) {
+                self.turn.begin_gap(scenario, now);
+            }
         }
         self.counter = self.counter.max(Number::from(now) * NUMBERS_A_TICK);
     }
@@ -170,6 +200,7 @@ impl Script<'_> {
 
     fn acquire(&mut self, ttl: Tick, wait: bool, entry: Entry) -> Answer {
         let token = entry.token();
+        let (is_gap, barges) = (self.is_gap(), self.has(SeededBug::NewcomerTakesGap));
         match &mut self.server.lease {
             Some((Owner::Token(owner), expires)) if *owner == token => {
                 if self.scenario.bug != Some(SeededBug::RegrantKeepsExpiry) {
@@ -179,17 +210,27 @@ impl Script<'_> {
                 self.remove(token);
                 return Answer::Granted(self.next());
             }
-            None if self.server.queue.is_empty()
+            None if !wait && is_gap => {
+                self.effects.in_gap = true;
+                return self.grant_to_self(token, None, ttl);
+            }
+            None if self.server.queue.is_empty() && !is_gap
                 || (!wait && self.scenario.bug == Some(SeededBug::PollerOvertakes)) =>
             {
                 return self.grant_to_self(token, None, ttl);
+            }
+            None if is_gap && barges => {
+                return self.grant_to_self(token, None, ttl);
+            }
+            None if is_gap && self.scenario.bug == Some(SeededBug::GapNeverEnds) => {
+                self.server.turn.gap_until = self.now + self.scenario.gap;
             }
             _ => {}
         }
         if wait {
             self.enqueue(entry);
         }
-        if self.server.lease.is_none() {
+        if self.server.lease.is_none() && !self.is_gap() {
             if let Some(ticket) = self.advance(Some(token)) {
                 return self.grant_to_self(token, Some(ticket), ttl);
             }
@@ -203,6 +244,7 @@ impl Script<'_> {
             ticket: self.server.queue[rank].ticket,
             rank: u8::try_from(rank).unwrap_or(u8::MAX),
             left: self.left(),
+            is_foreign: self.is_foreign() && !self.has(SeededBug::ForeignIsNotTold),
             counter: self.server.counter,
         }
     }
@@ -228,11 +270,21 @@ impl Script<'_> {
             Some(_) => {
                 self.server.lease = None;
                 self.server.unclaimed_since = None;
-                self.advance(None);
+                if self.is_gap() {
+                    if !self.has(SeededBug::PollerTellsNobody) {
+                        self.hint(None);
+                    }
+                } else if !self.begin_gap() {
+                    self.advance(None);
+                }
                 Answer::Released
             }
             None => {
-                self.advance(None);
+                if !self.is_gap() {
+                    self.advance(None);
+                } else if was_head {
+                    self.hint(None);
+                }
                 Answer::NotHeld
             }
         }
@@ -344,7 +396,37 @@ impl Script<'_> {
     }
 
     fn left(&self) -> Tick {
-        self.server.lease.map_or(0, |(_, expires)| expires - self.now)
+        let gap = self.server.turn.gap_until.saturating_sub(self.now);
+        self.server.lease.map_or(gap, |(_, expires)| expires - self.now)
+    }
+
+    fn is_foreign(&self) -> bool {
+        matches!(self.server.lease, Some((Owner::Foreign, _)))
+    }
+
+    fn is_gap(&self) -> bool {
+        self.now < self.server.turn.gap_until
+    }
+
+    /// The queue has had its turn: whoever polls may take the lock, which was just given back.
+    fn begin_gap(&mut self) -> bool {
+        if !self.server.turn.is_over(self.scenario, self.now) || self.has(SeededBug::NoGap) {
+            return false;
+        }
+        self.server.turn.begin_gap(self.scenario, self.now);
+        if self.has(SeededBug::GapGrantsToo)
+            && let Some(&head) = self.server.queue.first()
+        {
+            let number = self.next();
+            self.push(head, News::Granted(number));
+        }
+        self.hint(None);
+        if let Some(&second) = self.server.queue.get(1)
+            && self.lives(&second)
+        {
+            self.push(second, News::Head(self.scenario.gap + 1));
+        }
+        true
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Scenario {
     pub renewal: Tick,
     /// The lease of another library's client.
     pub foreign: Tick,
+    /// Whether it may release before its lease is over, which tells nobody.
+    pub foreign_releases: bool,
     /// How long an ordinary message takes at most.
     pub latency: Tick,
     /// How long a slow message takes at most.
@@ -30,6 +32,12 @@ pub struct Scenario {
     pub freeze: Tick,
     /// How many in the queue a script looks at before it gives up.
     pub skips: u8,
+    /// After so many ticks the queue leaves the lock to those who poll.
+    pub turn: Tick,
+    /// For so many ticks; zero if it never does.
+    pub gap: Tick,
+    /// For so many ticks a poller may ask in vain.
+    pub in_vain: Tick,
     /// Whether a client keeps its channel when it makes a new connection.
     pub one_channel: bool,
     /// The trouble.
@@ -71,10 +79,14 @@ pub const COMMON: Scenario = Scenario {
     window: 3,
     renewal: 5,
     foreign: 3,
+    foreign_releases: false,
     latency: 0,
     slow: 4,
     freeze: 5,
     skips: 64,
+    turn: 0,
+    gap: 0,
+    in_vain: Tick::MAX,
     one_channel: false,
     budget: NONE,
     overtaking: 0,
@@ -87,6 +99,20 @@ pub const COMMON: Scenario = Scenario {
 /// A long lease before short ones: whoever is told of it waits long.
 pub const LONG: Scenario = Scenario { ttls: [8, 3, 3, 3], window: 2, ..COMMON };
 
+/// The last client polls, and the queue leaves the lock to it now and then: for two ticks, since who
+/// asks once a tick may have asked just before.
+pub const GAPS: Scenario = Scenario {
+    pollers: 1,
+    ttls: [2; 4],
+    window: 2,
+    turn: 1,
+    gap: 2,
+    in_vain: 4,
+    queue_free: 2,
+    free: 2,
+    ..COMMON
+};
+
 /// A bug that is put into the modelled server or driver, to see that the properties notice it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SeededBug {
@@ -98,6 +124,18 @@ pub enum SeededBug {
     RegrantKeepsExpiry,
     /// The server sets the expiry to the renewal's, also if that is earlier.
     RenewalShortens,
+    /// The server does not say that the holder is foreign.
+    ForeignIsNotTold,
+    /// The server never leaves the lock to those who poll.
+    NoGap,
+    /// The server begins a gap and grants the lock to the first in the queue as well.
+    GapGrantsToo,
+    /// The server begins a gap anew whenever somebody asks.
+    GapNeverEnds,
+    /// The server tells nobody that a poller has released the lock in a gap.
+    PollerTellsNobody,
+    /// The server gives the lock to whoever comes in a gap, also to stand in the queue.
+    NewcomerTakesGap,
     /// The server tells the next in the queue nothing.
     NoHint,
     /// The server tells the next in the queue nothing when the head leaves.

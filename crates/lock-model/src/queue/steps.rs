@@ -5,7 +5,7 @@ use crate::message::{Answer, Number, Token};
 use crate::network::MessageStep;
 use crate::queue::client::{Client, Stage};
 use crate::queue::driver::Driver;
-use crate::queue::server::Owner;
+use crate::queue::server::{Owner, Turn};
 use crate::queue::settings::Scenario;
 use crate::queue::world::{Event, Step, World};
 
@@ -20,7 +20,11 @@ impl World {
                 next.free_for += u8::from(next.is_free_and_wanted());
                 next.queue_free_for += u8::from(next.is_free_with_a_queue());
                 next.now = now;
-                next.server.tick(now);
+                next.server.tick(scenario, now);
+                for (index, client) in next.clients.iter_mut().enumerate() {
+                    let polls = scenario.polls(index) && client.wants();
+                    client.asked_in_vain += u8::from(polls);
+                }
             }
             Event::Wipe => {
                 next.budget.wiped -= 1;
@@ -35,6 +39,7 @@ impl World {
                 next.budget.foreign -= 1;
                 next.server.lease = Some((Owner::Foreign, next.now + scenario.foreign));
             }
+            Event::ForeignRelease => next.server.lease = None,
             Event::Of(index, Step::Message(step)) => next.message_step(index, step, scenario),
             Event::Of(index, step) => next.step_of_caller(index, step, scenario),
         }
@@ -68,6 +73,7 @@ impl World {
         if self.is_over() {
             // Nothing remembers the time, so that it need not be told apart.
             self.now = 0;
+            self.server.turn = Turn::default();
             if self.server.queue.is_empty() {
                 self.server.counter = 0;
             }
@@ -195,7 +201,7 @@ impl World {
             _ => {}
         }
         client.messages.answer(exchange, effects.answer, self.now);
-        if let Some((token, ticket)) = effects.granted {
+        if let Some((token, ticket)) = effects.granted.filter(|_| !effects.in_gap) {
             self.count_overtaken(token, ticket);
         }
     }

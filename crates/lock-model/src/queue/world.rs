@@ -5,7 +5,7 @@ use crate::message::Number;
 use crate::network::{MessageStep, Network};
 use crate::properties::Breach;
 use crate::queue::client::{Client, Stage};
-use crate::queue::server::Server;
+use crate::queue::server::{Owner, Server};
 use crate::queue::settings::Scenario;
 use crate::time::Tick;
 
@@ -41,6 +41,8 @@ pub enum Event {
     Delete,
     /// A client of another library takes the lock.
     Foreign,
+    /// That client gives it back.
+    ForeignRelease,
     /// Something happens to a client or to a message of it.
     Of(usize, Step),
 }
@@ -104,7 +106,7 @@ impl World {
                 network.steps_of_push(pushed, is_attended, &mut add);
             }
         }
-        self.events_of_server(&mut events);
+        self.events_of_server(scenario, &mut events);
         if self.time_can_pass(&network) {
             events.push(Event::Tick(self.now + 1));
         }
@@ -141,12 +143,15 @@ impl World {
         Network { now: self.now, latency, slow, is_punctual: true, budget: self.budget }
     }
 
-    fn events_of_server(&self, events: &mut Vec<Event>) {
+    fn events_of_server(&self, scenario: &Scenario, events: &mut Vec<Event>) {
         if self.budget.wiped > 0 && (self.server.lease.is_some() || !self.server.queue.is_empty()) {
             events.push(Event::Wipe);
         }
         if self.budget.deleted > 0 && self.server.lease.is_some() {
             events.push(Event::Delete);
+        }
+        if scenario.foreign_releases && matches!(self.server.lease, Some((Owner::Foreign, _))) {
+            events.push(Event::ForeignRelease);
         }
         if self.budget.foreign > 0 && self.server.lease.is_none() {
             events.push(Event::Foreign);

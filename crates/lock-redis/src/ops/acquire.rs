@@ -23,13 +23,22 @@ const MAX_TOO_LATE: u32 = 3;
 /// the queue, which the server forgets after a minute, is not forgotten.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
+/// What the script is told in place of a ticket.
+const NEW: i64 = 0;
+const LEAVES: i64 = -1;
+const POLLS: i64 = -2;
+/// Of those who were never queued: no entry names it.
+const NO_CHANNEL: &str = "-";
+
 /// What a request has to do with the queue.
 #[derive(Clone, Copy)]
 enum Place<'a> {
     /// Nothing.
     None,
     /// Its token may stand there, and is to be removed.
-    Leave { queue: &'a Arc<Queue>, window: Duration },
+    Leave { queue: &'a Arc<Queue>, window: Duration, polls: bool },
+    /// It waits, and no push can reach it: it asks again and again.
+    Poll,
     /// Its token is to stand there, in its old place if it had one.
     Stand { queue: &'a Arc<Queue>, window: Duration, ticket: Option<Ticket> },
 }
@@ -47,6 +56,7 @@ pub(crate) async fn acquire(
     }
     let place = match queue {
         Some(queue) => place(queue, request, &connection, deadline).await?,
+        None if request.queue => Place::Poll,
         None => Place::None,
     };
     let mut too_late = 0;
@@ -92,7 +102,11 @@ async fn place<'a>(
         }
     }
     let window = queue.window_of(request.token);
-    Ok(window.map_or(Place::None, |window| Place::Leave { queue, window }))
+    Ok(match window {
+        Some(window) => Place::Leave { queue, window, polls: request.queue },
+        None if request.queue => Place::Poll,
+        None => Place::None,
+    })
 }
 
 /// Asks once, and tells the queue what came of it.
@@ -114,17 +128,21 @@ async fn ask(
         queue.asking(request.token, request.ttl, connection.id());
     }
     let arguments = |command: &mut Cmd| {
-        command.arg(3).arg(&keys.lock).arg(&keys.fence).arg(&keys.queue);
+        command.arg(4).arg(&keys.lock).arg(&keys.fence).arg(&keys.queue).arg(&keys.mark);
         Owner::Scripted(request.token).write_to(command);
         command.arg(whole_millis(request.ttl)).arg(not_after);
-        let (queue, window, ticket) = match place {
+        let (channel, window, ticket) = match place {
             Place::None => return,
-            Place::Leave { queue, window } => (queue, window, -1),
+            Place::Poll => (NO_CHANNEL, Duration::ZERO, POLLS),
+            Place::Leave { queue, window, polls } => {
+                (queue.channel(), window, if polls { POLLS } else { LEAVES })
+            }
             Place::Stand { queue, window, ticket } => {
-                (queue, window, ticket.map_or(0, |ticket| ticket.get().cast_signed()))
+                let ticket = ticket.map_or(NEW, |ticket| ticket.get().cast_signed());
+                (queue.channel(), window, ticket)
             }
         };
-        command.arg(queue.channel()).arg(whole_millis(window)).arg(ticket);
+        command.arg(channel).arg(whole_millis(window)).arg(ticket);
     };
     let script = &Scripts::of(connection.dialect()).acquire;
     let answer = script.run_unless(Some(&request.given_up), connection, arguments, deadline).await;

@@ -1,6 +1,7 @@
 //! The operations of locks that are taken by `SET NX PX`: they touch the lock's key alone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lock_core::backend::{
     AcquireReply, AcquireRequest, Grant, Lane, LockKey, ReleaseReply, ReleaseRequest,
@@ -65,9 +66,13 @@ async fn give_back(
     request: &ReleaseRequest,
     deadline: Instant,
 ) -> Result<ReleaseReply, Failure> {
-    let owner = Owner::Plain(request.token);
-    let released =
-        release::send(parts, &connection, keys, owner, request.min_hold, None, deadline).await;
+    let words = release::Words {
+        owner: Owner::Plain(request.token),
+        min_hold: request.min_hold,
+        gap: Duration::ZERO,
+        place: None,
+    };
+    let released = release::send(parts, &connection, keys, words, deadline).await;
     Ok(released.map_err(Failure::or_unknown)?.reply)
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use lock_core::Instant;
-use lock_core::backend::{Clock, ReleaseReply, ReleaseRequest};
+use lock_core::backend::{Clock, ReleaseReply, ReleaseRequest, is_background_thread};
 use redis::Cmd;
 
 use crate::ops::parts::Parts;
@@ -21,7 +21,7 @@ use crate::queue::Queue;
 use crate::topology::route::Route;
 use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;
-use crate::wire::runtime::is_background;
+use crate::wire::runtime::user_runtime;
 
 /// A release that its caller has left is sent by the background as well when it was not answered
 /// for so long.
@@ -36,9 +36,15 @@ pub(crate) async fn release(
     let deadline = parts.deadline();
     let route = parts.topology.route(keys.slot, request.lane);
     let keys = keys.all();
-    let place = queue.and_then(|queue| Some((queue.channel(), queue.leaving(request.token)?)));
+    let leaving = queue.map(|queue| (queue.channel(), queue.leaving(request.token)));
+    let words = Words {
+        owner: Owner::Scripted(request.token),
+        min_hold: request.min_hold,
+        gap: leaving.map_or(Duration::ZERO, |(_, leaving)| leaving.gap),
+        place: leaving.and_then(|(channel, leaving)| Some((channel, leaving.window?))),
+    };
     let exchange =
-        |connection| give_back(parts, connection, queue, &keys, request, place, deadline);
+        |connection| give_back(parts, connection, queue, &keys, request, words, deadline);
     over(route, deadline, exchange).await
 }
 
@@ -48,14 +54,13 @@ async fn give_back(
     queue: Option<&Queue>,
     keys: &[&str],
     request: &ReleaseRequest,
-    place: Option<(&str, Duration)>,
+    words: Words<'_>,
     deadline: Instant,
 ) -> Result<ReleaseReply, Failure> {
-    let owner = Owner::Scripted(request.token);
     let mut first = None;
     loop {
         let sent = Clock::SYSTEM.now();
-        let released = send(parts, &connection, keys, owner, request.min_hold, place, deadline);
+        let released = send(parts, &connection, keys, words, deadline);
         let released = match (released.await, first) {
             (Ok(released), _) => released,
             // It is known what became of the lock; its queue is looked at by whoever asks next.
@@ -82,22 +87,31 @@ pub(crate) async fn over<F>(
 where
     F: Future<Output = Result<ReleaseReply, Failure>>,
 {
-    // A caller without a runtime does not run that of the connection either.
-    let pause = if is_background() { Duration::ZERO } else { LEFT_ALONE };
-    let connection = route.connection_in_order(deadline).await?;
+    let here = user_runtime();
+    let connection = route.connection_in_order(here, deadline).await?;
     let first = pin!(exchange(Arc::clone(&connection)));
     let another = pin!(async {
-        left_to_background().await;
-        Clock::SYSTEM.sleep(pause).await;
-        let other = route.in_background().connection(deadline).await?;
-        if other.id() == connection.id() { pending().await } else { Ok::<_, Failure>(other) }
+        // A caller without a runtime does not run that of the connection either.
+        let pause = if here.is_some() {
+            left_to_background().await;
+            LEFT_ALONE
+        } else {
+            Duration::ZERO
+        };
+        // In a place of its own: this is rare, and a release is not.
+        Box::pin(async {
+            Clock::SYSTEM.sleep(pause).await;
+            let other = route.in_background().connection(deadline).await?;
+            if other.id() == connection.id() { pending().await } else { Ok::<_, Failure>(other) }
+        })
+        .await
     });
-    let (first, second) = match select(first, another).await {
+    let (first, mut second) = match select(first, another).await {
         Either::Left((reply, _)) => return reply,
         Either::Right((Err(_), first)) => return first.await,
-        Either::Right((Ok(other), first)) => (first, pin!(exchange(other))),
+        Either::Right((Ok(other), first)) => (first, Box::pin(exchange(other))),
     };
-    match select(first, second).await {
+    match select(first, second.as_mut()).await {
         Either::Left((reply, second)) => settled(reply, second).await,
         Either::Right((reply, first)) => settled(reply, first).await,
     }
@@ -105,7 +119,7 @@ where
 
 /// Ends when this is polled by the library's own thread.
 async fn left_to_background() {
-    poll_fn(|_| if is_background() { Poll::Ready(()) } else { Poll::Pending }).await;
+    poll_fn(|_| if is_background_thread() { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
 /// The outcome of a release that was sent twice, when one of the two is known: only the one that
@@ -125,23 +139,31 @@ async fn settled(
     }
 }
 
-/// Runs the release script once. `place` is the channel and the window with which the token may
-/// stand in the queue.
+/// What the script is told.
+#[derive(Clone, Copy)]
+pub(crate) struct Words<'a> {
+    pub(crate) owner: Owner,
+    pub(crate) min_hold: Duration,
+    /// For how long nobody in the queue is to have the lock.
+    pub(crate) gap: Duration,
+    /// The channel and the window with which the token may stand in the queue.
+    pub(crate) place: Option<(&'a str, Duration)>,
+}
+
+/// Runs the release script once.
 pub(crate) async fn send(
     parts: &Parts,
     connection: &Connection,
     keys: &[&str],
-    owner: Owner,
-    min_hold: Duration,
-    place: Option<(&str, Duration)>,
+    words: Words<'_>,
     deadline: Instant,
 ) -> Result<Released, Failure> {
-    let min_hold = if min_hold.is_zero() { 0 } else { whole_millis(min_hold) };
+    let millis = |time: Duration| if time.is_zero() { 0 } else { whole_millis(time) };
     let arguments = |command: &mut Cmd| {
         command.arg(keys.len()).arg(keys);
-        owner.write_to(command);
-        command.arg(min_hold);
-        if let Some((channel, window)) = place {
+        words.owner.write_to(command);
+        command.arg(millis(words.min_hold)).arg(millis(words.gap));
+        if let Some((channel, window)) = words.place {
             command.arg(channel).arg(whole_millis(window));
         }
     };

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `<key_prefix><lock key>` | the owner's token |
 //! | `dl:q:{<tag>}:<lock's Redis key>` | the queue of those who wait |
+//! | `dl:m:{<tag>}:<lock's Redis key>` | that somebody who asks again and again wants the lock |
 //! | `dl:f:{<tag>}` | the last number that was issued in the lock's slot |
 //!
 //! The tag hashes to the slot of the lock's key; see [`slots`](super::slots).
@@ -44,6 +45,7 @@ pub(crate) struct Keys {
     pub(crate) lock: String,
     pub(crate) fence: String,
     pub(crate) queue: String,
+    pub(crate) mark: String,
     pub(crate) slot: u16,
 }
 
@@ -54,12 +56,13 @@ impl Keys {
     pub(crate) fn new(prefix: &str, key: &LockKey) -> Result<Self, Failure> {
         let lock = lock_key(prefix, key)?;
         let slot = slot(&lock);
-        Ok(Self { fence: fence_key(slot), queue: queue_key(slot, &lock), slot, lock })
+        let beside = |kind| key_beside(kind, slot, &lock);
+        Ok(Self { fence: fence_key(slot), queue: beside('q'), mark: beside('m'), slot, lock })
     }
 
     /// In the order in which the scripts take them.
-    pub(crate) fn all(&self) -> [&str; 3] {
-        [&self.lock, &self.fence, &self.queue]
+    pub(crate) fn all(&self) -> [&str; 4] {
+        [&self.lock, &self.fence, &self.queue, &self.mark]
     }
 }
 
@@ -72,10 +75,12 @@ fn fence_key(slot: u16) -> String {
     key
 }
 
-/// The key of the queue for a lock's Redis key, which hashes to this slot.
-fn queue_key(slot: u16, lock_key: &str) -> String {
+/// A key of this kind beside a lock's Redis key, which hashes to this slot.
+fn key_beside(kind: char, slot: u16, lock_key: &str) -> String {
     let mut key = String::with_capacity(13 + lock_key.len());
-    key.push_str("dl:q:{");
+    key.push_str("dl:");
+    key.push(kind);
+    key.push_str(":{");
     push_tag(&mut key, slot);
     key.push_str("}:");
     key.push_str(lock_key);
@@ -120,6 +125,7 @@ mod tests {
             let keys = Keys::new("lock:", &key).unwrap();
             let home = slot(&keys.lock);
             prop_assert_eq!(slot(&keys.queue), home);
+            prop_assert_eq!(slot(&keys.mark), home);
             prop_assert_eq!(slot(&keys.fence), home);
         }
     }

@@ -23,6 +23,8 @@ pub(crate) struct Place {
     pub(crate) rank: u64,
     pub(crate) counter: u64,
     pub(crate) holder: Holder,
+    /// The holder is of another kind, and tells nobody of its release.
+    pub(crate) is_foreign: bool,
 }
 
 /// What is known of the lease of whoever holds a lock.
@@ -77,13 +79,14 @@ pub(crate) fn acquired(value: &Value) -> Result<Acquired, UnexpectedReply> {
         ([0, left, now, ..], 3) => {
             Ok(Acquired::Busy { left: remaining(left), server_micros: number(now)? })
         }
-        ([2, ticket, rank, left, counter, now], 6) => {
+        ([kind @ (2 | 3), ticket, rank, left, counter, now], 6) => {
             let holder = if left == -2 { Holder::Gone } else { Holder::Has(remaining(left)) };
             let place = Place {
                 ticket: number(ticket)?,
                 rank: number(rank)?,
                 counter: number(counter)?,
                 holder,
+                is_foreign: kind == 3,
             };
             Ok(Acquired::Queued { place, server_micros: number(now)? })
         }

@@ -35,6 +35,7 @@ macro_rules! acquire {
             $first_line,
             include_str!("scripts/acquire.lua"),
             include_str!("scripts/queue.lua"),
+            include_str!("scripts/gap.lua"),
             include_str!("scripts/acquire_queued.lua"),
         )
     };
@@ -46,6 +47,7 @@ macro_rules! release {
             $first_line,
             include_str!("scripts/release.lua"),
             include_str!("scripts/queue.lua"),
+            include_str!("scripts/gap.lua"),
             include_str!("scripts/release_queued.lua"),
         )
     };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lock_core::Instant;
 use lock_core::backend::Lane;
+use tokio::runtime::Id;
 
 use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;
@@ -28,12 +29,13 @@ impl<'a> Route<'a> {
         self.pair.connection(self.lane, deadline).await
     }
 
-    /// As [`connection`](Self::connection), for a release.
+    /// As [`connection`](Self::connection), for a release by a task of this runtime of the user's.
     pub(crate) async fn connection_in_order(
         self,
+        here: Option<Id>,
         deadline: Instant,
     ) -> Result<Arc<Connection>, Failure> {
-        self.pair.connection_in_order(self.lane, deadline).await
+        self.pair.connection_in_order(here, self.lane, deadline).await
     }
 
     /// The way that depends on no runtime of the user's.

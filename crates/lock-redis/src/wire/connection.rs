@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{self, BoxFuture, Shared};
-use lock_core::backend::{Clock, GivenUp, in_time};
+use lock_core::backend::{Clock, GivenUp, in_time, is_background_thread};
 use lock_core::{Instant, LockErrorKind};
 use redis::{Cmd, Pipeline, RedisResult, Value};
 
@@ -19,11 +19,13 @@ use crate::wire::failure::Failure;
 use crate::wire::health::{ConnectionId, Health};
 use crate::wire::hello::Dialect;
 use crate::wire::outbox::Outbox;
-use crate::wire::runtime::is_background;
 use crate::wire::server_clock::ServerClock;
 
 /// After so long without an answer, something on the way may have forgotten the connection.
 const DOUBTFUL_AFTER: Duration = Duration::from_secs(10);
+
+/// How exactly it is known when the last answer came.
+const SERVED_STEP: Duration = Duration::from_millis(500);
 
 /// A connection that has been greeted.
 pub(crate) struct Connection {
@@ -44,7 +46,7 @@ pub(crate) struct Connection {
 struct Wire {
     channel: Channel,
     health: Arc<Health>,
-    /// When the last command was sent that was answered, in ns.
+    /// When a command was last sent that was answered, in ns and not exactly.
     served_at: Arc<AtomicU64>,
     /// The library's own thread drives the connection, and so wakes whoever waits for it.
     wakes_from_background: bool,
@@ -68,7 +70,12 @@ impl Connection {
     ) -> Self {
         let served_at = Arc::new(AtomicU64::new(Clock::SYSTEM.now().as_nanos()));
         Self {
-            wire: Wire { channel, health, served_at, wakes_from_background: is_background() },
+            wire: Wire {
+                channel,
+                health,
+                served_at,
+                wakes_from_background: is_background_thread(),
+            },
             outbox: None,
             dialect,
             clock: Mutex::new(clock),
@@ -280,7 +287,7 @@ impl Wire {
     /// A waker of the user's that panics must not end the task that drives the connection for all.
     async fn contained<T>(&self, mut reply: Pin<&mut impl Future<Output = T>>) -> T {
         poll_fn(|cx| {
-            if !self.wakes_from_background || is_background() {
+            if !self.wakes_from_background || is_background_thread() {
                 return reply.as_mut().poll(cx);
             }
             let waker = Waker::from(Arc::new(Contained(cx.waker().clone())));
@@ -317,7 +324,11 @@ impl Wire {
         }
         match in_time(deadline, self.contained(reply)).await {
             Some(reply) => {
-                self.served_at.store(now.as_nanos(), Ordering::Relaxed);
+                // Rarely, since it is shared by all who send.
+                let before = Instant::from_nanos(self.served_at.load(Ordering::Relaxed));
+                if now >= before + SERVED_STEP {
+                    self.served_at.store(now.as_nanos(), Ordering::Relaxed);
+                }
                 reply.map_err(Failure::from)
             }
             None => {

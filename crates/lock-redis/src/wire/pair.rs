@@ -16,7 +16,7 @@ use tokio::runtime::Id;
 use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;
 use crate::wire::link::{Link, NoConnection, Patience, Standing};
-use crate::wire::runtime::{current_runtime, is_background};
+use crate::wire::runtime::user_runtime;
 
 /// The links to one server. Cheap to clone.
 #[derive(Clone)]
@@ -39,16 +39,8 @@ impl Pair {
         lane: Lane,
         deadline: Instant,
     ) -> Result<Arc<Connection>, Failure> {
-        loop {
-            let connection = self.choose(lane, deadline).await?;
-            // What the background sends is repeated by the core.
-            if lane != Lane::Caller || !connection.is_doubtful() {
-                return Ok(connection);
-            }
-            if connection.answers(deadline).await {
-                return Ok(connection);
-            }
-        }
+        let here = if lane == Lane::Caller { user_runtime() } else { None };
+        self.connection_from(here, lane, deadline).await
     }
 
     /// The connection over which a release keeps its place in the order of its caller's commands.
@@ -57,16 +49,17 @@ impl Pair {
     /// link, as a thread does that blocks on one call after the other.
     pub(crate) async fn connection_in_order(
         &self,
+        here: Option<Id>,
         lane: Lane,
         deadline: Instant,
     ) -> Result<Arc<Connection>, Failure> {
         if lane == Lane::Caller
-            && is_background()
+            && here.is_none()
             && let Some(connection) = self.callers.as_ref().and_then(Link::up)
         {
             return Ok(connection);
         }
-        self.connection(lane, deadline).await
+        self.connection_from(here, lane, deadline).await
     }
 
     /// The connections that are up.
@@ -87,26 +80,56 @@ impl Pair {
         self.background.close();
     }
 
-    async fn choose(&self, lane: Lane, deadline: Instant) -> Result<Arc<Connection>, Failure> {
+    async fn connection_from(
+        &self,
+        here: Option<Id>,
+        lane: Lane,
+        deadline: Instant,
+    ) -> Result<Arc<Connection>, Failure> {
+        loop {
+            // What is usual needs no more than this, and no place in the futures of requests.
+            let connection = match self.visit(here) {
+                Some((_, Standing::Own(connection))) => connection,
+                visited => Box::pin(self.choose(visited, deadline)).await?,
+            };
+            // What the background sends is repeated by the core.
+            if lane != Lane::Caller || !connection.is_doubtful() {
+                return Ok(connection);
+            }
+            if Box::pin(connection.answers(deadline)).await {
+                return Ok(connection);
+            }
+        }
+    }
+
+    fn visit(&self, here: Option<Id>) -> Option<(Id, Standing)> {
+        let here = here?;
+        Some((here, self.callers.as_ref()?.visit(here)))
+    }
+
+    async fn choose(
+        &self,
+        visited: Option<(Id, Standing)>,
+        deadline: Instant,
+    ) -> Result<Arc<Connection>, Failure> {
         let Some(callers) = &self.callers else {
             return over(&self.background, None, deadline).await;
         };
-        let here = if lane == Lane::Caller { current_runtime() } else { None };
-        if let Some(here) = here {
-            match callers.visit(here) {
-                Standing::Own(connection) => return Ok(connection),
-                Standing::Coming => return self.over_callers(callers, here, deadline).await,
-                Standing::Vacant { moves } if !is_background() => {
-                    if !moves
-                        && let Some(connection) = self.background.up()
-                        && !connection.is_doubtful()
-                    {
-                        return Ok(connection);
-                    }
-                    return self.over_callers(callers, here, deadline).await;
-                }
-                Standing::Vacant { .. } | Standing::Foreign | Standing::Unfit => {}
+        match visited {
+            Some((_, Standing::Own(connection))) => return Ok(connection),
+            Some((here, Standing::Coming)) => {
+                return self.over_callers(callers, here, deadline).await;
             }
+            Some((here, Standing::Vacant { moves })) => {
+                if !moves
+                    && let Some(connection) = self.background.up()
+                    && !connection.is_doubtful()
+                {
+                    return Ok(connection);
+                }
+                return self.over_callers(callers, here, deadline).await;
+            }
+            Some((_, Standing::Foreign | Standing::Unfit)) | None => {}
         }
         over(&self.background, Some(callers), deadline).await
     }

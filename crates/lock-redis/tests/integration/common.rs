@@ -110,10 +110,10 @@ impl Store {
         self.run::<String>(&["CLIENT", "LIST"]).lines().count()
     }
 
-    /// Every key but the fencing counters.
+    /// Every key but the fencing counters, and the marks of gaps, which end by themselves.
     pub(crate) fn keys(&mut self) -> Vec<String> {
         let mut keys: Vec<String> = self.run(&["KEYS", "*"]);
-        keys.retain(|key| !key.starts_with("dl:f:"));
+        keys.retain(|key| !key.starts_with("dl:f:") && !key.starts_with("dl:m:"));
         keys
     }
 

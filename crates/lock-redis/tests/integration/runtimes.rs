@@ -1,7 +1,7 @@
 //! Several tokio runtimes in one process: none of them can hold up, or end, the calls of another.
 
 use std::sync::{Arc, mpsc};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -270,7 +270,11 @@ async fn a_waker_that_panics_costs_nobody_the_librarys_connection(kind: &ServerK
     for round in 0..5 {
         let name = format!("{round}");
         let mut acquiring = Box::pin(attempt(&backend, &name, token(), MINUTE));
-        assert!(acquiring.as_mut().poll(&mut context).is_pending());
+        // The answer may be there before the poll is over; then nobody is woken.
+        if let Poll::Ready(granted) = acquiring.as_mut().poll(&mut context) {
+            fencing(granted.unwrap());
+            continue;
+        }
         until(|| store.keys().len() == round + 1).await;
         fencing(acquiring.await.unwrap());
     }

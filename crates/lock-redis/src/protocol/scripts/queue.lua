@@ -68,6 +68,15 @@ local function hint(left, me)
   end
 end
 
+-- Tells the first two in the queue when to ask: the second for the case that the first does not.
+local function hint_two(left)
+  hint(left, nil)
+  local _, second = first_two()
+  if second and are_live(second) then
+    redis.pcall('PUBLISH', second.channel, string.format('h %s %.0f', second.token, left + 100))
+  end
+end
+
 -- Gives the lock, which nobody holds any more, to the first in the queue that is alive.
 -- Returns 'mine' if that is `me`, 'given', 'nobody' if none is alive, or 'more' if so many were
 -- dead that the server should serve others before the rest is looked at.

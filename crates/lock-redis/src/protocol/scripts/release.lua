@@ -1,5 +1,6 @@
--- KEYS: lock, and from those who know of queues: fence, queue. ARGV: owner, rest in ms for which
--- the lock stays taken; from those who may be queued also: channel, window in ms.
+-- KEYS: lock, and from those who know of queues: fence, queue, mark. ARGV: owner, rest in ms for which
+-- the lock stays taken, ms for which nobody in the queue is to have it afterwards; from those who may
+-- be queued also: channel, window in ms.
 -- Replies: 1 released, 0 nobody's, -1 somebody else's; or {one of them} if the dead in the queue
 -- were so many that it should be sent again.
 -- GETEX is a GET that counts as a write: a read-only replica refuses it instead of answering 0.
@@ -27,7 +28,8 @@ else
   is_free = false
   reply = -1
 end
-if not KEYS[3] or redis.call('EXISTS', KEYS[3]) == 0 then
+local beside = KEYS[3] and redis.call('EXISTS', KEYS[3], KEYS[4]) or 0
+if beside == 0 and ARGV[3] == '0' then
   if is_free and owner then
     redis.call('DEL', KEYS[1])
   end

@@ -4,6 +4,7 @@ mod cost;
 mod grants;
 mod model;
 mod places;
+mod pollers;
 mod pushes;
 mod service;
 

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use lock_core::backend::{AcquireReply, Clock, OwnerToken, ReleaseReply, ReleaseRequest, Ticket};
+use lock_core::backend::{
+    AcquireReply, AcquireRequest, Clock, OwnerToken, ReleaseReply, ReleaseRequest, Ticket,
+};
 use lock_redis::RedisBackend;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
@@ -18,6 +20,8 @@ on_every_server!(the_scripts_do_what_their_model_does);
 
 const CASES: u32 = 300;
 const TOKENS: usize = 4;
+/// The token that is never queued.
+const POLLER: usize = TOKENS;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -27,6 +31,8 @@ enum Step {
     Poll(usize),
     Release(usize),
     Rest(usize),
+    /// Whoever no push reaches asks, as it does again and again.
+    AskAgain,
     /// The lock expires, or a foreigner deletes it.
     Delete,
     /// A foreigner takes the lock, if it is free.
@@ -37,6 +43,10 @@ enum Step {
     Die {
         in_front: bool,
     },
+    /// The queue has used the lock for long, beside those who poll.
+    UseUp,
+    /// The time of a gap passes.
+    PassGap,
     Flush,
 }
 
@@ -45,7 +55,10 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => token().prop_map(Step::Ask),
         2 => token().prop_map(Step::Poll),
-        4 => token().prop_map(Step::Release),
+        1 => Just(Step::AskAgain),
+        1 => Just(Step::UseUp),
+        1 => Just(Step::PassGap),
+        4 => (0..=POLLER).prop_map(Step::Release),
         1 => token().prop_map(Step::Rest),
         2 => Just(Step::Delete),
         1 => Just(Step::Take),
@@ -76,20 +89,46 @@ enum Answer {
     Queued { rank: usize },
 }
 
+/// What a request has to do with the queue.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Stands,
+    Polls,
+    None,
+}
+
+/// That there are those who poll, and what is left of the queue's turn beside them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mark {
+    /// The queue, or whoever else does not poll, has the lock, as far as anybody has said.
+    Using,
+    Idle,
+    /// The lock is not for the queue.
+    Gap,
+}
+
 /// What should stand on the server.
 struct Model {
     holder: Holder,
+    mark: Option<Mark>,
+    /// The turn is used up.
+    is_due: bool,
     /// Sorted by ticket.
     line: Vec<(u64, Entry)>,
 }
 
 impl Model {
-    fn ask(&mut self, token: usize, stands: bool, ticket: u64) -> Answer {
+    fn new() -> Self {
+        Self { holder: Holder::Nobody, mark: None, is_due: false, line: Vec::new() }
+    }
+
+    fn ask(&mut self, token: usize, place: Place, ticket: u64) -> Answer {
+        let stands = place == Place::Stands;
         if self.holder == Holder::Token(token) {
             self.leave(token);
             return Answer::Granted;
         }
-        if self.holder == Holder::Nobody && self.line.is_empty() {
+        if self.holder == Holder::Nobody && self.line.is_empty() && self.mark.is_none() {
             self.holder = Holder::Token(token);
             return Answer::Granted;
         }
@@ -98,19 +137,37 @@ impl Model {
             self.line.sort_by_key(|(ticket, _)| *ticket);
         }
         if self.holder == Holder::Nobody {
-            self.advance();
+            if stands && self.mark == Some(Mark::Using) && self.is_due {
+                self.begin_gap();
+            }
+            let in_gap = self.mark == Some(Mark::Gap);
+            if !in_gap {
+                self.advance();
+                self.mark = self.mark.map(|_| Mark::Using);
+            }
             if self.holder == Holder::Nobody && !stands {
                 self.holder = Holder::Token(token);
+                self.leave(token);
             }
             if self.holder == Holder::Token(token) {
                 return Answer::Granted;
             }
+        }
+        if self.holder == Holder::Foreigner {
+            let in_gap = self.mark == Some(Mark::Gap);
+            self.mark = Some(if in_gap { Mark::Gap } else { Mark::Idle });
+            if stands {
+                self.hint();
+            }
+        } else if place == Place::Polls {
+            self.mark.get_or_insert(Mark::Using);
         }
         self.rank(token).filter(|_| stands).map_or(Answer::Held, |rank| Answer::Queued { rank })
     }
 
     fn release(&mut self, token: usize, rests: bool) -> ReleaseReply {
         let is_first = self.rank(token) == Some(0);
+        let had_queue = !self.line.is_empty();
         self.leave(token);
         let reply = match self.holder {
             Holder::Token(owner) if owner == token => {
@@ -127,11 +184,32 @@ impl Model {
             _ => ReleaseReply::HeldByOther,
         };
         if self.holder == Holder::Nobody {
-            self.advance();
+            let had_one = reply == ReleaseReply::Released;
+            match self.mark {
+                Some(Mark::Gap) if is_first || had_one => self.hint(),
+                Some(Mark::Gap) => {}
+                Some(mark) if (had_one || mark == Mark::Using && had_queue) && self.is_due => {
+                    self.begin_gap();
+                    self.hint();
+                }
+                _ => {
+                    self.advance();
+                    if self.holder != Holder::Nobody {
+                        self.mark = self.mark.map(|_| Mark::Using);
+                    } else if had_one {
+                        self.mark = self.mark.map(|_| Mark::Idle);
+                    }
+                }
+            }
         } else if is_first || reply == ReleaseReply::Released {
             self.hint();
         }
         reply
+    }
+
+    fn begin_gap(&mut self) {
+        self.mark = Some(Mark::Gap);
+        self.is_due = false;
     }
 
     fn advance(&mut self) {
@@ -161,10 +239,15 @@ impl Model {
 
 /// The model and the server side by side.
 struct Pair {
+    mark: String,
+    /// By the server's time, in microseconds.
+    step_began: u64,
+    /// No push can reach it.
+    poller: Arc<RedisBackend>,
     model: Model,
     store: Store,
     backends: [Arc<RedisBackend>; 2],
-    tokens: [OwnerToken; TOKENS],
+    tokens: [OwnerToken; TOKENS + 1],
     tickets: HashMap<usize, Ticket>,
     line: String,
     dead: u64,
@@ -173,31 +256,69 @@ struct Pair {
 impl Pair {
     async fn start(kind: &ServerKind) -> Self {
         let mut store = Store::start(kind);
-        let backends = [store.backend(), store.backend()];
+        // Which gap is the first is a matter of time.
+        let url = store.server.url();
+        let backends =
+            [(); 2].map(|()| build(RedisBackend::builder().url(&url).look_out_for_pollers(false)));
         take(&backends[0], "x", HOUR).await;
         let line = line_key(&mut store);
-        let model = Model { holder: Holder::Nobody, line: Vec::new() };
-        let tokens = [(); TOKENS].map(|()| token());
-        Self { model, store, backends, tokens, tickets: HashMap::new(), line, dead: 0 }
+        let mark = line.replacen("dl:q:", "dl:m:", 1);
+        let model = Model::new();
+        let tokens = [(); TOKENS + 1].map(|()| token());
+        let client = redis::Client::open(url).unwrap();
+        let connection = client.get_multiplexed_async_connection().await.unwrap();
+        let poller = build(RedisBackend::builder().connection(connection));
+        Self {
+            mark,
+            step_began: 0,
+            poller,
+            model,
+            store,
+            backends,
+            tokens,
+            tickets: HashMap::new(),
+            line,
+            dead: 0,
+        }
     }
 
     /// Begins anew on the same server.
     fn clear(&mut self) {
         self.store.run::<()>(&["FLUSHALL"]);
-        self.model = Model { holder: Holder::Nobody, line: Vec::new() };
-        self.tokens = [(); TOKENS].map(|()| token());
+        self.model = Model::new();
+        self.tokens = [(); TOKENS + 1].map(|()| token());
         self.tickets.clear();
     }
 
     async fn step(&mut self, step: Step) -> Result<(), TestCaseError> {
+        self.stop_the_clock();
         match step {
             Step::Ask(token) => self.ask(token).await?,
             Step::Poll(token) => {
                 let backend = &self.backends[token % 2];
                 let attempt = attempt(backend, "x", self.tokens[token], HOUR).await.unwrap();
-                let expected = self.model.ask(token, false, 0);
+                let expected = self.model.ask(token, Place::None, 0);
                 let answer = if is_held(&attempt) { Answer::Held } else { Answer::Granted };
                 prop_assert_eq!(answer, expected);
+            }
+            Step::AskAgain => {
+                let token = POLLER;
+                let request =
+                    AcquireRequest::new(key("x"), self.tokens[token], HOUR, Clock::SYSTEM);
+                let poller = Arc::clone(&self.poller);
+                let attempt = poller.acquire(request.with_queue(None)).await.unwrap();
+                let expected = self.model.ask(token, Place::Polls, 0);
+                let answer = if is_held(&attempt) { Answer::Held } else { Answer::Granted };
+                prop_assert_eq!(answer, expected);
+            }
+            Step::UseUp => {
+                self.model.is_due |= matches!(self.model.mark, Some(Mark::Using | Mark::Idle));
+            }
+            Step::PassGap => {
+                if self.model.mark == Some(Mark::Gap) {
+                    self.model.mark = Some(Mark::Idle);
+                    self.stop_the_clock();
+                }
             }
             Step::Release(token) => self.release(token, Duration::ZERO).await?,
             Step::Rest(token) => self.release(token, HOUR).await?,
@@ -220,7 +341,7 @@ impl Pair {
             Step::Die { in_front } => self.die(in_front),
             Step::Flush => {
                 self.store.run::<()>(&["FLUSHALL"]);
-                self.model = Model { holder: Holder::Nobody, line: Vec::new() };
+                self.model = Model::new();
             }
         }
         self.compare()
@@ -242,7 +363,7 @@ impl Pair {
             prop_assert_eq!(issued, place, "a place does not change");
         }
         // A new ticket is behind all others, but not behind the dead that were put at the end.
-        let answer = match self.model.ask(token, true, issued.unwrap_or(1 << 51)) {
+        let answer = match self.model.ask(token, Place::Stands, issued.unwrap_or(1 << 51)) {
             Answer::Queued { rank } => {
                 prop_assert!(
                     matches!(attempt, AcquireReply::Queued(_)),
@@ -275,6 +396,31 @@ impl Pair {
         self.model.line.sort_by_key(|(ticket, _)| *ticket);
     }
 
+    /// Sets the times of the mark to what the model takes them for, so that it does not matter how
+    /// long the steps take.
+    fn stop_the_clock(&mut self) {
+        self.step_began = self.micros();
+        let Some(mark) = self.model.mark else { return };
+        let (began, ended) = match (mark, self.model.is_due) {
+            (Mark::Gap, _) => ("now + 900000", "now + 900000"),
+            (Mark::Using, false) => ("now + 900000", "0"),
+            (Mark::Using, true) => ("now - 3600000000", "0"),
+            (Mark::Idle, false) => ("now + 900000", "now"),
+            (Mark::Idle, true) => ("now - 3600000000", "now"),
+        };
+        let script = format!(
+            "local time = redis.call('TIME') local now = time[1] * 1000000 + time[2] \
+             redis.call('SET', KEYS[1], string.format('%.0f %.0f', {began}, {ended}), 'PX', 60000)"
+        );
+        self.store.run::<()>(&["EVAL", &script, "1", &self.mark]);
+    }
+
+    /// The server's time.
+    fn micros(&mut self) -> u64 {
+        let (seconds, micros): (u64, u64) = self.store.run(&["TIME"]);
+        seconds * 1_000_000 + micros
+    }
+
     fn compare(&mut self) -> Result<(), TestCaseError> {
         let owner: Option<String> = self.store.run(&["GET", "lock:x"]);
         let expected = match self.model.holder {
@@ -296,6 +442,15 @@ impl Pair {
             })
             .collect();
         prop_assert_eq!(entries, expected);
+        let mark: Option<String> = self.store.run(&["GET", &self.mark]);
+        let ended = mark.map(|mark| mark.split_once(' ').unwrap().1.parse::<u64>().unwrap());
+        let mark = ended.map(|ended| match ended {
+            0 => Mark::Using,
+            // What is over is over since the step; a gap is longer than a step takes.
+            _ if ended > self.step_began + 100_000 => Mark::Gap,
+            _ => Mark::Idle,
+        });
+        prop_assert_eq!(mark, self.model.mark);
         Ok(())
     }
 }

@@ -1,0 +1,120 @@
+//! `distlock check`: what the store can do, and what is to be changed.
+
+use std::time::{Duration, Instant};
+
+use distlock::backend::Capabilities;
+use distlock::{LockOptions, LockService, ReleaseOutcome};
+
+use crate::arguments::{self, Ability};
+use crate::exit::{self, Ending, Failure};
+use crate::output::{self, Span};
+use crate::{store, warnings};
+
+const PINGS: usize = 10;
+const ABILITIES: [Ability; 4] =
+    [Ability::Renewal, Ability::Fencing, Ability::Queue, Ability::Status];
+
+pub(crate) async fn check(arguments: &arguments::Check) -> Result<Ending, Failure> {
+    let warnings = warnings::keep();
+    let began = Instant::now();
+    let store = store::connect(&arguments.store, LockOptions::new()).await?;
+    let connected = began.elapsed();
+    let pings = round_trips(&store.locks).await?;
+    let probed = probe(&store.locks).await?;
+
+    let mut rows = vec![
+        row("store", &store.address),
+        row("connected", format!("in {}", Span(connected))),
+        row("round trip", format!("{} ({PINGS} pings, the slowest {})", pings.0, pings.1)),
+        row("lock", format!("taken and released in {}", Span(probed))),
+    ];
+    let able = store.locks.capabilities();
+    let mut problems = Vec::new();
+    for ability in ABILITIES {
+        let has = has(able, ability);
+        let text = if has { "yes".to_owned() } else { format!("no: {}", lack(ability)) };
+        rows.push(row(name(ability), text));
+        if !has && arguments.require.contains(&ability) {
+            problems.push(format!("{} is required, and the store lacks it", name(ability)));
+        }
+    }
+    problems.extend(warnings.texts());
+    if store.is_private() {
+        let what = "the store is the memory of one process, so nobody else is excluded; name a \
+                    store that all instances share";
+        problems.push(what.to_owned());
+    }
+    let mut text = output::table(&rows);
+    for problem in &problems {
+        text.push_str(&format!("to be changed: {problem}\n"));
+    }
+    output::print(&text).map_err(|error| {
+        Failure::new(exit::USAGE, format!("the result cannot be written: {error}"))
+    })?;
+    Ok(Ending::Code(if problems.is_empty() { exit::SUCCESS } else { exit::TO_BE_CHANGED }))
+}
+
+/// The median and the slowest of some round trips.
+async fn round_trips(locks: &LockService) -> Result<(Span, Span), Failure> {
+    let mut took = [Duration::ZERO; PINGS];
+    for took in &mut took {
+        let began = Instant::now();
+        locks.ping().await?;
+        *took = began.elapsed();
+    }
+    took.sort_unstable();
+    Ok((Span(took[PINGS / 2]), Span(took[PINGS - 1])))
+}
+
+/// Takes a lock that nobody else asks for, and releases it: what is not permitted is found.
+async fn probe(locks: &LockService) -> Result<Duration, Failure> {
+    let name = format!("distlock-check:{:016x}", random());
+    let options = LockOptions::new().ttl(Duration::from_secs(5));
+    let began = Instant::now();
+    let guard = locks.lock(name).options(options).acquire().await?;
+    match guard.release().await {
+        ReleaseOutcome::Released => Ok(began.elapsed()),
+        outcome => Err(Failure::new(
+            exit::STORE,
+            format!("a lock was taken, and its release was not confirmed: {outcome}"),
+        )),
+    }
+}
+
+/// The seed of a hash map is random enough for a name that nobody else uses.
+fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id())
+}
+
+const fn has(able: Capabilities, ability: Ability) -> bool {
+    match ability {
+        Ability::Renewal => able.renew,
+        Ability::Fencing => able.fencing,
+        Ability::Queue => able.queueing,
+        Ability::Status => able.inspect,
+    }
+}
+
+const fn name(ability: Ability) -> &'static str {
+    match ability {
+        Ability::Renewal => "renewal",
+        Ability::Fencing => "fencing",
+        Ability::Queue => "queue",
+        Ability::Status => "status",
+    }
+}
+
+/// What it means that the store lacks it.
+const fn lack(ability: Ability) -> &'static str {
+    match ability {
+        Ability::Renewal => "`distlock run` ends a command that takes longer than --ttl",
+        Ability::Fencing => "a command gets no DISTLOCK_FENCING_TOKEN",
+        Ability::Queue => "waiters ask again and again, and are served in no order",
+        Ability::Status => "`distlock status` and `distlock wait` do not work",
+    }
+}
+
+fn row(name: &str, value: impl Into<String>) -> Vec<String> {
+    vec![name.to_owned(), value.into()]
+}

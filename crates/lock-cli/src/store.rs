@@ -1,0 +1,41 @@
+//! From the command line and the environment to a service.
+
+use distlock::{LockConfig, LockOptions, LockService};
+
+use crate::arguments::Store;
+use crate::exit::{self, Failure};
+
+/// A store that answered.
+pub(crate) struct Connected {
+    pub(crate) locks: LockService,
+    /// Without user name and password.
+    pub(crate) address: String,
+}
+
+impl Connected {
+    /// Whether nobody but this process can see the locks.
+    pub(crate) fn is_private(&self) -> bool {
+        self.address.starts_with("memory:")
+    }
+}
+
+/// Connects. `defaults` are options that neither the environment nor the URL sets.
+pub(crate) async fn connect(store: &Store, defaults: LockOptions) -> Result<Connected, Failure> {
+    let config = config(store)?.defaults(defaults);
+    let address = config.to_string();
+    let locks = config.connect().await?;
+    Ok(Connected { locks, address })
+}
+
+fn config(store: &Store) -> Result<LockConfig, Failure> {
+    match &store.url {
+        // The command line counts more than `DISTLOCK_URL`; the other variables count as ever.
+        Some(url) => Ok(LockConfig::from_url(url)?.with_env()?.url(url)?),
+        None if std::env::var_os("DISTLOCK_URL").is_none() => Err(Failure::new(
+            exit::USAGE,
+            "no store is named: set the environment variable DISTLOCK_URL, or give --url, for \
+             instance redis://127.0.0.1:6379",
+        )),
+        None => Ok(LockConfig::from_env()?),
+    }
+}

@@ -1,0 +1,24 @@
+//! What needs a server that several programs share. Which one it is makes no difference to them.
+
+mod looking;
+mod loss;
+mod others;
+mod signals;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use testbed::{RedisServer, ServerKind};
+
+fn server() -> RedisServer {
+    RedisServer::start(&ServerKind::REDIS_8_2).unwrap()
+}
+
+/// Sends a command as a person would type it, and returns the answer's first bytes.
+fn redis(server: &RedisServer, command: &str) -> String {
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.write_all(format!("{command}\r\n").as_bytes()).unwrap();
+    let mut answer = [0; 64];
+    let length = stream.read(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer[..length]).trim_end().to_owned()
+}

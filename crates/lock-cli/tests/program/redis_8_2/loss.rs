@@ -1,0 +1,110 @@
+//! The lock is lost while the command runs.
+
+use std::process::Stdio;
+use std::time::Instant;
+
+use super::{redis, server};
+use crate::harness::{LIMIT, Running, end_of, run};
+
+/// A grandchild that keeps the output open.
+const GRANDCHILD: &str = "sh -c 'echo ready; sleep 600' & wait";
+/// Neither the child nor the grandchild listens.
+const STUBBORN: &str = "trap '' TERM; sh -c 'trap \"\" TERM; echo ready; sleep 600; sleep 600' & wait; wait; sleep 600";
+
+#[test]
+fn when_the_server_is_killed_the_command_and_its_children_are_ended() {
+    let mut server = server();
+    let mut command = run(&server.url(), "--ttl 2s", "x", GRANDCHILD);
+    let running = Running::until_ready(&mut command);
+    server.kill();
+    let ended = running.end();
+    ended.says(123, &["lock \"x\" was lost: its time ran out", "the store does not answer"]);
+    assert_eq!(ended.signal, None);
+}
+
+#[test]
+fn who_does_not_end_is_killed_after_the_grace_with_all_children() {
+    let mut server = server();
+    let mut command = run(&server.url(), "--ttl 2s --kill-after 300ms", "x", STUBBORN);
+    let running = Running::until_ready(&mut command);
+    server.kill();
+    running.end().says(123, &["killed after 300ms", "did not end in time and was killed"]);
+}
+
+#[test]
+fn a_grandchild_that_cleans_up_has_its_grace_after_the_command_has_ended() {
+    let mut server = server();
+    // The shell dies at once; its child goes on for longer than a look takes.
+    let script = "exec 3<&0; sh -c 'trap \"sleep 0.3; echo clean; exit\" TERM; echo ready; read first' <&3 & \
+                  wait";
+    let mut command = run(&server.url(), "--ttl 2s --kill-after 20s", "x", script);
+    let running = Running::until_ready(command.stdin(Stdio::piped()));
+    let began = Instant::now();
+    server.kill();
+    let ended = running.end();
+    ended.says(123, &[]);
+    assert_eq!(ended.output, "clean\n");
+    assert!(began.elapsed() < LIMIT);
+}
+
+#[test]
+fn a_lock_that_was_deleted_is_a_loss() {
+    let server = server();
+    let running = Running::until_ready(&mut run(&server.url(), "--ttl 2s", "x", GRANDCHILD));
+    assert_eq!(redis(&server, "DEL lock:x"), ":1");
+    running.end().says(123, &["the store does not know the lock any more", "deleted"]);
+}
+
+#[test]
+fn the_longest_hold_ends_the_command() {
+    let server = server();
+    let options = "--ttl 2s --max-hold 3s";
+    let ended = end_of(&mut run(&server.url(), options, "x", GRANDCHILD));
+    ended.says(123, &["as long as max_hold allows", "--max-hold"]);
+}
+
+#[test]
+fn a_lease_that_is_not_renewed_limits_the_command() {
+    let server = server();
+    let mut command = run(&server.url(), "--ttl 500ms", "x", GRANDCHILD);
+    end_of(command.env("DISTLOCK_KEEP_ALIVE", "false")).says(123, &["its time ran out", "--ttl"]);
+    // The lease of the others is renewed: the command takes longer than its ttl.
+    let ended = end_of(&mut run(&server.url(), "--ttl 2s", "y", "sleep 3; echo done"));
+    assert_eq!((&*ended.output, &*ended.errors, ended.code), ("done\n", "", 0));
+}
+
+#[test]
+fn a_loss_is_told_even_if_the_command_ends_well() {
+    let server = server();
+    let script = "trap 'exit 0' TERM; sleep 600 & echo ready; wait";
+    let running = Running::until_ready(&mut run(&server.url(), "--ttl 2s", "x", script));
+    assert_eq!(redis(&server, "DEL lock:x"), ":1");
+    running.end().says(123, &[]);
+    // Here only the release finds out.
+    let script = "echo ready; read line";
+    let mut command = run(&server.url(), "--ttl 60s", "x", script);
+    let mut running = Running::until_ready(command.stdin(Stdio::piped()));
+    assert_eq!(redis(&server, "DEL lock:x"), ":1");
+    running.write(b"\n");
+    running.end().says(123, &["noticed only after its end"]);
+}
+
+#[test]
+fn a_server_that_is_gone_at_the_end_is_warned_of_and_the_command_counts() {
+    let mut server = server();
+    let mut command = run(&server.url(), "--ttl 60s", "x", "echo ready; read line; exit 4");
+    let mut running = Running::until_ready(command.stdin(Stdio::piped()));
+    server.kill();
+    running.write(b"\n");
+    running.end().says(4, &["did not confirm the release of lock \"x\""]);
+}
+
+#[test]
+fn a_server_that_is_not_there_is_an_error_before_the_command_runs() {
+    let mut server = server();
+    let url = server.url();
+    server.kill();
+    let ended = end_of(&mut run(&url, "", "x", "echo no"));
+    ended.says(122, &["distlock: ", "could not connect to 127.0.0.1:"]);
+    assert_eq!(ended.output, "");
+}

@@ -1,0 +1,62 @@
+//! The verbs beside `run`, and what is said of a wrong command line.
+
+use crate::harness::{distlock, end_of};
+
+fn error_of<'a>(arguments: impl IntoIterator<Item = &'a str>, code: i32, parts: &[&str]) {
+    let ended = end_of(&mut distlock(arguments));
+    ended.says(code, parts);
+    assert_eq!(ended.output, "");
+}
+
+#[test]
+fn a_wrong_command_line_is_125_and_says_what_is_right() {
+    let store = "--url=memory:";
+    error_of(["run", store, "x"], 125, &["<COMMAND>...", "distlock run [OPTIONS] NAME -- COMMAND"]);
+    error_of(["run", store, "--ttl", "30", "x", "true"], 125, &["it has no unit; write \"30s\""]);
+    error_of(["run", store, "--wait", "5", "x", "true"], 125, &["write \"5s\", or `forever`"]);
+    error_of(["run", store, "--no-wait", "--wait=1s", "x", "true"], 125, &["cannot be used with"]);
+    error_of(["run", store, "--tll", "1s", "x", "true"], 125, &["--ttl"]);
+    error_of(["run", "-q", store, "", "true"], 125, &["name"]);
+    error_of(["run", "-q", store, "--min-hold=2m", "x", "true"], 125, &["min_hold", "ttl"]);
+    error_of(["run", "-q", store, "--max-hold=1s", "x", "true"], 125, &["max_hold", "ttl"]);
+    error_of(["run", "x", "true"], 125, &["set the environment variable DISTLOCK_URL", "--url"]);
+    error_of(["status", "--url=nowhere:", "x"], 125, &["nowhere", "redis://"]);
+}
+
+#[test]
+fn a_misspelt_variable_is_refused_and_a_password_is_never_shown() {
+    let ended =
+        end_of(distlock(["check"]).env("DISTLOCK_URL", "memory:").env("DISTLOCK_TLL", "1s"));
+    ended.says(125, &["DISTLOCK_TLL is not known", "DISTLOCK_TTL"]);
+    for url in ["redis://me:s3cret@127.0.0.1:1", "redis://me:s3cret@[::1"] {
+        let ended = end_of(distlock(["check"]).env("DISTLOCK_URL", url));
+        assert!(ended.code == 122 || ended.code == 125, "{ended:?}");
+        assert!(!ended.errors.contains("s3cret") && !ended.output.contains("s3cret"), "{ended:?}");
+    }
+}
+
+#[test]
+fn check_says_of_memory_that_it_excludes_nobody() {
+    let ended = end_of(&mut distlock(["check", "--url=memory:"]));
+    assert_eq!((ended.code, &*ended.errors), (1, ""));
+    assert!(ended.output.contains("to be changed: the store is the memory of one process"));
+}
+
+#[test]
+fn help_version_completions_and_manual_are_printed() {
+    for (arguments, parts) in [
+        (&["--help"][..], &["DISTLOCK_URL", "status", "completions"][..]),
+        (&["run", "--help"], &["--kill-after", "--no-wait", "128 + its number", "DISTLOCK_NAME"]),
+        (&["--version"], &["distlock 0."]),
+        (&["completions", "bash"], &["complete -F _distlock", "--kill-after"]),
+        (&["completions", "zsh"], &["#compdef distlock"]),
+        (&["completions", "fish"], &["complete -c distlock"]),
+        (&["man"], &[".TH", "DISTLOCK RUN", "kill\\-after", "127  the command was not found"]),
+    ] {
+        let ended = end_of(&mut distlock(arguments.iter().copied()));
+        assert_eq!((ended.code, &*ended.errors), (0, ""), "{arguments:?}");
+        for part in parts {
+            assert!(ended.output.contains(part), "{arguments:?}: {part}: {}", ended.output);
+        }
+    }
+}
