@@ -96,7 +96,16 @@ impl Failure {
             not_connected(&innermost(&status), address).not_applied()
         } else if is_local && !is_refusal(status.code()) {
             let cause = innermost(&status);
-            Self::unavailable(format!("the connection to the sidecar at {address} failed: {cause}"))
+            // The alert that says so can be lost when the sidecar closes the connection behind it.
+            let perhaps = if address.starts_with("https://") {
+                "; a sidecar that does not accept its clients' TLS certificates does that, too: see \
+                 tls_cert_file"
+            } else {
+                ""
+            };
+            Self::unavailable(format!(
+                "the connection to the sidecar at {address} failed: {cause}{perhaps}"
+            ))
         } else {
             // Not as a source as well: what the store said may quote the owner.
             let failure = Self::said_by_sidecar(&status, address);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lock_core::backend::LockBackend;
-use lock_core::{LockErrorKind, LockService};
+use lock_core::{LockError, LockErrorKind, LockService};
 use lock_dapr::{DaprBackend, DaprBackendBuilder};
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity, Server, ServerTlsConfig};
 
@@ -188,19 +188,28 @@ async fn an_authority_is_trusted_by_its_file() {
 async fn a_client_shows_its_certificate_where_the_sidecar_wants_one() {
     let sidecar = TlsSidecar::start_mutual().await;
     let error = soon(LIMIT, build(sidecar.by_file()).ping()).await.unwrap_err();
-    assert_eq!(error.kind(), LockErrorKind::Denied, "{error}");
-    assert!(error.to_string().contains("tls_cert_file"), "{error}");
+    is_about_certificates(&error, "wants a TLS certificate of its clients");
 
     let stranger = build(sidecar.showing(Authority::new().issue("client")));
     let error = soon(LIMIT, stranger.ping()).await.unwrap_err();
-    assert_eq!(error.kind(), LockErrorKind::Denied, "{error}");
-    assert!(error.to_string().contains("this client's TLS certificate"), "{error}");
+    is_about_certificates(&error, "this client's TLS certificate");
     assert!(sidecar.fake.calls().is_empty());
 
     // The same backend, with other files: they count from the next channel on.
     sidecar.write_client(sidecar.authority.issue("client"));
     lock_and_release(stranger).await;
     assert_eq!(sidecar.fake.methods(), ["lock", "unlock"]);
+}
+
+/// In TLS 1.3 the sidecar's alert comes after the handshake, and when the sidecar closes the
+/// connection before it has read everything, the system may throw the alert away.
+fn is_about_certificates(error: &LockError, alert: &str) {
+    let text = error.to_string();
+    assert!(text.contains("tls_cert_file"), "{text}");
+    match error.kind() {
+        LockErrorKind::Denied => assert!(text.contains(alert), "{text}"),
+        kind => assert_eq!(kind, LockErrorKind::Unavailable, "{text}"),
+    }
 }
 
 #[tokio::test]

@@ -32,8 +32,10 @@ const PASSES_REPLICAS: &str = "Redis 6.2 does not apply its min-replicas-to-writ
      preceded by a command that it can refuse, and no lock is given to the next in a queue; use \
      Redis 7.0 or later";
 const ENDED: &str = "is it a TLS port, or a proxy that does not know HELLO 3 (RESP3)?";
-/// Before the TLS handshake a server cannot say why it closes a connection.
-const ENDED_TLS: &str = "does the port speak TLS, and has the server reached its maxclients?";
+/// Before the TLS handshake a server cannot say why it closes a connection, and what it says after it
+/// can be lost when it closes the connection behind it.
+const ENDED_TLS: &str = "does the port speak TLS, has the server reached its maxclients, or does it \
+                         want another certificate of its clients (tls_cert_file)?";
 
 /// How a server is greeted on each new connection.
 pub(crate) struct Greeting {

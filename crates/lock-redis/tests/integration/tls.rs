@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lock_core::LockErrorKind;
 use lock_core::backend::LockBackend;
+use lock_core::{LockError, LockErrorKind};
 use lock_redis::{RedisBackend, RedisBackendBuilder};
 use redis::{Client, TlsCertificates};
 use testbed::{RedisServer, ReservedPort, ServerKind};
@@ -135,13 +135,23 @@ mod redis_7_0 {
         assert!(error.to_string().contains("the server's TLS certificate"), "{error}");
     }
 
+    /// In TLS 1.3 the server's alert comes after the handshake, and when the server closes the
+    /// connection before it has read everything, the system may throw the alert away.
+    fn is_about_certificates(error: &LockError, alert: &str) {
+        let text = error.to_string();
+        assert!(text.contains("tls_cert_file"), "{text}");
+        match error.kind() {
+            LockErrorKind::Denied => assert!(text.contains(alert), "{text}"),
+            kind => assert_eq!(kind, LockErrorKind::Unavailable, "{text}"),
+        }
+    }
+
     #[tokio::test]
     async fn a_client_shows_its_certificate_where_the_server_wants_one() {
         let server = TlsServer::start_mutual(&KIND);
         let without = build(server.by_file("localhost"));
         let error = soon(LIMIT, without.ping()).await.unwrap_err();
-        assert_eq!(error.kind(), LockErrorKind::Denied, "{error}");
-        assert!(error.to_string().contains("tls_cert_file"), "{error}");
+        is_about_certificates(&error, "wants a TLS certificate of its clients");
 
         server.write_client(server.authority.issue("client"));
         let with = server.by_file("localhost").tls_cert_file(server.file("client.pem"));
@@ -157,8 +167,7 @@ mod redis_7_0 {
         let backend = server.by_file("localhost").tls_cert_file(server.file("client.pem"));
         let backend = build(backend.tls_key_file(server.file("client.key")));
         let error = soon(LIMIT, backend.ping()).await.unwrap_err();
-        assert_eq!(error.kind(), LockErrorKind::Denied, "{error}");
-        assert!(error.to_string().contains("this client's TLS certificate"), "{error}");
+        is_about_certificates(&error, "this client's TLS certificate");
 
         server.write_client(server.authority.issue("client"));
         answers(&backend).await;
