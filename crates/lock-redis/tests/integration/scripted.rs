@@ -234,9 +234,9 @@ fn quoting(command: &Command) -> String {
     format!("-ERR unknown command '{name}', with args beginning with: {quoted} \r\n")
 }
 
-/// By the number of its arguments, with a place in the queue and without.
+/// By the number of its arguments: an acquire that may be queued.
 fn is_acquire(command: &Command) -> bool {
-    command[2] == "3" && [9, 12].contains(&command.len())
+    command[2] == "4" && command.len() == 13
 }
 
 #[tokio::test(flavor = "multi_thread")]
