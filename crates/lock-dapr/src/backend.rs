@@ -187,7 +187,6 @@ fn whole_seconds(duration: Duration) -> i32 {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
 
     #[test]
@@ -196,6 +195,22 @@ mod tests {
         assert_eq!(whole_seconds(Duration::from_secs(2)), 2);
         assert_eq!(whole_seconds(Duration::from_millis(2_001)), 3);
         assert_eq!(whole_seconds(TTL_MAX), i32::MAX);
+    }
+
+    #[test]
+    fn the_times_are_those_that_are_documented_unless_others_are_set() {
+        let builder = || DaprBackend::builder("lockstore");
+        let backend = builder().build().unwrap();
+        let all = backend.capabilities();
+        // The response timeout of 5 s, and 2 s.
+        assert_eq!(all.late_after, Duration::from_secs(7));
+        let pauses = (Duration::from_millis(50), Duration::from_millis(500));
+        assert_eq!((all.poll.first(), all.poll.longest()), pauses);
+        assert_eq!(all.ttl_min, Duration::from_millis(10));
+        assert_eq!(all.ttl_max, Duration::from_secs((1 << 31) - 1));
+        assert_eq!(backend.verify_after, Duration::from_millis(250));
+        let longer = builder().timeout(Duration::from_secs(60)).build().unwrap();
+        assert_eq!(longer.capabilities().late_after, Duration::from_secs(62));
     }
 
     #[test]

@@ -114,6 +114,19 @@ mod tests {
     use crate::builder::Mode;
 
     #[test]
+    fn the_times_are_those_that_are_documented_unless_others_are_set() {
+        const MS: fn(u64) -> Duration = Duration::from_millis;
+        let builder = || RedisBackend::builder().url("redis://127.0.0.1:1");
+        let all = builder().build().unwrap().capabilities();
+        assert_eq!((all.ttl_min, all.ttl_max), (MS(10), Duration::from_secs(24 * 24 * 60 * 60)));
+        // The response timeout of 2 s, and 50 ms.
+        assert_eq!(all.late_after, MS(2_050));
+        assert_eq!((all.poll.first(), all.poll.longest()), (MS(10), MS(250)));
+        let longer = builder().response_timeout(MS(60_000)).build().unwrap().capabilities();
+        assert_eq!(longer.late_after, MS(60_050));
+    }
+
+    #[test]
     fn what_a_mode_cannot_do_is_refused_with_the_name_of_the_mode() {
         let refused = |mode| {
             let backend = RedisBackend::builder().url("redis://127.0.0.1:1").mode(mode).build();

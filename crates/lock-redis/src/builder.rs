@@ -461,6 +461,17 @@ mod tests {
     }
 
     #[test]
+    fn an_idle_connection_is_kept_alive_every_15_seconds_unless_its_client_says_otherwise() {
+        let shown = |settings: TcpSettings| format!("{:?}", settings.keepalive());
+        let ours = TcpKeepalive::new()
+            .with_time(Duration::from_secs(15))
+            .with_interval(Duration::from_secs(5));
+        assert_eq!(shown(kept_alive(TcpSettings::default())), format!("{:?}", Some(&ours)));
+        let theirs = TcpSettings::default().set_keepalive(ours.with_time(Duration::from_secs(300)));
+        assert_eq!(shown(kept_alive(theirs.clone())), shown(theirs));
+    }
+
+    #[test]
     fn an_address_is_shown_as_a_url_writes_it() {
         for (url, shown) in [
             ("redis://[::1]:7411/3", "[::1]:7411/3"),

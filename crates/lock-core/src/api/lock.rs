@@ -177,9 +177,10 @@ impl Lock {
     /// in another one: as a guard, with the options of this lock.
     ///
     /// The store is asked to renew the lease of the token. So a lock that is free is **not** taken,
-    /// nor one that somebody else holds, and the lease is this lock's ttl from now, or what is left
-    /// of a longer one. `min_hold` and `max_hold` count from now. The guard's fencing token is larger
-    /// than that of the guard before. It does not [wait](Self::wait).
+    /// nor one that somebody else holds. The guard's lease is this lock's ttl from now; if the store
+    /// has a longer one, that is released when the guard's is over. `min_hold` and `max_hold` count
+    /// from now. The guard's fencing token is larger than that of the guard before. It does not
+    /// [wait](Self::wait).
     ///
     /// **A token is to be adopted once.** The store cannot tell those apart who adopt the same token:
     /// all of them would hold the lock. A queue that delivers a message twice must not let two

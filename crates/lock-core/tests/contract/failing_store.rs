@@ -83,6 +83,17 @@ async fn a_grant_that_took_longer_than_its_lease_is_not_handed_out() {
     assert!(backend.is_free("x").await);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_grant_that_came_too_late_is_asked_for_again_within_the_wait() {
+    let backend = Faulty::new();
+    backend.attempts([Fault::AnswerTakes(Duration::from_secs(11))]);
+    let locks = LockService::builder(Arc::clone(&backend)).tokio_time().build();
+    let lock = locks.lock("x").ttl(Duration::from_secs(10)).wait(Duration::from_secs(20));
+    let guard = lock.acquire().await.unwrap();
+    assert_eq!(backend.attempts_made.load(Ordering::SeqCst), 2);
+    assert!(guard.remaining() > Duration::from_secs(9));
+}
+
 #[tokio::test]
 async fn a_release_without_an_answer_is_unknown_and_goes_on() {
     for fault in [Fault::AnswerLost, Fault::RequestLost, Fault::NotSent, Fault::Panics] {

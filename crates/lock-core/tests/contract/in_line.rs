@@ -29,6 +29,51 @@ async fn a_task_that_does_not_take_its_turn_delays_the_others_by_a_short_window(
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leader_that_does_not_begin_is_replaced_after_a_second() {
+    let backend = Faulty::new();
+    let locks = service(&backend, Handover::default());
+    let guard = locks.lock("x").ttl(TTL).acquire().await.unwrap();
+    let mut frozen: Pin<Box<_>> = Box::pin(locks.lock("x").ttl(TTL).wait_forever().acquire());
+    assert!(poll_once(&mut frozen).await.is_pending());
+    let waiter = waiters(&locks, 1).await.remove(0);
+    // Too long after the grant for passing it on: the next one leads.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let began = tokio::time::Instant::now();
+    drop(guard);
+    let next = waiter.await.unwrap().unwrap();
+    let took = began.elapsed();
+    assert!((Duration::from_secs(1)..Duration::from_millis(1_100)).contains(&took), "{took:?}");
+    drop(next);
+    assert!(frozen.await.unwrap().is_held());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_leader_is_replaced_twice_late_after_and_a_second_after_it_should_have_asked() {
+    let pause = Duration::from_millis(10);
+    let late_after = Duration::from_secs(5);
+    let backend = Faulty::with(|all| {
+        let poll = lock_core::backend::Backoff::new(pause, pause);
+        all.with_late_after(late_after).with_queueing(false).with_poll(poll)
+    });
+    let (locks, other) =
+        (service(&backend, Handover::default()), service(&backend, Handover::default()));
+    let _guard = other.lock("x").ttl(LONG).acquire().await.unwrap();
+    let mut frozen: Pin<Box<_>> = Box::pin(locks.lock("x").ttl(TTL).wait_forever().acquire());
+    assert!(poll_once(&mut frozen).await.is_pending());
+    let began = tokio::time::Instant::now();
+    let _waiter = waiters(&locks, 1).await;
+    assert_eq!(attempts(&backend), 2);
+    while attempts(&backend) == 2 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // The leader's pause is shortened at random by up to a half.
+    let bound = 2 * late_after + Duration::from_secs(1);
+    let took = began.elapsed();
+    assert!(took >= pause / 2 + bound, "{took:?}");
+    assert!(took < pause + bound + Duration::from_millis(100), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_leader_that_is_not_polled_is_replaced() {
     let backend = Faulty::new();
     let (locks, other) =

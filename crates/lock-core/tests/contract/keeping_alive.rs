@@ -101,6 +101,17 @@ async fn a_lease_that_the_store_does_not_know_is_lost_at_its_next_renewal() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_guard_outlives_its_service_and_is_renewed() {
+    let backend = Faulty::new();
+    let locks = paused(&backend);
+    let guard = locks.lock("x").ttl(TTL).keep_alive().acquire().await.unwrap();
+    drop(locks);
+    tokio::time::sleep(TTL * 3).await;
+    guard.verify().await.unwrap();
+    assert!(guard.release().await.is_released());
+}
+
+#[tokio::test(start_paused = true)]
 async fn extend_sets_the_lease_and_does_not_add() {
     let locks = paused(&Faulty::new());
     let guard = locks.lock("x").ttl(TTL).acquire().await.unwrap();

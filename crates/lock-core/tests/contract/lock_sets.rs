@@ -149,6 +149,20 @@ async fn a_store_that_cannot_renew_gives_all_up_when_the_first_lease_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn leases_below_300_milliseconds_are_not_renewed_while_the_rest_is_waited_for() {
+    let backend = Faulty::new();
+    let locks = paused(&backend);
+    let _holder = locks.lock("b").ttl(TTL * 9).acquire().await.unwrap();
+    for (millis, is_renewed) in [(299, false), (300, true)] {
+        let set = locks.lock_all(["a", "b"]).ttl(Duration::from_millis(millis)).wait(SECOND * 2);
+        let error = set.acquire().await.unwrap_err();
+        let expected = if is_renewed { LockErrorKind::Timeout } else { LockErrorKind::Lost };
+        assert_eq!(error.kind(), expected, "{error}");
+        assert!(are_free(&backend, &["a"]).await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lock_that_is_lost_while_the_others_are_waited_for_ends_the_wait() {
     let backend = Faulty::new();
     let locks = paused(&backend);

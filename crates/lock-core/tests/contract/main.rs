@@ -4,6 +4,7 @@
 
 mod blocking;
 mod cancellation;
+mod default_times;
 mod execute;
 mod failing_store;
 mod faulty;

@@ -52,6 +52,12 @@ fn panics() -> Option<Failure> {
     std::panic::resume_unwind(Box::new("a defect"))
 }
 
+#[test]
+fn the_pauses_between_attempts_are_those_that_are_documented() {
+    let pauses = (PAUSE.first(), PAUSE.longest());
+    assert_eq!(pauses, (Duration::from_millis(50), Duration::from_secs(1)));
+}
+
 #[tokio::test]
 async fn attempts_that_panic_are_errors_and_are_not_repeated_without_a_pause() {
     let (connector, link) = never(panics);

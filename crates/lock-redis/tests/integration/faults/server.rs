@@ -11,6 +11,7 @@ use crate::on_every_server;
 
 on_every_server!(
     a_server_that_lost_its_data_tells_the_holder,
+    a_server_that_comes_back_with_its_data_has_the_leases,
     a_frozen_server_is_an_error_in_time_and_leaves_no_orphan,
     a_frozen_server_costs_a_kept_lease_at_its_deadline,
     a_flush_costs_the_lease_and_tokens_still_rise,
@@ -34,6 +35,26 @@ async fn a_server_that_lost_its_data_tells_the_holder(kind: &ServerKind) {
     let outcome = guard.release().await;
     assert!(!outcome.is_released(), "{outcome:?}");
     assert!(other.is_held());
+}
+
+async fn a_server_that_comes_back_with_its_data_has_the_leases(kind: &ServerKind) {
+    let data = tempfile::tempdir().unwrap();
+    let directory = data.path().to_str().unwrap();
+    let arguments = ["--appendonly", "yes", "--appendfsync", "always", "--dir", directory];
+    let mut store = Store::start_with(kind, &arguments);
+    let (locks, other) = (direct(&store), direct(&store));
+    let guard = locks.lock("x").ttl(LONG).acquire().await.unwrap();
+    store.server.kill();
+    store.server.restart().unwrap();
+    assert!(in_time(other.lock("x").try_acquire()).await.unwrap().is_none());
+    // The connection that was lost may be met once more.
+    while let Err(error) = in_time(guard.verify()).await {
+        assert_eq!(error.kind(), LockErrorKind::Unknown, "{error}");
+    }
+    let token = guard.fencing_token();
+    assert!(in_time(guard.release()).await.is_released());
+    let next = soon(LIMIT, other.lock("x").wait(LIMIT).acquire()).await.unwrap();
+    assert!(next.fencing_token() > token);
 }
 
 async fn a_frozen_server_is_an_error_in_time_and_leaves_no_orphan(kind: &ServerKind) {

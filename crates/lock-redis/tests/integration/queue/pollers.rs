@@ -18,6 +18,8 @@ on_every_server!(
     what_a_foreigner_releases_early_is_had_soon,
     a_first_that_is_dead_does_not_keep_the_next_from_asking_often,
     a_queue_that_has_used_its_turn_leaves_the_lock_to_those_who_poll,
+    a_turn_of_the_queue_is_45_ms_and_the_gap_behind_it_110_ms,
+    a_poller_that_was_seen_is_known_for_a_minute,
     a_lease_that_nobody_gave_back_ends_a_turn_as_well,
     the_lock_goes_on_after_a_gap_whose_first_is_frozen,
     whoever_asked_while_a_poller_had_the_lock_is_told_of_its_release,
@@ -41,6 +43,12 @@ fn mark(store: &mut Store, began: u64, ended: u64) {
 
 fn mark_key(store: &mut Store) -> String {
     line_key(store).replacen("dl:q:", "dl:m:", 1)
+}
+
+/// The time on the server, in microseconds.
+fn server_time(store: &mut Store) -> u64 {
+    let (seconds, micros): (u64, u64) = store.run(&["TIME"]);
+    seconds * 1_000_000 + micros
 }
 
 fn is_queued(reply: &AcquireReply) -> bool {
@@ -118,6 +126,48 @@ async fn a_queue_that_has_used_its_turn_leaves_the_lock_to_those_who_poll(kind: 
     fencing(ask(&waiters, "x", first, Some(ticket)).await.unwrap());
 }
 
+async fn a_turn_of_the_queue_is_45_ms_and_the_gap_behind_it_110_ms(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let (holder, waiters) = (store.backend(), store.backend());
+    let (mut has_gone_on, mut has_left_a_gap) = (false, false);
+    // A busy machine makes a long turn of a short one.
+    for used in [45_000, 5_000].into_iter().cycle() {
+        let (owner, _) = take(&holder, "x", HOUR).await;
+        let waiter = token();
+        let waiting = queue(&waiters, "x", waiter, None).await;
+        let before = server_time(&mut store);
+        mark(&mut store, before - used, 0);
+        release(&holder, "x", owner).await.unwrap();
+        let after = server_time(&mut store);
+        if store.run::<Option<String>>(&["GET", "lock:x"]).is_some() {
+            assert!(used < 45_000);
+            has_gone_on = true;
+        } else {
+            assert!(after - before + used >= 45_000, "a gap after {} µs", after - before + used);
+            let mark = mark_key(&mut store);
+            let turn: String = store.run(&["GET", &mark]);
+            let ends: u64 = turn.split(' ').next_back().unwrap().parse().unwrap();
+            assert!((before..=after).contains(&(ends - 110_000)), "{turn}, {before} to {after}");
+            has_left_a_gap = true;
+        }
+        drop(waiting);
+        release(&waiters, "x", waiter).await.unwrap();
+        if has_gone_on && has_left_a_gap {
+            return;
+        }
+    }
+}
+
+async fn a_poller_that_was_seen_is_known_for_a_minute(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let backend = store.backend();
+    store.run::<()>(&["SET", "lock:x", "theirs", "PX", "3600000"]);
+    let _waiting = queue(&backend, "x", token(), None).await;
+    let mark = mark_key(&mut store);
+    let left: u64 = store.run(&["PTTL", &mark]);
+    assert!((30_000..=60_000).contains(&left), "{left}");
+}
+
 async fn a_lease_that_nobody_gave_back_ends_a_turn_as_well(kind: &ServerKind) {
     let mut store = Store::start(kind);
     let backend = store.backend();
@@ -153,9 +203,8 @@ async fn whoever_asked_while_a_poller_had_the_lock_is_told_of_its_release(kind: 
     let backend = store.backend();
     let (owner, _) = take(&backend, "x", HOUR).await;
     release(&backend, "x", owner).await.unwrap();
-    let (seconds, micros): (u64, u64) = store.run(&["TIME"]);
     // Long, so that none of this comes after it.
-    let ends = seconds * 1_000_000 + micros + 900_000;
+    let ends = server_time(&mut store) + 900_000;
     mark(&mut store, ends, ends);
     let (poller, _) = take(&backend, "x", HOUR).await;
     let waiter = token();
