@@ -252,6 +252,6 @@ mod tests {
         assert_eq!(run.wait, Some(WaitTime::Forever));
         assert_eq!(wait("500ms"), Ok(WaitTime::For(Duration::from_millis(500))));
         let error = wait("30").unwrap_err();
-        assert_eq!(error, "it has no unit; write \"30s\", or `forever`");
+        assert_eq!(error, "it has no unit; write \"30s\" or \"30ms\", or `forever`");
     }
 }

@@ -30,7 +30,7 @@ pub(crate) async fn connect(store: &Store, defaults: LockOptions) -> Result<Conn
 fn config(store: &Store) -> Result<LockConfig, Failure> {
     match &store.url {
         // The command line counts more than `DISTLOCK_URL`; the other variables count as ever.
-        Some(url) => Ok(LockConfig::from_url(url)?.with_env()?.url(url)?),
+        Some(url) => Ok(LockConfig::from_env()?.url(url)?),
         None if std::env::var_os("DISTLOCK_URL").is_none() => Err(Failure::new(
             exit::USAGE,
             "no store is named: set the environment variable DISTLOCK_URL, or give --url, for \

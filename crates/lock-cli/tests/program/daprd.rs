@@ -11,7 +11,7 @@ fn the_ttl_limits_the_command_which_is_said_before() {
     let url = sidecar.url();
     let script = "sh -c 'sleep 600' & wait";
     let ended = end_of(&mut run(&url, "--ttl 1s", "x", script));
-    ended.says(123, &["warning: this store cannot renew leases", "--ttl", "its time ran out"]);
+    ended.says(123, &["warning: this store cannot renew leases", "--ttl", "its ttl ran out"]);
     // In the time of its lease, a command is not disturbed.
     assert_eq!(end_of(&mut run(&url, "-q --ttl 60s", "x", "exit 3")).silent(), 3);
 }

@@ -1,8 +1,13 @@
 //! Starts the program, and sees how it ends.
+//!
+//! Nothing here waits without an end: what is still not there after [`LIMIT`] fails the test.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::ffi::OsStr;
+use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -10,9 +15,32 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Far above what anything in a test takes, and still an end.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
+/// What starts a program with the default action for every signal.
+///
+/// A program ignores what its parent ignored when it started it, and the tests may have been started
+/// by a shell in the background, which ignores `SIGINT` and `SIGQUIT`, or by `nohup`. A shell cannot
+/// undo that for what it starts, so it takes another program: `env` of GNU, or else Perl.
+static DEFAULT_SIGNALS: LazyLock<&[&str]> = LazyLock::new(|| {
+    const ENV: &[&str] = &["env", "--default-signal"];
+    const PERL: &[&str] = &[
+        "perl",
+        "-e",
+        "$SIG{$_} = 'DEFAULT' for qw(HUP INT QUIT TERM USR1 USR2 TSTP TTIN TTOU); exec @ARGV; exit 127",
+    ];
+    let output = Command::new("env").args(["--default-signal", "true"]).output();
+    if output.is_ok_and(|output| output.status.success()) { ENV } else { PERL }
+});
+
+/// A program that ignores no signal, whatever this process ignores.
+pub(crate) fn program(path: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(DEFAULT_SIGNALS[0]);
+    command.args(&DEFAULT_SIGNALS[1..]).arg(path);
+    command
+}
+
 /// The program with these arguments, and without the variables of whoever runs the tests.
 pub(crate) fn distlock<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_distlock"));
+    let mut command = program(env!("CARGO_BIN_EXE_distlock"));
     command.args(arguments).stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("DISTLOCK_") {
@@ -64,16 +92,14 @@ impl Ended {
 
 /// Runs to the end.
 pub(crate) fn end_of(command: &mut Command) -> Ended {
-    let output = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ended::new(text(output.stdout), text(output.stderr), output.status)
+    Running::start(command).end()
 }
 
 /// A program that runs, in a process group of its own, as below a shell.
 pub(crate) struct Running {
     child: Child,
-    output: BufReader<ChildStdout>,
-    errors: Option<ChildStderr>,
+    output: Stream,
+    errors: Stream,
 }
 
 impl Running {
@@ -87,8 +113,8 @@ impl Running {
     pub(crate) fn start(command: &mut Command) -> Self {
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn().unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let errors = child.stderr.take();
+        let output = Stream::new(child.stdout.take().unwrap());
+        let errors = Stream::new(child.stderr.take().unwrap());
         Self { child, output, errors }
     }
 
@@ -105,19 +131,32 @@ impl Running {
         self.child.stdin.as_mut().unwrap().write_all(input).unwrap();
     }
 
+    /// Tells the command that there is no more input.
+    pub(crate) fn close_input(&mut self) {
+        self.child.stdin.take();
+    }
+
     /// The next line of standard output; empty at its end.
     pub(crate) fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.output.read_line(&mut line).unwrap();
-        line.trim_end().to_owned()
+        String::from_utf8(self.output.line()).unwrap().trim_end().to_owned()
     }
 
     /// Waits until all who have the output, grandchildren among them, have ended.
-    pub(crate) fn end(mut self) -> Ended {
-        let (mut output, mut errors) = (String::new(), String::new());
-        self.output.read_to_string(&mut output).unwrap();
-        self.errors.take().unwrap().read_to_string(&mut errors).unwrap();
-        Ended::new(output, errors, self.child.wait().unwrap())
+    pub(crate) fn end(self) -> Ended {
+        let (output, errors, status) = self.end_in_bytes();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Ended::new(text(output), text(errors), status)
+    }
+
+    /// The same for output that is no text.
+    pub(crate) fn end_in_bytes(mut self) -> (Vec<u8>, Vec<u8>, ExitStatus) {
+        let (output, errors) = (self.output.rest(), self.errors.rest());
+        let mut status = None;
+        until(|| {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        (output, errors, status.unwrap())
     }
 }
 
@@ -126,6 +165,56 @@ impl Drop for Running {
         // Only a test that fails leaves it running. A command dies with its `distlock`.
         self.child.kill().ok();
         self.child.wait().ok();
+    }
+}
+
+/// What a program writes, read by a thread, so that waiting for it has an end.
+struct Stream {
+    pieces: Receiver<Vec<u8>>,
+    /// What was read and not yet asked for.
+    read: Vec<u8>,
+}
+
+impl Stream {
+    fn new(mut from: impl Read + Send + 'static) -> Self {
+        let (sender, pieces) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(length @ 1..) = from.read(&mut bytes) {
+                if sender.send(bytes[..length].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { pieces, read: Vec::new() }
+    }
+
+    /// The next line with its end, or what is left.
+    fn line(&mut self) -> Vec<u8> {
+        self.read_until(|read| read.iter().position(|byte| *byte == b'\n').map(|at| at + 1))
+    }
+
+    fn rest(&mut self) -> Vec<u8> {
+        self.read_until(|_| None)
+    }
+
+    /// Takes as much as `length` says, once it says so, and all that there is at the end.
+    fn read_until(&mut self, length: impl Fn(&[u8]) -> Option<usize>) -> Vec<u8> {
+        let begin = Instant::now();
+        loop {
+            if let Some(length) = length(&self.read) {
+                let rest = self.read.split_off(length);
+                return std::mem::replace(&mut self.read, rest);
+            }
+            match self.pieces.recv_timeout(LIMIT.saturating_sub(begin.elapsed())) {
+                Ok(piece) => self.read.extend(piece),
+                Err(RecvTimeoutError::Disconnected) => return std::mem::take(&mut self.read),
+                Err(RecvTimeoutError::Timeout) => {
+                    let read = String::from_utf8_lossy(&self.read);
+                    panic!("it has not ended within {LIMIT:?}; so far it wrote {read:?}");
+                }
+            }
+        }
     }
 }
 

@@ -10,6 +10,8 @@ use std::net::TcpStream;
 
 use testbed::{RedisServer, ServerKind};
 
+use crate::harness::LIMIT;
+
 fn server() -> RedisServer {
     RedisServer::start(&ServerKind::REDIS_8_2).unwrap()
 }
@@ -17,6 +19,7 @@ fn server() -> RedisServer {
 /// Sends a command as a person would type it, and returns the answer's first bytes.
 fn redis(server: &RedisServer, command: &str) -> String {
     let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
     stream.write_all(format!("{command}\r\n").as_bytes()).unwrap();
     let mut answer = [0; 64];
     let length = stream.read(&mut answer).unwrap();

@@ -10,7 +10,7 @@ use std::time::Instant;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use crate::harness::LIMIT;
+use crate::harness::{LIMIT, program, until};
 
 const CTRL_C: &str = "\u{3}";
 const CTRL_Z: &str = "\u{1a}";
@@ -76,7 +76,7 @@ impl Drop for Terminal {
 
 /// The first terminal that the leader of a session opens becomes the session's terminal.
 fn shell(terminal: &CStr) -> Command {
-    let mut command = Command::new("setsid");
+    let mut command = program("setsid");
     command.args(["sh", "-c", "exec sh -i <>\"$0\" >&0 2>&0"]).arg(terminal.to_str().unwrap());
     command.env("PROGRAM", env!("CARGO_BIN_EXE_distlock")).env("PS1", "$ ").env_remove("ENV");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -184,10 +184,10 @@ fn a_command_in_the_background_stops_when_it_reads_and_goes_on_in_the_foreground
     terminal.types(&format!("lock x {READER} &\n"));
     terminal.shows("ready");
     // A shell tells before each prompt what became of its jobs.
-    terminal.types("echo turn$((1 + 1))\n");
-    while !terminal.shows("turn2").contains("Stopped") {
+    until(|| {
         terminal.types("echo turn$((1 + 1))\n");
-    }
+        terminal.shows("turn2").contains("Stopped")
+    });
     terminal.types("fg\n");
     terminal.types("now\n");
     terminal.shows("read now");

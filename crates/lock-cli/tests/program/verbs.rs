@@ -12,8 +12,16 @@ fn error_of<'a>(arguments: impl IntoIterator<Item = &'a str>, code: i32, parts: 
 fn a_wrong_command_line_is_125_and_says_what_is_right() {
     let store = "--url=memory:";
     error_of(["run", store, "x"], 125, &["<COMMAND>...", "distlock run [OPTIONS] NAME -- COMMAND"]);
-    error_of(["run", store, "--ttl", "30", "x", "true"], 125, &["it has no unit; write \"30s\""]);
-    error_of(["run", store, "--wait", "5", "x", "true"], 125, &["write \"5s\", or `forever`"]);
+    error_of(
+        ["run", store, "--ttl", "30", "x", "true"],
+        125,
+        &["it has no unit; write \"30s\" or \"30ms\""],
+    );
+    error_of(
+        ["run", store, "--wait", "5", "x", "true"],
+        125,
+        &["write \"5s\" or \"5ms\", or `forever`"],
+    );
     error_of(["run", store, "--no-wait", "--wait=1s", "x", "true"], 125, &["cannot be used with"]);
     error_of(["run", store, "--tll", "1s", "x", "true"], 125, &["--ttl"]);
     error_of(["run", "-q", store, "", "true"], 125, &["name"]);

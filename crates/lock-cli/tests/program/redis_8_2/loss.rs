@@ -18,7 +18,7 @@ fn when_the_server_is_killed_the_command_and_its_children_are_ended() {
     let running = Running::until_ready(&mut command);
     server.kill();
     let ended = running.end();
-    ended.says(123, &["lock \"x\" was lost: its time ran out", "the store does not answer"]);
+    ended.says(123, &["lock \"x\" was lost: its ttl ran out", "the store does not answer"]);
     assert_eq!(ended.signal, None);
 }
 
@@ -67,7 +67,7 @@ fn the_longest_hold_ends_the_command() {
 fn a_lease_that_is_not_renewed_limits_the_command() {
     let server = server();
     let mut command = run(&server.url(), "--ttl 500ms", "x", GRANDCHILD);
-    end_of(command.env("DISTLOCK_KEEP_ALIVE", "false")).says(123, &["its time ran out", "--ttl"]);
+    end_of(command.env("DISTLOCK_KEEP_ALIVE", "false")).says(123, &["its ttl ran out", "--ttl"]);
     // The lease of the others is renewed: the command takes longer than its ttl.
     let ended = end_of(&mut run(&server.url(), "--ttl 2s", "y", "sleep 3; echo done"));
     assert_eq!((&*ended.output, &*ended.errors, ended.code), ("done\n", "", 0));
@@ -105,6 +105,6 @@ fn a_server_that_is_not_there_is_an_error_before_the_command_runs() {
     let url = server.url();
     server.kill();
     let ended = end_of(&mut run(&url, "", "x", "echo no"));
-    ended.says(122, &["distlock: ", "could not connect to 127.0.0.1:"]);
+    ended.says(122, &["distlock: ", "could not connect to Redis at 127.0.0.1:"]);
     assert_eq!(ended.output, "");
 }
