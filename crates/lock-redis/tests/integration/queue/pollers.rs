@@ -107,8 +107,9 @@ async fn a_queue_that_has_used_its_turn_leaves_the_lock_to_those_who_poll(kind: 
     let (first, second) = (token(), token());
     let waiting = queue(&waiters, "x", first, None).await;
     mark(&mut store, 1, 0);
-    release(&holder, "x", owner).await.unwrap();
+    // Before the gap begins, which is when the server gets the release.
     let begin = Instant::now();
+    release(&holder, "x", owner).await.unwrap();
     // Nobody in the queue has it, nobody who comes to stand in it gets it, and whoever polls does.
     assert_eq!(store.run::<Option<String>>(&["GET", "lock:x"]), None);
     let newcomer = ask(&holder, "x", second, None).await.unwrap();
