@@ -89,9 +89,10 @@ impl Failure {
     pub(crate) fn from_status(status: Status, address: &str) -> Self {
         // A status from the sidecar has no source; one that tonic makes for a broken connection does.
         let is_local = status.source().is_some() || status.code() == Code::Unknown;
-        let refused = about_client_certificate(&innermost(&status), address);
-        let failure = if let Some(refused) = refused {
-            refused.not_applied()
+        let refused =
+            message_text::client_certificate(&innermost(&status), "sidecar", Some(address));
+        let failure = if let Some(message) = refused {
+            Failure::new(LockErrorKind::Denied, message).not_applied()
         } else if is_connect_error(&status) {
             not_connected(&innermost(&status), address).not_applied()
         } else if is_local && !is_refusal(status.code()) {
@@ -185,33 +186,6 @@ impl Failure {
 }
 
 /// The sidecar's alerts about what this client showed, in the words of rustls.
-fn about_client_certificate(cause: &str, address: &str) -> Option<Failure> {
-    const REFUSED: [&str; 6] = [
-        "AccessDenied",
-        "BadCertificate",
-        "CertificateExpired",
-        "CertificateUnknown",
-        "DecryptError",
-        "UnknownCA",
-    ];
-    let (_, alert) = cause.split_once("fatal alert: ")?;
-    let message = if alert.contains("CertificateRequired") {
-        format!(
-            "the sidecar at {address} wants a TLS certificate of its clients; set tls_cert_file and \
-             tls_key_file"
-        )
-    } else if REFUSED.iter().any(|refused| alert.contains(refused)) {
-        format!(
-            "the sidecar at {address} did not accept this client's TLS certificate ({alert}); \
-             tls_cert_file must hold one that the sidecar's authority has signed and that has not \
-             expired"
-        )
-    } else {
-        return None;
-    };
-    Some(Failure::new(LockErrorKind::Denied, message))
-}
-
 fn not_connected(cause: &str, address: &str) -> Failure {
     if cause.contains("certificate") {
         return Failure::new(

@@ -1,4 +1,4 @@
-//! What messages quote: names and addresses.
+//! What messages quote: names, addresses, and the alerts of TLS.
 
 use std::borrow::Cow;
 
@@ -31,6 +31,34 @@ pub fn host_and_port(host: &str, port: u16) -> String {
     } else {
         format!("{host}:{port}")
     }
+}
+
+/// What a TLS alert says of the certificate that this client showed, in the words of rustls: to whom,
+/// such as `server`, and where that is.
+#[must_use]
+pub fn client_certificate(cause: &str, role: &str, address: Option<&str>) -> Option<String> {
+    const REFUSED: [&str; 6] = [
+        "AccessDenied",
+        "BadCertificate",
+        "CertificateExpired",
+        "CertificateUnknown",
+        "DecryptError",
+        "UnknownCA",
+    ];
+    let (_, alert) = cause.split_once("fatal alert: ")?;
+    let at = address.map(|address| format!(" at {address}")).unwrap_or_default();
+    if alert.contains("CertificateRequired") {
+        return Some(format!(
+            "the {role}{at} wants a TLS certificate of its clients; set tls_cert_file and \
+             tls_key_file"
+        ));
+    }
+    REFUSED.iter().any(|refused| alert.contains(refused)).then(|| {
+        format!(
+            "the {role}{at} did not accept this client's TLS certificate ({alert}); tls_cert_file \
+             must hold one that the {role}'s authority has signed and that has not expired"
+        )
+    })
 }
 
 #[cfg(test)]

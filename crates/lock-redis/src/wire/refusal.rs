@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use lock_core::LockErrorKind;
 use lock_core::LockErrorKind::{Backend, Denied, InvalidConfig, Unavailable, Unsupported};
 
+use lock_core::message_text::client_certificate;
 use redis::{ErrorKind, RedisError};
 
 use crate::wire::failure::{Failure, Forbidden};
@@ -44,39 +45,14 @@ impl From<RedisError> for Failure {
 
 fn from_transport(error: &RedisError) -> Failure {
     let text = error.to_string();
-    if let Some(failure) = client_certificate(&text) {
-        return failure;
+    if let Some(message) = client_certificate(&text, "server", None) {
+        return Failure::new(Denied, message).breaking_connection();
     }
     if text.contains("certificate") {
         let message = format!("the server's TLS certificate was not accepted: {text}");
         return Failure::new(Denied, message).breaking_connection();
     }
     Failure::unavailable(format!("the connection failed: {text}")).breaking_connection()
-}
-
-/// The server's alerts about what this client showed, in the words of rustls.
-fn client_certificate(text: &str) -> Option<Failure> {
-    const REFUSED: [&str; 6] = [
-        "AccessDenied",
-        "BadCertificate",
-        "CertificateExpired",
-        "CertificateUnknown",
-        "DecryptError",
-        "UnknownCA",
-    ];
-    let (_, alert) = text.split_once("fatal alert: ")?;
-    let message = if alert.contains("CertificateRequired") {
-        "the server wants a TLS certificate of its clients; set tls_cert_file and tls_key_file"
-            .to_owned()
-    } else if REFUSED.iter().any(|refused| alert.contains(refused)) {
-        format!(
-            "the server did not accept this client's TLS certificate ({alert}); tls_cert_file must \
-             hold one that the server's authority has signed and that has not expired"
-        )
-    } else {
-        return None;
-    };
-    Some(Failure::new(Denied, message).breaking_connection())
 }
 
 /// What an error of the server means, by its first word and the rest.
