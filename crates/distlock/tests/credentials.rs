@@ -6,7 +6,7 @@
 use std::process::Command;
 
 use distlock::{LockConfig, LockErrorKind, connect};
-use testbed::{RedisServer, ReservedPort, ServerKind};
+use testbed::{Authority, RedisServer, ReservedPort, ServerKind};
 
 const PASSWORD: &str = "s3cret";
 /// Tells a test that it is the program whose environment is set.
@@ -21,11 +21,7 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
-        let root_key = rcgen::KeyPair::generate().unwrap();
-        let mut root = rcgen::CertificateParams::new(Vec::new()).unwrap();
-        root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let root_pem = root.self_signed(&root_key).unwrap().pem();
-        let issuer = rcgen::Issuer::new(root, root_key);
+        let authority = Authority::new().unwrap();
         let files = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| {
             let path = files.path().join(name);
@@ -33,16 +29,13 @@ impl Server {
             path.to_str().unwrap().to_owned()
         };
         let issue = |host: &str| {
-            let key = rcgen::KeyPair::generate().unwrap();
-            let mut certificate = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap();
-            certificate.distinguished_name.push(rcgen::DnType::CommonName, host);
-            let certificate = certificate.signed_by(&key, &issuer).unwrap();
-            let certificate = write(&format!("{host}.pem"), &certificate.pem());
-            (certificate, write(&format!("{host}.key"), &key.serialize_pem()))
+            let (certificate, key) = authority.issue(host).unwrap();
+            (write(&format!("{host}.pem"), &certificate), write(&format!("{host}.key"), &key))
         };
         issue("client");
         write("password", &format!("{PASSWORD}\n"));
-        let (root, (certificate, key)) = (write("root.pem", &root_pem), issue("localhost"));
+        let (root, (certificate, key)) =
+            (write("root.pem", authority.root_pem()), issue("localhost"));
         let port = ReservedPort::reserve().unwrap();
         let arguments = [
             ("--tls-port", port.number().to_string()),

@@ -30,6 +30,8 @@
 //! ```
 
 mod binary;
+#[cfg(feature = "certificates")]
+mod certificates;
 mod daprd;
 mod port;
 mod process;
@@ -38,6 +40,8 @@ mod sidecar;
 pub mod wait;
 
 pub use binary::{SERVERS_VARIABLE, ServerBinary, ServerKind, ServerSource, available};
+#[cfg(feature = "certificates")]
+pub use certificates::Authority;
 pub use daprd::{DAPRD_VARIABLE, DaprBinary};
 pub use port::ReservedPort;
 pub use redis::RedisServer;

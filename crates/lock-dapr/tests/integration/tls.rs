@@ -8,6 +8,7 @@ use std::time::Duration;
 use lock_core::backend::LockBackend;
 use lock_core::{LockError, LockErrorKind, LockService};
 use lock_dapr::{DaprBackend, DaprBackendBuilder};
+use testbed::Authority;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity, Server, ServerTlsConfig};
 
 use crate::common::{LIMIT, build, soon};
@@ -15,31 +16,6 @@ use crate::fake::{Act, Fake};
 
 /// Where the child of a test finds its sidecar.
 const ENDPOINT_VARIABLE: &str = "DISTLOCK_TEST_TLS_ENDPOINT";
-
-/// Signs certificates.
-struct Authority {
-    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
-    root_pem: String,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let mut root = rcgen::CertificateParams::new(Vec::new()).unwrap();
-        root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let root_pem = root.self_signed(&key).unwrap().pem();
-        Self { issuer: rcgen::Issuer::new(root, key), root_pem }
-    }
-
-    /// A certificate for this host, and its key.
-    fn issue(&self, host: &str) -> (String, String) {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let mut certificate = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap();
-        certificate.distinguished_name.push(rcgen::DnType::CommonName, host);
-        let certificate = certificate.signed_by(&key, &self.issuer).unwrap();
-        (certificate.pem(), key.serialize_pem())
-    }
-}
 
 /// A sidecar with a certificate for a host, and the root that signed it.
 struct TlsSidecar {
@@ -61,20 +37,20 @@ impl TlsSidecar {
     }
 
     async fn start_with(host: &str, is_mutual: bool) -> Self {
-        let authority = Authority::new();
-        let (certificate, key) = authority.issue(host);
+        let authority = Authority::new().unwrap();
+        let (certificate, key) = authority.issue(host).unwrap();
         let mut tls = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
         if is_mutual {
-            tls = tls.client_ca_root(Certificate::from_pem(&authority.root_pem));
+            tls = tls.client_ca_root(Certificate::from_pem(authority.root_pem()));
         }
         let fake = Fake::default();
         fake.then([Act::Lock(true), Act::Unlock(0)]);
         let server = Server::builder().tls_config(tls).unwrap();
         let address = fake.serve(server, std::future::pending()).await;
         let files = tempfile::tempdir().unwrap();
-        std::fs::write(files.path().join("root.pem"), &authority.root_pem).unwrap();
+        std::fs::write(files.path().join("root.pem"), authority.root_pem()).unwrap();
         let endpoint = format!("https://localhost:{}", address.port());
-        Self { fake, endpoint, root_pem: authority.root_pem.clone(), authority, files }
+        Self { fake, endpoint, root_pem: authority.root_pem().to_owned(), authority, files }
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -190,13 +166,13 @@ async fn a_client_shows_its_certificate_where_the_sidecar_wants_one() {
     let error = soon(LIMIT, build(sidecar.by_file()).ping()).await.unwrap_err();
     is_about_certificates(&error, "wants a TLS certificate of its clients");
 
-    let stranger = build(sidecar.showing(Authority::new().issue("client")));
+    let stranger = build(sidecar.showing(Authority::new().unwrap().issue("client").unwrap()));
     let error = soon(LIMIT, stranger.ping()).await.unwrap_err();
     is_about_certificates(&error, "this client's TLS certificate");
     assert!(sidecar.fake.calls().is_empty());
 
     // The same backend, with other files: they count from the next channel on.
-    sidecar.write_client(sidecar.authority.issue("client"));
+    sidecar.write_client(sidecar.authority.issue("client").unwrap());
     lock_and_release(stranger).await;
     assert_eq!(sidecar.fake.methods(), ["lock", "unlock"]);
 }
@@ -215,8 +191,8 @@ fn is_about_certificates(error: &LockError, alert: &str) {
 #[tokio::test]
 async fn a_bad_certificate_file_names_itself() {
     let sidecar = TlsSidecar::start("localhost").await;
-    sidecar.write_client(sidecar.authority.issue("client"));
-    let (other, _) = sidecar.authority.issue("client");
+    sidecar.write_client(sidecar.authority.issue("client").unwrap());
+    let (other, _) = sidecar.authority.issue("client").unwrap();
     std::fs::write(sidecar.file("other.pem"), other).unwrap();
     std::fs::write(sidecar.file("text.pem"), "s3cret").unwrap();
     let broken = "-----BEGIN CERTIFICATE-----\n!!s3cret!!\n-----END CERTIFICATE-----\n";

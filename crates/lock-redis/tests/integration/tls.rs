@@ -7,35 +7,9 @@ use lock_core::backend::LockBackend;
 use lock_core::{LockError, LockErrorKind};
 use lock_redis::{RedisBackend, RedisBackendBuilder};
 use redis::{Client, TlsCertificates};
-use testbed::{RedisServer, ReservedPort, ServerKind};
+use testbed::{Authority, RedisServer, ReservedPort, ServerKind};
 
 use crate::common::*;
-
-/// Signs certificates.
-struct Authority {
-    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
-    root_pem: String,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let mut root = rcgen::CertificateParams::new(Vec::new()).unwrap();
-        root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let root_pem = root.self_signed(&key).unwrap().pem();
-        Self { issuer: rcgen::Issuer::new(root, key), root_pem }
-    }
-
-    /// A certificate for this host, and its key.
-    fn issue(&self, host: &str) -> (String, String) {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let mut certificate = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap();
-        // With the authority's own name it would look as if it had signed itself.
-        certificate.distinguished_name.push(rcgen::DnType::CommonName, host);
-        let certificate = certificate.signed_by(&key, &self.issuer).unwrap();
-        (certificate.pem(), key.serialize_pem())
-    }
-}
 
 /// A server with a plain and a TLS port, and who signed its certificate.
 struct TlsServer {
@@ -56,8 +30,8 @@ impl TlsServer {
     }
 
     fn start_with(kind: &ServerKind, host: &str, auth_clients: &str) -> Self {
-        let authority = Authority::new();
-        let (certificate, key) = authority.issue(host);
+        let authority = Authority::new().unwrap();
+        let (certificate, key) = authority.issue(host).unwrap();
         let files = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &str| {
             let path = files.path().join(name);
@@ -78,7 +52,7 @@ impl TlsServer {
                 "--tls-auth-clients",
                 auth_clients,
                 "--tls-ca-cert-file",
-                &file("root.pem", &authority.root_pem),
+                &file("root.pem", authority.root_pem()),
             ],
         );
         Self { plain: plain.unwrap(), files, tls_port, authority }
@@ -90,7 +64,7 @@ impl TlsServer {
 
     /// A client of the `redis` crate that trusts the authority.
     fn trusting(&self, host: &str) -> Arc<RedisBackend> {
-        let root_cert = Some(self.authority.root_pem.clone().into_bytes());
+        let root_cert = Some(self.authority.root_pem().to_owned().into_bytes());
         let certificates = TlsCertificates { client_tls: None, root_cert };
         let client = Client::build_with_tls(self.url("rediss", host), certificates).unwrap();
         build(RedisBackend::builder().client(client))
@@ -153,7 +127,7 @@ mod redis_7_0 {
         let error = soon(LIMIT, without.ping()).await.unwrap_err();
         is_about_certificates(&error, "wants a TLS certificate of its clients");
 
-        server.write_client(server.authority.issue("client"));
+        server.write_client(server.authority.issue("client").unwrap());
         let with = server.by_file("localhost").tls_cert_file(server.file("client.pem"));
         let with = build(with.tls_key_file(server.file("client.key")));
         let (owner, _) = take(&with, "x", MINUTE).await;
@@ -163,21 +137,21 @@ mod redis_7_0 {
     #[tokio::test]
     async fn a_certificate_that_was_replaced_counts_from_the_next_connection_on() {
         let server = TlsServer::start_mutual(&KIND);
-        server.write_client(Authority::new().issue("client"));
+        server.write_client(Authority::new().unwrap().issue("client").unwrap());
         let backend = server.by_file("localhost").tls_cert_file(server.file("client.pem"));
         let backend = build(backend.tls_key_file(server.file("client.key")));
         let error = soon(LIMIT, backend.ping()).await.unwrap_err();
         is_about_certificates(&error, "this client's TLS certificate");
 
-        server.write_client(server.authority.issue("client"));
+        server.write_client(server.authority.issue("client").unwrap());
         answers(&backend).await;
     }
 
     #[test]
     fn a_bad_certificate_file_names_itself() {
         let server = TlsServer::start(&KIND, "localhost");
-        server.write_client(server.authority.issue("client"));
-        let (other_certificate, _) = server.authority.issue("client");
+        server.write_client(server.authority.issue("client").unwrap());
+        let (other_certificate, _) = server.authority.issue("client").unwrap();
         std::fs::write(server.file("other.pem"), other_certificate).unwrap();
         std::fs::write(server.file("text.pem"), "s3cret").unwrap();
         let broken = "-----BEGIN CERTIFICATE-----\nczNjcmV0\n-----END CERTIFICATE-----\n";
