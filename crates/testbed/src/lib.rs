@@ -36,6 +36,8 @@ mod daprd;
 mod port;
 mod process;
 mod redis;
+mod resp;
+mod sentinels;
 mod sidecar;
 pub mod wait;
 
@@ -45,4 +47,5 @@ pub use certificates::Authority;
 pub use daprd::{DAPRD_VARIABLE, DaprBinary};
 pub use port::ReservedPort;
 pub use redis::RedisServer;
+pub use sentinels::{SentinelServer, SentinelSet, SentinelSettings};
 pub use sidecar::{DaprSettings, DaprSidecar};

@@ -17,12 +17,15 @@ use std::time::{Duration, Instant};
 /// another process's by then. Only the server keeps the error stream, so that its end is the
 /// server's end.
 ///
+/// A server that needs a file for its configuration finds it in its directory, as `server.conf`.
+///
 /// No signal but `SIGKILL` ends it before its input does. `HUP` is the one that counts: when a
 /// runner dies while its server is frozen, the kernel sends it to the group that was left behind,
 /// and wakes the server by the way.
 const WRAPPER: &str = r#"
 trap '' HUP INT TERM
 dir=$(mktemp -d "${TMPDIR:-/tmp}/distlock-server.XXXXXX") && cd "$dir" || exit 1
+[ -z "$TESTBED_CONFIG" ] || printf %s "$TESTBED_CONFIG" >server.conf || exit 1
 "$@" </dev/null >&2 &
 pid=$!
 exec 2>/dev/null
