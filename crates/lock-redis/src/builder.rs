@@ -1,5 +1,8 @@
 //! How a [`RedisBackend`] is set up.
 
+mod endpoint;
+pub(crate) mod sentinels;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -7,24 +10,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lock_core::duration_text::exact;
-use lock_core::message_text::{host_and_port, quoted};
-use lock_core::{LockError, LockErrorKind, Result};
+use lock_core::message_text::quoted;
+use lock_core::{LockError, Result};
+use redis::Client;
 use redis::aio::MultiplexedConnection;
-use redis::io::tcp::TcpSettings;
-use redis::io::tcp::socket2::TcpKeepalive;
-use redis::{Client, ConnectionAddr, ProtocolVersion};
 
 use crate::backend::RedisBackend;
+use crate::builder::endpoint::{invalid, open, own};
+use crate::builder::sentinels::Sentinels;
 use crate::ops::Protocol;
 use crate::ops::parts::Parts;
 use crate::protocol::dapr::DaprKeyPrefix;
 use crate::protocol::keys::RESERVED_PREFIX;
 use crate::protocol::{needs, scripts};
 use crate::queue::Queue;
+use crate::topology::dialer::Dialer;
+use crate::topology::sentinel;
 use crate::topology::standalone::{Server as Endpoint, Source, Standalone};
 use crate::wire::channel::Channel;
 use crate::wire::credentials::Credentials;
 use crate::wire::greeting::{Greeting, Session};
+use crate::wire::link::Connector;
 
 /// Long enough for a busy server and a lost packet, short enough to be waited for.
 const DEFAULT_RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -34,9 +40,6 @@ const RESPONSE_TIMEOUTS: (Duration, Duration) =
     (Duration::from_millis(10), Duration::from_secs(60));
 /// How late a request may be by our clock: the server refuses late requests by its own.
 const LATE_MARGIN: Duration = Duration::from_millis(50);
-/// An idle connection says so often that it lives, and this often if nothing comes back: before a
-/// NAT or a balancer forgets it, which some do after 30 s.
-const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(5));
 const DEFAULT_KEY_PREFIX: &str = "lock:";
 const MAX_KEY_PREFIX_BYTES: usize = 1_024;
 
@@ -91,14 +94,56 @@ pub struct RedisBackendBuilder {
     response_timeout: Duration,
     mode: Mode,
     credentials: Credentials,
+    sentinel_password_file: Option<PathBuf>,
     looks_out: bool,
 }
 
 enum Server {
     Missing,
     Url(String),
+    Sentinels(Sentinels),
     Client(Client),
     Connection(Channel),
+}
+
+/// What is connected to.
+enum Place {
+    /// A server, and where it is, for people.
+    Server(Source, String),
+    /// The master that Sentinels name.
+    Master(sentinel::Settings),
+}
+
+impl Place {
+    fn topology(self, dialer: Dialer, connect_timeout: Duration) -> Standalone {
+        match self {
+            Self::Server(source, address) => {
+                Standalone::new(Endpoint { source, address, dialer }, connect_timeout)
+            }
+            Self::Master(settings) => {
+                let master = sentinel::Sentinels::new(settings, dialer.of_master());
+                let master: Arc<dyn Connector> = Arc::new(master);
+                Standalone::over(&master, false, connect_timeout)
+            }
+        }
+    }
+}
+
+fn one((source, address, session): (Source, String, Session)) -> (Place, Session) {
+    (Place::Server(source, address), session)
+}
+
+impl Server {
+    /// The Sentinels in place of a URL that names some.
+    fn resolved(self) -> Result<Self> {
+        match self {
+            Self::Url(url) => match Sentinels::from_url(&url)? {
+                Some(sentinels) => Ok(Self::Sentinels(sentinels)),
+                None => Ok(Self::Url(url)),
+            },
+            other => Ok(other),
+        }
+    }
 }
 
 impl RedisBackendBuilder {
@@ -109,6 +154,7 @@ impl RedisBackendBuilder {
             response_timeout: DEFAULT_RESPONSE_TIMEOUT,
             mode: Mode::Auto,
             credentials: Credentials::default(),
+            sentinel_password_file: None,
             looks_out: true,
         }
     }
@@ -117,9 +163,31 @@ impl RedisBackendBuilder {
     /// `redis+unix:///path/to/socket[?db=database]`. `valkey[s]://`, `valkey+unix://` and `unix://`
     /// mean the same.
     ///
+    /// Or the master that Sentinels watch:
+    /// `redis[s]+sentinel://[[user]:password@]host[:port][,host[:port]…]/master[/database]`, with the
+    /// hosts and the ports of the Sentinels, and the user and the password of the master.
+    /// See [`Sentinels`].
+    ///
     /// `rediss` and `valkeys` need the feature `tls`.
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.server = Server::Url(url.into());
+        self
+    }
+
+    /// The master that Sentinels name.
+    ///
+    /// ```
+    /// # mod distlock { pub use lock_core::*; pub mod redis { pub use lock_redis::*; } }
+    /// use distlock::redis::{RedisBackend, Sentinels};
+    ///
+    /// # fn main() -> distlock::Result<()> {
+    /// let sentinels = Sentinels::new(["a.example:26379", "b.example", "c.example"], "mymaster");
+    /// let backend = RedisBackend::builder().sentinels(sentinels).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn sentinels(mut self, sentinels: Sentinels) -> Self {
+        self.server = Server::Sentinels(sentinels);
         self
     }
 
@@ -170,6 +238,13 @@ impl RedisBackendBuilder {
     /// then on, and the program need not be started again.
     pub fn password_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.credentials.password_file = Some(path.into());
+        self
+    }
+
+    /// The file that holds the password of the Sentinels, as [`password_file`](Self::password_file)
+    /// holds that of the master.
+    pub fn sentinel_password_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.sentinel_password_file = Some(path.into());
         self
     }
 
@@ -267,13 +342,27 @@ impl RedisBackendBuilder {
     pub fn build(self) -> Result<RedisBackend> {
         self.check()?;
         let key_prefix = self.key_prefix?;
-        let (source, address, session) = match self.server {
-            Server::Missing => {
-                return Err(invalid("no Redis server was given; call url, client or connection"));
+        let credentials = self.credentials;
+        let (place, session) = match self.server.resolved()? {
+            Server::Sentinels(sentinels) => {
+                let (settings, session) =
+                    sentinels.checked(&credentials, self.sentinel_password_file)?;
+                (Place::Master(settings), session)
             }
-            Server::Url(url) => own(&open(&url, &self.credentials)?, &self.credentials)?,
-            Server::Client(client) => own(&client, &self.credentials)?,
-            Server::Connection(_) if !self.credentials.is_empty() => {
+            _ if self.sentinel_password_file.is_some() => {
+                return Err(invalid(
+                    "sentinel_password_file is set, and no Sentinels are given; remove it, or write \
+                     redis+sentinel://HOST:PORT/MASTER",
+                ));
+            }
+            Server::Missing => {
+                return Err(invalid(
+                    "no Redis server was given; call url, sentinels, client or connection",
+                ));
+            }
+            Server::Url(url) => one(own(&open(&url, &credentials)?, &credentials)?),
+            Server::Client(client) => one(own(&client, &credentials)?),
+            Server::Connection(_) if !credentials.is_empty() => {
                 return Err(invalid(
                     "a file with credentials is set, and an existing connection has its own; leave \
                      out password_file, tls_ca_file, tls_cert_file and tls_key_file",
@@ -281,14 +370,14 @@ impl RedisBackendBuilder {
             }
             Server::Connection(connection) => {
                 let address = "an existing connection".to_owned();
-                (Source::Existing(connection), address, Session::default())
+                one((Source::Existing(connection), address, Session::default()))
             }
         };
         let late_after = self.response_timeout + LATE_MARGIN;
         let (protocol, needs) = match self.mode {
             Mode::Auto => {
                 // Over an existing connection nothing can be pushed.
-                let has_pushes = matches!(source, Source::Client(_));
+                let has_pushes = !matches!(place, Place::Server(Source::Existing(_), _));
                 let queue =
                     has_pushes.then(|| Queue::new(late_after, self.looks_out)).transpose()?;
                 (Protocol::Scripted { queue: queue.map(Arc::new) }, needs::OF_SCRIPTS)
@@ -297,13 +386,11 @@ impl RedisBackendBuilder {
         };
         let needs_time = self.mode == Mode::Auto;
         let greeting = Greeting::new(session, needs, needs_time, scripts::load_all);
-        let listener = protocol.listener();
-        let credentials = self.credentials;
-        let server = Endpoint { source, credentials, address, greeting, listener };
+        let dialer = Dialer { credentials, greeting, listener: protocol.listener() };
         Ok(RedisBackend {
             protocol,
             parts: Parts {
-                topology: Standalone::new(server, self.response_timeout),
+                topology: place.topology(dialer, self.response_timeout),
                 key_prefix: key_prefix.into(),
                 response_timeout: self.response_timeout,
                 needs,
@@ -342,6 +429,7 @@ impl fmt::Debug for RedisBackendBuilder {
         let server = match &self.server {
             Server::Missing => "missing",
             Server::Url(_) => "a url",
+            Server::Sentinels(_) => "sentinels",
             Server::Client(_) => "a client",
             Server::Connection(_) => "an existing connection",
         };
@@ -355,78 +443,10 @@ impl fmt::Debug for RedisBackendBuilder {
     }
 }
 
-fn open(url: &str, credentials: &Credentials) -> Result<Client> {
-    let is_tls = url.starts_with("rediss:") || url.starts_with("valkeys:");
-    if is_tls && cfg!(not(feature = "tls")) {
-        return Err(invalid("a URL with TLS needs the feature `tls`; turn it on"));
-    }
-    // The cause is left out of the text: it may quote what stands in the URL.
-    let client = Client::open(url).map_err(|_| {
-        invalid(
-            "the URL is not one of a Redis server; write \
-             redis[s]://[[user]:password@]host[:port][/database] or redis+unix:///path",
-        )
-    })?;
-    let settings = client.get_connection_info().redis_settings();
-    let has_password = settings.password().is_some() || credentials.password_file.is_some();
-    if settings.username().is_some() && !has_password {
-        // It would be ignored; most often it is a password without its colon.
-        return Err(invalid(
-            "the URL has a user name and no password; did you mean redis://:PASSWORD@HOST, with a \
-             colon before the password? A user name is written as redis://USER:PASSWORD@HOST, or \
-             as redis://USER@HOST with password_file",
-        ));
-    }
-    Ok(client)
-}
-
-/// The client as this backend uses it.
-fn own(client: &Client, credentials: &Credentials) -> Result<(Source, String, Session)> {
-    let info = client.get_connection_info().clone();
-    credentials.check(&info)?;
-    // With the database, if it is not the usual one: it may be what is wrong.
-    let server = shown(info.addr());
-    let address = match info.redis_settings().db() {
-        0 => server,
-        database => format!("{server}/{database}"),
-    };
-    // Only with RESP3 does redis-rs tell when an idle connection is lost.
-    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-    let (session, settings) = Session::taken_from(settings);
-    let tcp = kept_alive(info.tcp_settings().clone());
-    let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
-    let client = Client::open(info)
-        .map_err(|error| invalid("the client cannot be used").with_source(error))?;
-    // Finds out now what would be wrong at each connection.
-    credentials.read_into(&client)?;
-    Ok((Source::Client(client), address, session))
-}
-
-/// Where a server is, for people.
-fn shown(address: &ConnectionAddr) -> String {
-    match address {
-        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-            host_and_port(host, *port)
-        }
-        other => other.to_string(),
-    }
-}
-
-/// Keeps idle connections known to whatever stands on the way and forgets those that say nothing.
-fn kept_alive(settings: TcpSettings) -> TcpSettings {
-    if settings.keepalive().is_some() {
-        return settings;
-    }
-    let (idle, interval) = KEEPALIVE;
-    settings.set_keepalive(TcpKeepalive::new().with_time(idle).with_interval(interval))
-}
-
-fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> LockError {
-    LockError::new(LockErrorKind::InvalidConfig, message).not_applied()
-}
-
 #[cfg(test)]
 mod tests {
+    use lock_core::LockErrorKind;
+
     use super::*;
 
     fn refused(builder: RedisBackendBuilder) -> String {
@@ -457,30 +477,6 @@ mod tests {
         assert!(refused(builder().response_timeout(Duration::ZERO)).contains("10ms to 60s"));
         if cfg!(not(feature = "tls")) {
             assert!(refused(builder().url("rediss://127.0.0.1")).contains("feature `tls`"));
-        }
-    }
-
-    #[test]
-    fn an_idle_connection_is_kept_alive_every_15_seconds_unless_its_client_says_otherwise() {
-        let shown = |settings: TcpSettings| format!("{:?}", settings.keepalive());
-        let ours = TcpKeepalive::new()
-            .with_time(Duration::from_secs(15))
-            .with_interval(Duration::from_secs(5));
-        assert_eq!(shown(kept_alive(TcpSettings::default())), format!("{:?}", Some(&ours)));
-        let theirs = TcpSettings::default().set_keepalive(ours.with_time(Duration::from_secs(300)));
-        assert_eq!(shown(kept_alive(theirs.clone())), shown(theirs));
-    }
-
-    #[test]
-    fn an_address_is_shown_as_a_url_writes_it() {
-        for (url, shown) in [
-            ("redis://[::1]:7411/3", "[::1]:7411/3"),
-            ("redis://[fe80::1]", "[fe80::1]:6379"),
-            ("valkey://localhost:7", "localhost:7"),
-            ("unix:///run/redis.sock?db=1", "/run/redis.sock/1"),
-        ] {
-            let client = Client::open(url).unwrap();
-            assert_eq!(own(&client, &Credentials::default()).unwrap().1, shown);
         }
     }
 

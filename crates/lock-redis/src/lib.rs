@@ -125,5 +125,6 @@ mod topology;
 mod wire;
 
 pub use backend::RedisBackend;
+pub use builder::sentinels::Sentinels;
 pub use builder::{Mode, RedisBackendBuilder};
 pub use protocol::dapr::DaprKeyPrefix;

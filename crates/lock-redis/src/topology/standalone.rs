@@ -1,4 +1,4 @@
-//! One server, which has all keys.
+//! One server at a time, which has all keys.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +9,12 @@ use lock_core::backend::Lane;
 use lock_core::{Instant, LockErrorKind};
 use redis::Client;
 
+use crate::topology::dialer::Dialer;
 use crate::topology::route::Route;
 use crate::wire::channel::Channel;
 use crate::wire::connection::Connection;
-use crate::wire::credentials::Credentials;
 use crate::wire::failure::Failure;
-use crate::wire::greeting::{self, Greeting};
-use crate::wire::health::{Health, PushListener};
+use crate::wire::greeting;
 use crate::wire::link::{Connector, Driver, Link};
 use crate::wire::pair::Pair;
 
@@ -33,19 +32,26 @@ pub(crate) enum Source {
 /// A server, and how a connection to it is made.
 pub(crate) struct Server {
     pub(crate) source: Source,
-    pub(crate) credentials: Credentials,
     /// Where it is, for people; without a password.
     pub(crate) address: String,
-    pub(crate) greeting: Greeting,
-    /// Who is told of pushes; none where nothing can be pushed.
-    pub(crate) listener: Option<Arc<dyn PushListener>>,
+    pub(crate) dialer: Dialer,
 }
 
 impl Standalone {
+    /// One server, wherever it is.
     pub(crate) fn new(server: Server, connect_timeout: Duration) -> Self {
         let is_shared = matches!(server.source, Source::Existing(_));
         let server: Arc<dyn Connector> = Arc::new(server);
-        let link = |driver| Link::new(Arc::clone(&server), driver, connect_timeout);
+        Self::over(&server, is_shared, connect_timeout)
+    }
+
+    /// Whatever server this leads to; over one connection alone if that is shared.
+    pub(crate) fn over(
+        connector: &Arc<dyn Connector>,
+        is_shared: bool,
+        connect_timeout: Duration,
+    ) -> Self {
+        let link = |driver| Link::new(Arc::clone(connector), driver, connect_timeout);
         let callers = (!is_shared).then(|| link(Driver::Caller));
         Self(Pair::new(callers, link(Driver::Background)))
     }
@@ -78,23 +84,16 @@ impl Standalone {
 
 impl Server {
     async fn open(&self, deadline: Instant) -> Result<Connection, Failure> {
-        let health = Arc::new(Health::new(self.listener.clone()));
+        let health = Arc::new(self.dialer.health());
         match &self.source {
             Source::Existing(channel) => {
-                let greeted = self.greeting.greet(channel.clone(), health, deadline).await;
+                let greeting = &self.dialer.greeting;
+                let greeted = greeting.greet(channel.clone(), health, deadline).await;
                 greeted.map_err(
                     |failure| if channel.has_ended(&failure) { ended(&failure) } else { failure },
                 )
             }
-            Source::Client(client) => {
-                // They were in order when the backend was built, so they may be again.
-                let client = self.credentials.read_into(client);
-                let client =
-                    client.map_err(|e| Failure::unavailable(e.to_string()).not_applied())?;
-                let channel = Channel::Connection(greeting::open(&client, &health).await?);
-                let greeted = self.greeting.greet(channel, health, deadline).await;
-                greeted.map(Connection::replaceable)
-            }
+            Source::Client(client) => self.dialer.dial(client, health, deadline).await,
         }
     }
 }

@@ -303,9 +303,7 @@ impl Wire {
                 Ok(value)
             }
             Err(failure) => {
-                if failure.breaks_connection {
-                    self.health.close();
-                }
+                self.health.failed(&failure);
                 Err(failure)
             }
         }

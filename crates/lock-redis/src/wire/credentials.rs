@@ -7,6 +7,8 @@ use lock_core::backend::files;
 use lock_core::{LockError, LockErrorKind, Result};
 use redis::{Client, ConnectionAddr, ConnectionInfo};
 
+use crate::wire::failure::Failure;
+
 const PASSWORD_FILE: &str = "password_file";
 #[cfg(feature = "tls")]
 const CA_FILE: &str = "tls_ca_file";
@@ -48,6 +50,13 @@ impl Credentials {
             ));
         }
         Ok(())
+    }
+
+    /// The client with what the files hold now, for a connection. They were in order when the backend
+    /// was built, so they may be again.
+    pub(crate) fn read_again(&self, client: &Client) -> Result<Client, Failure> {
+        let client = self.read_into(client);
+        client.map_err(|error| Failure::unavailable(error.to_string()).not_applied())
     }
 
     /// The client with what the files hold now.

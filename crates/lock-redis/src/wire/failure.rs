@@ -15,6 +15,8 @@ pub(crate) struct Failure {
     pub(crate) not_applied: bool,
     /// The connection is of no use any more.
     pub(crate) breaks_connection: bool,
+    /// The server is a replica, and so is of no use over any connection.
+    pub(crate) is_of_replica: bool,
     /// The server forgot the script, so nothing ran.
     pub(crate) script_is_missing: bool,
     /// What the server does not let us use, if that is the cause.
@@ -29,6 +31,7 @@ impl Failure {
             message: message.into(),
             not_applied: false,
             breaks_connection: false,
+            is_of_replica: false,
             script_is_missing: false,
             forbidden: None,
             source: None,

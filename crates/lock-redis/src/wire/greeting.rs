@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use lock_core::backend::Clock;
 use lock_core::{Instant, LockErrorKind, event};
-use redis::aio::MultiplexedConnection;
+use redis::aio::{AsyncPushSender, MultiplexedConnection};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, Pipeline, RedisConnectionInfo, RedisError,
     Value,
@@ -47,6 +47,8 @@ pub(crate) struct Greeting {
     needs_time: bool,
     /// Commands that let a server of this dialect know the scripts before they are needed.
     preload: fn(Dialect) -> Vec<Cmd>,
+    /// Whether a server that follows a master is refused.
+    wants_master: bool,
     warned_of_eviction: AtomicBool,
 }
 
@@ -58,7 +60,12 @@ impl Greeting {
         preload: fn(Dialect) -> Vec<Cmd>,
     ) -> Self {
         let warned_of_eviction = AtomicBool::new(false);
-        Self { session, needs, needs_time, preload, warned_of_eviction }
+        Self { session, needs, needs_time, preload, wants_master: false, warned_of_eviction }
+    }
+
+    /// Refuses a server that follows a master: it can become one, but is none yet or no longer.
+    pub(crate) fn of_master(self) -> Self {
+        Self { wants_master: true, ..self }
     }
 
     /// Greets the server: one round trip, and one more on Redis 6.2.
@@ -113,6 +120,10 @@ impl Greeting {
         let hello = hello::hello(&hello).map_err(|_| no_resp3())?;
         let (memory, needed) = (next(), [next(), next()]);
         let version = check(&hello)?;
+        if self.wants_master && hello.is_replica() {
+            let message = "the server says that it is a replica; a failover may be under way";
+            return Err(Failure::unavailable(message).not_applied());
+        }
         self.needs.check(needed)?;
         if self.session.selects() {
             next()?;
@@ -223,6 +234,14 @@ pub(crate) async fn open(
     client: &Client,
     health: &Arc<Health>,
 ) -> Result<MultiplexedConnection, Failure> {
+    open_with(client, Watcher(Arc::clone(health))).await
+}
+
+/// As [`open`], with whom to tell of what the server pushes. It lives as long as the connection.
+pub(crate) async fn open_with(
+    client: &Client,
+    listener: impl AsyncPushSender,
+) -> Result<MultiplexedConnection, Failure> {
     #[cfg(feature = "tls")]
     if is_tls(client) {
         choose_cryptography();
@@ -232,7 +251,7 @@ pub(crate) async fn open(
         .set_connection_timeout(None)
         .set_response_timeout(None)
         .set_pipeline_buffer_size(REQUESTS_IN_ADVANCE)
-        .set_push_sender(Watcher(Arc::clone(health)));
+        .set_push_sender(listener);
     let channel = client.get_multiplexed_async_connection_with_config(&config).await;
     channel.map_err(|error| at_connect(error, client))
 }
@@ -293,7 +312,11 @@ fn check(hello: &Hello) -> Result<(u16, u16), Failure> {
             return refuse("the server is a node of a cluster; a single server is needed".into());
         }
         "sentinel" => {
-            return refuse("the server is a Sentinel; give the address of its master".into());
+            return refuse(
+                "the server is a Sentinel; write redis+sentinel://HOST:PORT/MASTER, with the name \
+                 of the master that it watches"
+                    .into(),
+            );
         }
         _ => {}
     }

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use redis::aio::{AsyncPushSender, SendError};
 use redis::{PushInfo, PushKind, Value};
 
+use crate::wire::failure::Failure;
+
 /// Tells the connections of this process apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ConnectionId(u64);
@@ -41,12 +43,20 @@ pub(crate) struct Health {
     is_closed: AtomicBool,
     has_served: AtomicBool,
     listener: Option<Arc<dyn PushListener>>,
+    /// What is done when the server says that it is a replica.
+    when_replica: Option<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl Health {
     pub(crate) fn new(listener: Option<Arc<dyn PushListener>>) -> Self {
         let (is_closed, has_served) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { id: ConnectionId::next(), is_closed, has_served, listener }
+        Self { id: ConnectionId::next(), is_closed, has_served, listener, when_replica: None }
+    }
+
+    /// Says what is done when the server turns out to be a replica: other connections to it are of
+    /// no use then either.
+    pub(crate) fn when_replica(self, then: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { when_replica: Some(Box::new(then)), ..self }
     }
 
     pub(crate) fn id(&self) -> ConnectionId {
@@ -66,6 +76,18 @@ impl Health {
     /// An answer has arrived.
     pub(crate) fn serves(&self) {
         self.has_served.store(true, Ordering::Relaxed);
+    }
+
+    /// A request failed for this reason.
+    pub(crate) fn failed(&self, failure: &Failure) {
+        if failure.breaks_connection {
+            self.close();
+        }
+        if failure.is_of_replica
+            && let Some(then) = &self.when_replica
+        {
+            then();
+        }
     }
 
     /// No new request may use the connection.

@@ -41,10 +41,17 @@ pub(crate) struct Hello {
     pub(crate) server: String,
     pub(crate) version: String,
     pub(crate) mode: String,
+    /// Empty where the server does not say.
+    pub(crate) role: String,
     pub(crate) speaks_resp3: bool,
 }
 
 impl Hello {
+    /// Whether the server follows a master.
+    pub(crate) fn is_replica(&self) -> bool {
+        matches!(self.role.as_str(), "replica" | "slave")
+    }
+
     /// The first two numbers of the version.
     pub(crate) fn version_numbers(&self) -> Option<(u16, u16)> {
         let mut numbers = self.version.split('.').map(str::parse);
@@ -61,6 +68,7 @@ pub(crate) fn hello(value: &Value) -> Result<Hello, UnexpectedReply> {
             Some("server") => &mut hello.server,
             Some("version") => &mut hello.version,
             Some("mode") => &mut hello.mode,
+            Some("role") => &mut hello.role,
             _ => return,
         };
         *field = text(value).unwrap_or_default().to_owned();
@@ -78,7 +86,8 @@ pub(crate) fn info_field<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
     text(value)?.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
 }
 
-fn text(value: &Value) -> Option<&str> {
+/// A reply that is text.
+pub(crate) fn text(value: &Value) -> Option<&str> {
     match value {
         Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
         Value::SimpleString(text) | Value::VerbatimString { text, .. } => Some(text),

@@ -36,6 +36,12 @@ pub(crate) trait Connector: Send + Sync {
 
     /// Where the server is, for people; without a password.
     fn address(&self) -> &str;
+
+    /// Says what is to be done when the server is known to be elsewhere.
+    fn when_moved(&self, _then: Box<dyn Fn() + Send + Sync>) {}
+
+    /// No connection will be asked for any more.
+    fn close(&self) {}
 }
 
 /// A cheap handle to a connection that comes and goes.
@@ -145,7 +151,12 @@ impl Link {
             failed_attempts: 0,
         };
         let (state, changed) = (Mutex::new(state), Notify::new());
-        Self(Arc::new(Inner { connector, driver, connect_timeout, state, changed }))
+        let inner = Arc::new(Inner { connector, driver, connect_timeout, state, changed });
+        let link = Arc::downgrade(&inner);
+        inner.connector.when_moved(Box::new(move || {
+            link.upgrade().iter().for_each(|link| link.try_at_once());
+        }));
+        Self(inner)
     }
 
     /// The connection, if it is there.
@@ -238,6 +249,7 @@ impl Link {
     pub(crate) fn close(&self) {
         let closed = std::mem::replace(&mut self.0.lock().phase, Phase::Closed);
         drop(closed);
+        self.0.connector.close();
         self.0.changed.notify_waiters();
     }
 
@@ -325,6 +337,12 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Ends the pause between attempts: what failed before says nothing of the next one.
+    fn try_at_once(&self) {
+        self.lock().down_without_pause();
+        self.changed.notify_waiters();
+    }
+
     fn unconnected(&self, failure: Failure) -> Failure {
         failure.while_doing(&format!("could not connect to Redis at {}", self.connector.address()))
     }
@@ -348,6 +366,11 @@ impl State {
         // None after a success.
         let pause = failures.checked_sub(1).map(|before| PAUSE.jittered(before));
         self.not_before = now + pause.unwrap_or_default();
+    }
+
+    fn down_without_pause(&mut self) {
+        self.failures = 0;
+        self.not_before = Instant::from_nanos(0);
     }
 
     fn failed(&mut self, failure: Failure, now: Instant) {

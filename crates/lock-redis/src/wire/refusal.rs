@@ -77,7 +77,9 @@ pub(crate) fn refusal(code: &str, detail: &str) -> Failure {
         "READONLY" => {
             // Its address may soon lead to the new master.
             let message = "the server is a read-only replica; connect to its master";
-            return Failure::unavailable(message).not_applied().breaking_connection();
+            let mut failure = Failure::unavailable(message).not_applied().breaking_connection();
+            failure.is_of_replica = true;
+            return failure;
         }
         "OOM" => (
             Unavailable,

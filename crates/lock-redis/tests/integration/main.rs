@@ -16,6 +16,7 @@ mod queue;
 mod refusals;
 mod runtimes;
 mod scripted;
+mod sentinel;
 mod servers;
 mod service;
 #[cfg(feature = "tls")]

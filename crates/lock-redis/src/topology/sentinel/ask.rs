@@ -1,0 +1,107 @@
+//! Asks Sentinels where a master is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use lock_core::backend::{Clock, in_time};
+use lock_core::message_text::quoted;
+use lock_core::{Instant, LockErrorKind};
+use redis::{Pipeline, RedisError, Value};
+
+use crate::topology::sentinel::report::{self, Report};
+use crate::topology::sentinel::settings::{Sentinel, Settings};
+use crate::wire::channel::Channel;
+use crate::wire::failure::{Failure, Forbidden};
+use crate::wire::greeting;
+use crate::wire::health::Health;
+
+/// When most have answered, the others are not waited for any longer: one of them may be gone, and
+/// one may be the first to know of a failover.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// What a Sentinel said, or why it said nothing.
+pub(super) struct Said<'a> {
+    /// Where it is, for people.
+    pub(super) sentinel: &'a str,
+    pub(super) report: Result<Report, Failure>,
+}
+
+/// Asks all Sentinels at once, over connections that are made for it.
+pub(super) async fn all(settings: &Settings, by: Instant) -> Vec<Said<'_>> {
+    let count = settings.sentinels.len();
+    let mut asking: FuturesUnordered<_> = settings
+        .sentinels
+        .iter()
+        .enumerate()
+        .map(|(index, sentinel)| async move { (index, ask(settings, sentinel).await) })
+        .collect();
+    let mut said: Vec<Option<Result<Report, Failure>>> = vec![None; count];
+    let (mut until, mut answered) = (by, 0);
+    while let Some(Some((index, report))) = in_time(until, asking.next()).await {
+        answered += usize::from(report.is_ok());
+        said[index] = Some(report);
+        if answered * 2 > count {
+            until = until.min(Clock::SYSTEM.now() + GRACE);
+        }
+    }
+    let silent = || Err(Failure::unavailable("it did not answer in time"));
+    let said = said.into_iter().map(|report| report.unwrap_or_else(silent));
+    let sentinels = settings.sentinels.iter().map(|sentinel| &*sentinel.address);
+    sentinels.zip(said).map(|(sentinel, report)| Said { sentinel, report }).collect()
+}
+
+/// Asks a Sentinel over a connection that is there.
+pub(super) async fn over(channel: &mut Channel, master: &str) -> Result<Report, Failure> {
+    let mut asking = Pipeline::new();
+    asking.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(master);
+    // Where the master was before, while a failover is not over; and what else is known of it.
+    asking.cmd("SENTINEL").arg("MASTER").arg(master);
+    let answers = channel.send_all(&asking).await.map_err(refused)?;
+    let mut answers = answers.into_iter().map(|answer| match answer {
+        Value::ServerError(error) => Err(refused(error.into())),
+        answer => Ok(answer),
+    });
+    let mut next = || answers.next().unwrap_or_else(|| Err(Failure::unavailable("no answer")));
+    let (address, state) = (next()?, next());
+    let Some(address) = report::address(&address)? else {
+        let name = quoted(master);
+        let message = format!("it knows no master of the name {name}; is the name right?");
+        return Err(Failure::unavailable(message));
+    };
+    // Who may not ask for this relies on what most of them say.
+    let (epoch, is_down) = state.map_or((None, false), |state| report::state(&state));
+    Ok(Report { address, epoch, is_down })
+}
+
+/// What a Sentinel means when it refuses.
+pub(super) fn refused(error: RedisError) -> Failure {
+    let failure = Failure::from(error);
+    match failure.forbidden {
+        Some(Forbidden::Unknown(_)) => Failure::new(
+            LockErrorKind::InvalidConfig,
+            "it is no Sentinel; write the addresses of the Sentinels, whose port is 26379 unless it \
+             was changed",
+        ),
+        _ => failure,
+    }
+}
+
+/// Says whose password it is that was wrong.
+pub(super) fn of_sentinel(failure: Failure) -> Failure {
+    if failure.kind != LockErrorKind::Denied {
+        return failure;
+    }
+    failure.with_hint(
+        "Sentinels have a user name and a password of their own (sentinel_user, sentinel_pass, \
+         sentinel_password_file)",
+    )
+}
+
+async fn ask(settings: &Settings, sentinel: &Sentinel) -> Result<Report, Failure> {
+    let client = settings.credentials.read_again(&sentinel.client)?;
+    let health = Arc::new(Health::new(None));
+    let connection = greeting::open(&client, &health).await.map_err(of_sentinel)?;
+    over(&mut Channel::Connection(connection), &settings.master).await.map_err(of_sentinel)
+}

@@ -1,0 +1,69 @@
+//! TLS to the Sentinels and to the master.
+
+use lock_core::LockErrorKind;
+use lock_core::backend::LockBackend;
+use lock_redis::{RedisBackend, Sentinels};
+use testbed::{Authority, RedisServer, ReservedPort, SentinelServer, SentinelSettings, ServerKind};
+
+use crate::common::*;
+
+mod redis_7_0 {
+    use super::*;
+
+    const KIND: ServerKind = ServerKind::REDIS_7_0;
+
+    #[tokio::test]
+    async fn sentinels_and_master_are_spoken_to_over_tls() {
+        let authority = Authority::new().unwrap();
+        let (certificate, key) = authority.issue("localhost").unwrap();
+        let files = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = files.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let certificate = file("certificate.pem", &certificate);
+        let (key, root) = (file("key.pem", &key), file("root.pem", authority.root_pem()));
+        let lines = |port: &ReservedPort| {
+            let port = port.number();
+            format!(
+                "tls-port {port}\ntls-cert-file {certificate}\ntls-key-file {key}\n\
+                 tls-ca-cert-file {root}\ntls-auth-clients no\ntls-replication yes"
+            )
+        };
+        let ports = [(); 2].map(|()| ReservedPort::reserve().unwrap());
+        let arguments: Vec<String> = lines(&ports[0])
+            .lines()
+            .flat_map(|line| {
+                line.split_once(' ').map(|(name, value)| [format!("--{name}"), value.into()])
+            })
+            .flatten()
+            .collect();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let server = RedisServer::start_with(&KIND, &arguments).unwrap();
+        let settings = SentinelSettings::default().down_after(MINUTE).host("localhost");
+        let settings = settings.config(&lines(&ports[1]));
+        let sentinel = SentinelServer::start(&KIND, &settings).unwrap();
+        sentinel.monitor(&settings, &ports[0].number().to_string()).unwrap();
+
+        let host = format!("localhost:{}", ports[1].number());
+        let url = format!("rediss+sentinel://{host}/main");
+        let backend = build(RedisBackend::builder().url(&url).tls_ca_file(&root));
+        let (owner, _) = take(&backend, "x", MINUTE).await;
+        release(&backend, "x", owner).await.unwrap();
+        let by_builder = Sentinels::new([&host], "main").tls();
+        let by_builder = RedisBackend::builder().sentinels(by_builder).tls_ca_file(&root);
+        build(by_builder).ping().await.unwrap();
+
+        // The Sentinel's certificate is not trusted; then it is spoken to in plain.
+        let error = build(RedisBackend::builder().url(&url)).ping().await.unwrap_err();
+        assert_eq!(error.kind(), LockErrorKind::Denied, "{error}");
+        let text = error.to_string();
+        assert!(text.contains("certificate") && text.contains(&host), "{text}");
+        let plain = format!("redis+sentinel://{host}/main");
+        let error = soon(LIMIT, build(RedisBackend::builder().url(plain)).ping()).await;
+        let text = error.unwrap_err().to_string();
+        assert!(text.contains("is it a TLS port"), "{text}");
+        drop(server);
+    }
+}
