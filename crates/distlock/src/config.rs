@@ -40,6 +40,7 @@ use text::invalid;
 /// | `tls_ca_file` | `DISTLOCK_TLS_CA_FILE` | the file with the certificates (PEM) of the authorities that are trusted | the system's |
 /// | `tls_cert_file`, `tls_key_file` | `DISTLOCK_TLS_CERT_FILE`, `DISTLOCK_TLS_KEY_FILE` | the files with the certificate and the private key (PEM) that are shown to the server | none |
 /// | `password_file` | `DISTLOCK_PASSWORD_FILE` | the file with the password of the Redis store | none |
+/// | `sentinel_password_file` | `DISTLOCK_SENTINEL_PASSWORD_FILE` | the file with the password of the Sentinels that name the master of the Redis store | none |
 /// | `api_token_file` | `DISTLOCK_API_TOKEN_FILE` | the file with the API token of the Dapr sidecar | `DAPR_API_TOKEN` |
 /// | `key_prefix` | `DISTLOCK_KEY_PREFIX` | the prefix of the keys of the Redis store | `lock:` |
 /// | `mode` | `DISTLOCK_MODE` | `auto`, or `plain`: nothing but `SET NX PX` | `auto` |

@@ -13,10 +13,14 @@ use crate::LockConfig;
 /// | `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]` | one Redis or Valkey server (feature `redis`) |
 /// | `rediss://…` | the same over TLS (features `redis` and `tls`) |
 /// | `redis+unix:///PATH[?db=DATABASE&user=USER&pass=PASSWORD]` | the same over a Unix socket (feature `redis`) |
-/// | `valkey://…`, `valkeys://…`, `valkey+unix://…`, `unix://…` | other names for these |
+/// | `redis+sentinel://[[USER]:PASSWORD@]HOST[:PORT][,HOST[:PORT]…]/MASTER[/DATABASE]` | the master that Sentinels at these hosts name (feature `redis`) |
+/// | `rediss+sentinel://…` | the same over TLS (features `redis` and `tls`) |
+/// | `valkey://…`, `valkeys://…`, `valkey+unix://…`, `unix://…`, `valkey+sentinel://…`, `valkeys+sentinel://…` | other names for these |
 /// | `dapr://STORE[?endpoint=ENDPOINT]` | the lock store of a Dapr sidecar (feature `dapr`) |
 ///
-/// Redis Sentinel and Redis Cluster are not supported yet; their URLs are refused.
+/// The user and the password of a URL with Sentinels are those of the master. Those of the Sentinels are
+/// its parameters `sentinel_user` and `sentinel_pass`; a file can hold the password instead
+/// (`sentinel_password_file`). Redis Cluster is not supported yet; its URLs are refused.
 ///
 /// Without `?endpoint=`, the address of the sidecar comes from the environment variable
 /// `DAPR_GRPC_ENDPOINT` or `DAPR_GRPC_PORT`, and is `127.0.0.1:50001` if neither is set. The API token

@@ -8,7 +8,7 @@ use std::fmt;
 use lock_core::LockError;
 use url::Url;
 
-use super::scheme::{self, Named, Open, Parameter};
+use super::scheme::{self, Located, Named, Open, Parameter};
 use super::settings::Settings;
 use super::text::{clip, decode, invalid, is_quoted, nearest};
 use super::words;
@@ -27,11 +27,12 @@ pub(super) struct Address {
 
 impl Address {
     pub(super) fn parse(text: &str) -> Result<Self, LockError> {
-        let url = read(text)?;
-        let named = scheme::of(&url)?;
-        let (settings, parameters) = sort(query(&url)?, &named)?;
-        let open = named.read(&url, &parameters)?;
-        Ok(Self { open, settings, is_in_memory: named.is_in_memory(), shown: shown(&url) })
+        let located = read(text)?;
+        let url = &located.url;
+        let named = scheme::of(url)?;
+        let (settings, parameters) = sort(query(url)?, &named)?;
+        let open = named.read(&located, &parameters)?;
+        Ok(Self { open, settings, is_in_memory: named.is_in_memory(), shown: shown(&located) })
     }
 
     /// Whether the store is this process's own.
@@ -46,7 +47,7 @@ impl fmt::Display for Address {
     }
 }
 
-fn read(text: &str) -> Result<Url, LockError> {
+fn read(text: &str) -> Result<Located, LockError> {
     let text = text.trim();
     if text.is_empty() {
         let examples = scheme::examples();
@@ -71,12 +72,19 @@ fn read(text: &str) -> Result<Url, LockError> {
         // What stands before the first colon is then perhaps a user name.
         return Err(without_scheme());
     }
-    let url = Url::parse(text).map_err(|error| match error {
-        url::ParseError::RelativeUrlWithoutBase => without_scheme(),
-        // A slash, a question mark or a hash ends the host, also one of a password.
-        error if text.contains('@') => invalid(format!("the URL is malformed: {error}; {ESCAPES}")),
-        error => invalid(format!("the URL is malformed: {error}")),
-    })?;
+    let parsed = |text: &str| {
+        Url::parse(text).map_err(|error| match error {
+            url::ParseError::RelativeUrlWithoutBase => without_scheme(),
+            // A slash, a question mark or a hash ends the host, also one of a password.
+            error if text.contains('@') => {
+                invalid(format!("the URL is malformed: {error}; {ESCAPES}"))
+            }
+            error => invalid(format!("the URL is malformed: {error}")),
+        })
+    };
+    let (first, more) = scheme::first_host(text).unwrap_or((text.to_owned(), Vec::new()));
+    let url = parsed(&first)?;
+    let more = more.iter().map(|host| parsed(host)).collect::<Result<_, _>>()?;
     let behind_host = [Some(url.path()), url.query(), url.fragment()];
     if behind_host.into_iter().flatten().any(|part| part.contains('@')) {
         return Err(invalid(format!("the URL has an `@` behind its host; {ESCAPES}")));
@@ -86,7 +94,7 @@ fn read(text: &str) -> Result<Url, LockError> {
             "the URL has a fragment, which means nothing here; write `#` as %23 if it is a part",
         ));
     }
-    Ok(url)
+    Ok(Located { url, more })
 }
 
 /// Tells the words from what only URLs of this kind have in their query.
@@ -131,14 +139,13 @@ fn query(url: &Url) -> Result<Vec<Parameter>, LockError> {
 }
 
 /// The URL without its query, and without user name and password.
-fn shown(url: &Url) -> String {
+fn shown(located: &Located) -> String {
+    let url = &located.url;
     let (scheme, path) = (url.scheme(), url.path());
     if url.cannot_be_a_base() {
         return format!("{scheme}:{path}");
     }
     let has_user = !url.username().is_empty() || url.password().is_some();
     let user = if has_user { "***@" } else { "" };
-    let host = url.host_str().unwrap_or_default();
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{scheme}://{user}{host}{port}{path}")
+    format!("{scheme}://{user}{}{path}", located.authority())
 }

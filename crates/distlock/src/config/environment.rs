@@ -115,6 +115,7 @@ mod tests {
             ("DISTLOCK_TLS_CERT_FILE", "/b"),
             ("DISTLOCK_TLS_KEY_FILE", "/c"),
             ("DISTLOCK_PASSWORD_FILE", "/d"),
+            ("DISTLOCK_SENTINEL_PASSWORD_FILE", "/f"),
             ("DISTLOCK_API_TOKEN_FILE", "/e"),
             ("DISTLOCK_TEST_SERVERS", "of others"),
             ("URL", "of others"),
@@ -142,6 +143,7 @@ mod tests {
             ("tls_cert_file", "/b"),
             ("tls_key_file", "/c"),
             ("password_file", "/d"),
+            ("sentinel_password_file", "/f"),
             ("api_token_file", "/e"),
         ] {
             expected.read(words::find(word).unwrap(), value, word).unwrap();

@@ -4,6 +4,7 @@ pub(crate) mod dapr;
 mod definition;
 mod memory;
 pub(crate) mod redis;
+pub(crate) mod sentinel;
 pub(crate) mod tls;
 
 use lock_core::LockError;
@@ -12,10 +13,10 @@ use url::Url;
 use super::settings::Settings;
 use super::text::{clip, either, invalid, nearest};
 use super::word::Word;
-pub(super) use definition::{Open, Parameter};
+pub(super) use definition::{Located, Open, Parameter};
 use definition::{Scheme, Spelling};
 
-const ALL: &[&Scheme] = &[&memory::SCHEME, &redis::SCHEME, &dapr::SCHEME];
+const ALL: &[&Scheme] = &[&memory::SCHEME, &redis::SCHEME, &sentinel::SCHEME, &dapr::SCHEME];
 
 /// The kind of store that a URL names, and the way in which it does.
 pub(super) struct Named {
@@ -25,8 +26,7 @@ pub(super) struct Named {
 
 /// Finds the kind of store that this URL names; refused if it is not known or its feature is off.
 pub(super) fn of(url: &Url) -> Result<Named, LockError> {
-    let found = spellings().find(|named| named.spelling.name == url.scheme());
-    let named = found.ok_or_else(|| unknown(url))?;
+    let named = by_name(url.scheme()).ok_or_else(|| unknown(url))?;
     named.spelling.check_features()?;
     Ok(named)
 }
@@ -37,19 +37,32 @@ pub(super) fn refuse_unsupported(text: &str) -> Result<(), LockError> {
     let Some((scheme, rest)) = text.split_once("://") else { return Ok(()) };
     let scheme = scheme.to_ascii_lowercase();
     let reason = redis::unsupported(&scheme).or_else(|| {
-        let named = spellings().find(|named| named.spelling.name == scheme)?;
-        (named.scheme.has_host && has_several_hosts(rest)).then_some(redis::ONE_SERVER)
+        let named = by_name(&scheme)?;
+        let has_several = split_hosts(rest).is_some_and(|(_, hosts, _)| hosts.contains(','));
+        let takes_one = named.scheme.has_host && !named.spelling.takes_hosts;
+        (takes_one && has_several).then_some(redis::ONE_SERVER)
     });
     reason.map_or(Ok(()), |reason| Err(invalid(reason)))
 }
 
-/// Whether several hosts stand between the slashes, with commas between them.
-fn has_several_hosts(rest: &str) -> bool {
+/// The same URL with the first of its hosts alone, and the others as URLs of their own, where its
+/// kind of store may have several.
+pub(super) fn first_host(text: &str) -> Option<(String, Vec<String>)> {
+    let (scheme, rest) = text.split_once("://")?;
+    let named = by_name(&scheme.to_ascii_lowercase())?;
+    let (login, hosts, behind) = split_hosts(rest).filter(|_| named.spelling.takes_hosts)?;
+    let mut hosts = hosts.split(',');
+    let first = format!("{scheme}://{login}{}{behind}", hosts.next().unwrap_or_default());
+    Some((first, hosts.map(|host| format!("{scheme}://{host}")).collect()))
+}
+
+/// User and password, hosts, and what follows them.
+fn split_hosts(rest: &str) -> Option<(&str, &str, &str)> {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, behind) = rest.split_at(end);
-    let hosts = authority.rsplit_once('@').map_or(authority, |(_, hosts)| hosts);
+    let (login, hosts) = authority.split_at(authority.rfind('@').map_or(0, |at| at + 1));
     // An `@` behind the hosts is the mistake of a password that is not encoded.
-    hosts.contains(',') && !behind.contains('@')
+    (!behind.contains('@')).then_some((login, hosts, behind))
 }
 
 /// The words of all kinds of stores.
@@ -80,8 +93,8 @@ impl Named {
     }
 
     /// Checks the URL, and says how its store is opened.
-    pub(super) fn read(&self, url: &Url, parameters: &[Parameter]) -> Result<Open, LockError> {
-        (self.scheme.read)(url, parameters)
+    pub(super) fn read(&self, at: &Located, parameters: &[Parameter]) -> Result<Open, LockError> {
+        (self.scheme.read)(at, parameters)
     }
 }
 
@@ -100,6 +113,10 @@ impl Spelling {
             env!("CARGO_PKG_VERSION_MINOR"),
         )))
     }
+}
+
+fn by_name(name: &str) -> Option<Named> {
+    spellings().find(|named| named.spelling.name == name)
 }
 
 fn spellings() -> impl Iterator<Item = Named> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lock_core::{Handover, LockOptions};
 
-use super::scheme::{dapr, redis, tls};
+use super::scheme::{dapr, redis, sentinel, tls};
 use super::settings::{LAZY, NAMESPACE, RESPONSE_TIMEOUT};
 use super::word::Value;
 use super::{LockConfig, options};
@@ -54,6 +54,13 @@ impl LockConfig {
     /// (`redis://USER@HOST`). It is read for each new connection.
     pub fn password_file(mut self, path: impl Into<String>) -> Self {
         self.settings.put(&redis::PASSWORD_FILE, Value::SecretFile(path.into()));
+        self
+    }
+
+    /// The file with the password of the Sentinels that name the master of the Redis store. It is
+    /// read for each new connection.
+    pub fn sentinel_password_file(mut self, path: impl Into<String>) -> Self {
+        self.settings.put(&sentinel::PASSWORD_FILE, Value::SecretFile(path.into()));
         self
     }
 

@@ -38,7 +38,7 @@ fn refused(url: &str, causes: &[&str]) {
 #[test]
 fn urls_without_a_known_scheme_are_refused_with_the_schemes_that_there_are() {
     let all = "accepted are memory, redis, rediss, redis+unix, valkey, valkeys, valkey+unix, unix, \
-               dapr";
+               redis+sentinel, rediss+sentinel, valkey+sentinel, valkeys+sentinel, dapr";
     refused("", &["is empty", "redis://localhost:6379", "memory:"]);
     refused("  ", &["is empty"]);
     refused("localhost", &["no scheme", "redis://"]);
@@ -59,19 +59,15 @@ fn a_url_in_quotes_is_refused_with_the_cure() {
 
 #[test]
 fn what_other_libraries_know_and_this_one_does_not_is_refused_with_what_to_write() {
-    for url in [
-        "redis+sentinel://a:26379/main",
-        "rediss+sentinel://:secret@a:1,b:2/main",
-        "redis-sentinel://a",
-    ] {
-        refused(url, &["Sentinel is not supported yet", "redis://HOST:PORT", "the master"]);
+    for url in ["redis-sentinel://a", "valkey-sentinel://:secret@a:1,b:2/main"] {
+        refused(url, &["redis+sentinel://HOST:PORT,HOST:PORT/MASTER"]);
     }
     for url in ["redis+cluster://a:1", "valkey-cluster://a:1,b:2", "REDISS+CLUSTER://a"] {
         refused(url, &["Cluster is not supported yet", "redis://HOST:PORT"]);
     }
     for url in ["redis://a:1,b:2", "valkeys://u:secret@a:1,b:2/0", "rediss://a,b", "redis://a:1,b"]
     {
-        refused(url, &["several servers", "neither Sentinel nor Cluster", "redis://HOST:PORT"]);
+        refused(url, &["several servers", "redis+sentinel://", "Cluster is not supported yet"]);
     }
     refused("redis-socket:///run/redis.sock", &["redis+unix:///PATH"]);
     refused("redis+tls://a", &["rediss://HOST:PORT"]);
@@ -97,7 +93,8 @@ fn parameters_are_refused_by_name_value_and_what_is_accepted() {
             "did you mean `namespace`",
             "accepted are namespace, response_timeout, lazy, handover_grants, handover_time, ttl, \
              wait, keep_alive, max_hold, min_hold, on_lost, require_fencing, tls_ca_file, \
-             tls_cert_file, tls_key_file, key_prefix, mode, password_file, endpoint, api_token_file",
+             tls_cert_file, tls_key_file, key_prefix, mode, password_file, sentinel_password_file, \
+             endpoint, api_token_file",
         ],
     );
     refused("memory:?db=1", &["unknown parameter `db`; accepted are namespace"]);

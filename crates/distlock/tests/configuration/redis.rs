@@ -39,8 +39,32 @@ fn malformed_redis_urls_are_refused_with_their_fault() {
 }
 
 #[test]
+fn malformed_urls_of_sentinels_are_refused_with_their_fault() {
+    refused("redis+sentinel://a:1", &["names no master", "redis+sentinel://a:1/MASTER"]);
+    refused("valkey+sentinel://a,b:2/", &["names no master", "valkey+sentinel://a,b:2/MASTER"]);
+    refused("redis+sentinel:///main", &["no host"]);
+    refused("redis+sentinel://a,/main", &["no host"]);
+    refused("redis+sentinel://,a/main", &["no host"]);
+    refused("redis+sentinel://a,b:0/main", &["port is 0"]);
+    refused("redis+sentinel://a,b:x/main", &["malformed", "port"]);
+    refused("redis+sentinel://a,a:26379/main", &["\"a:26379\" is given twice"]);
+    refused("redis+sentinel://a/main/x", &["database is \"x\"", "must be a number"]);
+    refused("redis+sentinel://a/ma%2", &["name of the master holds a `%`"]);
+    refused("redis+sentinel://a/my%20main", &["name of the master is \"my main\""]);
+    refused("redis+sentinel://:a/b@h/main", &["%2F"]);
+    refused("redis+sentinel://a/main?db=1", &["parameter `db`", "sentinel_user, sentinel_pass"]);
+    refused("redis+sentinel://a/main?sentinel_user=x", &["sentinel_pass is not; set both"]);
+    refused("redis://a?sentinel_user=x", &["unknown parameter `sentinel_user`"]);
+}
+
+#[test]
 fn a_user_name_without_a_password_is_refused_because_it_is_most_often_the_password() {
-    for url in ["redis://secret@h", "rediss://secret@h:1/2", "valkey+unix:///s?user=secret"] {
+    for url in [
+        "redis://secret@h",
+        "rediss://secret@h:1/2",
+        "valkey+unix:///s?user=secret",
+        "redis+sentinel://secret@a,b/main",
+    ] {
         if url.starts_with("rediss") && cfg!(not(feature = "tls")) {
             continue;
         }
@@ -64,6 +88,9 @@ async fn good_redis_urls_are_accepted_without_asking_the_server() {
         "valkey+unix:///run/valkey.sock",
         "unix:///run/redis.sock?pass=b",
         "unix:/run/redis.sock",
+        "redis+sentinel://a/main",
+        "Valkey+Sentinel://user:p%40ss@a:1,b,[::1]:3/my-main/2?sentinel_user=u&sentinel_pass=p%26",
+        "redis+sentinel://a:1,b:2/main?ttl=30s&mode=plain&response_timeout=500ms",
     ] {
         LockConfig::from_url(url).unwrap().lazy(true).connect().await.unwrap();
     }
@@ -74,6 +101,8 @@ async fn good_redis_urls_are_accepted_without_asking_the_server() {
 async fn tls_urls_are_accepted_where_the_feature_is_on() {
     for url in
         ["rediss://localhost", "valkeys://:a@localhost", "rediss://user:a%40b@[::1]:6380/2?ttl=1s"]
+            .into_iter()
+            .chain(["rediss+sentinel://a,b/main", "valkeys+sentinel://:a@b/main"])
     {
         LockConfig::from_url(url).unwrap().lazy(true).connect().await.unwrap();
     }
@@ -85,6 +114,10 @@ fn texts_show_the_store_and_neither_user_nor_password_nor_query() {
         ("redis://user:secret@h:7/3?ttl=1s", "redis://***@h:7/3"),
         ("redis://h", "redis://h"),
         ("redis+unix:///run/s?pass=secret", "redis+unix:///run/s"),
+        (
+            "redis+sentinel://user:secret@a:1,[::1]/main/0?sentinel_pass=secret",
+            "redis+sentinel://***@a:1,[::1]/main/0",
+        ),
         ("memory:name", "memory:name"),
     ] {
         let config = LockConfig::from_url(url).unwrap();

@@ -7,7 +7,7 @@ use distlock::LockConfig;
 use proptest::prelude::*;
 
 /// How URLs go wrong around a user name and a password.
-const SHAPES: [&str; 37] = [
+const SHAPES: [&str; 42] = [
     "redis://user:SECRET@h:6379/0",
     "redis://:SECRET@h",
     "redis://SECRET@h",
@@ -38,6 +38,11 @@ const SHAPES: [&str; 37] = [
     "redis://user@h?password_file=SECRET",
     "dapr://lockstore?api_token_file=SECRET",
     "redis+sentinel://user:SECRET@a:1,b:2/main",
+    "redis+sentinel://a:1,user:SECRET@b:2/main",
+    "redis+sentinel://user:SECRET@a:1,b:2",
+    "redis+sentinel://a/main?sentinel_user=SECRET&sentinel_pass=SECRET",
+    "redis+sentinel://a/main?sentinel_user=SECRET",
+    "redis+sentinel://a/main?sentinel_password_file=SECRET",
     "redis+cluster://:SECRET@a",
     "redis://user:SECRET@a:1,b:2",
     "redis+tls://user:SECRET@h",
@@ -101,7 +106,7 @@ fn texts_about_file(url: &str) -> String {
     use serde::Deserialize;
 
     let mut texts = String::new();
-    for word in ["url", "password_file", "api_token_file"] {
+    for word in ["url", "password_file", "sentinel_password_file", "api_token_file"] {
         let mut file = toml::Table::new();
         file.insert("url".to_owned(), "redis://u@h".into());
         file.insert(word.to_owned(), url.into());

@@ -1,9 +1,8 @@
 //! `dapr://`: a lock store of a Dapr sidecar.
 
 use lock_core::{LockError, LockServiceBuilder};
-use url::Url;
 
-use super::definition::{Feature, Open, Parameter, Scheme, Spelling};
+use super::definition::{Feature, Located, Open, Parameter, Scheme, Spelling};
 use crate::config::settings::Settings;
 use crate::config::text::{decode, invalid};
 use crate::config::word::{Kind, Word};
@@ -13,7 +12,7 @@ pub(crate) const ENDPOINT: Word = Word::new("endpoint", Kind::Text);
 pub(crate) const API_TOKEN_FILE: Word = Word::new("api_token_file", Kind::SecretFile);
 
 pub(super) const SCHEME: Scheme = Scheme {
-    spellings: &[Spelling { name: "dapr", features: &[DAPR], parameters: &[] }],
+    spellings: &[Spelling { name: "dapr", features: &[DAPR], parameters: &[], takes_hosts: false }],
     example: "dapr://lockstore",
     has_host: false,
     words: &[ENDPOINT, API_TOKEN_FILE],
@@ -32,7 +31,8 @@ fn check(settings: &Settings) -> Result<(), LockError> {
 }
 
 /// The host is the name of the lock store, and all that the URL says beside its query.
-fn read(url: &Url, _: &[Parameter]) -> Result<Open, LockError> {
+fn read(at: &Located, _: &[Parameter]) -> Result<Open, LockError> {
+    let url = &at.url;
     let has_more = !url.username().is_empty()
         || url.password().is_some()
         || url.port().is_some()

@@ -21,7 +21,7 @@ pub(crate) struct Scheme {
     /// Checks a URL of one of its spellings, without I/O.
     ///
     /// Gets the parameters of the query that its spelling names.
-    pub(crate) read: fn(&Url, &[Parameter]) -> Result<Open, LockError>,
+    pub(crate) read: fn(&Located, &[Parameter]) -> Result<Open, LockError>,
 }
 
 /// One way in which a URL of a kind of store may begin.
@@ -32,6 +32,32 @@ pub(crate) struct Spelling {
     pub(crate) features: &'static [Feature],
     /// The parameters that its query may have beside the words.
     pub(crate) parameters: &'static [&'static str],
+    /// It may name several hosts, with commas between them.
+    pub(crate) takes_hosts: bool,
+}
+
+/// A URL, which may name several hosts.
+pub(crate) struct Located {
+    /// The URL, with the first of its hosts.
+    pub(crate) url: Url,
+    /// The others, each as a URL that has nothing else.
+    pub(crate) more: Vec<Url>,
+}
+
+impl Located {
+    /// The hosts and the ports, each with that of the first.
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = &Url> {
+        std::iter::once(&self.url).chain(&self.more)
+    }
+
+    /// The hosts and the ports, as they are written.
+    pub(crate) fn authority(&self) -> String {
+        let written = |url: &Url| {
+            let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+            format!("{}{port}", url.host_str().unwrap_or_default())
+        };
+        self.hosts().map(written).collect::<Vec<_>>().join(",")
+    }
 }
 
 /// A cargo feature of this crate.

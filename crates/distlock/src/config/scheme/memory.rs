@@ -5,13 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use lock_core::memory::MemoryBackend;
 use lock_core::{LockError, LockService};
-use url::Url;
 
-use super::definition::{Open, Parameter, Scheme, Spelling, accept_all};
+use super::definition::{Located, Open, Parameter, Scheme, Spelling, accept_all};
 use crate::config::text::{decode, invalid};
 
 pub(super) const SCHEME: Scheme = Scheme {
-    spellings: &[Spelling { name: NAME, features: &[], parameters: &[] }],
+    spellings: &[Spelling { name: NAME, features: &[], parameters: &[], takes_hosts: false }],
     example: "memory:",
     has_host: false,
     words: &[],
@@ -21,7 +20,8 @@ pub(super) const SCHEME: Scheme = Scheme {
 
 pub(super) const NAME: &str = "memory";
 
-fn read(url: &Url, _: &[Parameter]) -> Result<Open, LockError> {
+fn read(at: &Located, _: &[Parameter]) -> Result<Open, LockError> {
+    let url = &at.url;
     if !url.cannot_be_a_base() {
         return Err(invalid("a store in memory has no host; write memory: or memory:NAME"));
     }

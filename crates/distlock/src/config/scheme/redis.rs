@@ -4,7 +4,7 @@ use lock_core::{LockError, LockServiceBuilder};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
-use super::definition::{Feature, Open, Parameter, Scheme, Spelling, accept_all};
+use super::definition::{Feature, Located, Open, Parameter, Scheme, Spelling, accept_all};
 use crate::config::settings::Settings;
 use crate::config::text::{clip, decode, invalid};
 use crate::config::word::{Kind, Word};
@@ -33,12 +33,13 @@ pub(super) const SCHEME: Scheme = Scheme {
 };
 
 const fn server(name: &'static str, features: &'static [Feature]) -> Spelling {
-    Spelling { name, features, parameters: &[] }
+    Spelling { name, features, parameters: &[], takes_hosts: false }
 }
 
 /// A socket has no place for these before its path or behind it.
 const fn socket(name: &'static str) -> Spelling {
-    Spelling { name, features: &[REDIS], parameters: &[DATABASE, USER, PASSWORD] }
+    let parameters = &[DATABASE, USER, PASSWORD];
+    Spelling { name, features: &[REDIS], parameters, takes_hosts: false }
 }
 
 const DATABASE: &str = "db";
@@ -46,19 +47,18 @@ const USER: &str = "user";
 const PASSWORD: &str = "pass";
 
 /// Why several hosts are refused.
-pub(super) const ONE_SERVER: &str = "the URL names several servers; this library speaks to one, \
-    and neither Sentinel nor Cluster is supported yet: write redis://HOST:PORT with the address of \
-    the master, or one that leads to it";
+pub(super) const ONE_SERVER: &str = "the URL names several servers; if they are Sentinels, write \
+    redis+sentinel://HOST:PORT,HOST:PORT/MASTER; Redis Cluster is not supported yet: write \
+    redis://HOST:PORT with the address of one server that is no node of a cluster";
 
 /// Why a scheme is refused that other libraries know.
 pub(super) fn unsupported(scheme: &str) -> Option<&'static str> {
     let is_ours = scheme.starts_with("redis") || scheme.starts_with("valkey");
     match scheme {
         _ if !is_ours => None,
-        _ if scheme.contains("sentinel") => Some(
-            "Redis Sentinel is not supported yet; write redis://HOST:PORT with the address of the \
-             master itself, or one that leads to it, such as that of a proxy or of a service in \
-             Kubernetes",
+        _ if scheme.contains("sentinel") && !scheme.ends_with("+sentinel") => Some(
+            "Redis Sentinel is written as redis+sentinel://HOST:PORT,HOST:PORT/MASTER, with the \
+             addresses of the Sentinels and the name of the master that they watch",
         ),
         _ if scheme.contains("cluster") => Some(
             "Redis Cluster is not supported yet; write redis://HOST:PORT with the address of a \
@@ -74,8 +74,8 @@ pub(super) fn unsupported(scheme: &str) -> Option<&'static str> {
     }
 }
 
-const REDIS: Feature = Feature { name: "redis", is_on: cfg!(feature = "redis") };
-const TLS: Feature = Feature { name: "tls", is_on: cfg!(feature = "tls") };
+pub(super) const REDIS: Feature = Feature { name: "redis", is_on: cfg!(feature = "redis") };
+pub(super) const TLS: Feature = Feature { name: "tls", is_on: cfg!(feature = "tls") };
 
 /// The value of [`MODE`] that stands for this mode.
 #[cfg(feature = "redis")]
@@ -86,16 +86,27 @@ pub(crate) fn mode(mode: lock_redis::Mode) -> crate::config::word::Value {
     })
 }
 
-fn read(url: &Url, parameters: &[Parameter]) -> Result<Open, LockError> {
+fn read(at: &Located, parameters: &[Parameter]) -> Result<Open, LockError> {
+    let url = &at.url;
     let mut clean = url.clone();
     clean.set_query(None);
     if is_socket(url) {
         check_socket(url)?;
-        clean.set_query(socket_query(parameters)?.as_deref());
+        for (name, value) in parameters {
+            if name == DATABASE {
+                check_database(value)?;
+            }
+        }
+        clean.set_query(query(parameters).as_deref());
     } else {
-        check_server(url)?;
+        check_host(url)?;
+        check_login(url)?;
+        let database = url.path().strip_prefix('/').unwrap_or_default();
+        if !database.is_empty() {
+            check_database(database)?;
+        }
     }
-    Ok(Box::new(move |settings| open(&clean, settings)))
+    Ok(Box::new(move |settings| open(clean.as_str(), settings)))
 }
 
 fn is_socket(url: &Url) -> bool {
@@ -104,11 +115,29 @@ fn is_socket(url: &Url) -> bool {
 
 /// The URL holds nothing in its query but what is the backend's.
 #[cfg(feature = "redis")]
-fn open(url: &Url, settings: &Settings) -> Result<LockServiceBuilder, LockError> {
+pub(super) fn open(url: &str, settings: &Settings) -> Result<LockServiceBuilder, LockError> {
+    service(builder(url, settings)?)
+}
+
+/// The service of a backend.
+#[cfg(feature = "redis")]
+pub(super) fn service(
+    builder: lock_redis::RedisBackendBuilder,
+) -> Result<LockServiceBuilder, LockError> {
+    let backend = builder.build().map_err(|error| error.with_operation("connect"))?;
+    Ok(lock_core::LockService::builder(backend))
+}
+
+/// The backend of a URL with these settings.
+#[cfg(feature = "redis")]
+pub(super) fn builder(
+    url: &str,
+    settings: &Settings,
+) -> Result<lock_redis::RedisBackendBuilder, LockError> {
     use super::tls;
     use crate::config::settings::RESPONSE_TIMEOUT;
 
-    let mut builder = lock_redis::RedisBackend::builder().url(url.as_str());
+    let mut builder = lock_redis::RedisBackend::builder().url(url);
     if let Some(prefix) = settings.text(&KEY_PREFIX) {
         builder = builder.key_prefix(prefix);
     }
@@ -130,34 +159,33 @@ fn open(url: &Url, settings: &Settings) -> Result<LockServiceBuilder, LockError>
     if let Some(path) = settings.text(&tls::KEY_FILE) {
         builder = builder.tls_key_file(path);
     }
-    let backend = builder.build().map_err(|error| error.with_operation("connect"))?;
-    Ok(lock_core::LockService::builder(backend))
+    Ok(builder)
 }
 
 /// Such a URL is refused before it is read, because its feature is off.
 #[cfg(not(feature = "redis"))]
-fn open(_: &Url, _: &Settings) -> Result<LockServiceBuilder, LockError> {
+pub(super) fn open(_: &str, _: &Settings) -> Result<LockServiceBuilder, LockError> {
     Err(invalid("the feature `redis` of distlock is off"))
 }
 
-fn check_server(url: &Url) -> Result<(), LockError> {
+/// Checks where a server is; the port may be left out.
+pub(super) fn check_host(url: &Url) -> Result<(), LockError> {
     if url.host_str().is_none_or(str::is_empty) {
         let scheme = url.scheme();
         return Err(invalid(format!("the URL has no host; write {scheme}://HOST:PORT")));
     }
     if url.port() == Some(0) {
-        return Err(invalid("the URL's port is 0; it must be 1 to 65535, and is 6379 if left out"));
-    }
-    decode(url.username(), "user name")?;
-    decode(url.password().unwrap_or_default(), "password")?;
-    let database = url.path().strip_prefix('/').unwrap_or_default();
-    if !database.is_empty() {
-        check_database(database)?;
+        return Err(invalid("the URL's port is 0; it must be 1 to 65535, and can be left out"));
     }
     Ok(())
 }
 
-fn check_database(database: &str) -> Result<(), LockError> {
+pub(super) fn check_login(url: &Url) -> Result<(), LockError> {
+    decode(url.username(), "user name")?;
+    decode(url.password().unwrap_or_default(), "password").map(drop)
+}
+
+pub(super) fn check_database(database: &str) -> Result<(), LockError> {
     if database.parse::<u16>().is_ok() && database.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(());
     }
@@ -178,13 +206,11 @@ fn check_socket(url: &Url) -> Result<(), LockError> {
     decode(url.path(), "path").map(drop)
 }
 
-fn socket_query(parameters: &[Parameter]) -> Result<Option<String>, LockError> {
-    let mut parts = Vec::new();
-    for (name, value) in parameters {
-        if name == DATABASE {
-            check_database(value)?;
-        }
-        parts.push(format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)));
-    }
-    Ok((!parts.is_empty()).then(|| parts.join("&")))
+/// The parameters as a query.
+pub(super) fn query(parameters: &[Parameter]) -> Option<String> {
+    let part = |(name, value): &Parameter| {
+        format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC))
+    };
+    let parts: Vec<String> = parameters.iter().map(part).collect();
+    (!parts.is_empty()).then(|| parts.join("&"))
 }
