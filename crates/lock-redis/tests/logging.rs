@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use lock_core::LockService;
 use lock_redis::RedisBackend;
-use testbed::{RedisServer, ServerKind};
+use testbed::{RedisServer, SentinelServer, SentinelSet, SentinelSettings, ServerKind};
 use tracing::Level;
 
 const S: fn(u64) -> Duration = Duration::from_secs;
@@ -205,5 +205,63 @@ mod redis_7_0 {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn an_outage_of_the_server_is_a_few_lines() {
         super::an_outage_of_the_server_is_a_few_lines().await;
+    }
+}
+
+/// A server, a Sentinel that watches it, and a service that finds it by the Sentinel.
+fn watched(login: &str, rules: &[&str]) -> (RedisServer, SentinelServer, LockService) {
+    let kind = ServerKind::REDIS_8_2;
+    let server = RedisServer::start(&kind).unwrap();
+    let settings = SentinelSettings::default().down_after(S(60));
+    let sentinel = SentinelServer::start(&kind, &settings).unwrap();
+    sentinel.monitor(&settings, &server.port().to_string()).unwrap();
+    if !rules.is_empty() {
+        sentinel.run(&[&["ACL", "SETUSER", "app", "reset", "on", ">pw"], rules].concat()).unwrap();
+    }
+    let url = format!("redis+sentinel://{}/{}{login}", sentinel.address(), SentinelSet::MASTER);
+    let locks = LockService::new(RedisBackend::builder().url(url).build().unwrap());
+    (server, sentinel, locks)
+}
+
+mod redis_8_2 {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_sentinel_that_forbids_to_subscribe_is_told_once() {
+        let log = Log::of_all();
+        let rules = ["+sentinel"];
+        let (_server, sentinel, locks) = watched("?sentinel_user=app&sentinel_pass=pw", &rules);
+        locks.ping().await.unwrap();
+        let address = sentinel.address().to_string();
+        // It is tried again, and that is not told.
+        let unheard = format!("{address}: the server's access rules forbid");
+        soon(|| log.text().matches(&unheard).count() >= 1).await;
+        let shown = log.shown(&address);
+        assert_eq!(
+            shown.iter().filter(|line| line.contains("+switch-master")).count(),
+            1,
+            "{shown:?}"
+        );
+        assert!(shown[0].contains(" WARN ") && shown[0].contains("subscribe"), "{shown:?}");
+    }
+
+    #[tokio::test]
+    async fn a_new_master_is_told() {
+        let log = Log::of_all();
+        let (old, sentinel, locks) = watched("", &[]);
+        let (new, settings) = (
+            RedisServer::start(&ServerKind::REDIS_8_2).unwrap(),
+            SentinelSettings::default().down_after(S(60)),
+        );
+        locks.ping().await.unwrap();
+        let told = format!("the Redis master is at {} now", new.address());
+        assert!(log.shown(&old.address().to_string()).is_empty());
+        sentinel.run(&["SENTINEL", "REMOVE", SentinelSet::MASTER]).unwrap();
+        sentinel.monitor(&settings, &new.port().to_string()).unwrap();
+        let client = redis::Client::open(old.url()).unwrap();
+        let mut admin = client.get_connection().unwrap();
+        redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").exec(&mut admin).unwrap();
+        while locks.ping().await.is_err() {}
+        soon(|| !log.shown(&told).is_empty()).await;
     }
 }

@@ -8,7 +8,7 @@ use futures_util::stream::FuturesUnordered;
 use lock_core::backend::{Clock, in_time};
 use lock_core::message_text::quoted;
 use lock_core::{Instant, LockErrorKind};
-use redis::{Pipeline, RedisError, Value};
+use redis::{Pipeline, RedisError, RedisResult, Value};
 
 use crate::topology::sentinel::report::{self, Report};
 use crate::topology::sentinel::settings::{Sentinel, Settings};
@@ -16,6 +16,7 @@ use crate::wire::channel::Channel;
 use crate::wire::failure::{Failure, Forbidden};
 use crate::wire::greeting;
 use crate::wire::health::Health;
+use crate::wire::refusal::lacking;
 
 /// When most have answered, the others are not waited for any longer: one of them may be gone, and
 /// one may be the first to know of a failover.
@@ -59,12 +60,9 @@ pub(super) async fn over(channel: &mut Channel, master: &str) -> Result<Report, 
     // Where the master was before, while a failover is not over; and what else is known of it.
     asking.cmd("SENTINEL").arg("MASTER").arg(master);
     let answers = channel.send_all(&asking).await.map_err(refused)?;
-    let mut answers = answers.into_iter().map(|answer| match answer {
-        Value::ServerError(error) => Err(refused(error.into())),
-        answer => Ok(answer),
-    });
+    let mut answers = answers.into_iter().map(|answer| answered(Ok(answer)));
     let mut next = || answers.next().unwrap_or_else(|| Err(Failure::unavailable("no answer")));
-    let (address, state) = (next()?, next());
+    let (address, state) = (next().map_err(unnamed)?, next());
     let Some(address) = report::address(&address)? else {
         let name = quoted(master);
         let message = format!("it knows no master of the name {name}; is the name right?");
@@ -75,8 +73,26 @@ pub(super) async fn over(channel: &mut Channel, master: &str) -> Result<Report, 
     Ok(Report { address, epoch, is_down })
 }
 
+/// A refusal in a script would not name its command either, and this is none.
+fn unnamed(failure: Failure) -> Failure {
+    match failure.forbidden {
+        Some(Forbidden::Command(_)) => {
+            failure.with_message(lacking(&["sentinel|get-master-addr-by-name"]))
+        }
+        _ => failure,
+    }
+}
+
+/// A Sentinel's answer, which may be a refusal.
+pub(super) fn answered(reply: RedisResult<Value>) -> Result<Value, Failure> {
+    match reply.map_err(refused)? {
+        Value::ServerError(error) => Err(refused(error.into())),
+        reply => Ok(reply),
+    }
+}
+
 /// What a Sentinel means when it refuses.
-pub(super) fn refused(error: RedisError) -> Failure {
+fn refused(error: RedisError) -> Failure {
     let failure = Failure::from(error);
     match failure.forbidden {
         Some(Forbidden::Unknown(_)) => Failure::new(

@@ -115,7 +115,7 @@ impl Ear {
             let mut channel = Channel::Connection(connection);
             let mut subscribe = redis::cmd("SUBSCRIBE");
             subscribe.arg(SWITCH);
-            channel.send(&subscribe).await.map_err(ask::refused)?;
+            ask::answered(channel.send(&subscribe).await)?;
             // What was told before is not told again.
             if let Ok(report) = ask::over(&mut channel, &self.settings.master).await {
                 self.masters.reported(&report);

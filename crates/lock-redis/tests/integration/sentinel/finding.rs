@@ -19,6 +19,7 @@ on_oldest_and_newest!(
     a_master_that_is_down_or_out_of_reach_is_named,
     a_master_that_is_a_replica_is_not_used,
     sentinels_have_a_password_of_their_own,
+    a_user_of_the_sentinels_needs_three_commands,
     a_master_goes_by_the_name_of_its_host,
     a_sentinel_and_a_server_are_told_apart,
 );
@@ -173,6 +174,35 @@ async fn sentinels_have_a_password_of_their_own(kind: &ServerKind) {
     assert_eq!(ping_error(&backend).await.kind(), LockErrorKind::Denied);
     std::fs::write(&watch, "w4tch\n").unwrap();
     answers(&backend).await;
+}
+
+async fn a_user_of_the_sentinels_needs_three_commands(kind: &ServerKind) {
+    let server = RedisServer::start(kind).unwrap();
+    let (settings, sentinel) = patient_sentinel(kind);
+    sentinel.monitor(&settings, &server.port().to_string()).unwrap();
+    let address = sentinel.address();
+    let client = redis::Client::open(format!("redis://{address}")).unwrap();
+    let mut admin = client.get_connection().unwrap();
+    let with = |rules: &[&str]| {
+        let user = ["ACL", "SETUSER", "app", "reset", "on", ">pw", "resetchannels"];
+        sentinel.run(&[&user, rules].concat()).unwrap();
+        let sentinels = Sentinels::new([address.to_string()], SentinelSet::MASTER);
+        let sentinels = sentinels.sentinel_username("app").sentinel_password("pw");
+        build(RedisBackend::builder().sentinels(sentinels))
+    };
+    let all = ["+sentinel|get-master-addr-by-name", "+sentinel|master", "+subscribe"];
+    let listens = with(&[&all[..], &["&+switch-master"]].concat());
+    take(&listens, "x", MINUTE).await;
+    until(|| {
+        let clients: String = redis::cmd("CLIENT").arg("LIST").query(&mut admin).unwrap();
+        clients.lines().any(|client| client.contains("user=app") && client.contains(" sub=1"))
+    })
+    .await;
+    take(&with(&all[..1]), "y", MINUTE).await;
+
+    let error = ping_error(&with(&all[1..])).await;
+    assert_eq!(error.kind(), LockErrorKind::Denied, "{error}");
+    assert!(error.to_string().contains("+sentinel|get-master-addr-by-name"), "{error}");
 }
 
 async fn a_master_goes_by_the_name_of_its_host(kind: &ServerKind) {
