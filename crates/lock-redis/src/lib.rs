@@ -1,4 +1,5 @@
-//! The Redis and Valkey backend of `distlock`: locks on one server, Redis 6.2 or later or Valkey.
+//! The Redis and Valkey backend of `distlock`: locks on one server, Redis 6.2 or later or Valkey, or on
+//! the master that Sentinels name.
 //!
 //! ```
 //! # mod distlock { pub use lock_core::*; pub mod redis { pub use lock_redis::*; } }
@@ -45,6 +46,7 @@
 //! - A read-only replica answers every change with an error.
 //! - Replication is asynchronous: a lock that was taken just before a failover may be unknown to
 //!   the new master, which then gives it to somebody else.
+//!   With [`Sentinels`], connections leave the old master as soon as one of them tells of a new one.
 //!
 //! # Waiting
 //!
@@ -92,6 +94,9 @@
 //! An error that trying again cannot cure, such as a wrong password, is returned again during that
 //! pause, without asking the server.
 //!
+//! With [`Sentinels`], each new connection asks all of them for the master, and the library's own thread
+//! has one more connection to each of them, to hear of a failover.
+//!
 //! An existing connection, or connection manager, is the only connection of its backend; see
 //! [`RedisBackendBuilder::connection`].
 //!
@@ -108,7 +113,7 @@
 //! # Features
 //!
 //! - `connection-manager`: an existing `ConnectionManager` of the `redis` crate.
-//! - `tls`: `rediss` URLs, with rustls and the system's root certificates, or those of
+//! - `tls`: `rediss` and `rediss+sentinel` URLs, with rustls and the system's root certificates, or those of
 //!   [`tls_ca_file`](RedisBackendBuilder::tls_ca_file); a certificate for the client comes from
 //!   [`tls_cert_file`](RedisBackendBuilder::tls_cert_file).
 //!   rustls takes its cryptography from the default `CryptoProvider` of the process.

@@ -318,7 +318,13 @@ impl MakeWriter<'_> for Log {
 #[cfg(not(feature = "redis"))]
 #[test]
 fn a_scheme_without_its_feature_is_refused_with_the_line_for_cargo_toml() {
-    for url in ["redis://localhost", "redis+unix:///run/redis.sock", "valkey://h", "unix:///s"] {
+    for url in [
+        "redis://localhost",
+        "redis+unix:///run/redis.sock",
+        "valkey://h",
+        "unix:///s",
+        "redis+sentinel://a,b/main",
+    ] {
         refused(url, &["feature `redis`", "features = [\"redis\"] }"]);
     }
 }
