@@ -3,14 +3,17 @@
 pub(crate) mod channel;
 pub(crate) mod connection;
 pub(crate) mod credentials;
+mod doomed;
 pub(crate) mod failure;
 pub(crate) mod greeting;
 pub(crate) mod health;
 pub(crate) mod hello;
+mod identity;
 pub(crate) mod link;
-mod outbox;
 pub(crate) mod pair;
 pub(crate) mod permissions;
 pub(crate) mod refusal;
 pub(crate) mod runtime;
 pub(crate) mod server_clock;
+mod slot_set;
+mod window;
