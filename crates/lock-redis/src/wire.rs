@@ -14,3 +14,4 @@ pub(crate) mod permissions;
 pub(crate) mod refusal;
 pub(crate) mod runtime;
 pub(crate) mod server_clock;
+mod subscriptions;

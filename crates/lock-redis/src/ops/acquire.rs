@@ -55,7 +55,7 @@ pub(crate) async fn acquire(
         connection.send(scripts::try_writing(), deadline).await?;
     }
     let place = match queue {
-        Some(queue) => place(queue, request, &connection, deadline).await?,
+        Some(queue) => place(queue, request, keys.slot, &connection, deadline).await?,
         None if request.queue => Place::Poll,
         None => Place::None,
     };
@@ -90,11 +90,12 @@ pub(crate) async fn acquire(
 async fn place<'a>(
     queue: &'a Arc<Queue>,
     request: &AcquireRequest,
+    slot: u16,
     connection: &Connection,
     deadline: Instant,
 ) -> Result<Place<'a>, Failure> {
     if request.queue {
-        let subscribed = connection.subscribe(queue.channel(), deadline).await;
+        let subscribed = connection.subscribe(&queue.channel(slot), deadline).await;
         if subscribed.map_err(Failure::not_applied)? {
             let window = queue.window_of(request.token);
             let window = window.unwrap_or_else(|| queue::window(request.ttl));
@@ -133,13 +134,13 @@ async fn ask(
         command.arg(whole_millis(request.ttl)).arg(not_after);
         let (channel, window, ticket) = match place {
             Place::None => return,
-            Place::Poll => (NO_CHANNEL, Duration::ZERO, POLLS),
+            Place::Poll => (NO_CHANNEL.to_owned(), Duration::ZERO, POLLS),
             Place::Leave { queue, window, polls } => {
-                (queue.channel(), window, if polls { POLLS } else { LEAVES })
+                (queue.channel(keys.slot), window, if polls { POLLS } else { LEAVES })
             }
             Place::Stand { queue, window, ticket } => {
                 let ticket = ticket.map_or(NEW, |ticket| ticket.get().cast_signed());
-                (queue.channel(), window, ticket)
+                (queue.channel(keys.slot), window, ticket)
             }
         };
         command.arg(channel).arg(whole_millis(window)).arg(ticket);

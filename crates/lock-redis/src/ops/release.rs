@@ -35,13 +35,15 @@ pub(crate) async fn release(
     let keys = Keys::new(&parts.key_prefix, &request.key)?;
     let deadline = parts.deadline();
     let route = parts.topology.route(keys.slot, request.lane);
+    let leaving = queue.map(|queue| queue.leaving(request.token));
+    let window = leaving.and_then(|leaving| leaving.window);
+    let channel = queue.filter(|_| window.is_some()).map(|queue| queue.channel(keys.slot));
     let keys = keys.all();
-    let leaving = queue.map(|queue| (queue.channel(), queue.leaving(request.token)));
     let words = Words {
         owner: Owner::Scripted(request.token),
         min_hold: request.min_hold,
-        gap: leaving.map_or(Duration::ZERO, |(_, leaving)| leaving.gap),
-        place: leaving.and_then(|(channel, leaving)| Some((channel, leaving.window?))),
+        gap: leaving.map_or(Duration::ZERO, |leaving| leaving.gap),
+        place: channel.as_deref().zip(window),
     };
     let exchange =
         |connection| give_back(parts, connection, queue, &keys, request, words, deadline);

@@ -1,5 +1,6 @@
 //! What the scripts need of a server; each command as words that change nothing.
 
+use crate::wire::hello::Dialect;
 use crate::wire::permissions::Needs;
 
 /// With a queue or without.
@@ -14,7 +15,11 @@ pub(crate) const OF_SCRIPTS: Needs = Needs {
         "ZRANK dl:? -",
         "ZSCORE dl:? -",
     ],
-    for_pushes: &["PUBSUB NUMSUB dl:?"],
+    for_pushes: |dialect| match dialect {
+        // Its access rules know no part of `PUBSUB` by name.
+        Dialect::Redis6 => &["PUBSUB NUMSUB dl:?"],
+        Dialect::Redis7 => &["PUBSUB|SHARDNUMSUB dl:?"],
+    },
 };
 
 /// Locks that are taken by `SET NX` are released and renewed by scripts as well.
@@ -28,7 +33,7 @@ pub(crate) const OF_PLAIN: Needs = Needs {
         "TIME",
     ],
     unless_plain: &[],
-    for_pushes: &[],
+    for_pushes: |_| &[],
 };
 
 #[cfg(test)]
@@ -37,7 +42,6 @@ mod tests {
 
     use super::*;
     use crate::protocol::scripts::Scripts;
-    use crate::wire::hello::Dialect;
 
     fn first_words(needs: &[&'static str]) -> BTreeSet<&'static str> {
         needs.iter().map(|words| words.split(' ').next().unwrap()).collect()
@@ -47,13 +51,14 @@ mod tests {
     fn used_by(text: &str) -> BTreeSet<&str> {
         let calls = text.split("call('").skip(1);
         let names = calls.map(|behind| behind.split_once('\'').unwrap().0);
-        names.filter(|name| !["PUBSUB", "PUBLISH"].contains(name)).collect()
+        names.filter(|name| !["PUBSUB", "SPUBLISH"].contains(name)).collect()
     }
 
     #[test]
     fn every_command_of_the_scripts_is_asked_for_and_no_other() {
         let scripts = Scripts::of(Dialect::Redis7).all();
-        let used: BTreeSet<&str> = scripts.iter().flat_map(|script| used_by(script.text)).collect();
+        let used: BTreeSet<&str> =
+            scripts.iter().flat_map(|script| used_by(&script.text)).collect();
         let asked = first_words(OF_SCRIPTS.always);
         assert_eq!(&asked | &first_words(OF_SCRIPTS.unless_plain), used);
     }
@@ -62,7 +67,7 @@ mod tests {
     fn the_plain_mode_asks_for_less() {
         // `EXISTS` asks for the queue, which no plain lock has.
         let scripts = Scripts::of(Dialect::Redis7);
-        let renewal = used_by(scripts.renew.text);
+        let renewal = used_by(&scripts.renew.text);
         assert!(first_words(OF_PLAIN.always).is_superset(&renewal));
         assert!(first_words(OF_SCRIPTS.always).is_superset(&first_words(OF_PLAIN.always)));
     }

@@ -9,6 +9,7 @@ use redis::{Cmd, Pipeline, Value};
 
 use crate::wire::connection::Connection;
 use crate::wire::failure::{Failure, Forbidden};
+use crate::wire::hello::Dialect;
 use crate::wire::refusal::{forbidden, lacking, unknown};
 
 const TRY_EACH: &str = include_str!("permissions.lua");
@@ -17,7 +18,8 @@ const NO_SCRIPT: &str = "0000000000000000000000000000000000000000";
 const NO_MODE: &str = "no mode works without it";
 const MODE_PLAIN: &str = "or set mode=plain, which does without it";
 
-/// The commands that scripts use, each as words that change nothing.
+/// The commands that scripts use, each as words that change nothing. Of a command that has parts,
+/// `|` is before the part, as in access rules.
 #[derive(Clone, Copy)]
 pub(crate) struct Needs {
     /// Whatever the mode is.
@@ -25,7 +27,7 @@ pub(crate) struct Needs {
     /// Not in the plain mode.
     pub(crate) unless_plain: &'static [&'static str],
     /// By whoever gives a lock to the next in a queue; who cannot does not queue.
-    pub(crate) for_pushes: &'static [&'static str],
+    pub(crate) for_pushes: fn(Dialect) -> &'static [&'static str],
 }
 
 impl Needs {
@@ -39,6 +41,15 @@ impl Needs {
     /// Fails if something that is needed may not be used, and names it. A server that cannot tell
     /// now tells it to whoever needs it.
     pub(crate) fn check(&self, answers: [Result<Value, Failure>; 2]) -> Result<(), Failure> {
+        self.check_with(answers, &[])
+    }
+
+    /// As [`check`](Self::check), where these commands were tried as well.
+    fn check_with(
+        &self,
+        answers: [Result<Value, Failure>; 2],
+        for_pushes: &[&str],
+    ) -> Result<(), Failure> {
         let [by_name, tried] = answers;
         if let Err(failure) = by_name
             && failure.forbidden.is_some()
@@ -46,7 +57,7 @@ impl Needs {
             return Err(failure.with_hint(NO_MODE));
         }
         match tried {
-            Ok(Value::Array(said)) => self.check_each(&said),
+            Ok(Value::Array(said)) => self.check_each(&said, for_pushes),
             Err(failure) if failure.forbidden.is_some() => Err(failure.with_hint(NO_MODE)),
             _ => Ok(()),
         }
@@ -58,10 +69,10 @@ impl Needs {
         try_each
     }
 
-    fn check_each(&self, said: &[Value]) -> Result<(), Failure> {
+    fn check_each(&self, said: &[Value], for_pushes: &[&str]) -> Result<(), Failure> {
         let (mut denied, mut unknown_ones) = (Vec::new(), Vec::new());
         let mut is_needed_always = false;
-        let words = self.always.iter().chain(self.unless_plain).chain(self.for_pushes);
+        let words = self.always.iter().chain(self.unless_plain).chain(for_pushes);
         for (place, (words, said)) in words.zip(said).enumerate() {
             let Value::BulkString(said) = said else { continue };
             let missing = match forbidden(&String::from_utf8_lossy(said)) {
@@ -114,9 +125,12 @@ async fn missing_commands(
     deadline: Instant,
 ) -> Option<String> {
     let mut asking = needs.try_each();
-    asking.arg(needs.for_pushes);
+    let for_pushes = (needs.for_pushes)(connection.dialect());
+    for words in for_pushes {
+        asking.arg(words.replace('|', " "));
+    }
     let tried = connection.send(asking, deadline).await;
-    let missing = needs.check([Ok(Value::Nil), tried]).err()?;
+    let missing = needs.check_with([Ok(Value::Nil), tried], for_pushes).err()?;
     Some(missing.message().to_owned())
 }
 
@@ -156,7 +170,7 @@ mod tests {
     const NEEDS: Needs = Needs {
         always: &["GETEX dl:?", "DEL dl:?"],
         unless_plain: &["TIME", "ZADD dl:? XX 0 -"],
-        for_pushes: &[],
+        for_pushes: |_| &[],
     };
 
     fn checked(said: [&str; 4]) -> Result<(), Failure> {
