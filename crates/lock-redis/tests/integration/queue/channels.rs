@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use lock_core::backend::Wake;
 use lock_testkit::proxy::Scope;
 use testbed::ServerKind;
@@ -18,6 +19,7 @@ on_every_server!(
     a_new_connection_subscribes_where_somebody_waits,
     a_push_over_the_channel_of_another_slot_is_believed,
     a_thousand_names_are_waited_for_in_a_thousand_slots,
+    whoever_may_not_subscribe_in_many_slots_is_told_once,
 );
 
 /// What is between the braces, and what is behind them.
@@ -143,4 +145,27 @@ async fn a_thousand_names_are_waited_for_in_a_thousand_slots(kind: &ServerKind) 
         assert!(released.is_released(), "{released}");
     }
     locks.shutdown(Duration::ZERO).await;
+}
+
+/// The questions are under way at the same time.
+async fn whoever_may_not_subscribe_in_many_slots_is_told_once(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let user = format!("ACL SETUSER app on >pw ~* &* +@all -{}", words(kind).subscribe);
+    store.run::<()>(&user.split(' ').collect::<Vec<_>>());
+    let holder = store.backend();
+    let names: Vec<String> = (0..16).map(|number| format!("name-{number}")).collect();
+    for name in &names {
+        take(&holder, name, HOUR).await;
+    }
+    let log = Log::default();
+    log.of(async {
+        let url = format!("redis://app:pw@{}", store.server.address());
+        let backend = build(RedisBackend::builder().url(url));
+        for _ in 0..2 {
+            let asked = join_all(names.iter().map(|name| ask(&backend, name, token(), None)));
+            assert!(asked.await.iter().all(|asked| is_held(asked.as_ref().unwrap())));
+        }
+        assert!(!backend.capabilities().queueing);
+    });
+    assert_eq!(log.text().matches("WARN").count(), 1, "{}", log.text());
 }
