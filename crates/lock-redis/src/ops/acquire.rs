@@ -100,7 +100,7 @@ async fn by_script(
         connection.send(scripts::try_writing(), deadline).await?;
     }
     let place = match queue {
-        Some(queue) => place(queue, request, connection, deadline).await?,
+        Some(queue) => place(queue, request, keys.slot, connection, deadline).await?,
         None if request.queue => Place::Poll,
         None => Place::None,
     };
@@ -156,11 +156,12 @@ fn note(parts: &Parts, keys: &Keys, connection: &Connection, answer: &Acquired) 
 async fn place<'a>(
     queue: &'a Arc<Queue>,
     request: &AcquireRequest,
+    slot: u16,
     connection: &Connection,
     deadline: Instant,
 ) -> Result<Place<'a>, Failure> {
     if request.queue {
-        let subscribed = connection.subscribe(queue.channel(), deadline).await;
+        let subscribed = connection.subscribe(&queue.channel(slot), deadline).await;
         if subscribed.map_err(Failure::not_applied)? {
             let window = queue.window_of(request.token);
             let window = window.unwrap_or_else(|| queue::window(request.ttl));
@@ -216,7 +217,7 @@ async fn ask(
                 (queue, window)
             }
         };
-        command.arg(entry(request.token, queue.channel(), window));
+        command.arg(entry(request.token, &queue.channel(keys.slot), window));
     };
     let script = &Scripts::of(connection.dialect()).acquire;
     let answer = script.run_unless(Some(&request.given_up), connection, arguments, deadline).await;
