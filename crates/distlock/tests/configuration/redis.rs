@@ -80,7 +80,7 @@ async fn good_redis_urls_are_accepted_without_asking_the_server() {
     for url in [
         "redis://localhost",
         "redis://localhost/",
-        "REDIS://user:p%40ss@[::1]:6380/15?namespace=a&key_prefix=&ttl=30s&mode=plain",
+        "REDIS://user:p%40ss@[::1]:6380/15?namespace=a&key_prefix=&ttl=30s",
         "redis://:p%2Fss@10.0.0.1?response_timeout=500ms",
         " redis://localhost\n",
         "redis+unix:///run/redis.sock?db=3&user=a&pass=b%40c",
@@ -90,7 +90,7 @@ async fn good_redis_urls_are_accepted_without_asking_the_server() {
         "unix:/run/redis.sock",
         "redis+sentinel://a/main",
         "Valkey+Sentinel://user:p%40ss@a:1,b,[::1]:3/my-main/2?sentinel_user=u&sentinel_pass=p%26",
-        "redis+sentinel://a:1,b:2/main?ttl=30s&mode=plain&response_timeout=500ms",
+        "redis+sentinel://a:1,b:2/main?ttl=30s&response_timeout=500ms",
     ] {
         LockConfig::from_url(url).unwrap().lazy(true).connect().await.unwrap();
     }
