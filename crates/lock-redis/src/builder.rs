@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lock_core::Result;
 use lock_core::duration_text::exact;
-use lock_core::{LockError, Result};
 use redis::Client;
 use redis::aio::MultiplexedConnection;
 
