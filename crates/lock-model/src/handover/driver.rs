@@ -9,7 +9,7 @@ use crate::handover::held::Held;
 use crate::handover::leader::{LeaderState, Leadership, Phase};
 use crate::handover::process::{Process, TaskState};
 use crate::handover::settings::{Scenario, SeededBug, TaskOptions};
-use crate::message::{Answer, News, Number, Pushed, Request};
+use crate::message::{Answer, Form, News, Number, Pushed, Request};
 use crate::product::{Duty, Instant, LossReason, Push, Term, Verdict};
 use crate::properties::Breach;
 use crate::time::{Tick, instant, tick_of, ticks};
@@ -88,6 +88,7 @@ impl Driver<'_> {
             wait: *waits,
             ticket: leader.ticket,
             channel,
+            form: Form::Script,
         };
         let number = leader.attempt.number;
         self.send(number, request);
@@ -268,7 +269,8 @@ impl Driver<'_> {
             self.look_after(task);
         }
         let Process { abandoned, messages, connections, .. } = &mut *self.process;
-        abandoned.settle(messages, connections.channel, self.now, false);
+        let release = Request::Release { channel: connections.channel, form: Form::Script };
+        abandoned.settle(messages, release, self.now, false);
         self.process.tidy();
     }
 
