@@ -46,9 +46,8 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "queue-plain-2x1-slow-2loss-drop",
         budget: Budget { slow: 1, lost: 2, dropped: 1, ..NONE },
         quick: false,
-        overtaking: 9,
-        queue_free: 9,
-        free: 9,
+        queue_free: 1,
+        free: 1,
         ..PLAIN
     },
     Scenario {
@@ -56,9 +55,8 @@ pub const SCENARIOS: &[Scenario] = &[
         latency: 1,
         budget: Budget { slow: 1, dropped: 1, ..NONE },
         quick: false,
-        overtaking: 9,
-        queue_free: 9,
-        free: 9,
+        queue_free: 1,
+        free: 1,
         ..PLAIN
     },
     Scenario {
@@ -90,9 +88,7 @@ pub const SCENARIOS: &[Scenario] = &[
         waits: 2,
         budget: Budget { crashed: 1, dropped: 1, ..NONE },
         quick: false,
-        overtaking: 9,
-        queue_free: 9,
-        free: 9,
+        overtaking: 1,
         ..PLAIN
     },
     Scenario {
@@ -128,9 +124,8 @@ pub const SCENARIOS: &[Scenario] = &[
         waits: 2,
         budget: Budget { wiped: 1, ..NONE },
         quick: false,
-        overtaking: 9,
-        queue_free: 9,
-        free: 9,
+        overtaking: 2,
+        free: 3,
         ..PLAIN
     },
     Scenario {
@@ -152,9 +147,7 @@ pub const SCENARIOS: &[Scenario] = &[
         waits: 2,
         budget: Budget { evicted: 1, ..NONE },
         quick: false,
-        overtaking: 9,
-        queue_free: 9,
-        free: 9,
+        overtaking: 1,
         ..PLAIN
     },
     Scenario {
@@ -172,19 +165,8 @@ pub const SCENARIOS: &[Scenario] = &[
         clients: 3,
         budget: Budget { failed_over: 1, ..NONE },
         quick: false,
-        overtaking: 9,
-        queue_free: 9,
-        free: 9,
-        ..PLAIN
-    },
-    Scenario {
-        name: "queue-plain-2x2-fail-over",
-        waits: 2,
-        budget: Budget { failed_over: 1, ..NONE },
-        quick: false,
-        overtaking: 9,
-        queue_free: 9,
-        free: 9,
+        overtaking: 1,
+        free: 3,
         ..PLAIN
     },
     Scenario {
@@ -197,9 +179,9 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "queue-plain-2x1-fail-over-evict-slow",
         budget: Budget { failed_over: 1, evicted: 1, slow: 1, ..NONE },
         quick: false,
-        overtaking: 9,
-        queue_free: 9,
-        free: 9,
+        overtaking: 1,
+        queue_free: 1,
+        free: 3,
         ..PLAIN
     },
     Scenario {
