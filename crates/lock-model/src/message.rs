@@ -45,6 +45,8 @@ pub enum Request {
         channel: u8,
         /// How it is carried out.
         form: Form,
+        /// The connection knows that the counter has lost nothing since it was made.
+        counted: bool,
     },
     /// For the end of its lease and of its wait.
     Release {
@@ -52,6 +54,8 @@ pub enum Request {
         channel: u8,
         /// How it is carried out.
         form: Form,
+        /// The connection knows that the counter has lost nothing since it was made.
+        counted: bool,
     },
     /// For a longer lease.
     Renew {
@@ -71,8 +75,9 @@ pub enum Answer {
         ticket: Number,
         /// How many stand in front.
         rank: u8,
-        /// What is left of the holder's lease, or of a gap.
-        left: Tick,
+        /// What is left of the holder's lease, or of a gap; `None` to somebody behind others, who
+        /// watch the holder.
+        left: Option<Tick>,
         /// The holder will tell nobody when it releases.
         is_foreign: bool,
         /// The counter.

@@ -44,8 +44,15 @@ impl Driver<'_> {
         self.client.stage = Stage::Asking;
         self.client.attempt.machine.step_sent(self.at(), ticks(ttl));
         let not_after = self.now + RESPONSE_TIMEOUT;
-        let form = Form::Script;
-        self.send(Request::Acquire { ttl, not_after, wait: false, ticket: 0, channel: 0, form });
+        self.send(Request::Acquire {
+            ttl,
+            not_after,
+            wait: false,
+            ticket: 0,
+            channel: 0,
+            form: Form::Script,
+            counted: false,
+        });
     }
 
     /// The caller wants the lock no more, or has lost it.
@@ -164,6 +171,6 @@ impl Driver<'_> {
 
     fn send_release(&mut self) {
         self.client.attempt.machine.release_sent(self.at());
-        self.send(Request::Release { channel: 0, form: Form::Script });
+        self.send(Request::Release { channel: 0, form: Form::Script, counted: false });
     }
 }

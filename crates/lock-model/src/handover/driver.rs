@@ -89,6 +89,7 @@ impl Driver<'_> {
             ticket: leader.ticket,
             channel,
             form: Form::Script,
+            counted: false,
         };
         let number = leader.attempt.number;
         self.send(number, request);
@@ -159,7 +160,7 @@ impl Driver<'_> {
             (_, Answer::Queued { ticket, rank, left, counter, .. }) => {
                 leader.phase = Phase::Waiting;
                 leader.ticket = ticket;
-                let (sent, left) = (instant(exchange.asked), Some(ticks(left)));
+                let (sent, left) = (instant(exchange.asked), left.map(ticks));
                 leader.waiter.queued(sent, now, u64::from(counter), u64::from(rank), left, None);
             }
             _ => leader.phase = Phase::Polling(self.now + 1),
@@ -269,7 +270,8 @@ impl Driver<'_> {
             self.look_after(task);
         }
         let Process { abandoned, messages, connections, .. } = &mut *self.process;
-        let release = Request::Release { channel: connections.channel, form: Form::Script };
+        let (channel, form) = (connections.channel, Form::Script);
+        let release = Request::Release { channel, form, counted: false };
         abandoned.settle(messages, release, self.now, false);
         self.process.tidy();
     }

@@ -119,6 +119,12 @@ impl Client {
         self.stage == Stage::Waiting && self.frozen_until.is_none()
     }
 
+    /// Whether its connection knows that the server's counter has lost nothing.
+    #[must_use]
+    pub const fn counts(&self, scenario: &Scenario) -> bool {
+        scenario.plain && self.has_lifted
+    }
+
     /// Whether it does nothing and nothing of it is on its way.
     #[must_use]
     pub fn is_quiet(&self) -> bool {

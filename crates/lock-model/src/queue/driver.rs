@@ -82,6 +82,7 @@ impl Driver<'_> {
             ticket: if forgets { 0 } else { self.client.ticket },
             channel: self.client.connections.channel,
             form,
+            counted: self.client.counts(self.scenario),
         }
     }
 
@@ -176,7 +177,9 @@ impl Driver<'_> {
             _ => {}
         }
         let is_by_script = !exchange.request.may_be_plain();
-        let lifts = matches!(answer, Answer::Granted(_)) || self.has(SeededBug::AnyAnswerLifts);
+        // Whoever is queued drew a number as well.
+        let lifts = matches!(answer, Answer::Granted(_) | Answer::Queued { .. })
+            || self.has(SeededBug::AnyAnswerLifts);
         self.client.has_lifted |= is_by_script && lifts;
         let client = &mut *self.client;
         let verdict = client.attempt.step_answered(now, answer, ttl);
@@ -192,7 +195,7 @@ impl Driver<'_> {
                 if self.scenario.bug == Some(SeededBug::OldAnswerWins) {
                     client.waiter = Waiter::new(sent);
                 }
-                let left = Some(ticks(left));
+                let left = left.map(ticks);
                 let look_after = is_foreign.then(|| ticks(LOOK_EVERY));
                 client.waiter.queued(
                     sent,
@@ -298,7 +301,8 @@ impl Driver<'_> {
         if answer == Answer::NotEqual {
             if !self.has(SeededBug::NotEqualIsNotHeld) {
                 let channel = self.client.connections.channel;
-                let request = Request::Release { channel, form: Form::Script };
+                let counted = self.client.counts(self.scenario);
+                let request = Request::Release { channel, form: Form::Script, counted };
                 self.client.messages.go_on(exchange, request, self.now);
                 return None;
             }
@@ -329,8 +333,9 @@ impl Driver<'_> {
         }
         let overtakes = self.has(SeededBug::ReleaseOvertakesStep);
         let form = if self.scenario.plain { Form::Plain } else { Form::Script };
+        let counted = self.client.counts(self.scenario);
         let Client { abandoned, messages, connections, .. } = &mut *self.client;
-        let release = Request::Release { channel: connections.channel, form };
+        let release = Request::Release { channel: connections.channel, form, counted };
         abandoned.settle(messages, release, self.now, overtakes);
         if self.has(SeededBug::KillOnce) {
             self.client.messages.forget_kills_once_sent();

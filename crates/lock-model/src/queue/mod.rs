@@ -28,8 +28,10 @@
 //!   A plain acquire is never refused for being late; whatever its client sends after giving up on
 //!   it kills the connection that may still carry it.
 //!   The server may lose the counter, or go back to an older state of it in a failover; a number
-//!   that no clock can have shown is not handed out, and a new connection's first grant is by the
-//!   script, which lifts the counter to the clock.
+//!   that no clock can have shown is not handed out, and until a new connection has had the script
+//!   draw a number it uses no plain commands, and has the script lift the counter to the clock.
+//!   After the number is drawn, the lock's value is looked at again: it may have been deleted since
+//!   it was set, and another may have got a lower number.
 //! - **Pushes** ([`Pushed`](crate::message::Pushed)): messages of their own, which arrive in any
 //!   order with the answers, late, or never.
 //! - **Connections**: the server may stop counting one before its client learns of it, and may go

@@ -79,8 +79,8 @@ pub const SCENARIOS: &[Scenario] = &[
         skips: 1,
         budget: Budget { crashed: 1, dropped: 1, ..NONE },
         overtaking: 1,
-        queue_free: 3,
-        free: 3,
+        queue_free: 2,
+        free: 2,
         ..PLAIN
     },
     Scenario {

@@ -18,8 +18,12 @@ impl Server {
     ) -> Effects {
         let before = self.lease;
         let effects = Effects::default();
-        let only_counts = matches!(request, Request::Release { .. })
-            && scenario.bug == Some(SeededBug::ReleaseDoesNotLift);
+        let only_counts = match request {
+            // Whoever asks again lifts the counter.
+            Request::Acquire { counted, wait, ticket, .. } => counted && wait && ticket == 0,
+            Request::Release { counted, .. } => counted,
+            Request::Renew { .. } => false,
+        };
         let mut script = Script { scenario, now, server: self, connections, only_counts, effects };
         script.effects.answer = script.run(token, request);
         let mut effects = script.effects;
@@ -44,13 +48,16 @@ impl Server {
     }
 }
 
+/// Whoever joins others in the queue takes this for its rank, so that it asks slowly.
+const BEHIND_OTHERS: u8 = 3;
+
 /// One run of a script.
 struct Script<'a> {
     scenario: &'a Scenario,
     now: Tick,
     server: &'a mut Server,
     connections: &'a [Connections],
-    /// It takes the stored number for the newest.
+    /// It takes the stored number for the newest, if that is plausible.
     only_counts: bool,
     effects: Effects,
 }
@@ -152,7 +159,18 @@ impl Script<'_> {
             _ => {}
         }
         if wait {
+            let is_behind_others = self.is_behind_others(token);
             self.enqueue(entry);
+            if is_behind_others {
+                let ticket = self.server.counter.at_least_the_clock();
+                return Answer::Queued {
+                    ticket,
+                    rank: BEHIND_OTHERS,
+                    left: None,
+                    is_foreign: false,
+                    counter: ticket,
+                };
+            }
             self.mark();
         }
         if self.server.lease.is_none() && !self.is_gap() {
@@ -168,10 +186,22 @@ impl Script<'_> {
         Answer::Queued {
             ticket: self.server.queue[rank].ticket,
             rank: u8::try_from(rank).unwrap_or(u8::MAX),
-            left: self.left(),
+            left: Some(self.left()),
             is_foreign: self.is_foreign() && !self.has(SeededBug::ForeignIsNotTold),
-            counter: self.server.counter.at_least_the_clock(),
+            counter: self.told_counter(),
         }
+    }
+
+    /// Whether others wait already, who watch the holder: then whoever comes is told little.
+    fn is_behind_others(&self, token: Token) -> bool {
+        let stands = self.server.waiting().any(|other| other == token);
+        self.only_counts && self.server.marked && self.scenario.gap == 0 && !stands
+    }
+
+    /// The counter that whoever is queued is told. Plain commands count on from the stored number,
+    /// so that a lost one has to be lifted first.
+    fn told_counter(&mut self) -> Number {
+        if self.scenario.plain { self.next() } else { self.server.counter.at_least_the_clock() }
     }
 
     fn release(&mut self, token: Token, channel: u8) -> Answer {
@@ -190,6 +220,8 @@ impl Script<'_> {
                 } else if was_head && !self.has(SeededBug::LeaveWithoutHint) {
                     self.hint(None);
                 }
+                // Whoever comes next is the first to wait.
+                self.server.marked &= !self.server.queue.is_empty() || self.scenario.gap > 0;
                 Answer::HeldByOther
             }
             Some(_) => {

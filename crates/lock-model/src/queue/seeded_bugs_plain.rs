@@ -60,15 +60,6 @@ pub const SEEDED_BUGS: &[(Scenario, &str)] = &[
         },
         "S8",
     ),
-    (
-        Scenario {
-            ttls: [8; 4],
-            window: 2,
-            free: 2,
-            ..bug("queue-plain-release-does-not-lift", SeededBug::ReleaseDoesNotLift, FAILED_OVER)
-        },
-        "S7",
-    ),
     (bug("queue-plain-no-kill", SeededBug::NoKill, LATE), "S6"),
     (bug("queue-plain-kill-elsewhere", SeededBug::KillElsewhere, LATE), "S6"),
     (

@@ -176,8 +176,6 @@ pub enum SeededBug {
     NumberOfLostLock,
     /// The number is drawn before the lock is set.
     NumberBeforeSet,
-    /// A release that hands the lock over only counts on, also after a failover.
-    ReleaseDoesNotLift,
     /// The driver does not kill the connection that may still carry a plain command.
     NoKill,
     /// The driver kills it over another connection than that of the release.
