@@ -55,26 +55,29 @@ pub(crate) async fn acquire(
     let route = parts.topology.route(keys.slot, Lane::Caller);
     let connection = route.connection(deadline).await?;
     let mut is_taken = false;
-    if may_be_free(parts, queue, request, &keys, &connection) {
+    let mut may_be_free = may_be_free(parts, queue, request, &keys, &connection);
+    // Its number is known to be above all others if one was drawn over this connection before.
+    if may_be_free && connection.counted().contains(keys.slot) {
         match uncontended::take(parts, request, &keys, (route, &connection), deadline).await? {
             Taken::As(number) => {
-                if request.queue
-                    && let Some(queue) = queue
-                {
+                if let Some(queue) = queue.filter(|_| request.queue) {
                     queue.taken(request.token);
                 }
-                return granted(number, None, request.ttl, &keys.fence);
+                return granted(number, None, request.ttl, &keys);
             }
             Taken::Unnumbered => is_taken = true,
-            Taken::No => parts.contended.insert(&keys.lock),
+            Taken::No => {
+                parts.contended.insert(&keys.lock);
+                may_be_free = false;
+            }
         }
     }
-    let asked = by_script(parts, queue, request, &keys, &connection, deadline).await;
+    let asked = by_script(parts, queue, request, &keys, &connection, may_be_free, deadline).await;
     // What was taken stays so until it is released, whatever has failed since.
     asked.map_err(|failure| if is_taken { failure.applied() } else { failure })
 }
 
-/// Whether it is likely that nobody else wants the lock, and known that its number can be drawn.
+/// Whether it is likely that nobody else wants the lock.
 fn may_be_free(
     parts: &Parts,
     queue: Option<&Arc<Queue>>,
@@ -83,7 +86,6 @@ fn may_be_free(
     connection: &Connection,
 ) -> bool {
     connection.takes_plain()
-        && connection.counted().contains(keys.slot)
         && !parts.contended.contains(&keys.lock)
         && queue.is_none_or(|queue| queue.window_of(request.token).is_none())
 }
@@ -94,24 +96,35 @@ async fn by_script(
     request: &AcquireRequest,
     keys: &Keys,
     connection: &Connection,
+    may_be_free: bool,
     deadline: Instant,
 ) -> Result<AcquireReply, Failure> {
     if connection.tries_writing() {
         connection.send(scripts::try_writing(), deadline).await?;
     }
-    let place = match queue {
-        Some(queue) => place(queue, request, keys.slot, connection, deadline).await?,
-        None if request.queue => Place::Poll,
-        None => Place::None,
+    // Whoever need not wait need not subscribe.
+    let mut tries_first = may_be_free && request.queue && queue.is_some();
+    let mut place = if tries_first {
+        Place::None
+    } else {
+        place_of(queue, request, keys.slot, connection, deadline).await?
     };
+    let all = keys.all();
     let mut too_late = 0;
     while too_late < MAX_TOO_LATE {
-        let asked = ask(request, keys, connection, place, deadline).await;
-        let asked = parts.named(asked, connection, &keys.all(), deadline).await?;
+        let asked = ask(request, (keys, &all), connection, place, deadline).await;
+        let asked = parts.named(asked, connection, &all, deadline).await?;
         note(parts, keys, connection, &asked);
         match asked {
             Acquired::Granted { number, lease, .. } => {
-                return granted(number, lease, request.ttl, &keys.fence);
+                if let Some(queue) = queue.filter(|_| tries_first) {
+                    queue.taken(request.token);
+                }
+                return granted(number, lease, request.ttl, keys);
+            }
+            Acquired::Busy { .. } if tries_first => {
+                tries_first = false;
+                place = place_of(queue, request, keys.slot, connection, deadline).await?;
             }
             Acquired::Busy { left, .. } => {
                 return Ok(left.map_or_else(AcquireReply::held, AcquireReply::held_for));
@@ -153,13 +166,16 @@ fn note(parts: &Parts, keys: &Keys, connection: &Connection, answer: &Acquired) 
     }
 }
 
-async fn place<'a>(
-    queue: &'a Arc<Queue>,
+/// What the request has to do with the queue; whoever is to stand there is subscribed first.
+async fn place_of<'a>(
+    queue: Option<&'a Arc<Queue>>,
     request: &AcquireRequest,
     slot: u16,
     connection: &Connection,
     deadline: Instant,
 ) -> Result<Place<'a>, Failure> {
+    let polls = request.queue;
+    let Some(queue) = queue else { return Ok(if polls { Place::Poll } else { Place::None }) };
     if request.queue {
         let subscribed = connection.subscribe(&queue.channel(slot), deadline).await;
         if subscribed.map_err(Failure::not_applied)? {
@@ -168,10 +184,9 @@ async fn place<'a>(
             return Ok(Place::Stand { queue, window, ticket: request.ticket });
         }
     }
-    let window = queue.window_of(request.token);
-    Ok(match window {
-        Some(window) => Place::Leave { queue, window, polls: request.queue },
-        None if request.queue => Place::Poll,
+    Ok(match queue.window_of(request.token) {
+        Some(window) => Place::Leave { queue, window, polls },
+        None if polls => Place::Poll,
         None => Place::None,
     })
 }
@@ -179,7 +194,7 @@ async fn place<'a>(
 /// Asks once, and tells the queue what came of it.
 async fn ask(
     request: &AcquireRequest,
-    keys: &Keys,
+    (keys, all): (&Keys, &[String; 4]),
     connection: &Connection,
     place: Place<'_>,
     deadline: Instant,
@@ -195,7 +210,7 @@ async fn ask(
         queue.asking(request.token, request.ttl, connection.id());
     }
     let arguments = |command: &mut Cmd| {
-        command.arg(4).arg(&keys.lock).arg(&keys.fence).arg(&keys.queue).arg(&keys.mark);
+        command.arg(all.len()).arg(all);
         Owner(request.token).write_to(command);
         command.arg(whole_millis(request.ttl)).arg(not_after);
         let (queue, window) = match place {
@@ -247,9 +262,10 @@ fn granted(
     number: u64,
     lease: Option<Duration>,
     asked: Duration,
-    fence: &str,
+    keys: &Keys,
 ) -> Result<AcquireReply, Failure> {
     let Some(fencing) = FencingToken::from_grant_number(number) else {
+        let fence = keys.fence();
         let message = format!("the fencing counter {fence} is too large; delete that key");
         return Err(Failure::new(LockErrorKind::Backend, message));
     };
@@ -266,11 +282,14 @@ fn jittered() -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use lock_core::backend::LockKey;
+
     use super::*;
 
     #[test]
     fn a_counter_beyond_53_bits_is_an_error_that_names_it() {
-        let error = granted(1 << 53, None, Duration::from_secs(1), "dl:f:{1a}").unwrap_err();
-        assert!(error.message().contains("dl:f:{1a}"), "{error:?}");
+        let keys = Keys::new("lock:", &LockKey::new("", "x").unwrap()).unwrap();
+        let error = granted(1 << 53, None, Duration::from_secs(1), &keys).unwrap_err();
+        assert!(error.message().contains(&keys.fence()), "{error:?}");
     }
 }

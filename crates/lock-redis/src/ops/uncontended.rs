@@ -46,7 +46,7 @@ pub(super) async fn take(
     Owner(request.token).write_to(&mut set);
     set.arg("NX").arg("PX").arg(whole_millis(request.ttl));
     let mut count = Cmd::with_capacity(2, 32);
-    count.arg("INCR").arg(&keys.fence);
+    count.arg("INCR").arg(keys.fence());
     // In this order: a number that was drawn before the lock was taken could be less than that of
     // a grant in between. One that is drawn after the lease is over comes when it is of no use.
     commands.add_command(set).add_command(count);
