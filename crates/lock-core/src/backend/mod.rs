@@ -74,7 +74,7 @@ pub use reply::{AcquireReply, Grant, ReleaseReply, RenewReply, Waiting, Wake};
 pub use request::{AcquireRequest, GivenUp, Lane, ReleaseRequest, RenewRequest};
 pub use runtime::{background_runtime, is_background_thread};
 pub use support::{in_time, on_system_clock};
-pub use token::{OwnerToken, Ticket};
+pub use token::{InstanceId, OwnerToken, Ticket};
 
 pub use crate::time::backoff::Backoff;
 pub use crate::time::clock::{Clock, Sleep};

@@ -68,7 +68,7 @@ impl Acquisition {
             // Another lease was asked for, and will be granted: only the place in the queue is kept.
             state => {
                 let ticket = state.and_then(|state| state.ticket);
-                (ticket, fresh(context, target, now)?)
+                (ticket, fresh(context, target)?)
             }
         };
         Ok(Self {
@@ -191,7 +191,7 @@ impl Acquisition {
 
     /// Goes on with a fresh token; what the old one may own is undone.
     fn start_afresh(&mut self) -> Result<()> {
-        self.driver = fresh(&self.context, &self.target, self.now)?;
+        self.driver = fresh(&self.context, &self.target)?;
         Ok(())
     }
 
@@ -275,9 +275,9 @@ impl Drop for Acquisition {
 }
 
 /// A driver with a fresh token.
-fn fresh(context: &ServiceContext, target: &Target, now: Instant) -> Result<AttemptDriver> {
+fn fresh(context: &ServiceContext, target: &Target) -> Result<AttemptDriver> {
     let (store, background) = (context.store().clone(), Arc::clone(context.background()));
-    AttemptDriver::new(store, background, target.key.clone(), now)
+    AttemptDriver::new(store, background, target.key.clone())
 }
 
 enum Reaction {

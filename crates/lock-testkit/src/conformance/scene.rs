@@ -174,7 +174,7 @@ pub(super) struct Taken {
 
 impl Contender {
     fn new(backend: AnyBackend, key: LockKey, pace: Pace) -> Result<Self, Failure> {
-        Ok(Self { backend, key, pace, token: Mutex::new(OwnerToken::random()?) })
+        Ok(Self { backend, key, pace, token: Mutex::new(OwnerToken::fresh()?) })
     }
 
     /// Someone else with the same handle, interested in another lock.
@@ -205,7 +205,7 @@ impl Contender {
         let is_granted = matches!(attempt, AcquireReply::Granted(_));
         if !is_granted && !self.backend.capabilities().repeatable {
             // Such a store knows each token for one attempt only.
-            *self.token.lock().unwrap_or_else(PoisonError::into_inner) = OwnerToken::random()?;
+            *self.token.lock().unwrap_or_else(PoisonError::into_inner) = OwnerToken::fresh()?;
         }
         Ok(attempt)
     }
