@@ -9,6 +9,7 @@ use crate::backend::{AcquireRequest, GivenUp, Grant, Ticket, Waiting, Wake};
 use crate::engine::attempt_driver::{Asked, AttemptDriver};
 use crate::engine::doubt::Doubt;
 use crate::engine::held::{Held, NewLease, ServiceContext, SharedLease};
+use crate::engine::holder::{LONG_WAIT, tell_long_wait};
 use crate::engine::local_queues::{LeaderState, Leadership};
 use crate::engine::plan::{Plan, Target};
 use crate::engine::store_health::CountedWait;
@@ -35,6 +36,8 @@ pub(crate) struct Acquisition {
     /// The newest reading of the clock: after each answer, and after each wait.
     now: Instant,
     deadline: Instant,
+    /// When the wait has become long, unless that was told.
+    long_at: Instant,
     /// How often the store has said since the beginning that another holds the lock.
     polls: u32,
     /// How often it could not be asked since its last answer.
@@ -80,6 +83,7 @@ impl Acquisition {
             began,
             now,
             deadline,
+            long_at: began + LONG_WAIT,
             polls: 0,
             failures: 0,
             last_failure: None,
@@ -101,6 +105,7 @@ impl Acquisition {
             if self.now >= self.deadline {
                 return self.give_up();
             }
+            self.tell_if_long();
             self.will_act(&until);
             let pushed = self.wait(until).await;
             self.now = self.context.store().now();
@@ -204,7 +209,7 @@ impl Acquisition {
                 None
             }
             Until::News(waiting) => {
-                let at = (clock.now() + waiting.retry_after).min(self.deadline);
+                let at = (clock.now() + waiting.retry_after).min(self.deadline).min(self.long_at);
                 let wake = panics::caught(waiting.wake.map(Ok));
                 tokio::select! {
                     biased;
@@ -244,6 +249,18 @@ impl Acquisition {
         let held = Held::new(Arc::clone(&self.context), new, lease, self.now);
         self.context.queues().granted(&self.target.key, term, held.lease(), self.now);
         held.hand_out()
+    }
+
+    /// A wait that has become long is told, unless it is one for a store that does not answer.
+    fn tell_if_long(&mut self) {
+        if self.now < self.long_at {
+            return;
+        }
+        self.long_at = Instant::FAR_FUTURE;
+        if self.last_failure.is_none() {
+            let is_forever = self.deadline == Instant::FAR_FUTURE;
+            tell_long_wait(&self.context, &self.target, self.waited(), is_forever);
+        }
     }
 
     /// Tells the queue when its leader acts again.
