@@ -3,6 +3,7 @@
 mod acquire;
 pub(crate) mod parts;
 mod plain;
+pub(crate) mod registry;
 mod release;
 mod renew;
 mod status;
@@ -37,6 +38,11 @@ impl Protocol {
             Self::Scripted { queue: Some(queue) } => Some(Arc::clone(queue) as _),
             _ => None,
         }
+    }
+
+    /// Whether the keys of its locks say whose they are.
+    pub(crate) fn names_owners(&self) -> bool {
+        matches!(self, Self::Scripted { .. })
     }
 
     pub(crate) fn capabilities(&self, parts: &Parts) -> Capabilities {

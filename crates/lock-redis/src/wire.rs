@@ -7,6 +7,7 @@ pub(crate) mod failure;
 pub(crate) mod greeting;
 pub(crate) mod health;
 pub(crate) mod hello;
+pub(crate) mod keep_alive;
 pub(crate) mod link;
 mod outbox;
 pub(crate) mod pair;

@@ -83,10 +83,11 @@ impl Store {
         build(RedisBackend::builder().url(self.server.url()))
     }
 
-    /// A backend behind the proxy, which waits at most this long.
+    /// A backend behind the proxy, which waits at most this long. It sends nothing of its own accord.
     pub(crate) fn backend_behind_proxy(&self, response_timeout: Duration) -> Arc<RedisBackend> {
         let url = self.proxy.url();
-        build(RedisBackend::builder().url(url).response_timeout(response_timeout))
+        let builder = RedisBackend::builder().url(url).register_process(false);
+        build(builder.response_timeout(response_timeout))
     }
 
     /// Runs a command of these words.
@@ -110,10 +111,11 @@ impl Store {
         self.run::<String>(&["CLIENT", "LIST"]).lines().count()
     }
 
-    /// Every key but the fencing counters, and the marks of gaps, which end by themselves.
+    /// Every key but the fencing counters, and what ends by itself: the marks of gaps, and what
+    /// processes say of themselves.
     pub(crate) fn keys(&mut self) -> Vec<String> {
         let mut keys: Vec<String> = self.run(&["KEYS", "*"]);
-        keys.retain(|key| !key.starts_with("dl:f:") && !key.starts_with("dl:m:"));
+        keys.retain(|key| !["dl:f:", "dl:m:", "dl:p:"].iter().any(|kind| key.starts_with(kind)));
         keys
     }
 

@@ -183,6 +183,18 @@ impl Contender {
         Self::new(self.backend.clone(), key, self.pace)
     }
 
+    /// The same contender, as one of a process of which nothing is known.
+    pub(super) fn of_a_stranger(self) -> Self {
+        // Behind those of every other process, in the order of tokens.
+        self.with_token(OwnerToken::from_bytes([0xFF; 16]))
+    }
+
+    /// The same contender, whose attempt begins now.
+    pub(super) fn fresh(self) -> Result<Self, Failure> {
+        let token = OwnerToken::fresh()?;
+        Ok(self.with_token(token))
+    }
+
     pub(super) fn token(&self) -> OwnerToken {
         *self.token.lock().unwrap_or_else(PoisonError::into_inner)
     }
