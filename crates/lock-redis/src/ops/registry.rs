@@ -76,11 +76,12 @@ async fn keep_registered(topology: Standalone) {
             }
             Err(failure) => {
                 if !is_failing {
-                    let cause = failure.message();
+                    let (address, cause) = (topology.address(), failure.message());
                     event!(
                         DEBUG,
                         "not_registered",
                         "redis",
+                        address,
                         %cause,
                         "this process cannot be registered on the Redis server, so others cannot \
                          name it when it holds a lock: {cause}"
