@@ -59,8 +59,7 @@
 //! Pushes may be lost: the waiters at the front also ask when the holder's lease is due to end, and
 //! all of them after 10 s at the latest.
 //!
-//! Over an existing connection, in [`Mode::Plain`], and where the server forbids pushes, there is no
-//! queue: waiters poll.
+//! Over an existing connection, and where the server forbids pushes, there is no queue: waiters poll.
 //!
 //! # Connections
 //!
@@ -118,6 +117,7 @@
 
 mod backend;
 mod builder;
+mod contended;
 mod ops;
 mod protocol;
 mod queue;
@@ -125,5 +125,5 @@ mod topology;
 mod wire;
 
 pub use backend::RedisBackend;
-pub use builder::{Mode, RedisBackendBuilder};
+pub use builder::RedisBackendBuilder;
 pub use protocol::dapr::DaprKeyPrefix;

@@ -169,6 +169,11 @@ impl Queue {
         });
     }
 
+    /// The token, which was ready to wait, was granted the lock and never stood in a queue.
+    pub(crate) fn taken(&self, token: OwnerToken) {
+        self.lock().begins_to_hold(token);
+    }
+
     /// The attempt had no effect, or got no answer.
     pub(crate) fn failed(&self, token: OwnerToken, not_applied: bool) {
         self.settle(token, |entry| {

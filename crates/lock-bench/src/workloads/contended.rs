@@ -11,14 +11,8 @@ use crate::measure::figures::Cell;
 use crate::settings::Settings;
 
 /// The mark comes first: the others of a round are compared with it.
-const STRICT: [Rival; 6] = [
-    Rival::RawLocal,
-    Rival::Raw,
-    Rival::Rslock,
-    Rival::Rslock10,
-    Rival::Distlock,
-    Rival::DistlockPlain,
-];
+const STRICT: [Rival; 5] =
+    [Rival::RawLocal, Rival::Raw, Rival::Rslock, Rival::Rslock10, Rival::Distlock];
 const WITH_HANDOVER: [Rival; 2] = [Rival::RawLocal, Rival::DistlockHandover];
 const SATURATED: [usize; 4] = [2, 16, 64, 256];
 /// Over how many processes the workers are spread, if there are enough of them.

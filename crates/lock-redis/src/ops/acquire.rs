@@ -8,6 +8,8 @@ use lock_core::{FencingToken, Instant, LockErrorKind};
 use redis::Cmd;
 
 use crate::ops::parts::{Parts, about};
+use crate::ops::uncontended::{self, Taken};
+use crate::protocol::entry::entry;
 use crate::protocol::keys::Keys;
 use crate::protocol::owner::Owner;
 use crate::protocol::reply::{self, Acquired, Holder};
@@ -24,11 +26,11 @@ const MAX_TOO_LATE: u32 = 3;
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// What the script is told in place of a ticket.
-const NEW: i64 = 0;
-const LEAVES: i64 = -1;
-const POLLS: i64 = -2;
-/// Of those who were never queued: no entry names it.
-const NO_CHANNEL: &str = "-";
+const NEW: &str = "new";
+/// A new one, of a counter that may have lost numbers.
+const NEW_UNCOUNTED: &str = "0";
+const LEAVES: &str = "-1";
+const POLLS: &str = "-2";
 
 /// What a request has to do with the queue.
 #[derive(Clone, Copy)]
@@ -50,19 +52,64 @@ pub(crate) async fn acquire(
 ) -> Result<AcquireReply, Failure> {
     let keys = Keys::new(&parts.key_prefix, &request.key)?;
     let deadline = parts.deadline_of(request);
-    let connection = parts.topology.route(keys.slot, Lane::Caller).connection(deadline).await?;
+    let route = parts.topology.route(keys.slot, Lane::Caller);
+    let connection = route.connection(deadline).await?;
+    let mut is_taken = false;
+    if may_be_free(parts, queue, request, &keys, &connection) {
+        match uncontended::take(parts, request, &keys, (route, &connection), deadline).await? {
+            Taken::As(number) => {
+                if request.queue
+                    && let Some(queue) = queue
+                {
+                    queue.taken(request.token);
+                }
+                return granted(number, None, request.ttl, &keys.fence);
+            }
+            Taken::Unnumbered => is_taken = true,
+            Taken::No => parts.contended.insert(&keys.lock),
+        }
+    }
+    let asked = by_script(parts, queue, request, &keys, &connection, deadline).await;
+    // What was taken stays so until it is released, whatever has failed since.
+    asked.map_err(|failure| if is_taken { failure.applied() } else { failure })
+}
+
+/// Whether it is likely that nobody else wants the lock, and known that its number can be drawn.
+fn may_be_free(
+    parts: &Parts,
+    queue: Option<&Arc<Queue>>,
+    request: &AcquireRequest,
+    keys: &Keys,
+    connection: &Connection,
+) -> bool {
+    connection.takes_plain()
+        && connection.counted().contains(keys.slot)
+        && !parts.contended.contains(&keys.lock)
+        && queue.is_none_or(|queue| queue.window_of(request.token).is_none())
+}
+
+async fn by_script(
+    parts: &Parts,
+    queue: Option<&Arc<Queue>>,
+    request: &AcquireRequest,
+    keys: &Keys,
+    connection: &Connection,
+    deadline: Instant,
+) -> Result<AcquireReply, Failure> {
     if connection.tries_writing() {
         connection.send(scripts::try_writing(), deadline).await?;
     }
     let place = match queue {
-        Some(queue) => place(queue, request, &connection, deadline).await?,
+        Some(queue) => place(queue, request, connection, deadline).await?,
         None if request.queue => Place::Poll,
         None => Place::None,
     };
     let mut too_late = 0;
     while too_late < MAX_TOO_LATE {
-        let asked = ask(request, &keys, &connection, place, deadline).await;
-        match parts.named(asked, &connection, &keys.all(), deadline).await? {
+        let asked = ask(request, keys, connection, place, deadline).await;
+        let asked = parts.named(asked, connection, &keys.all(), deadline).await?;
+        note(parts, keys, connection, &asked);
+        match asked {
             Acquired::Granted { number, lease, .. } => {
                 return granted(number, lease, request.ttl, &keys.fence);
             }
@@ -85,6 +132,25 @@ pub(crate) async fn acquire(
     }
     let message = "the server did not get the request in time, or its clock jumps";
     Err(Failure::unavailable(message).not_applied())
+}
+
+/// Takes note of whether others want the lock, and of the slot's counter.
+fn note(parts: &Parts, keys: &Keys, connection: &Connection, answer: &Acquired) {
+    match answer {
+        Acquired::Granted { lease, .. } => {
+            connection.counted().insert(keys.slot);
+            // The shortest answer says that there was nobody.
+            if lease.is_none() {
+                parts.contended.was_alone(&keys.lock);
+            }
+        }
+        Acquired::Queued { .. } => {
+            connection.counted().insert(keys.slot);
+            parts.contended.insert(&keys.lock);
+        }
+        Acquired::Busy { .. } => parts.contended.insert(&keys.lock),
+        Acquired::TooLate { .. } => {}
+    }
 }
 
 async fn place<'a>(
@@ -129,20 +195,28 @@ async fn ask(
     }
     let arguments = |command: &mut Cmd| {
         command.arg(4).arg(&keys.lock).arg(&keys.fence).arg(&keys.queue).arg(&keys.mark);
-        Owner::Scripted(request.token).write_to(command);
+        Owner(request.token).write_to(command);
         command.arg(whole_millis(request.ttl)).arg(not_after);
-        let (channel, window, ticket) = match place {
+        let (queue, window) = match place {
             Place::None => return,
-            Place::Poll => (NO_CHANNEL, Duration::ZERO, POLLS),
+            Place::Poll => {
+                command.arg(POLLS);
+                return;
+            }
             Place::Leave { queue, window, polls } => {
-                (queue.channel(), window, if polls { POLLS } else { LEAVES })
+                command.arg(if polls { POLLS } else { LEAVES });
+                (queue, window)
             }
             Place::Stand { queue, window, ticket } => {
-                let ticket = ticket.map_or(NEW, |ticket| ticket.get().cast_signed());
-                (queue.channel(), window, ticket)
+                match ticket {
+                    Some(ticket) => command.arg(ticket.get()),
+                    None if connection.counted().contains(keys.slot) => command.arg(NEW),
+                    None => command.arg(NEW_UNCOUNTED),
+                };
+                (queue, window)
             }
         };
-        command.arg(channel).arg(whole_millis(window)).arg(ticket);
+        command.arg(entry(request.token, queue.channel(), window));
     };
     let script = &Scripts::of(connection.dialect()).acquire;
     let answer = script.run_unless(Some(&request.given_up), connection, arguments, deadline).await;

@@ -6,6 +6,7 @@ use lock_core::backend::{AcquireRequest, Clock, LockKey, on_system_clock};
 use lock_core::message_text::quoted;
 use lock_core::{Instant, LockErrorKind};
 
+use crate::contended::Contended;
 use crate::protocol::keys;
 use crate::topology::standalone::Standalone;
 use crate::wire::connection::Connection;
@@ -17,6 +18,8 @@ pub(crate) struct Parts {
     pub(crate) topology: Standalone,
     pub(crate) key_prefix: Box<str>,
     pub(crate) response_timeout: Duration,
+    /// The locks that others have been seen to want.
+    pub(crate) contended: Contended,
     /// What the scripts need of a server.
     pub(crate) needs: Needs,
 }

@@ -12,28 +12,18 @@ use crate::protocol::{holder, process, reply};
 use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;
 
+/// Reads the lease of a lock and whose it is, and who waits in its queue.
 pub(crate) async fn status(parts: &Parts, key: &LockKey) -> Result<Option<LockStatus>, Failure> {
     let Keys { lock, queue, slot, .. } = Keys::new(&parts.key_prefix, key)?;
-    // Also where this backend's own waiters do not queue: others may.
-    look(parts, slot, &lock, Some(&queue)).await
-}
-
-/// Reads the lease of a lock and whose it is, and who waits in its queue if one is named.
-pub(crate) async fn look(
-    parts: &Parts,
-    slot: u16,
-    lock: &str,
-    queue: Option<&str>,
-) -> Result<Option<LockStatus>, Failure> {
+    let lock = lock.as_str();
     let deadline = parts.deadline();
     let connection = parts.topology.route(slot, Lane::Caller).connection(deadline).await?;
     let mut question = Pipeline::new();
     // The first only asks for the type: a key that is no lock must not be shown as one.
     question.cmd("STRLEN").arg(lock).cmd("PTTL").arg(lock).cmd("GET").arg(lock);
-    if let Some(queue) = queue {
-        question.cmd("ZCARD").arg(queue);
-        question.cmd("ZRANGE").arg(queue).arg(0).arg(LockStatus::MAX_QUEUE - 1);
-    }
+    // Also where this backend's own waiters do not queue: others may.
+    question.cmd("ZCARD").arg(&queue);
+    question.cmd("ZRANGE").arg(&queue).arg(0).arg(LockStatus::MAX_QUEUE - 1);
     let mut answers = connection.send_all(&question, deadline).await?.into_iter();
     let mut next = || {
         let missing = || Err(Failure::unavailable("the server did not answer"));

@@ -42,6 +42,8 @@ pub(crate) struct Hello {
     pub(crate) version: String,
     pub(crate) mode: String,
     pub(crate) speaks_resp3: bool,
+    /// The number by which the server knows the connection.
+    pub(crate) id: Option<i64>,
 }
 
 impl Hello {
@@ -58,6 +60,13 @@ pub(crate) fn hello(value: &Value) -> Result<Hello, UnexpectedReply> {
     let mut hello = Hello { speaks_resp3, ..Hello::default() };
     let mut take = |name: &Value, value: &Value| {
         let field = match text(name) {
+            Some("id") => {
+                hello.id = match value {
+                    Value::Int(id) => Some(*id),
+                    _ => None,
+                };
+                return;
+            }
             Some("server") => &mut hello.server,
             Some("version") => &mut hello.version,
             Some("mode") => &mut hello.mode,

@@ -14,16 +14,13 @@ use crate::wire::refusal::{forbidden, lacking, unknown};
 const TRY_EACH: &str = include_str!("permissions.lua");
 /// The name of no script.
 const NO_SCRIPT: &str = "0000000000000000000000000000000000000000";
-const NO_MODE: &str = "no mode works without it";
-const MODE_PLAIN: &str = "or set mode=plain, which does without it";
+const NOT_WITHOUT: &str = "no lock can be taken without it";
 
 /// The commands that scripts use, each as words that change nothing.
 #[derive(Clone, Copy)]
 pub(crate) struct Needs {
-    /// Whatever the mode is.
+    /// By every backend.
     pub(crate) always: &'static [&'static str],
-    /// Not in the plain mode.
-    pub(crate) unless_plain: &'static [&'static str],
     /// By whoever gives a lock to the next in a queue; who cannot does not queue.
     pub(crate) for_pushes: &'static [&'static str],
 }
@@ -43,26 +40,25 @@ impl Needs {
         if let Err(failure) = by_name
             && failure.forbidden.is_some()
         {
-            return Err(failure.with_hint(NO_MODE));
+            return Err(failure.with_hint(NOT_WITHOUT));
         }
         match tried {
             Ok(Value::Array(said)) => self.check_each(&said),
-            Err(failure) if failure.forbidden.is_some() => Err(failure.with_hint(NO_MODE)),
+            Err(failure) if failure.forbidden.is_some() => Err(failure.with_hint(NOT_WITHOUT)),
             _ => Ok(()),
         }
     }
 
     fn try_each(&self) -> Cmd {
         let mut try_each = Cmd::new();
-        try_each.arg("EVAL").arg(TRY_EACH).arg(0).arg(self.always).arg(self.unless_plain);
+        try_each.arg("EVAL").arg(TRY_EACH).arg(0).arg(self.always);
         try_each
     }
 
     fn check_each(&self, said: &[Value]) -> Result<(), Failure> {
         let (mut denied, mut unknown_ones) = (Vec::new(), Vec::new());
-        let mut is_needed_always = false;
-        let words = self.always.iter().chain(self.unless_plain).chain(self.for_pushes);
-        for (place, (words, said)) in words.zip(said).enumerate() {
+        let words = self.always.iter().chain(self.for_pushes);
+        for (words, said) in words.zip(said) {
             let Value::BulkString(said) = said else { continue };
             let missing = match forbidden(&String::from_utf8_lossy(said)) {
                 Some(Forbidden::Command(_)) => &mut denied,
@@ -70,7 +66,6 @@ impl Needs {
                 _ => continue,
             };
             missing.push(words.split(' ').next().unwrap_or_default().to_ascii_lowercase());
-            is_needed_always |= place < self.always.len();
         }
         let (message, what) = match (denied.as_slice(), unknown_ones.as_slice()) {
             ([], []) => return Ok(()),
@@ -82,7 +77,7 @@ impl Needs {
         };
         let mut failure = Failure::new(LockErrorKind::Denied, message).not_applied();
         failure.forbidden = Some(what);
-        Err(if is_needed_always { failure } else { failure.with_hint(MODE_PLAIN) })
+        Err(failure)
     }
 }
 
@@ -153,11 +148,8 @@ async fn missing_keys(
 mod tests {
     use super::*;
 
-    const NEEDS: Needs = Needs {
-        always: &["GETEX dl:?", "DEL dl:?"],
-        unless_plain: &["TIME", "ZADD dl:? XX 0 -"],
-        for_pushes: &[],
-    };
+    const NEEDS: Needs =
+        Needs { always: &["GETEX dl:?", "DEL dl:?", "TIME", "ZADD dl:? XX 0 -"], for_pushes: &[] };
 
     fn checked(said: [&str; 4]) -> Result<(), Failure> {
         let said = said.map(|text| Value::BulkString(text.into())).into();
@@ -165,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named_with_its_rule_and_a_mode_that_needs_it_not() {
+    fn what_is_missing_is_named_with_its_rule() {
         checked(["", "READONLY You can't write", "", ""]).unwrap();
         let key = "ERR ACL failure in script: No permissions to access a key";
         checked([key, key, "", key]).unwrap();
@@ -174,9 +166,8 @@ mod tests {
         let text = checked(["", denied, "", denied]).unwrap_err();
         assert!(text.message().contains("the commands del, zadd"), "{text:?}");
         assert!(text.message().contains("+del +zadd"), "{text:?}");
-        assert!(!text.message().contains("mode=plain"), "{text:?}");
         let text = checked(["", "", denied, ""]).unwrap_err();
-        assert!(text.message().contains("+time; or set mode=plain"), "{text:?}");
+        assert!(text.message().contains("+time"), "{text:?}");
         let text = checked(["ERR Unknown command called from script", denied, "", ""]).unwrap_err();
         assert!(text.message().contains("does not know the command getex"), "{text:?}");
         assert!(text.message().contains("+del"), "{text:?}");

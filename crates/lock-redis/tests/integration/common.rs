@@ -141,7 +141,16 @@ pub(crate) fn key(name: &str) -> LockKey {
     LockKey::new("", name).unwrap()
 }
 
-/// What stands in the key of a lock that this token owns.
+/// What stands in the key of the lock `x`, without what says whether others wait.
+pub(crate) fn owner_at(store: &mut Store) -> Option<String> {
+    let owner: Option<String> = store.run(&["GET", "lock:x"]);
+    owner.map(|owner| match owner.strip_prefix("dl+").or(owner.strip_prefix("dl*")) {
+        Some(token) => owned_by(token),
+        None => owner,
+    })
+}
+
+/// What stands in the key of a lock that this token owns, and nobody waits for.
 pub(crate) fn owned_by(token: impl std::fmt::Display) -> String {
     format!("dl:{token}")
 }

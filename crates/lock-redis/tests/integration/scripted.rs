@@ -234,9 +234,9 @@ fn quoting(command: &Command) -> String {
     format!("-ERR unknown command '{name}', with args beginning with: {quoted} \r\n")
 }
 
-/// By the number of its arguments: an acquire that may be queued.
+/// By the server's time after which it may not run.
 fn is_acquire(command: &Command) -> bool {
-    command[2] == "4" && command.len() == 13
+    command[2] == "4" && command.get(9).is_some_and(|late| late.len() == 16)
 }
 
 #[tokio::test(flavor = "multi_thread")]

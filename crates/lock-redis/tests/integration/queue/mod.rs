@@ -7,6 +7,7 @@ mod places;
 mod pollers;
 mod pushes;
 mod service;
+mod side_by_side;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -90,10 +91,20 @@ fn entries(store: &mut Store) -> Vec<String> {
     store.run(&["ZRANGE", &line, "0", "-1"])
 }
 
-/// Puts an entry of somebody else's into the line for the lock `x`.
+/// Puts an entry of somebody else's into the line for the lock `x`, and says so in its key.
 fn stand(store: &mut Store, ticket: u64, entry: &str) {
     let line = line_key(store);
     store.run::<()>(&["ZADD", &line, &ticket.to_string(), entry]);
+    say(store, "dl+");
+}
+
+/// Puts this before the token of whoever of ours holds the lock `x`.
+fn say(store: &mut Store, mark: &str) {
+    let script = "local owner = redis.call('GET', KEYS[1]) \
+                  if owner and string.find(owner, '^dl[:+*]') then \
+                    redis.call('SET', KEYS[1], ARGV[1] .. string.sub(owner, 4), 'KEEPTTL') \
+                  end";
+    store.run::<()>(&["EVAL", script, "1", "lock:x", mark]);
 }
 
 /// Is subscribed to a channel for as long as it lives, as a client of another kind.

@@ -197,8 +197,6 @@ async fn an_existing_connection_does_not_queue(kind: &ServerKind) {
     let backend = build(RedisBackend::builder().connection(connection));
     assert!(!backend.capabilities().queueing);
     assert!(store.backend().capabilities().queueing);
-    let plain = RedisBackend::builder().url(store.server.url()).mode(lock_redis::Mode::Plain);
-    assert!(!build(plain).capabilities().queueing);
     take(&backend, "x", HOUR).await;
     assert!(is_held(&ask(&backend, "x", token(), None).await.unwrap()));
     // It sees those who do.

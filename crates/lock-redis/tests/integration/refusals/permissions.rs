@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lock_core::backend::{Clock, LockBackend, ReleaseReply, ReleaseRequest, RenewReply};
 use lock_core::{LockError, LockErrorKind, Result};
-use lock_redis::{Mode, RedisBackend};
+use lock_redis::RedisBackend;
 use testbed::ServerKind;
 
 use crate::common::*;
@@ -17,7 +17,6 @@ on_every_server!(
     each_rule_of_the_guide_is_missed_by_its_name,
     what_is_taken_away_later_is_named_by_whatever_needs_it,
     a_database_other_than_the_first_needs_one_rule_more,
-    the_plain_mode_needs_fewer_rules,
 );
 
 /// What is asked for when a connection is made.
@@ -26,7 +25,7 @@ const AT_CONNECT: &str = "+evalsha +eval +set +get +getex +del +exists +pttl +pe
 /// What only makes waiting better.
 const FOR_PUSHES: [&str; 4] = ["+subscribe", "+publish", "+pubsub", "&dl:c:*"];
 /// What is not missed.
-const FOR_COMFORT: [&str; 3] = ["+script|load", "+info", "+zcard"];
+const FOR_COMFORT: [&str; 5] = ["+script|load", "+info", "+zcard", "+incr", "+client|kill"];
 
 /// The only line of the guide that begins so.
 fn line_that_begins(with: &str) -> String {
@@ -89,16 +88,12 @@ async fn the_rules_of_the_guide_are_enough_for_everything(kind: &ServerKind) {
     let rest = ReleaseRequest::new(key("x"), next, Clock::SYSTEM).with_min_hold(MINUTE);
     assert_eq!(release_with(&waiter, rest).await.unwrap(), ReleaseReply::Released);
     assert!(waiter.capabilities().queueing);
-    let plain = build(RedisBackend::builder().url(url.as_str()).mode(Mode::Plain));
-    let owner = token();
-    attempt(&plain, "plain", owner, MINUTE).await.unwrap();
-    assert_eq!(release(&plain, "plain", owner).await.unwrap(), ReleaseReply::Released);
-    // Nothing else was tried that is not allowed but to name the client.
+    // Nothing else was tried that is not allowed but to name the client, and a command that only
+    // Valkey 9 knows.
     for refused in store.run::<Vec<redis::Value>>(&["ACL", "LOG"]) {
         let refused = format!("{refused:?}");
-        let is_naming =
-            ["\"client\"", "\"client|setinfo\""].iter().any(|name| refused.contains(name));
-        assert!(is_naming, "{refused}");
+        let of_no_use = ["\"client\"", "\"client|setinfo\"", "\"delifeq\""];
+        assert!(of_no_use.iter().any(|name| refused.contains(name)), "{refused}");
     }
 }
 
@@ -223,24 +218,4 @@ async fn until_answered(backend: &Arc<RedisBackend>) {
     while Arc::clone(backend).ping().await.is_err() {
         tokio::task::yield_now().await;
     }
-}
-
-async fn the_plain_mode_needs_fewer_rules(kind: &ServerKind) {
-    let mut store = Store::start(kind);
-    let url = format!("redis://app:pw@{}", store.server.address());
-    let begins = "With `mode=plain`, `~";
-    let line = line_that_begins(begins);
-    let (rules, _) = line[begins.len() - 1..].split_once('`').unwrap();
-    allow(&mut store, rules.split(' '));
-    let backend = build(RedisBackend::builder().url(url.as_str()).mode(Mode::Plain));
-    Arc::clone(&backend).ping().await.unwrap();
-    let owner = token();
-    attempt(&backend, "x", owner, MINUTE).await.unwrap();
-    renew(&backend, "x", owner, HOUR).await.unwrap();
-    assert!(Arc::clone(&backend).status(key("x")).await.unwrap().is_some());
-    assert_eq!(release(&backend, "x", owner).await.unwrap(), ReleaseReply::Released);
-    // Whoever lacks what only the other mode needs is told so.
-    let backend = build(RedisBackend::builder().url(url));
-    let error = attempt(&backend, "x", owner, MINUTE).await.unwrap_err();
-    assert!(error.to_string().contains("mode=plain"), "{error}");
 }
