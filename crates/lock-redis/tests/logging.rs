@@ -212,8 +212,15 @@ async fn a_process_that_may_not_register_is_told_so_once() {
     };
     let guard = locks.lock("registered:no").acquire().await.unwrap();
     soon(|| !told().is_empty()).await;
-    // What was refused for good is not tried again.
+    // What was refused for good is not tried again: the server counts what it refuses.
     tokio::time::sleep(S(6)).await;
+    let refused: Vec<std::collections::HashMap<String, redis::Value>> =
+        redis::cmd("ACL").arg("LOG").query(&mut admin).unwrap();
+    let is_ours = |entry: &&std::collections::HashMap<String, redis::Value>| {
+        format!("{:?}", entry["object"]).contains("dl:p:")
+    };
+    let counts: Vec<_> = refused.iter().filter(is_ours).map(|entry| &entry["count"]).collect();
+    assert_eq!(counts, [&redis::Value::Int(1)]);
     let told = told();
     assert_eq!(told.len(), 1, "{told:#?}");
     assert!(told[0].contains(" DEBUG ") && told[0].contains("this process cannot be registered"));

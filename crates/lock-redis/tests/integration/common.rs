@@ -78,9 +78,9 @@ impl Store {
         store
     }
 
-    /// A backend that is connected directly.
+    /// A backend that is connected directly. It sends nothing of its own accord.
     pub(crate) fn backend(&self) -> Arc<RedisBackend> {
-        build(RedisBackend::builder().url(self.server.url()))
+        build(RedisBackend::builder().url(self.server.url()).register_process(false))
     }
 
     /// A backend behind the proxy, which waits at most this long. It sends nothing of its own accord.

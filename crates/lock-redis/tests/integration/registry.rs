@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use lock_core::backend::Clock;
@@ -64,6 +65,11 @@ impl Drop for Other {
         self.0.kill().ok();
         self.0.wait().ok();
     }
+}
+
+/// A backend that registers this process.
+fn registering(store: &Store) -> Arc<RedisBackend> {
+    build(RedisBackend::builder().url(store.server.url()))
 }
 
 async fn status(backend: &impl LockBackend, name: &str) -> LockStatus {
@@ -200,17 +206,17 @@ async fn a_process_is_registered_for_a_minute_and_every_20_seconds_until_its_bac
     let [mut dropped, mut closed, mut kept] = stores;
     let is_there = |store: &mut Store| store.run::<u64>(&["EXISTS", &own_key()]) == 1;
     for store in [&mut dropped, &mut closed] {
-        let backend = store.backend();
+        let backend = registering(store);
         take(&backend, "x", MINUTE).await;
         until(|| is_there(store)).await;
         let left: i64 = store.run(&["PTTL", &own_key()]);
         assert!((50_000..=60_000).contains(&left), "{left}");
     }
     // The backend of the first was dropped, that of the second is closed.
-    let backend = closed.backend();
+    let backend = registering(&closed);
     take(&backend, "y", MINUTE).await;
     backend.close().await;
-    let backend = kept.backend();
+    let backend = registering(&kept);
     take(&backend, "x", MINUTE).await;
     until(|| is_there(&mut kept)).await;
     for store in [&mut dropped, &mut closed, &mut kept] {
@@ -229,7 +235,7 @@ async fn a_process_is_registered_for_a_minute_and_every_20_seconds_until_its_bac
 
 async fn registering_makes_no_connection_of_its_own(kind: &ServerKind) {
     let mut store = Store::start(kind);
-    let backend = store.backend();
+    let backend = registering(&store);
     // Whoever is refused and does not wait need not be known.
     store.run::<()>(&["SET", "lock:x", "theirs"]);
     assert!(is_held(&attempt(&backend, "x", token(), MINUTE).await.unwrap()));
