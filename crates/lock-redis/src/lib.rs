@@ -51,6 +51,8 @@
 //! Waiters are queued on the server.
 //! A release gives the lock to the first waiter in the queue that is alive, in the same script, and
 //! tells it by a push over the connection that carries its requests.
+//! Before the first wait in a cluster slot a connection subscribes to the backend's channel of that
+//! slot, on a single server too: that is one command more, once for each connection and slot.
 //! So waiters are served in the order in which they came, across all processes, and a critical
 //! section costs two commands however many wait.
 //! A pushed grant begins with a lease of 2 s, or the ttl if that is shorter, which the holder's
@@ -99,8 +101,9 @@
 //! With access rules the user needs the keys `~<key_prefix>*` and `~dl:*`, and the commands
 //! `evalsha`, `eval`, `script|load`, `set`, `get`, `getex`, `del`, `exists`, `strlen`, `pttl`,
 //! `pexpire`, `time` and `ping`; with `info` the backend can tell whether the server evicts.
-//! To queue it also needs the channels `&dl:c:*`, and `subscribe`, `publish`, `pubsub`, `zadd`,
-//! `zrem`, `zrange`, `zrank`, `zscore` and `zcard`.
+//! To queue it also needs the channels `&dl:c:*`, and `zadd`, `zrem`, `zrange`, `zrank`, `zscore`,
+//! `zcard`, `ssubscribe`, `spublish` and `pubsub|shardnumsub`; on Redis 6.2 `subscribe`, `publish`
+//! and `pubsub` in place of the last three.
 //! Each new connection asks whether the commands may be used, and an error names what is missing.
 //! `CLIENT`, `CONFIG` and, but for the warning, `INFO` are not needed.
 //!

@@ -17,4 +17,5 @@ pub(crate) mod refusal;
 pub(crate) mod runtime;
 pub(crate) mod server_clock;
 mod slot_set;
+mod subscriptions;
 mod window;

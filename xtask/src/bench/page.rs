@@ -107,6 +107,12 @@ const ALL: &[Section] = &[
         columns: SECTIONS,
     },
     Section {
+        workload: "W4x",
+        title: "4 and 16 processes of one worker each, released at once",
+        about: "Nobody shares anything but the server; the ratio is to raw.",
+        columns: SECTIONS,
+    },
+    Section {
         workload: "W3p",
         title: "Hand-over inside a process: held for 1 ms",
         about: "A lock is handed over from one task of a process to the next without a round trip, at most 64 times and for at most 5 ms in a row.",

@@ -55,26 +55,29 @@ pub(crate) async fn acquire(
     let route = parts.topology.route(keys.slot, Lane::Caller);
     let connection = route.connection(deadline).await?;
     let mut is_taken = false;
-    if may_be_free(parts, queue, request, &keys, &connection) {
+    let mut may_be_free = may_be_free(parts, queue, request, &keys, &connection);
+    // Its number is known to be above all others if one was drawn over this connection before.
+    if may_be_free && connection.counted().contains(keys.slot) {
         match uncontended::take(parts, request, &keys, (route, &connection), deadline).await? {
             Taken::As(number) => {
-                if request.queue
-                    && let Some(queue) = queue
-                {
+                if let Some(queue) = queue.filter(|_| request.queue) {
                     queue.taken(request.token);
                 }
                 return granted(number, None, request.ttl, &keys.fence);
             }
             Taken::Unnumbered => is_taken = true,
-            Taken::No => parts.contended.insert(&keys.lock),
+            Taken::No => {
+                parts.contended.insert(&keys.lock);
+                may_be_free = false;
+            }
         }
     }
-    let asked = by_script(parts, queue, request, &keys, &connection, deadline).await;
+    let asked = by_script(parts, queue, request, &keys, &connection, may_be_free, deadline).await;
     // What was taken stays so until it is released, whatever has failed since.
     asked.map_err(|failure| if is_taken { failure.applied() } else { failure })
 }
 
-/// Whether it is likely that nobody else wants the lock, and known that its number can be drawn.
+/// Whether it is likely that nobody else wants the lock.
 fn may_be_free(
     parts: &Parts,
     queue: Option<&Arc<Queue>>,
@@ -83,7 +86,6 @@ fn may_be_free(
     connection: &Connection,
 ) -> bool {
     connection.takes_plain()
-        && connection.counted().contains(keys.slot)
         && !parts.contended.contains(&keys.lock)
         && queue.is_none_or(|queue| queue.window_of(request.token).is_none())
 }
@@ -94,15 +96,18 @@ async fn by_script(
     request: &AcquireRequest,
     keys: &Keys,
     connection: &Connection,
+    may_be_free: bool,
     deadline: Instant,
 ) -> Result<AcquireReply, Failure> {
     if connection.tries_writing() {
         connection.send(scripts::try_writing(), deadline).await?;
     }
-    let place = match queue {
-        Some(queue) => place(queue, request, connection, deadline).await?,
-        None if request.queue => Place::Poll,
-        None => Place::None,
+    // Whoever need not wait need not subscribe.
+    let mut tries_first = may_be_free && request.queue && queue.is_some();
+    let mut place = if tries_first {
+        Place::None
+    } else {
+        place_of(queue, request, keys.slot, connection, deadline).await?
     };
     let mut too_late = 0;
     while too_late < MAX_TOO_LATE {
@@ -111,7 +116,14 @@ async fn by_script(
         note(parts, keys, connection, &asked);
         match asked {
             Acquired::Granted { number, lease, .. } => {
+                if let Some(queue) = queue.filter(|_| tries_first) {
+                    queue.taken(request.token);
+                }
                 return granted(number, lease, request.ttl, &keys.fence);
+            }
+            Acquired::Busy { .. } if tries_first => {
+                tries_first = false;
+                place = place_of(queue, request, keys.slot, connection, deadline).await?;
             }
             Acquired::Busy { left, .. } => {
                 return Ok(left.map_or_else(AcquireReply::held, AcquireReply::held_for));
@@ -153,24 +165,27 @@ fn note(parts: &Parts, keys: &Keys, connection: &Connection, answer: &Acquired) 
     }
 }
 
-async fn place<'a>(
-    queue: &'a Arc<Queue>,
+/// What the request has to do with the queue; whoever is to stand there is subscribed first.
+async fn place_of<'a>(
+    queue: Option<&'a Arc<Queue>>,
     request: &AcquireRequest,
+    slot: u16,
     connection: &Connection,
     deadline: Instant,
 ) -> Result<Place<'a>, Failure> {
+    let polls = request.queue;
+    let Some(queue) = queue else { return Ok(if polls { Place::Poll } else { Place::None }) };
     if request.queue {
-        let subscribed = connection.subscribe(queue.channel(), deadline).await;
+        let subscribed = connection.subscribe(&queue.channel(slot), deadline).await;
         if subscribed.map_err(Failure::not_applied)? {
             let window = queue.window_of(request.token);
             let window = window.unwrap_or_else(|| queue::window(request.ttl));
             return Ok(Place::Stand { queue, window, ticket: request.ticket });
         }
     }
-    let window = queue.window_of(request.token);
-    Ok(match window {
-        Some(window) => Place::Leave { queue, window, polls: request.queue },
-        None if request.queue => Place::Poll,
+    Ok(match queue.window_of(request.token) {
+        Some(window) => Place::Leave { queue, window, polls },
+        None if polls => Place::Poll,
         None => Place::None,
     })
 }
@@ -216,7 +231,7 @@ async fn ask(
                 (queue, window)
             }
         };
-        command.arg(entry(request.token, queue.channel(), window));
+        command.arg(entry(request.token, &queue.channel(keys.slot), window));
     };
     let script = &Scripts::of(connection.dialect()).acquire;
     let answer = script.run_unless(Some(&request.given_up), connection, arguments, deadline).await;

@@ -37,12 +37,14 @@ pub(crate) async fn release(
     let keys = Keys::new(&parts.key_prefix, &request.key)?;
     let deadline = parts.deadline();
     let route = parts.topology.route(keys.slot, request.lane);
-    let leaving = queue.map(|queue| (queue.channel(), queue.leaving(request.token)));
+    let leaving = queue.map(|queue| queue.leaving(request.token));
+    let window = leaving.and_then(|leaving| leaving.window);
     let words = Words {
         rest: request.min_hold,
-        gap: leaving.map_or(Duration::ZERO, |(_, leaving)| leaving.gap),
-        entry: leaving
-            .and_then(|(channel, leaving)| Some(entry(request.token, channel, leaving.window?))),
+        gap: leaving.map_or(Duration::ZERO, |leaving| leaving.gap),
+        entry: queue
+            .zip(window)
+            .map(|(queue, window)| entry(request.token, &queue.channel(keys.slot), window)),
     };
     if words.gap > Duration::ZERO {
         // Whoever took the lock by a plain command would have it in the gap.

@@ -8,6 +8,9 @@
 //! | `dl:p:<instance>` | what a process says of itself; see [`process`](super::process) |
 //! | `dl:f:{<tag>}` | the last number that was issued in the lock's slot |
 //!
+//! A channel, `dl:c:{<tag>}:<32 random digits>`, is spelled like a key, because it belongs to a slot
+//! as well.
+//!
 //! The tag hashes to the slot of the lock's key; see [`slots`](super::slots).
 
 use std::fmt::Write as _;
@@ -67,6 +70,17 @@ impl Keys {
     }
 }
 
+/// The channel in which a backend with these random digits is told what concerns the locks of a
+/// slot.
+pub(crate) fn channel(slot: u16, digits: &str) -> String {
+    let mut channel = String::with_capacity(13 + digits.len());
+    channel.push_str("dl:c:{");
+    push_tag(&mut channel, slot);
+    channel.push_str("}:");
+    channel.push_str(digits);
+    channel
+}
+
 /// The key of the fencing counter of a slot.
 fn fence_key(slot: u16) -> String {
     let mut key = String::with_capacity(12);
@@ -106,6 +120,8 @@ mod tests {
             let key = fence_key(slot_number);
             assert_eq!(slot(&key), slot_number, "{key}");
             assert!(key.len() <= "dl:f:{12345}".len(), "{key}");
+            let channel = channel(slot_number, "00112233445566778899aabbccddeeff");
+            assert_eq!(slot(&channel), slot_number, "{channel}");
         }
     }
 

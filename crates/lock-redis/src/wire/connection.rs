@@ -9,7 +9,7 @@ use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{self, BoxFuture, Shared};
+use futures_util::future;
 use lock_core::backend::{Clock, GivenUp, in_time, is_background_thread};
 use lock_core::{Instant, LockErrorKind};
 use redis::{Cmd, Pipeline, RedisResult, Value};
@@ -17,10 +17,11 @@ use redis::{Cmd, Pipeline, RedisResult, Value};
 use crate::wire::channel::Channel;
 use crate::wire::failure::Failure;
 use crate::wire::health::{ConnectionId, Health};
-use crate::wire::hello::Dialect;
+use crate::wire::hello::{ChannelWords, Dialect};
 use crate::wire::identity::Identity;
 use crate::wire::server_clock::ServerClock;
 use crate::wire::slot_set::SlotSet;
+use crate::wire::subscriptions::Subscriptions;
 use crate::wire::window::{Room, Window};
 
 /// After so long without an answer, something on the way may have forgotten the connection.
@@ -35,7 +36,7 @@ pub(crate) struct Connection {
     window: Window,
     dialect: Dialect,
     clock: Mutex<Option<ServerClock>>,
-    pushes: Mutex<Pushes>,
+    subscriptions: Subscriptions,
     /// Whether there can be another one in its place.
     is_replaceable: bool,
     /// Scripts may write where the server would refuse a command.
@@ -59,15 +60,6 @@ struct Wire {
     wakes_from_background: bool,
 }
 
-/// Whether the server pushes over the connection.
-enum Pushes {
-    Unknown,
-    /// It was asked to. Whoever waits for the answer drives the question on, so that none of them
-    /// depends on another one.
-    Asked(Shared<BoxFuture<'static, Result<bool, Failure>>>),
-    Known(bool),
-}
-
 impl Connection {
     pub(crate) fn new(
         channel: Channel,
@@ -86,7 +78,7 @@ impl Connection {
             window: Window::new(),
             dialect,
             clock: Mutex::new(clock),
-            pushes: Mutex::new(Pushes::Unknown),
+            subscriptions: Subscriptions::default(),
             is_replaceable: false,
             tries_writing: false,
             identity: None,
@@ -98,12 +90,6 @@ impl Connection {
     /// Says that another connection can be made in its place.
     pub(crate) fn replaceable(mut self) -> Self {
         self.is_replaceable = true;
-        self
-    }
-
-    /// Nothing can be pushed over it.
-    pub(crate) fn without_pushes(mut self) -> Self {
-        self.pushes = Mutex::new(Pushes::Known(false));
         self
     }
 
@@ -191,10 +177,10 @@ impl Connection {
 
     /// Whether the server was asked for pushes over it, and forbade them.
     pub(crate) fn is_push_forbidden(&self) -> bool {
-        matches!(&*self.pushes(), Pushes::Known(false))
+        self.wire.health.is_push_forbidden()
     }
 
-    /// Which scripts the server understands.
+    /// What the server understands.
     pub(crate) fn dialect(&self) -> Dialect {
         self.dialect
     }
@@ -210,32 +196,32 @@ impl Connection {
         *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some(newest);
     }
 
-    /// Subscribes to this channel, the only one of the connection, unless it is subscribed already.
-    /// `false` if the server forbids to subscribe, to publish, or to count the subscribers.
+    /// Subscribes to this channel, unless it is subscribed already. `false` if the server forbids
+    /// to subscribe, to publish, or to count the subscribers.
     pub(crate) async fn subscribe(
         &self,
         channel: &str,
         deadline: Instant,
     ) -> Result<bool, Failure> {
-        let asked = match &mut *self.pushes() {
-            Pushes::Known(pushes) => return Ok(*pushes),
-            Pushes::Asked(asked) => asked.clone(),
-            unknown @ Pushes::Unknown => {
-                let (wire, channel) = (self.wire.clone(), channel.to_owned());
-                let asking = async move { wire.ask_for_pushes(&channel, deadline).await };
-                let asked = asking.boxed().shared();
-                *unknown = Pushes::Asked(asked.clone());
-                asked
-            }
+        if self.subscriptions.is_subscribed(channel) {
+            return Ok(true);
+        }
+        if self.is_push_forbidden() {
+            return Ok(false);
+        }
+        let new = |try_all| {
+            let (wire, words) = (self.wire.clone(), self.dialect.channels());
+            let channel = channel.to_owned();
+            let asking =
+                async move { wire.ask_for_pushes(&channel, words, try_all, deadline).await };
+            asking.boxed().shared()
         };
+        let Some(asked) = self.subscriptions.question(channel, new) else { return Ok(true) };
         let asking = std::pin::pin!(asked.clone());
         let answer = in_time(deadline, self.wire.contained(asking))
             .await
             .unwrap_or_else(|| Err(Failure::unavailable("the server did not answer in time")));
-        let mut pushes = self.pushes();
-        if matches!(&*pushes, Pushes::Asked(newest) if newest.ptr_eq(&asked)) {
-            *pushes = answer.as_ref().map_or(Pushes::Unknown, |answer| Pushes::Known(*answer));
-        }
+        self.subscriptions.answered(channel, &asked, &answer);
         answer
     }
 
@@ -306,26 +292,33 @@ impl Connection {
     pub(crate) fn judge<T, F: Into<Failure>>(&self, result: Result<T, F>) -> Result<T, Failure> {
         self.wire.judge(result)
     }
-
-    fn pushes(&self) -> std::sync::MutexGuard<'_, Pushes> {
-        self.pushes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Wire {
-    async fn ask_for_pushes(&self, channel: &str, deadline: Instant) -> Result<bool, Failure> {
-        let mut subscribe = redis::cmd("SUBSCRIBE");
-        let mut asking = Pipeline::new();
-        // What pushes need, tried out; subscribers ignore what they do not understand.
-        asking.cmd("PUBSUB").arg("NUMSUB").arg(channel).cmd("PUBLISH").arg(channel).arg("?");
+    /// Subscribes to a channel; with `try_all` it also tries what else pushes need.
+    async fn ask_for_pushes(
+        &self,
+        channel: &str,
+        words: ChannelWords,
+        try_all: bool,
+        deadline: Instant,
+    ) -> Result<bool, Failure> {
+        let mut subscribe = redis::cmd(words.subscribe);
         subscribe.arg(channel);
-        let answers = future::join(
-            // Its answer is a push, which has no place among those of a batch.
-            self.send(&subscribe, deadline),
-            self.send_all(&asking, deadline),
-        );
-        let (subscribed, asked) = answers.await;
-        for answer in asked?.into_iter().chain([subscribed]) {
+        // Its answer is a push, which has no place among those of a batch.
+        let subscribing = self.send(&subscribe, deadline);
+        let trying = async {
+            if !try_all {
+                return Ok(Vec::new());
+            }
+            let mut asking = Pipeline::new();
+            asking.cmd("PUBSUB").arg(words.count).arg(channel);
+            // Subscribers ignore what they do not understand.
+            asking.cmd(words.publish).arg(channel).arg("?");
+            self.send_all(&asking, deadline).await
+        };
+        let (subscribed, tried) = future::join(subscribing, trying).await;
+        for answer in tried?.into_iter().chain([subscribed]) {
             match answer {
                 Err(failure) if failure.kind == LockErrorKind::Denied => {
                     self.health.push_forbidden(&failure.message());
@@ -390,6 +383,11 @@ impl Wire {
             return Err(failure.not_applied());
         }
         match in_time(deadline, self.contained(reply)).await {
+            Some(_) if self.health.is_out_of_step() => {
+                let message =
+                    "the server ended a subscription, so its answers cannot be told apart";
+                Err(Failure::unavailable(message).breaking_connection())
+            }
             Some(reply) => {
                 // Rarely, since it is shared by all who send.
                 let before = Instant::from_nanos(self.served_at.load(Ordering::Relaxed));

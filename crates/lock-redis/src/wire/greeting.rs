@@ -85,7 +85,6 @@ impl Greeting {
         };
         if let Some(cause) = no_pushes {
             health.push_forbidden(&cause);
-            connection = connection.without_pushes();
         }
         if passes_replicas {
             connection = connection.trying_to_write();

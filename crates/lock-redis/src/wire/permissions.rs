@@ -9,6 +9,7 @@ use redis::{Cmd, Pipeline, Value};
 
 use crate::wire::connection::Connection;
 use crate::wire::failure::{Failure, Forbidden};
+use crate::wire::hello::Dialect;
 use crate::wire::refusal::{forbidden, lacking, unknown};
 
 const TRY_EACH: &str = include_str!("permissions.lua");
@@ -16,13 +17,14 @@ const TRY_EACH: &str = include_str!("permissions.lua");
 const NO_SCRIPT: &str = "0000000000000000000000000000000000000000";
 const NOT_WITHOUT: &str = "no lock can be taken without it";
 
-/// The commands that scripts use, each as words that change nothing.
+/// The commands that scripts use, each as words that change nothing. Of a command that has parts,
+/// `|` is before the part, as in access rules.
 #[derive(Clone, Copy)]
 pub(crate) struct Needs {
     /// By every backend.
     pub(crate) always: &'static [&'static str],
     /// By whoever gives a lock to the next in a queue; who cannot does not queue.
-    pub(crate) for_pushes: &'static [&'static str],
+    pub(crate) for_pushes: fn(Dialect) -> &'static [&'static str],
 }
 
 impl Needs {
@@ -36,6 +38,15 @@ impl Needs {
     /// Fails if something that is needed may not be used, and names it. A server that cannot tell
     /// now tells it to whoever needs it.
     pub(crate) fn check(&self, answers: [Result<Value, Failure>; 2]) -> Result<(), Failure> {
+        self.check_with(answers, &[])
+    }
+
+    /// As [`check`](Self::check), where these commands were tried as well.
+    fn check_with(
+        &self,
+        answers: [Result<Value, Failure>; 2],
+        for_pushes: &[&str],
+    ) -> Result<(), Failure> {
         let [by_name, tried] = answers;
         if let Err(failure) = by_name
             && failure.forbidden.is_some()
@@ -43,7 +54,7 @@ impl Needs {
             return Err(failure.with_hint(NOT_WITHOUT));
         }
         match tried {
-            Ok(Value::Array(said)) => self.check_each(&said),
+            Ok(Value::Array(said)) => self.check_each(&said, for_pushes),
             Err(failure) if failure.forbidden.is_some() => Err(failure.with_hint(NOT_WITHOUT)),
             _ => Ok(()),
         }
@@ -55,9 +66,9 @@ impl Needs {
         try_each
     }
 
-    fn check_each(&self, said: &[Value]) -> Result<(), Failure> {
+    fn check_each(&self, said: &[Value], for_pushes: &[&str]) -> Result<(), Failure> {
         let (mut denied, mut unknown_ones) = (Vec::new(), Vec::new());
-        let words = self.always.iter().chain(self.for_pushes);
+        let words = self.always.iter().chain(for_pushes);
         for (words, said) in words.zip(said) {
             let Value::BulkString(said) = said else { continue };
             let missing = match forbidden(&String::from_utf8_lossy(said)) {
@@ -109,9 +120,12 @@ async fn missing_commands(
     deadline: Instant,
 ) -> Option<String> {
     let mut asking = needs.try_each();
-    asking.arg(needs.for_pushes);
+    let for_pushes = (needs.for_pushes)(connection.dialect());
+    for words in for_pushes {
+        asking.arg(words.replace('|', " "));
+    }
     let tried = connection.send(asking, deadline).await;
-    let missing = needs.check([Ok(Value::Nil), tried]).err()?;
+    let missing = needs.check_with([Ok(Value::Nil), tried], for_pushes).err()?;
     Some(missing.message().to_owned())
 }
 
@@ -148,8 +162,10 @@ async fn missing_keys(
 mod tests {
     use super::*;
 
-    const NEEDS: Needs =
-        Needs { always: &["GETEX dl:?", "DEL dl:?", "TIME", "ZADD dl:? XX 0 -"], for_pushes: &[] };
+    const NEEDS: Needs = Needs {
+        always: &["GETEX dl:?", "DEL dl:?", "TIME", "ZADD dl:? XX 0 -"],
+        for_pushes: |_| &[],
+    };
 
     fn checked(said: [&str; 4]) -> Result<(), Failure> {
         let said = said.map(|text| Value::BulkString(text.into())).into();

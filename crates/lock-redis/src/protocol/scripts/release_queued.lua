@@ -94,7 +94,13 @@ if was_first or reply == 1 then
     hint(left, nil)
   end
 end
-if entry and type(owner) == 'string' and sub(owner, 1, 3) == 'dl+' and call('EXISTS', KEYS[3]) == 0 then
+if
+  entry
+  and reply == -1
+  and type(owner) == 'string'
+  and sub(owner, 1, 3) == 'dl+'
+  and call('EXISTS', KEYS[3]) == 0
+then
   -- Nobody waits any more: whoever is the next to do so has to know that it is the first.
   call('SET', KEYS[1], 'dl:' .. sub(owner, 4), 'KEEPTTL')
 end

@@ -183,7 +183,7 @@ async fn a_first_that_is_killed_holds_nobody_up(kind: &ServerKind) {
     let [(_, channel), (second, _)] = &in_line[..] else { panic!("{in_line:?}") };
     drop(first);
     // The kernel has closed its connection; the server may not have looked yet.
-    until(|| store.run::<(String, u64)>(&["PUBSUB", "NUMSUB", channel]).1 == 0).await;
+    until(|| store.subscribers(channel) == 0).await;
     assert!(guard.release().await.is_released());
     // At once: by the very release.
     assert_eq!(owner_at(&mut store), Some(owned_by(second)));

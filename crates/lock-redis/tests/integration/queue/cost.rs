@@ -14,7 +14,7 @@ use crate::{on_every_server, on_one_server};
 on_every_server!(a_section_costs_two_commands_however_many_wait);
 
 /// Commands that no script runs: so it was a client that sent them.
-const SENT: [&str; 5] = ["evalsha", "eval", "subscribe", "ping", "hello"];
+const SENT: [&str; 6] = ["evalsha", "eval", "subscribe", "ssubscribe", "ping", "hello"];
 
 /// At most 2.02 commands a section; and whoever has waited for a second asks again, but not more
 /// than once a second.

@@ -1,5 +1,6 @@
 //! Waiting in line: what the scripts do with it, and what comes back of it.
 
+mod channels;
 mod cost;
 mod grants;
 mod model;
@@ -114,7 +115,7 @@ impl Subscriber {
     fn start(store: &Store, channel: &str) -> Self {
         let mut stream = TcpStream::connect(store.server.address()).unwrap();
         stream.set_read_timeout(Some(LIMIT)).unwrap();
-        write!(stream, "SUBSCRIBE {channel}\r\n").unwrap();
+        write!(stream, "{} {channel}\r\n", store.words().subscribe).unwrap();
         let mut subscriber = Self(BufReader::new(stream));
         assert_eq!(subscriber.next_line_of(6), ":1");
         subscriber

@@ -164,13 +164,15 @@ async fn a_poller_that_was_seen_is_known_for_a_minute(kind: &ServerKind) {
 
 async fn a_lease_that_nobody_gave_back_ends_a_turn_as_well(kind: &ServerKind) {
     let mut store = Store::start(kind);
-    let backend = store.backend();
-    take(&backend, "x", HOUR).await;
+    let [holder, backend] = [(); 2].map(|()| store.backend());
+    take(&holder, "x", HOUR).await;
+    // So that it knows that others want the lock, and does not try to take it for free.
+    let before = token();
+    drop(queue(&backend, "x", before, None).await);
+    release(&backend, "x", before).await.unwrap();
     mark(&mut store, 1, 0);
     store.run::<()>(&["DEL", "lock:x"]);
     let waiter = token();
-    // One that does not take the lock for free.
-    let backend = store.backend();
     let waiting = queue(&backend, "x", waiter, None).await;
     let ticket = waiting.ticket;
     assert_eq!(soon(SOON, news(waiting)).await, Wake::AskAgain);
