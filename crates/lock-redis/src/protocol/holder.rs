@@ -11,8 +11,8 @@ pub(crate) enum Value {
     Other(String),
 }
 
-/// A lock that is held by a token. With the second one, somebody waits for it.
-const HELD: [&[u8]; 2] = [b"dl:", b"dl+"];
+/// A lock that is held by a token. What differs says how it is to be released.
+const HELD: [&[u8]; 3] = [b"dl:", b"dl+", b"dl*"];
 /// A name that stays taken for the rest of `min_hold`.
 const RELEASED: &[u8] = b"min:";
 /// So much is shown of what another program has stored.
@@ -74,7 +74,8 @@ mod tests {
     fn a_value_of_ours_is_a_token_in_any_of_its_forms() {
         let token = token(DIGITS.as_bytes()).unwrap();
         assert_eq!(token.to_string(), DIGITS);
-        for (before, has_released) in [("dl:", false), ("dl+", false), ("min:dl:", true)] {
+        let forms = [("dl:", false), ("dl+", false), ("dl*", false), ("min:dl:", true)];
+        for (before, has_released) in forms {
             let stored = format!("{before}{DIGITS}");
             assert_eq!(value(stored.as_bytes()), Value::Ours { token, has_released });
         }

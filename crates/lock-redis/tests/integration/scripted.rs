@@ -335,7 +335,7 @@ async fn behind_a_subscription_that_the_server_has_ended_no_answer_is_believed()
         }
         _ => healthy(command, "7.0.15", "standalone"),
     });
-    let backend = build(RedisBackend::builder().url(url));
+    let backend = build(RedisBackend::builder().url(url).register_process(false));
     let waiter = token();
     let waiting = queue(&backend, "x", waiter, None).await;
     let ticket = waiting.ticket;
