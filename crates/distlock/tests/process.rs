@@ -1,6 +1,5 @@
 //! What a configuration says of the process. That is one thing for the whole process, so this is a
 //! program of its own, with one test.
-#![expect(clippy::unwrap_used, reason = "tests, helpers included, fail by panicking")]
 
 use distlock::{LockConfig, Who};
 

@@ -124,9 +124,11 @@ fn parameters_are_refused_by_name_value_and_what_is_accepted() {
     refused("memory:?ttl=1s&ttl=2s", &["`ttl` twice"]);
     refused("memory:?ttl=%zz", &["query holds a `%`"]);
     let long = "y".repeat(2_000);
-    for url in
-        [format!("memory:?{long}=1"), format!("memory:?ttl={long}"), format!("memory:?mode={long}")]
-    {
+    for url in [
+        format!("memory:?{long}=1"),
+        format!("memory:?ttl={long}"),
+        format!("memory:?on_lost={long}"),
+    ] {
         let text = refusal(&url).to_string();
         assert!(text.contains("yyy… (2000 characters)") && text.len() < 600, "{text}");
     }
