@@ -9,14 +9,13 @@ use lock_core::duration_text::exact;
 use lock_core::message_text::host_and_port;
 use lock_core::{LockError, LockErrorKind, Result};
 use redis::aio::MultiplexedConnection;
-use redis::io::tcp::TcpSettings;
-use redis::io::tcp::socket2::TcpKeepalive;
 use redis::{Client, ConnectionAddr, ProtocolVersion};
 
 use crate::backend::RedisBackend;
 use crate::contended::Contended;
 use crate::ops::Protocol;
 use crate::ops::parts::Parts;
+use crate::ops::registry::Registry;
 use crate::protocol::dapr::DaprKeyPrefix;
 use crate::protocol::keys::RESERVED_PREFIX;
 use crate::protocol::{needs, scripts};
@@ -25,6 +24,7 @@ use crate::topology::standalone::{Server as Endpoint, Source, Standalone};
 use crate::wire::channel::Channel;
 use crate::wire::credentials::Credentials;
 use crate::wire::greeting::{Greeting, Session};
+use crate::wire::keep_alive::kept_alive;
 
 /// Long enough for a busy server and a lost packet, short enough to be waited for.
 const DEFAULT_RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -34,9 +34,6 @@ const RESPONSE_TIMEOUTS: (Duration, Duration) =
     (Duration::from_millis(10), Duration::from_secs(60));
 /// How late a request may be by our clock: the server refuses late requests by its own.
 const LATE_MARGIN: Duration = Duration::from_millis(50);
-/// An idle connection says so often that it lives, and this often if nothing comes back: before a
-/// NAT or a balancer forgets it, which some do after 30 s.
-const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(5));
 const DEFAULT_KEY_PREFIX: &str = "lock:";
 const MAX_KEY_PREFIX_BYTES: usize = 1_024;
 
@@ -50,6 +47,7 @@ pub struct RedisBackendBuilder {
     response_timeout: Duration,
     credentials: Credentials,
     looks_out: bool,
+    registers: bool,
 }
 
 enum Server {
@@ -67,6 +65,7 @@ impl RedisBackendBuilder {
             response_timeout: DEFAULT_RESPONSE_TIMEOUT,
             credentials: Credentials::default(),
             looks_out: true,
+            registers: true,
         }
     }
 
@@ -209,6 +208,17 @@ impl RedisBackendBuilder {
         self
     }
 
+    /// Whether this process says on the server who it is, so that others can name it when it holds a
+    /// lock; `true` unless it is set.
+    ///
+    /// It writes its program, version, host, process id and start under a key of its own, which others
+    /// read by [`status`](lock_core::Lock::status) and in the errors of waits in vain. `false` keeps
+    /// that from whoever can read the server.
+    pub fn register_process(mut self, registers: bool) -> Self {
+        self.registers = registers;
+        self
+    }
+
     /// Makes the backend. Nothing is connected yet: that happens at the first operation.
     ///
     /// # Errors
@@ -254,6 +264,7 @@ impl RedisBackendBuilder {
                 needs: needs::ALL,
             },
             late_after,
+            registry: Registry::new(self.registers),
         })
     }
 
@@ -295,6 +306,7 @@ impl fmt::Debug for RedisBackendBuilder {
             .field("key_prefix", &self.key_prefix)
             .field("response_timeout", &self.response_timeout)
             .field("looks_out", &self.looks_out)
+            .field("registers", &self.registers)
             .finish_non_exhaustive()
     }
 }
@@ -356,15 +368,6 @@ fn shown(address: &ConnectionAddr) -> String {
     }
 }
 
-/// Keeps idle connections known to whatever stands on the way and forgets those that say nothing.
-fn kept_alive(settings: TcpSettings) -> TcpSettings {
-    if settings.keepalive().is_some() {
-        return settings;
-    }
-    let (idle, interval) = KEEPALIVE;
-    settings.set_keepalive(TcpKeepalive::new().with_time(idle).with_interval(interval))
-}
-
 fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> LockError {
     LockError::new(LockErrorKind::InvalidConfig, message).not_applied()
 }
@@ -393,17 +396,6 @@ mod tests {
         if cfg!(not(feature = "tls")) {
             assert!(refused(builder().url("rediss://127.0.0.1")).contains("feature `tls`"));
         }
-    }
-
-    #[test]
-    fn an_idle_connection_is_kept_alive_every_15_seconds_unless_its_client_says_otherwise() {
-        let shown = |settings: TcpSettings| format!("{:?}", settings.keepalive());
-        let ours = TcpKeepalive::new()
-            .with_time(Duration::from_secs(15))
-            .with_interval(Duration::from_secs(5));
-        assert_eq!(shown(kept_alive(TcpSettings::default())), format!("{:?}", Some(&ours)));
-        let theirs = TcpSettings::default().set_keepalive(ours.with_time(Duration::from_secs(300)));
-        assert_eq!(shown(kept_alive(theirs.clone())), shown(theirs));
     }
 
     #[test]
