@@ -37,6 +37,9 @@ use text::invalid;
 /// | `lazy` | `DISTLOCK_LAZY` | `true`: connect at the first operation only | `false` |
 /// | `handover_grants` | `DISTLOCK_HANDOVER_GRANTS` | how often one grant is handed over between the tasks of the service: up to 1023, or `0` for strict order; see [`Handover`](crate::Handover) | `64` |
 /// | `handover_time` | `DISTLOCK_HANDOVER_TIME` | for how long after the grant | `5ms` |
+/// | `program` | `DISTLOCK_PROGRAM` | what others read who ask who holds a lock: the name of the program | the file name of the executable |
+/// | `program_version` | `DISTLOCK_PROGRAM_VERSION` | the version of the program | none |
+/// | `program_host` | `DISTLOCK_PROGRAM_HOST` | the machine on which it runs | its host name |
 /// | `tls_ca_file` | `DISTLOCK_TLS_CA_FILE` | the file with the certificates (PEM) of the authorities that are trusted | the system's |
 /// | `tls_cert_file`, `tls_key_file` | `DISTLOCK_TLS_CERT_FILE`, `DISTLOCK_TLS_KEY_FILE` | the files with the certificate and the private key (PEM) that are shown to the server | none |
 /// | `password_file` | `DISTLOCK_PASSWORD_FILE` | the file with the password of the Redis store | none |
@@ -292,7 +295,8 @@ impl LockConfig {
                 namespace.len()
             )));
         }
-        let service = (address.open)(&settings)?
+        let service = settings
+            .describe((address.open)(&settings)?)
             .namespace(namespace)
             .handover(settings.handover())
             .defaults(options::apply(&settings, self.options))

@@ -75,15 +75,15 @@ mod connect;
 pub use config::LockConfig;
 pub use connect::connect;
 
-#[doc(hidden)]
-pub use lock_core::duration_text;
 #[doc(inline)]
 pub use lock_core::{
-    DEFAULT_ACQUIRE_WAIT, DEFAULT_TTL, FencingToken, Handover, Lease, LeaseSet, Lock, LockError,
-    LockErrorKind, LockGuard, LockName, LockOptions, LockService, LockServiceBuilder, LockSet,
-    LockSetGuard, LockStatus, LockToken, LossReason, MAX_KEY_BYTES, MIN_KEEP_ALIVE_TTL, OnLost,
-    ReleaseOutcome, Result, ShutdownReport,
+    DEFAULT_ACQUIRE_WAIT, DEFAULT_TTL, FencingToken, Handover, Holder, Lease, LeaseSet, Lock,
+    LockError, LockErrorKind, LockGuard, LockName, LockOptions, LockService, LockServiceBuilder,
+    LockSet, LockSetGuard, LockStatus, LockToken, LossReason, MAX_KEY_BYTES, MIN_KEEP_ALIVE_TTL,
+    OnLost, ProcessInfo, ReleaseOutcome, Result, ShutdownReport, Waiter, Who,
 };
+#[doc(hidden)]
+pub use lock_core::{duration_text, time_text};
 
 /// For authors of backends: the trait, what it is asked, and what it answers.
 ///
@@ -122,11 +122,14 @@ pub use lock_core::{
 /// # });
 /// ```
 pub mod backend {
+    #[doc(hidden)]
+    pub use lock_core::backend::name_program;
     #[doc(inline)]
     pub use lock_core::backend::{
-        AcquireReply, AcquireRequest, AnyBackend, Backoff, Capabilities, Clock, Grant, Instant,
-        Lane, LockBackend, LockKey, OwnerToken, ReleaseReply, ReleaseRequest, RenewReply,
-        RenewRequest, Sleep, Ticket, Waiting, Wake, in_time, on_system_clock,
+        AcquireReply, AcquireRequest, AnyBackend, Backoff, Capabilities, Clock, Grant, InstanceId,
+        Instant, Lane, LockBackend, LockKey, OwnerToken, ReleaseReply, ReleaseRequest, RenewReply,
+        RenewRequest, Sleep, Ticket, Waiting, Wake, holder_of, in_time, on_system_clock,
+        this_process,
     };
 }
 

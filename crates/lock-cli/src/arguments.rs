@@ -117,7 +117,7 @@ pub(crate) struct Wait {
     pub(crate) name: String,
 }
 
-/// Show whether locks are held, and for how long.
+/// Show whether locks are held, for how long, by whom, and who waits for them.
 ///
 /// Exit codes: 0 the store was asked, whatever it said, 122 it could not be asked, 125 the command
 /// line is wrong or the store cannot show locks.

@@ -6,12 +6,14 @@ mod signals;
 mod terminal;
 mod watch;
 
+use std::ffi::OsString;
 use std::future::Future;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use distlock::{Lock, LockGuard, LockOptions, LockService, ReleaseOutcome};
+use distlock::{Holder, Lock, LockErrorKind, LockGuard, LockOptions, LockService, ReleaseOutcome};
 use rustix::process::Signal;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
@@ -52,6 +54,7 @@ async fn under_lock(arguments: &arguments::Run, blocked: &Blocked) -> Result<End
         .listen(move |signal| signals.send(Event::Signal(signal)).is_ok())
         .map_err(|error| internal("signals cannot be listened to", &error))?;
 
+    name_program(&arguments.command);
     let defaults = LockOptions::new().keep_alive_if_supported().wait_forever();
     let connecting = store::connect(&arguments.store, defaults);
     let store = match unless_ended(&mut inbox, blocked, connecting).await {
@@ -65,12 +68,14 @@ async fn under_lock(arguments: &arguments::Run, blocked: &Blocked) -> Result<End
     let lock = lock(&locks, arguments);
     lock.check()?;
     let began = Instant::now();
-    let acquiring = with_notice(arguments, lock.try_acquire());
+    let acquiring = with_notice(arguments, lock.acquire());
     let ending = match unless_ended(&mut inbox, blocked, acquiring).await {
         Err(signal) => Ok(Ending::Signal(signal.as_raw())),
+        Ok(Err(error)) if error.kind() == LockErrorKind::Timeout => {
+            Ok(not_acquired(arguments, began.elapsed(), error.holder()))
+        }
         Ok(Err(error)) => Err(error.into()),
-        Ok(Ok(None)) => Ok(not_acquired(arguments, began.elapsed())),
-        Ok(Ok(Some(guard))) => {
+        Ok(Ok(guard)) => {
             if !locks.capabilities().renew && !arguments.quiet {
                 let left = Span(guard.remaining());
                 tell(format_args!(
@@ -103,6 +108,15 @@ fn lock(locks: &LockService, arguments: &arguments::Run) -> Lock {
         None => lock,
         Some(WaitTime::For(wait)) => lock.wait(wait),
         Some(WaitTime::Forever) => lock.wait_forever(),
+    }
+}
+
+/// Others read the name of the command when they ask who holds the lock, unless the environment names
+/// the program. Not its arguments, which may hold secrets.
+fn name_program(command: &[OsString]) {
+    let name = command.first().and_then(|command| Path::new(command).file_name());
+    if let Some(name) = name {
+        distlock::backend::name_program(&format!("distlock run {}", name.to_string_lossy()));
     }
 }
 
@@ -139,7 +153,7 @@ async fn with_notice<T>(arguments: &arguments::Run, acquiring: impl Future<Outpu
     acquiring.await
 }
 
-fn not_acquired(arguments: &arguments::Run, waited: Duration) -> Ending {
+fn not_acquired(arguments: &arguments::Run, waited: Duration, holder: Option<&Holder>) -> Ending {
     if !arguments.quiet {
         let name = &arguments.name;
         let wait = if waited < SHORT_WAIT {
@@ -147,8 +161,9 @@ fn not_acquired(arguments: &arguments::Run, waited: Duration) -> Ending {
         } else {
             format!(" for the whole wait of {}", Span(waited))
         };
+        let who = holder.map(|holder| format!(": {holder}")).unwrap_or_default();
         tell(format_args!(
-            "somebody else holds lock {name:?}{wait}; --wait sets how long to wait for it"
+            "somebody else holds lock {name:?}{wait}{who}; --wait sets how long to wait for it"
         ));
     }
     Ending::Code(arguments.conflict_exit_code)

@@ -40,7 +40,11 @@ fn still_held(name: &str, status: &LockStatus, waited: Duration) -> Failure {
         None => "its lease has no end, so it must be released or deleted".to_owned(),
     };
     let waited = Span(waited);
-    let message = format!("lock {name:?} is still held after {waited}; {ends}");
+    let by = match &status.holder {
+        Some(holder) if !holder.has_released => format!(" by {holder}"),
+        _ => String::new(),
+    };
+    let message = format!("lock {name:?} is still held after {waited}{by}; {ends}");
     Failure::new(exit::NOT_ACQUIRED, message)
 }
 

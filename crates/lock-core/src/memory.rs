@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::backend::{
     AcquireReply, AcquireRequest, Capabilities, Clock, Grant, LockBackend, LockKey, OwnerToken,
-    ReleaseReply, ReleaseRequest, RenewReply, RenewRequest, Ticket, Waiting, Wake,
+    ReleaseReply, ReleaseRequest, RenewReply, RenewRequest, Ticket, Waiting, Wake, holder_of,
 };
 use crate::sync::panics;
 use crate::time::instant::Instant;
@@ -263,11 +263,13 @@ impl Store {
         entry.expire(now, &mut self.common);
         let holder = entry.holder.as_ref()?;
         let remaining = holder.expiry.saturating_duration_since(now);
-        let waiters = entry.queue.values().filter(|waiter| !waiter.wake.is_closed()).count();
+        let waiters = || entry.queue.values().filter(|waiter| !waiter.wake.is_closed());
         Some(
             LockStatus::new(Some(remaining))
-                .with_waiters(u64::try_from(waiters).unwrap_or(u64::MAX))
-                .with_fencing_token(holder.fencing),
+                .with_waiters(u64::try_from(waiters().count()).unwrap_or(u64::MAX))
+                .with_fencing_token(holder.fencing)
+                .with_holder(holder_of(holder.token, None).with_released(holder.is_resting))
+                .with_queue(waiters().map(|waiter| holder_of(waiter.token, None).into())),
         )
     }
 

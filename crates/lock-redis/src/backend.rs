@@ -12,6 +12,7 @@ use lock_core::{LockStatus, Result};
 use crate::builder::RedisBackendBuilder;
 use crate::ops::Protocol;
 use crate::ops::parts::Parts;
+use crate::ops::registry::Registry;
 use crate::wire::failure::Failure;
 use crate::wire::greeting::ping;
 
@@ -27,6 +28,8 @@ pub struct RedisBackend {
     pub(crate) parts: Parts,
     /// How long after it was sent an attempt can still run.
     pub(crate) late_after: Duration,
+    /// Tells others who this process is.
+    pub(crate) registry: Registry,
 }
 
 impl RedisBackend {
@@ -64,7 +67,14 @@ impl LockBackend for RedisBackend {
     }
 
     async fn acquire(&self, request: AcquireRequest) -> Result<AcquireReply> {
-        self.protocol.acquire(&self.parts, &request).await
+        let answer = self.protocol.acquire(&self.parts, &request).await;
+        // Whoever neither gets the lock nor waits for it need not be known.
+        let is_in =
+            matches!(answer, Ok(AcquireReply::Granted(_))) || request.queue && answer.is_ok();
+        if is_in {
+            self.registry.begin(&self.parts.topology);
+        }
+        answer
     }
 
     async fn release(&self, request: ReleaseRequest) -> Result<ReleaseReply> {
@@ -91,6 +101,7 @@ impl LockBackend for RedisBackend {
     }
 
     async fn close(&self) {
+        self.registry.end();
         self.parts.topology.close();
     }
 }

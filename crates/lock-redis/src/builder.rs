@@ -19,6 +19,7 @@ use crate::builder::sentinels::Sentinels;
 use crate::contended::Contended;
 use crate::ops::Protocol;
 use crate::ops::parts::Parts;
+use crate::ops::registry::Registry;
 use crate::protocol::dapr::DaprKeyPrefix;
 use crate::protocol::keys::RESERVED_PREFIX;
 use crate::protocol::{needs, scripts};
@@ -53,6 +54,7 @@ pub struct RedisBackendBuilder {
     credentials: Credentials,
     sentinel_password_file: Option<PathBuf>,
     looks_out: bool,
+    registers: bool,
 }
 
 enum Server {
@@ -112,6 +114,7 @@ impl RedisBackendBuilder {
             credentials: Credentials::default(),
             sentinel_password_file: None,
             looks_out: true,
+            registers: true,
         }
     }
 
@@ -283,6 +286,17 @@ impl RedisBackendBuilder {
         self
     }
 
+    /// Whether this process says on the server who it is, so that others can name it when it holds a
+    /// lock; `true` unless it is set.
+    ///
+    /// It writes its program, version, host, process id and start under a key of its own, which others
+    /// read by [`status`](lock_core::Lock::status) and in the errors of waits in vain. `false` keeps
+    /// that from whoever can read the server.
+    pub fn register_process(mut self, registers: bool) -> Self {
+        self.registers = registers;
+        self
+    }
+
     /// Makes the backend. Nothing is connected yet: that happens at the first operation.
     ///
     /// # Errors
@@ -340,6 +354,7 @@ impl RedisBackendBuilder {
                 needs: needs::ALL,
             },
             late_after,
+            registry: Registry::new(self.registers),
         })
     }
 
@@ -382,6 +397,7 @@ impl fmt::Debug for RedisBackendBuilder {
             .field("key_prefix", &self.key_prefix)
             .field("response_timeout", &self.response_timeout)
             .field("looks_out", &self.looks_out)
+            .field("registers", &self.registers)
             .finish_non_exhaustive()
     }
 }

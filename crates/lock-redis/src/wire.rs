@@ -9,6 +9,7 @@ pub(crate) mod greeting;
 pub(crate) mod health;
 pub(crate) mod hello;
 mod identity;
+pub(crate) mod keep_alive;
 pub(crate) mod link;
 pub(crate) mod pair;
 pub(crate) mod permissions;

@@ -195,8 +195,46 @@ async fn an_outage_of_the_server_is_a_few_lines() {
     locks.shutdown(Duration::ZERO).await;
 }
 
+async fn a_process_that_may_not_register_is_told_so_once() {
+    let log = Log::of_all();
+    let server = RedisServer::start(&ServerKind::REDIS_7_0).unwrap();
+    let mut admin = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
+    let user = "ACL SETUSER app on >pw ~lock:* ~dl:f:* ~dl:q:* ~dl:m:* &* +@all";
+    let mut rules = redis::cmd("ACL");
+    rules.arg(user.split(' ').skip(1).collect::<Vec<_>>());
+    rules.exec(&mut admin).unwrap();
+    let locks = service(&server, "app:pw@");
+    let address = format!("address=\"{}\"", server.address());
+    let told = || {
+        let text = log.text();
+        let lines = text.lines().filter(|line| line.contains("event=\"not_registered\""));
+        lines.filter(|line| line.contains(&address)).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let guard = locks.lock("registered:no").acquire().await.unwrap();
+    soon(|| !told().is_empty()).await;
+    // What was refused for good is not tried again: the server counts what it refuses.
+    tokio::time::sleep(S(6)).await;
+    let refused: Vec<std::collections::HashMap<String, redis::Value>> =
+        redis::cmd("ACL").arg("LOG").query(&mut admin).unwrap();
+    let is_ours = |entry: &&std::collections::HashMap<String, redis::Value>| {
+        format!("{:?}", entry["object"]).contains("dl:p:")
+    };
+    let counts: Vec<_> = refused.iter().filter(is_ours).map(|entry| &entry["count"]).collect();
+    assert_eq!(counts, [&redis::Value::Int(1)]);
+    let told = told();
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(told[0].contains(" DEBUG ") && told[0].contains("this process cannot be registered"));
+    assert!(guard.release().await.is_released());
+    locks.shutdown(Duration::ZERO).await;
+}
+
 /// Left out where there is no such server.
 mod redis_7_0 {
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_process_that_may_not_register_is_told_so_once() {
+        super::a_process_that_may_not_register_is_told_so_once().await;
+    }
+
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn no_log_at_any_level_shows_an_owner_token_or_a_password() {
         super::no_log_at_any_level_shows_an_owner_token_or_a_password().await;

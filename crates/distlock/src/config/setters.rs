@@ -5,7 +5,7 @@ use std::time::Duration;
 use lock_core::{Handover, LockOptions};
 
 use super::scheme::{dapr, redis, sentinel, tls};
-use super::settings::{LAZY, NAMESPACE, RESPONSE_TIMEOUT};
+use super::settings::{LAZY, NAMESPACE, PROGRAM, PROGRAM_HOST, PROGRAM_VERSION, RESPONSE_TIMEOUT};
 use super::word::Value;
 use super::{LockConfig, options};
 
@@ -47,6 +47,26 @@ impl LockConfig {
     /// [`Handover::OFF`](crate::Handover::OFF) gives strict order over all processes.
     pub fn handover(mut self, handover: Handover) -> Self {
         self.settings.put_handover(handover);
+        self
+    }
+
+    /// What others read of this process when they ask who holds a lock: the name of the program, as
+    /// [`LockServiceBuilder::program`](crate::LockServiceBuilder::program). Default: the file name of
+    /// the executable.
+    pub fn program(mut self, name: impl Into<String>) -> Self {
+        self.settings.put(&PROGRAM, name.into());
+        self
+    }
+
+    /// As [`program`](Self::program): the version of the program. Default: none.
+    pub fn program_version(mut self, version: impl Into<String>) -> Self {
+        self.settings.put(&PROGRAM_VERSION, version.into());
+        self
+    }
+
+    /// As [`program`](Self::program): the machine on which it runs. Default: its host name.
+    pub fn program_host(mut self, host: impl Into<String>) -> Self {
+        self.settings.put(&PROGRAM_HOST, host.into());
         self
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use lock_core::{Handover, LockError};
+use lock_core::{Handover, LockError, LockServiceBuilder};
 
 use super::text::{clip, invalid};
 use super::word::{Kind, Value, Word};
@@ -14,10 +14,21 @@ pub(crate) const RESPONSE_TIMEOUT: Word = Word::new("response_timeout", Kind::Du
 pub(crate) const LAZY: Word = Word::new("lazy", Kind::Flag);
 const HANDOVER_GRANTS: Word = Word::new("handover_grants", Kind::Number(Handover::MAX_GRANTS));
 const HANDOVER_TIME: Word = Word::new("handover_time", Kind::Duration);
+pub(super) const PROGRAM: Word = Word::new("program", Kind::Text);
+pub(super) const PROGRAM_VERSION: Word = Word::new("program_version", Kind::Text);
+pub(super) const PROGRAM_HOST: Word = Word::new("program_host", Kind::Text);
 
 /// The words that every store has.
-pub(super) const WORDS: &[Word] =
-    &[NAMESPACE, RESPONSE_TIMEOUT, LAZY, HANDOVER_GRANTS, HANDOVER_TIME];
+pub(super) const WORDS: &[Word] = &[
+    NAMESPACE,
+    RESPONSE_TIMEOUT,
+    LAZY,
+    HANDOVER_GRANTS,
+    HANDOVER_TIME,
+    PROGRAM,
+    PROGRAM_VERSION,
+    PROGRAM_HOST,
+];
 
 /// The words that were set, with their values.
 #[derive(Clone, Default, PartialEq)]
@@ -98,6 +109,20 @@ impl Settings {
         let usual = Handover::default();
         let grants = self.number(&HANDOVER_GRANTS).unwrap_or(usual.grants());
         Handover::new(grants, self.duration(&HANDOVER_TIME).unwrap_or(usual.time()))
+    }
+
+    /// What the process says of itself.
+    pub(super) fn describe(&self, mut builder: LockServiceBuilder) -> LockServiceBuilder {
+        if let Some(program) = self.text(&PROGRAM) {
+            builder = builder.program(program);
+        }
+        if let Some(version) = self.text(&PROGRAM_VERSION) {
+            builder = builder.program_version(version);
+        }
+        if let Some(host) = self.text(&PROGRAM_HOST) {
+            builder = builder.program_host(host);
+        }
+        builder
     }
 
     /// Checks what a setter and a file can get wrong as well as a text.

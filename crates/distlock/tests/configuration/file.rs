@@ -25,6 +25,9 @@ async fn a_file_sets_every_word() {
         endpoint = "127.0.0.1:50001"
         handover_grants = 10
         handover_time = "20ms"
+        program = "worker"
+        program_version = "1.2"
+        program_host = "node-7"
         tls_ca_file = "/run/ca.pem"
         tls_cert_file = "/run/client.pem"
         tls_key_file = "/run/client.key"

@@ -91,10 +91,10 @@ fn parameters_are_refused_by_name_value_and_what_is_accepted() {
         &[
             "`namspace`",
             "did you mean `namespace`",
-            "accepted are namespace, response_timeout, lazy, handover_grants, handover_time, ttl, \
-             wait, keep_alive, max_hold, min_hold, on_lost, require_fencing, tls_ca_file, \
-             tls_cert_file, tls_key_file, key_prefix, password_file, sentinel_password_file, \
-             endpoint, api_token_file",
+            "accepted are namespace, response_timeout, lazy, handover_grants, handover_time, \
+             program, program_version, program_host, ttl, wait, keep_alive, max_hold, min_hold, \
+             on_lost, require_fencing, tls_ca_file, tls_cert_file, tls_key_file, key_prefix, \
+             password_file, sentinel_password_file, endpoint, api_token_file",
         ],
     );
     refused("memory:?db=1", &["unknown parameter `db`; accepted are namespace"]);
@@ -120,9 +120,11 @@ fn parameters_are_refused_by_name_value_and_what_is_accepted() {
     refused("memory:?ttl=1s&ttl=2s", &["`ttl` twice"]);
     refused("memory:?ttl=%zz", &["query holds a `%`"]);
     let long = "y".repeat(2_000);
-    for url in
-        [format!("memory:?{long}=1"), format!("memory:?ttl={long}"), format!("memory:?wait={long}")]
-    {
+    for url in [
+        format!("memory:?{long}=1"),
+        format!("memory:?ttl={long}"),
+        format!("memory:?on_lost={long}"),
+    ] {
         let text = refusal(&url).to_string();
         assert!(text.contains("yyy… (2000 characters)") && text.len() < 600, "{text}");
     }

@@ -12,11 +12,13 @@ use crate::api::lock_token::LockToken;
 use crate::backend::LockBackend;
 use crate::engine::acquire::acquire;
 use crate::engine::held::ServiceHandle;
+use crate::engine::holder::{Found, after_wait};
 use crate::engine::pass_on;
 use crate::engine::plan::Plan;
 use crate::sync::panics;
 use crate::types::duration_text::rounded;
 use crate::types::error::{LockError, LockErrorKind, Result};
+use crate::types::holder::held_by;
 use crate::types::options::{DEFAULT_ACQUIRE_WAIT, LockOptions, option_setters};
 use crate::types::status::LockStatus;
 
@@ -165,9 +167,13 @@ impl Lock {
                 Some(held) => Ok(LockGuard::new(held)),
                 None => {
                     let waited = context.store().now().saturating_duration_since(began);
-                    let target = asked.check_name(context.store());
-                    let is_own = target.is_ok_and(|target| context.holds(&target.key));
-                    Err(timed_out(waited, is_own).with_operation("acquire").with_name(asked.name()))
+                    let deadline = asked.deadline(began, DEFAULT_ACQUIRE_WAIT);
+                    let found = match asked.key() {
+                        Some(key) => after_wait(&context, key, deadline).await,
+                        None => Found::Other(None),
+                    };
+                    let error = timed_out(waited, found);
+                    Err(error.with_operation("acquire").with_name(asked.name()))
                 }
             }
         }
@@ -371,16 +377,23 @@ impl fmt::Debug for Lock {
 }
 
 /// The error of a wait in vain; `is_own`: for a guard of the same service.
-fn timed_out(waited: Duration, is_own: bool) -> LockError {
+fn timed_out(waited: Duration, found: Found) -> LockError {
     let waited = rounded(waited);
-    let message = if is_own {
-        format!(
-            "this service holds the lock itself, and did not release it during the whole wait of \
-             {waited}; a lock is not re-entrant: if it is this task that holds it, use the guard \
-             that it has"
-        )
-    } else {
-        format!("somebody else held the lock for the whole wait of {waited}")
+    let (message, holder) = match found {
+        Found::Own(holder) => {
+            let message = format!(
+                "this service holds the lock itself, and did not release it during the whole wait of \
+                 {waited}; a lock is not re-entrant: if it is this task that holds it, use the guard \
+                 that it has"
+            );
+            (message, Some(holder))
+        }
+        Found::Other(holder) => {
+            let held_by = holder.as_ref().map(held_by).unwrap_or_default();
+            let message =
+                format!("somebody else held the lock for the whole wait of {waited}{held_by}");
+            (message, holder)
+        }
     };
-    LockError::new(LockErrorKind::Timeout, message)
+    LockError::new(LockErrorKind::Timeout, message).with_holder(holder)
 }

@@ -10,7 +10,9 @@ use crate::api::lease_set::LeaseSet;
 use crate::api::lock_set_guard::LockSetGuard;
 use crate::engine::acquire_all::{Obtained, SetPlan, acquire_all};
 use crate::engine::held::ServiceHandle;
+use crate::engine::holder::{Found, after_wait};
 use crate::types::error::{LockError, LockErrorKind, Result};
+use crate::types::holder::held_by;
 use crate::types::options::{DEFAULT_ACQUIRE_WAIT, LockOptions, option_setters};
 
 /// The names and the options of several locks that are held together: **a plan, not locks that are
@@ -123,7 +125,7 @@ impl LockSet {
         async move {
             match acquire_all(context, plan, Duration::ZERO, operation).await? {
                 Obtained::All(held) => Ok(Some(LockSetGuard::new(held))),
-                Obtained::Refused(_) => Ok(None),
+                Obtained::Refused(..) => Ok(None),
             }
         }
     }
@@ -141,13 +143,15 @@ impl LockSet {
     pub fn acquire(&self) -> impl Future<Output = Result<LockSetGuard>> + Send + 'static + use<> {
         let (context, plan) = (Arc::clone(&self.context), self.plan.clone());
         async move {
+            let asking = Arc::clone(&context);
             match acquire_all(context, plan, DEFAULT_ACQUIRE_WAIT, "acquire").await? {
                 Obtained::All(held) => Ok(LockSetGuard::new(held)),
-                Obtained::Refused(name) => {
-                    let message = "somebody else held the lock for the whole wait; none of the set \
-                                   is held";
-                    let error = LockError::new(LockErrorKind::Timeout, message);
-                    Err(error.with_operation("acquire").with_name(name))
+                Obtained::Refused(refused, deadline) => {
+                    let found = match refused.key() {
+                        Some(key) => after_wait(&asking, key, deadline).await,
+                        None => Found::Other(None),
+                    };
+                    Err(timed_out(found).with_operation("acquire").with_name(refused.name()))
                 }
             }
         }
@@ -186,7 +190,7 @@ impl LockSet {
         let acquiring = acquire_all(context, plan, Duration::ZERO, "execute");
         async move {
             match acquiring.await? {
-                Obtained::Refused(_) => Ok(None),
+                Obtained::Refused(..) => Ok(None),
                 Obtained::All(held) => {
                     execute::run(LockSetGuard::new(held), f, on_lost).await.map(Some)
                 }
@@ -230,4 +234,16 @@ impl fmt::Debug for LockSet {
             .field("options", &self.plan.options)
             .finish_non_exhaustive()
     }
+}
+
+fn timed_out(found: Found) -> LockError {
+    let (who, holder) = match found {
+        Found::Own(holder) => ("this service itself", Some(holder)),
+        Found::Other(holder) => ("somebody else", holder),
+    };
+    let held_by =
+        holder.as_ref().filter(|_| who == "somebody else").map(held_by).unwrap_or_default();
+    let message =
+        format!("{who} held the lock for the whole wait{held_by}; none of the set is held");
+    LockError::new(LockErrorKind::Timeout, message).with_holder(holder)
 }

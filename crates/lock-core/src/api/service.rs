@@ -9,6 +9,7 @@ use crate::api::lease::Lease;
 use crate::api::lock::Lock;
 use crate::api::lock_set::LockSet;
 use crate::api::manual::ManualLocks;
+use crate::backend::this_process::describe;
 use crate::backend::{AnyBackend, Capabilities, Clock, LockBackend};
 use crate::engine::acquire_all::SetPlan;
 use crate::engine::held::{ServiceContext, ServiceHandle, SharedLease};
@@ -22,6 +23,7 @@ use crate::types::error::{LockError, Result};
 use crate::types::handover::Handover;
 use crate::types::name::LockName;
 use crate::types::options::LockOptions;
+use crate::types::process::Description;
 use crate::types::status::{LockStatus, ShutdownReport};
 
 /// Distributed locks on one store.
@@ -112,6 +114,7 @@ impl LockService {
             defaults: LockOptions::new(),
             clock: Clock::SYSTEM,
             handover: Handover::default(),
+            process: Description::default(),
         }
     }
 
@@ -373,6 +376,7 @@ pub struct LockServiceBuilder {
     defaults: LockOptions,
     clock: Clock,
     handover: Handover,
+    process: Description,
 }
 
 impl LockServiceBuilder {
@@ -404,6 +408,30 @@ impl LockServiceBuilder {
         self
     }
 
+    /// What others read of this process when they ask who holds a lock: the name of the program.
+    /// Default: the file name of the executable.
+    ///
+    /// What is said with this method and the two that follow counts for the whole process, from
+    /// [`build`](Self::build) on: there is one description, of which every service can set a part.
+    /// Each text is cut to 64 characters. Whoever may read the store can read it, so it must not
+    /// hold secrets.
+    pub fn program(mut self, name: impl Into<String>) -> Self {
+        self.process.program = Some(name.into());
+        self
+    }
+
+    /// As [`program`](Self::program): the version of the program. Default: none.
+    pub fn program_version(mut self, version: impl Into<String>) -> Self {
+        self.process.version = Some(version.into());
+        self
+    }
+
+    /// As [`program`](Self::program): the machine on which the program runs. Default: its host name.
+    pub fn program_host(mut self, host: impl Into<String>) -> Self {
+        self.process.host = Some(host.into());
+        self
+    }
+
     /// For tests: leases follow [`tokio::time`], which can be paused. The background's work is done
     /// by tasks of the runtime in which the service is first used, not by a thread.
     ///
@@ -428,7 +456,8 @@ impl LockServiceBuilder {
     /// Makes the service. It does no I/O; [`LockService::check`] checks the default options.
     #[must_use]
     pub fn build(self) -> LockService {
-        let Self { backend, namespace, defaults, clock, handover } = self;
+        let Self { backend, namespace, defaults, clock, handover, process } = self;
+        describe(&process);
         let store = Store::new(backend, clock);
         let context = ServiceContext::new(store, handover, background_jobs);
         let context = ServiceHandle::new(Arc::new(context));

@@ -66,6 +66,7 @@ pub(crate) mod reply;
 pub(crate) mod request;
 mod runtime;
 mod support;
+pub(crate) mod this_process;
 pub(crate) mod token;
 
 pub use capabilities::Capabilities;
@@ -74,7 +75,10 @@ pub use reply::{AcquireReply, Grant, ReleaseReply, RenewReply, Waiting, Wake};
 pub use request::{AcquireRequest, GivenUp, Lane, ReleaseRequest, RenewRequest};
 pub use runtime::{background_runtime, is_background_thread};
 pub use support::{in_time, on_system_clock};
-pub use token::{OwnerToken, Ticket};
+#[doc(hidden)]
+pub use this_process::name_program;
+pub use this_process::{holder_of, this_process};
+pub use token::{InstanceId, OwnerToken, Ticket};
 
 pub use crate::time::backoff::Backoff;
 pub use crate::time::clock::{Clock, Sleep};

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tracing::Instrument;
 
 use crate::engine::acquisition::Acquisition;
-use crate::engine::held::{Held, ServiceContext};
+use crate::engine::held::{Held, ServiceContext, SharedLease};
+use crate::engine::holder::tell_long_hold;
 use crate::engine::local_queues::{Entered, Turn};
 use crate::engine::plan::{Plan, Target};
 use crate::engine::telemetry;
@@ -53,6 +54,11 @@ async fn obtain(
     deadline: Instant,
 ) -> Result<Option<Held>> {
     let mut now = began;
+    let is_forever = deadline == Instant::FAR_FUTURE;
+    let wanted = |holder: &Arc<SharedLease>, now: Instant| {
+        if_in_doubt(holder, now);
+        tell_long_hold(holder, now.saturating_duration_since(began), is_forever);
+    };
     let obtained = loop {
         let leadership = match context.queues().enter(&target.key, &plan, now, deadline) {
             Entered::Lead(leadership) => leadership,
@@ -62,7 +68,7 @@ async fn obtain(
                 }
                 break None;
             }
-            Entered::Wait(waiter) => match waiter.turn(deadline, if_in_doubt).await? {
+            Entered::Wait(waiter) => match waiter.turn(deadline, wanted).await? {
                 None => break None,
                 Some(Turn::Lead(leadership)) => {
                     now = context.store().now();

@@ -25,8 +25,8 @@ pub(crate) struct SetPlan {
 /// What comes of asking for all of them.
 pub(crate) enum Obtained {
     All(HeldSet),
-    /// Somebody else held this one for the whole wait.
-    Refused(String),
+    /// Somebody else held this one for the whole wait, which was over at this time.
+    Refused(Arc<Plan>, Instant),
 }
 
 /// Locks that are held together; they are dropped in reverse order.
@@ -94,7 +94,7 @@ pub(crate) async fn acquire_all(
         };
         match obtained {
             Some(one) => held.0.push(one),
-            None => return Ok(Obtained::Refused(plan.name().to_owned())),
+            None => return Ok(Obtained::Refused(plan, deadline)),
         }
     }
     held.begin(&set, &context).map_err(|error| error.with_operation(operation))?;

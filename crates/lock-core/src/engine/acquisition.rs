@@ -9,6 +9,7 @@ use crate::backend::{AcquireRequest, GivenUp, Grant, Ticket, Waiting, Wake};
 use crate::engine::attempt_driver::{Asked, AttemptDriver};
 use crate::engine::doubt::Doubt;
 use crate::engine::held::{Held, NewLease, ServiceContext, SharedLease};
+use crate::engine::holder::{LONG_WAIT, tell_long_wait};
 use crate::engine::local_queues::{LeaderState, Leadership};
 use crate::engine::plan::{Plan, Target};
 use crate::engine::store_health::CountedWait;
@@ -35,6 +36,8 @@ pub(crate) struct Acquisition {
     /// The newest reading of the clock: after each answer, and after each wait.
     now: Instant,
     deadline: Instant,
+    /// When the wait has become long, unless that was told.
+    long_at: Instant,
     /// How often the store has said since the beginning that another holds the lock.
     polls: u32,
     /// How often it could not be asked since its last answer.
@@ -68,7 +71,7 @@ impl Acquisition {
             // Another lease was asked for, and will be granted: only the place in the queue is kept.
             state => {
                 let ticket = state.and_then(|state| state.ticket);
-                (ticket, fresh(context, target, now)?)
+                (ticket, fresh(context, target)?)
             }
         };
         Ok(Self {
@@ -80,6 +83,7 @@ impl Acquisition {
             began,
             now,
             deadline,
+            long_at: began + LONG_WAIT,
             polls: 0,
             failures: 0,
             last_failure: None,
@@ -101,6 +105,7 @@ impl Acquisition {
             if self.now >= self.deadline {
                 return self.give_up();
             }
+            self.tell_if_long();
             self.will_act(&until);
             let pushed = self.wait(until).await;
             self.now = self.context.store().now();
@@ -191,7 +196,7 @@ impl Acquisition {
 
     /// Goes on with a fresh token; what the old one may own is undone.
     fn start_afresh(&mut self) -> Result<()> {
-        self.driver = fresh(&self.context, &self.target, self.now)?;
+        self.driver = fresh(&self.context, &self.target)?;
         Ok(())
     }
 
@@ -204,7 +209,7 @@ impl Acquisition {
                 None
             }
             Until::News(waiting) => {
-                let at = (clock.now() + waiting.retry_after).min(self.deadline);
+                let at = (clock.now() + waiting.retry_after).min(self.deadline).min(self.long_at);
                 let wake = panics::caught(waiting.wake.map(Ok));
                 tokio::select! {
                     biased;
@@ -246,6 +251,18 @@ impl Acquisition {
         held.hand_out()
     }
 
+    /// A wait that has become long is told, unless it is one for a store that does not answer.
+    fn tell_if_long(&mut self) {
+        if self.now < self.long_at {
+            return;
+        }
+        self.long_at = Instant::FAR_FUTURE;
+        if self.last_failure.is_none() {
+            let is_forever = self.deadline == Instant::FAR_FUTURE;
+            tell_long_wait(&self.context, &self.target, self.waited(), is_forever);
+        }
+    }
+
     /// Tells the queue when its leader acts again.
     fn will_act(&self, until: &Until) {
         let at = match until {
@@ -275,9 +292,9 @@ impl Drop for Acquisition {
 }
 
 /// A driver with a fresh token.
-fn fresh(context: &ServiceContext, target: &Target, now: Instant) -> Result<AttemptDriver> {
+fn fresh(context: &ServiceContext, target: &Target) -> Result<AttemptDriver> {
     let (store, background) = (context.store().clone(), Arc::clone(context.background()));
-    AttemptDriver::new(store, background, target.key.clone(), now)
+    AttemptDriver::new(store, background, target.key.clone())
 }
 
 enum Reaction {

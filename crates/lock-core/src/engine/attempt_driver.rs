@@ -79,14 +79,9 @@ pub(crate) enum Asked {
 
 impl AttemptDriver {
     /// A fresh token, driven by the caller.
-    pub(crate) fn new(
-        store: Store,
-        background: Arc<Background>,
-        key: LockKey,
-        now: Instant,
-    ) -> Result<Self> {
+    pub(crate) fn new(store: Store, background: Arc<Background>, key: LockKey) -> Result<Self> {
         let machine = StoreAttempt::new(&store.capabilities());
-        let token = OwnerToken::random_at(now)?;
+        let token = OwnerToken::fresh()?;
         Ok(Self::idle(store, background, (key, token), machine))
     }
 

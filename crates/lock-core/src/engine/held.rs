@@ -35,9 +35,9 @@ pub(crate) type ServiceContext = Context<SharedLease, Held>;
 pub(crate) type ServiceHandle = Handle<SharedLease, Held>;
 
 impl ServiceContext {
-    /// Whether a guard of this service holds the lock.
-    pub(crate) fn holds(&self, key: &LockKey) -> bool {
-        self.schedule().any(|lease| lease.key() == key && lease.ended().is_none())
+    /// The lease of the guard of this service that holds the lock, if one does.
+    pub(crate) fn own_lease(&self, key: &LockKey) -> Option<Arc<SharedLease>> {
+        self.schedule().find(|lease| lease.key() == key && lease.ended().is_none())
     }
 }
 
@@ -95,6 +95,7 @@ impl Held {
             deadline: AtomicU64::new(lease.deadline().as_nanos()),
             ended: AtomicU8::new(0),
             is_handed_out: AtomicBool::new(false),
+            is_missed: AtomicBool::new(false),
             changed: LazyNotify::default(),
             lease: Mutex::new(lease),
         });
@@ -180,6 +181,8 @@ pub(crate) struct SharedLease {
     ended: AtomicU8,
     /// Whether a user has ever had the guard.
     is_handed_out: AtomicBool,
+    /// Whether it was told that another task of the service waits for it for long.
+    is_missed: AtomicBool,
     changed: LazyNotify,
     lease: Mutex<Lease>,
 }
@@ -211,6 +214,16 @@ impl SharedLease {
 
     pub(crate) const fn doubt(&self) -> &Doubt {
         &self.doubt
+    }
+
+    /// When it was acquired.
+    pub(crate) const fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// Another task of the service waits for it for long; `true` the first time.
+    pub(crate) fn begins_to_be_missed(&self) -> bool {
+        !self.is_missed.swap(true, Ordering::Relaxed)
     }
 
     /// Whether a user has had the guard.

@@ -12,6 +12,7 @@ mod doubt;
 pub(crate) mod extend;
 mod farewell;
 pub(crate) mod held;
+pub(crate) mod holder;
 mod local_queues;
 mod loss_text;
 mod outage;

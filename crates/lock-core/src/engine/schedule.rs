@@ -135,11 +135,10 @@ impl<L: Scheduled> Schedule<L> {
         self.lock().entries.iter().filter_map(|entry| entry.lease.upgrade()).collect()
     }
 
-    /// Whether a live lease is such a one.
-    pub(crate) fn any(&self, is_such: impl Fn(&L) -> bool) -> bool {
+    /// A live lease that is such a one.
+    pub(crate) fn find(&self, is_such: impl Fn(&L) -> bool) -> Option<Arc<L>> {
         // What is upgraded is dropped when the state is not locked any more.
-        let leases = self.all();
-        leases.iter().any(|lease| is_such(lease))
+        self.all().into_iter().find(|lease| is_such(lease))
     }
 
     /// Ends when no lease is left.

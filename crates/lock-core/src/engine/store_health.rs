@@ -22,10 +22,12 @@ pub(crate) enum Paced {
     Released,
     RenewalRefused,
     ReleaseRefused,
+    LongWait,
 }
 
 impl Paced {
-    const ALL: [Self; 4] = [Self::Lost, Self::Released, Self::RenewalRefused, Self::ReleaseRefused];
+    const ALL: [Self; 5] =
+        [Self::Lost, Self::Released, Self::RenewalRefused, Self::ReleaseRefused, Self::LongWait];
 
     /// The name of the event.
     pub(crate) const fn event(self) -> &'static str {
@@ -34,6 +36,7 @@ impl Paced {
             Self::Released => "released",
             Self::RenewalRefused => "renewal_refused",
             Self::ReleaseRefused => "release_refused",
+            Self::LongWait => "long_wait",
         }
     }
 }

@@ -17,9 +17,11 @@ use crate::engine::store_health::{Paced, Waits};
 use crate::types::duration_text::rounded;
 use crate::types::error::LockError;
 use crate::types::fencing::FencingToken;
+use crate::types::holder::{Who, held_by};
 use crate::types::message_text::{quoted, shortened};
 use crate::types::name::{LockKey, LockName, MAX_KEY_BYTES};
-use crate::types::status::ReleaseOutcome;
+use crate::types::status::{LockStatus, ReleaseOutcome};
+use crate::types::time_text::utc;
 
 /// The span around one acquisition, with its wait.
 pub(crate) fn acquire_span(lock: &str, backend: &str) -> Span {
@@ -136,6 +138,85 @@ pub(crate) fn acquired(lock: &str, backend: &str, waited: Duration, fencing: Opt
 /// Somebody else held the lock for the whole wait.
 pub(crate) fn contended(lock: &str, backend: &str, waited: Duration) {
     event!(DEBUG, "contended", backend, lock, ?waited, "somebody else held the lock");
+}
+
+/// A task waits for long for a lock, of which the store says this. `told`: whether it is no detail,
+/// and whether the wait has no end, so that a long one is meant.
+pub(crate) fn long_wait(
+    store: &Store,
+    lock: &LockName,
+    waited: Duration,
+    status: Option<&LockStatus>,
+    told: (bool, bool),
+) {
+    let holder = status.and_then(|status| status.holder.as_ref());
+    let process = holder.and_then(|holder| match &holder.who {
+        Who::Process(process) => Some(process),
+        _ => None,
+    });
+    let remaining = status.and_then(|status| status.remaining);
+    let ends =
+        remaining.map(|left| format!("; its lease ends in {} unless it is renewed", rounded(left)));
+    macro_rules! say {
+        ($level:ident) => {
+            event!(
+                $level,
+                "long_wait",
+                store.kind(),
+                lock = lock.as_str(),
+                ?waited,
+                remaining = remaining.map(tracing::field::debug),
+                waiters = status.and_then(|status| status.waiters),
+                holder = holder.map(ToString::to_string),
+                holder_program = process.map(|process| process.program.as_str()),
+                holder_host = process.map(|process| process.host.as_str()),
+                holder_pid = process.map(|process| process.pid),
+                holder_since = holder.and_then(|holder| holder.since).map(utc),
+                "a task has waited {} for the lock {}{}{}",
+                rounded(waited),
+                quoted(lock.as_str()),
+                holder.map(held_by).unwrap_or_default(),
+                ends.as_deref().unwrap_or_default()
+            )
+        };
+    }
+    match told {
+        (false, _) => say!(DEBUG),
+        (true, true) => say!(INFO),
+        (true, false) => say!(WARN),
+    }
+}
+
+/// As [`long_wait`], for a lock that a guard of the same service has held for so long.
+pub(crate) fn long_hold(
+    store: &Store,
+    lock: &LockName,
+    waited: Duration,
+    held: Duration,
+    told: (bool, bool),
+) {
+    macro_rules! say {
+        ($level:ident) => {
+            event!(
+                $level,
+                "long_wait",
+                store.kind(),
+                lock = lock.as_str(),
+                ?waited,
+                ?held,
+                "a task has waited {} for the lock {}, which this service holds itself: its guard was \
+                 acquired {} ago",
+                rounded(waited),
+                quoted(lock.as_str()),
+                rounded(held)
+            )
+        };
+    }
+    match told {
+        (false, _) => say!(DEBUG),
+        (true, true) => say!(INFO),
+        (true, false) => say!(WARN),
+    }
 }
 
 /// The lock could not be asked for.

@@ -7,6 +7,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use crate::types::holder::Holder;
 use crate::types::loss::LossReason;
 use crate::types::message_text::quoted;
 
@@ -76,6 +77,7 @@ struct Inner {
     name: Option<Arc<str>>,
     loss_reason: Option<LossReason>,
     not_applied: bool,
+    holder: Option<Box<Holder>>,
     message: Cow<'static, str>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -93,6 +95,7 @@ impl LockError {
             name: None,
             loss_reason: None,
             not_applied: false,
+            holder: None,
             message: message.into(),
             source: None,
         }))
@@ -138,6 +141,12 @@ impl LockError {
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.0.source = Some(source.into().into());
+        self
+    }
+
+    /// Adds who holds the lock.
+    pub(crate) fn with_holder(mut self, holder: Option<Holder>) -> Self {
+        self.0.holder = holder.map(Box::new);
         self
     }
 
@@ -197,6 +206,13 @@ impl LockError {
     #[must_use]
     pub fn loss_reason(&self) -> Option<LossReason> {
         self.0.loss_reason
+    }
+
+    /// Who held the lock when the wait was over, if the store knows: of a
+    /// [`Timeout`](LockErrorKind::Timeout). The text names it, too.
+    #[must_use]
+    pub fn holder(&self) -> Option<&Holder> {
+        self.0.holder.as_deref()
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::types::fencing::FencingToken;
+use crate::types::holder::{Holder, Waiter};
 
 /// What the store says about a lock that somebody holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,13 +18,21 @@ pub struct LockStatus {
     /// The fencing token of the store's grant, if the backend keeps it. If the lease was handed
     /// over inside a service, the holder's own token is larger, by less than 1,024.
     pub fencing_token: Option<FencingToken>,
+    /// Who holds it, if the store knows.
+    pub holder: Option<Holder>,
+    /// Who waits in the store's queue: the first of them, in order, 16 at most. A service stands there
+    /// once, however many of its tasks wait, so these are not [all who wait](Self::waiters).
+    pub queue: Vec<Waiter>,
 }
 
 impl LockStatus {
+    /// How many of those who wait are named at most.
+    pub const MAX_QUEUE: usize = 16;
+
     /// A status with only the remaining time. For backends.
     #[must_use]
     pub const fn new(remaining: Option<Duration>) -> Self {
-        Self { remaining, waiters: None, fencing_token: None }
+        Self { remaining, waiters: None, fencing_token: None, holder: None, queue: Vec::new() }
     }
 
     /// Adds the number of waiters.
@@ -37,6 +46,20 @@ impl LockStatus {
     #[must_use]
     pub const fn with_fencing_token(mut self, token: Option<FencingToken>) -> Self {
         self.fencing_token = token;
+        self
+    }
+
+    /// Adds who holds the lock.
+    #[must_use]
+    pub fn with_holder(mut self, holder: Holder) -> Self {
+        self.holder = Some(holder);
+        self
+    }
+
+    /// Adds who waits in the store's queue, in order; the first [`MAX_QUEUE`](Self::MAX_QUEUE) count.
+    #[must_use]
+    pub fn with_queue(mut self, queue: impl IntoIterator<Item = Waiter>) -> Self {
+        self.queue = queue.into_iter().take(Self::MAX_QUEUE).collect();
         self
     }
 }

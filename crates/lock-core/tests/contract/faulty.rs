@@ -54,6 +54,9 @@ pub(crate) struct Faulty {
     attempts: Mutex<VecDeque<Fault>>,
     releases: Mutex<VecDeque<Fault>>,
     renewals: Mutex<VecDeque<Fault>>,
+    /// Every question for the status of a lock suffers this.
+    questions: Mutex<Fault>,
+    pub(crate) questions_asked: AtomicUsize,
     pub(crate) gate: Semaphore,
     pub(crate) attempts_made: AtomicUsize,
     pub(crate) releases_made: AtomicUsize,
@@ -75,6 +78,8 @@ impl Faulty {
             attempts: Mutex::default(),
             releases: Mutex::default(),
             renewals: Mutex::default(),
+            questions: Mutex::new(Fault::None),
+            questions_asked: AtomicUsize::new(0),
             gate: Semaphore::new(0),
             attempts_made: AtomicUsize::new(0),
             releases_made: AtomicUsize::new(0),
@@ -103,6 +108,11 @@ impl Faulty {
 
     pub(crate) fn renewals(&self, faults: impl IntoIterator<Item = Fault>) {
         self.renewals.lock().unwrap().extend(faults);
+    }
+
+    /// Every question for the status of a lock suffers this from now on.
+    pub(crate) fn questions(&self, fault: Fault) {
+        *self.questions.lock().unwrap() = fault;
     }
 
     /// Nothing suffers any more.
@@ -233,7 +243,9 @@ impl LockBackend for Faulty {
     }
 
     async fn status(&self, key: LockKey) -> Result<Option<LockStatus>> {
-        self.store.status(key).await
+        self.questions_asked.fetch_add(1, Ordering::SeqCst);
+        let fault = *self.questions.lock().unwrap();
+        self.suffer(fault, self.store.status(key)).await
     }
 
     async fn close(&self) {

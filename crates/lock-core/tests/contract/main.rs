@@ -9,6 +9,7 @@ mod execute;
 mod failing_store;
 mod faulty;
 mod handing_over;
+mod holders;
 mod in_line;
 mod keeping_alive;
 mod leaving;

@@ -1,21 +1,15 @@
 //! A server as it is given, and as this backend connects to it.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use lock_core::message_text::host_and_port;
 use lock_core::{LockError, LockErrorKind, Result};
-use redis::io::tcp::TcpSettings;
-use redis::io::tcp::socket2::TcpKeepalive;
 use redis::{Client, ConnectionAddr, ConnectionInfo, ProtocolVersion, RedisConnectionInfo};
 
 use crate::topology::standalone::Source;
 use crate::wire::credentials::Credentials;
 use crate::wire::greeting::Session;
-
-/// An idle connection says so often that it lives, and this often if nothing comes back: before a
-/// NAT or a balancer forgets it, which some do after 30 s.
-const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(5));
+use crate::wire::keep_alive::kept_alive;
 
 /// The client of a URL.
 pub(super) fn open(url: &str, credentials: &Credentials) -> Result<Client> {
@@ -93,15 +87,6 @@ fn shown(address: &ConnectionAddr) -> String {
     }
 }
 
-/// Keeps idle connections known to whatever stands on the way and forgets those that say nothing.
-fn kept_alive(settings: TcpSettings) -> TcpSettings {
-    if settings.keepalive().is_some() {
-        return settings;
-    }
-    let (idle, interval) = KEEPALIVE;
-    settings.set_keepalive(TcpKeepalive::new().with_time(idle).with_interval(interval))
-}
-
 pub(super) fn invalid(message: impl Into<Cow<'static, str>>) -> LockError {
     LockError::new(LockErrorKind::InvalidConfig, message).not_applied()
 }
@@ -109,17 +94,6 @@ pub(super) fn invalid(message: impl Into<Cow<'static, str>>) -> LockError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_idle_connection_is_kept_alive_every_15_seconds_unless_its_client_says_otherwise() {
-        let shown = |settings: TcpSettings| format!("{:?}", settings.keepalive());
-        let ours = TcpKeepalive::new()
-            .with_time(Duration::from_secs(15))
-            .with_interval(Duration::from_secs(5));
-        assert_eq!(shown(kept_alive(TcpSettings::default())), format!("{:?}", Some(&ours)));
-        let theirs = TcpSettings::default().set_keepalive(ours.with_time(Duration::from_secs(300)));
-        assert_eq!(shown(kept_alive(theirs.clone())), shown(theirs));
-    }
 
     #[test]
     fn an_address_is_shown_as_a_url_writes_it() {

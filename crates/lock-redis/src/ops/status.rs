@@ -1,36 +1,29 @@
 //! Looking at a lock without touching it.
 
-use lock_core::LockStatus;
-use lock_core::backend::{Lane, LockKey};
-use redis::Pipeline;
+use std::collections::HashMap;
+
+use lock_core::backend::{InstanceId, Lane, LockKey, OwnerToken, holder_of};
+use lock_core::{Holder, Instant, LockStatus, ProcessInfo, Who};
+use redis::{Pipeline, Value};
 
 use crate::ops::parts::{Parts, about};
 use crate::protocol::keys::Keys;
-use crate::protocol::reply;
+use crate::protocol::{holder, process, reply};
+use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;
 
+/// Reads the lease of a lock and whose it is, and who waits in its queue.
 pub(crate) async fn status(parts: &Parts, key: &LockKey) -> Result<Option<LockStatus>, Failure> {
     let keys = Keys::new(&parts.key_prefix, key)?;
-    let (queue, Keys { lock, slot }) = (keys.queue(), keys);
-    // Also where this backend's own waiters do not queue: others may.
-    look(parts, slot, &lock, Some(&queue)).await
-}
-
-/// Reads the lease of a lock, and how many wait in its queue if one is named.
-pub(crate) async fn look(
-    parts: &Parts,
-    slot: u16,
-    lock: &str,
-    queue: Option<&str>,
-) -> Result<Option<LockStatus>, Failure> {
+    let (lock, queue, slot) = (keys.lock.as_str(), keys.queue(), keys.slot);
     let deadline = parts.deadline();
     let connection = parts.topology.route(slot, Lane::Caller).connection(deadline).await?;
     let mut question = Pipeline::new();
     // The first only asks for the type: a key that is no lock must not be shown as one.
-    question.cmd("STRLEN").arg(lock).cmd("PTTL").arg(lock);
-    if let Some(queue) = queue {
-        question.cmd("ZCARD").arg(queue);
-    }
+    question.cmd("STRLEN").arg(lock).cmd("PTTL").arg(lock).cmd("GET").arg(lock);
+    // Also where this backend's own waiters do not queue: others may.
+    question.cmd("ZCARD").arg(&queue);
+    question.cmd("ZRANGE").arg(&queue).arg(0).arg(LockStatus::MAX_QUEUE - 1);
     let mut answers = connection.send_all(&question, deadline).await?.into_iter();
     let mut next = || {
         let missing = || Err(Failure::unavailable("the server did not answer"));
@@ -38,11 +31,56 @@ pub(crate) async fn look(
     };
     parts.named(next(), &connection, &[lock], deadline).await?;
     let left = parts.named(next(), &connection, &[lock], deadline).await?;
-    let left = connection.judge(reply::time_to_live(&left))?;
-    // Not to know how many wait, for want of a permission, is no reason to fail.
+    let Some(left) = connection.judge(reply::time_to_live(&left))? else { return Ok(None) };
+    // Not to know who holds it and who waits, for want of a permission, is no reason to fail.
+    let owner = next().ok().and_then(|stored| reply::text(&stored).map(holder::value));
     let waiters = next().ok().and_then(|count| reply::count(&count));
-    Ok(left.map(|left| match waiters {
-        Some(waiters) => LockStatus::new(left).with_waiters(waiters),
-        None => LockStatus::new(left),
+    let waiting = next().ok().map(|entries| tokens(&entries)).unwrap_or_default();
+    let holding = owner.iter().filter_map(|owner| match owner {
+        holder::Value::Ours { token, .. } => Some(token),
+        holder::Value::Other(_) => None,
+    });
+    let known = registered(&connection, holding.chain(&waiting), deadline).await;
+    let of = |token: OwnerToken| holder_of(token, known.get(&token.instance()).cloned());
+    let mut status =
+        LockStatus::new(left).with_queue(waiting.iter().map(|&token| of(token).into()));
+    status.holder = owner.map(|owner| match owner {
+        holder::Value::Ours { token, has_released } => of(token).with_released(has_released),
+        holder::Value::Other(shown) => Holder::new(Who::Other(shown)),
+    });
+    Ok(Some(match waiters {
+        Some(waiters) => status.with_waiters(waiters),
+        None => status,
     }))
+}
+
+/// The tokens of a queue's entries.
+fn tokens(entries: &Value) -> Vec<OwnerToken> {
+    let Value::Array(entries) = entries else { return Vec::new() };
+    entries.iter().filter_map(reply::text).filter_map(holder::entry).collect()
+}
+
+/// What the server knows of the processes of these tokens; it is not asked about this one.
+async fn registered(
+    connection: &Connection,
+    tokens: impl Iterator<Item = &OwnerToken>,
+    deadline: Instant,
+) -> HashMap<InstanceId, ProcessInfo> {
+    let own = InstanceId::current().ok();
+    let mut instances: Vec<InstanceId> =
+        tokens.map(OwnerToken::instance).filter(|instance| Some(*instance) != own).collect();
+    instances.sort_unstable();
+    instances.dedup();
+    if instances.is_empty() {
+        return HashMap::new();
+    }
+    let mut question = Pipeline::new();
+    for instance in &instances {
+        question.cmd("GET").arg(process::key(*instance));
+    }
+    let answers = connection.send_all(&question, deadline).await.unwrap_or_default();
+    let known = instances.into_iter().zip(answers).filter_map(|(instance, answer)| {
+        Some((instance, process::read(reply::text(&answer.ok()?)?)?))
+    });
+    known.collect()
 }

@@ -5,6 +5,7 @@
 //! | `<key_prefix><lock key>` | the owner's token |
 //! | `dl:q:{<tag>}:<lock's Redis key>` | the queue of those who wait |
 //! | `dl:m:{<tag>}:<lock's Redis key>` | that somebody who asks again and again wants the lock |
+//! | `dl:p:<instance>` | what a process says of itself; see [`process`](super::process) |
 //! | `dl:f:{<tag>}` | the last number that was issued in the lock's slot |
 //!
 //! A channel, `dl:c:{<tag>}:<32 random digits>`, is spelled like a key, because it belongs to a slot

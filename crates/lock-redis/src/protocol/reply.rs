@@ -138,6 +138,15 @@ pub(crate) fn push(data: &[Value]) -> Option<Push> {
     }
 }
 
+/// A text, as `GET` and `ZRANGE` give it.
+pub(crate) fn text(value: &Value) -> Option<&[u8]> {
+    match value {
+        Value::BulkString(text) => Some(text),
+        Value::SimpleString(text) => Some(text.as_bytes()),
+        _ => None,
+    }
+}
+
 /// The reply of `ZCARD`.
 pub(crate) fn count(value: &Value) -> Option<u64> {
     match value {

@@ -18,7 +18,8 @@ use crate::wire::greeting;
 use crate::wire::link::{Connector, Driver, Link};
 use crate::wire::pair::Pair;
 
-/// The connections to one server.
+/// The connections to one server. Cheap to clone.
+#[derive(Clone)]
 pub(crate) struct Standalone(Pair);
 
 /// Where the connections to a server come from.
@@ -64,6 +65,11 @@ impl Standalone {
     /// Where a caller's command goes that names no key.
     pub(crate) fn keyless(&self) -> Route<'_> {
         Route::new(&self.0, Lane::Caller)
+    }
+
+    /// A connection that is up, for what is worth no new one: rather the library's own.
+    pub(crate) fn up(&self) -> Option<Arc<Connection>> {
+        self.0.up().last()
     }
 
     /// Whether the server forbids pushes over a connection that carries attempts.

@@ -102,15 +102,16 @@ impl Store {
         store
     }
 
-    /// A backend that is connected directly.
+    /// A backend that is connected directly. It sends nothing of its own accord.
     pub(crate) fn backend(&self) -> Arc<RedisBackend> {
-        build(RedisBackend::builder().url(self.server.url()))
+        build(RedisBackend::builder().url(self.server.url()).register_process(false))
     }
 
-    /// A backend behind the proxy, which waits at most this long.
+    /// A backend behind the proxy, which waits at most this long. It sends nothing of its own accord.
     pub(crate) fn backend_behind_proxy(&self, response_timeout: Duration) -> Arc<RedisBackend> {
         let url = self.proxy.url();
-        build(RedisBackend::builder().url(url).response_timeout(response_timeout))
+        let builder = RedisBackend::builder().url(url).register_process(false);
+        build(builder.response_timeout(response_timeout))
     }
 
     /// Runs a command of these words.
@@ -157,10 +158,11 @@ impl Store {
         self.run::<String>(&["CLIENT", "LIST"]).lines().count()
     }
 
-    /// Every key but the fencing counters, and the marks of gaps, which end by themselves.
+    /// Every key but the fencing counters, and what ends by itself: the marks of gaps, and what
+    /// processes say of themselves.
     pub(crate) fn keys(&mut self) -> Vec<String> {
         let mut keys: Vec<String> = self.run(&["KEYS", "*"]);
-        keys.retain(|key| !key.starts_with("dl:f:") && !key.starts_with("dl:m:"));
+        keys.retain(|key| !["dl:f:", "dl:m:", "dl:p:"].iter().any(|kind| key.starts_with(kind)));
         keys
     }
 

@@ -14,6 +14,7 @@ mod processes;
 mod protocol;
 mod queue;
 mod refusals;
+mod registry;
 mod runtimes;
 mod scripted;
 mod sentinel;

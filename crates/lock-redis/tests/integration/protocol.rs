@@ -250,7 +250,9 @@ async fn locks_leave_one_counter_a_slot_behind(kind: &ServerKind) {
         let (owner, _) = take(&backend, &name, MINUTE).await;
         release(&backend, &name, owner).await.unwrap();
     }
-    let left: HashSet<String> = store.run(&["KEYS", "*"]);
+    let mut left: HashSet<String> = store.run(&["KEYS", "*"]);
+    // What this process says of itself ends by itself.
+    left.retain(|key| !key.starts_with("dl:p:"));
     assert_eq!(left.len(), 2, "{left:?}");
     for counter in left {
         assert!(counter.starts_with("dl:f:{"), "{counter}");

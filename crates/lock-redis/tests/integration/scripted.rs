@@ -98,7 +98,7 @@ fn healthy(command: &Command, version: &str, mode: &str) -> String {
 
 async fn ping_error(answer: Answer) -> lock_core::LockError {
     let (url, _commands) = serve(answer);
-    let backend = build(RedisBackend::builder().url(url));
+    let backend = build(RedisBackend::builder().url(url).register_process(false));
     soon(LIMIT, backend.ping()).await.unwrap_err()
 }
 
@@ -110,7 +110,7 @@ async fn an_attempt_that_is_called_late_is_sent_again_by_the_servers_newest_time
         ("EVALSHA", _) => ":1790003600000500\r\n".to_owned(),
         _ => healthy(command, "7.0.15", "standalone"),
     });
-    let backend = build(RedisBackend::builder().url(url));
+    let backend = build(RedisBackend::builder().url(url).register_process(false));
     let granted = attempt(&backend, "x", token(), MINUTE).await.unwrap();
     assert_eq!(fencing(granted).get() >> 10, 1_790_003_600_000_500);
     let not_after: Vec<u64> = commands
@@ -132,7 +132,7 @@ async fn an_exact_renewal_that_is_called_late_is_sent_again_by_the_servers_newes
         ("EVALSHA", _) => "*1\r\n:1790009900000000\r\n".to_owned(),
         _ => healthy(command, "7.0.15", "standalone"),
     });
-    let backend = build(RedisBackend::builder().url(url));
+    let backend = build(RedisBackend::builder().url(url).register_process(false));
     let set = || {
         let request = RenewRequest::new(key("x"), token(), MINUTE, Clock::SYSTEM).with_exact();
         backend.renew(vec![request.with_within(LIMIT)])
@@ -159,7 +159,7 @@ async fn an_attempt_that_is_always_called_late_was_not_applied() {
         }
         _ => healthy(command, "7.0.15", "standalone"),
     });
-    let backend = build(RedisBackend::builder().url(url));
+    let backend = build(RedisBackend::builder().url(url).register_process(false));
     let error = soon(LIMIT, attempt(&backend, "x", token(), MINUTE)).await.unwrap_err();
     assert!(error.is_not_applied() && error.is_retryable(), "{error}");
 }
@@ -201,7 +201,7 @@ async fn a_server_that_is_loading_is_unavailable_for_a_while() {
         ("EVALSHA", _) => "*3\r\n:0\r\n:250\r\n:1790000000000500\r\n".to_owned(),
         _ => healthy(command, "7.0.15", "standalone"),
     });
-    let backend = build(RedisBackend::builder().url(url));
+    let backend = build(RedisBackend::builder().url(url).register_process(false));
     for _ in 0..3 {
         let error = attempt(&backend, "x", token(), MINUTE).await.unwrap_err();
         assert_eq!(error.kind(), LockErrorKind::Unavailable);
@@ -218,7 +218,7 @@ async fn an_answer_of_the_wrong_shape_ends_the_connection() {
         ("EVALSHA", _) => "+surprise\r\n".to_owned(),
         _ => healthy(command, "7.0.15", "standalone"),
     });
-    let backend = build(RedisBackend::builder().url(url));
+    let backend = build(RedisBackend::builder().url(url).register_process(false));
     for _ in 0..3 {
         let error = attempt(&backend, "x", token(), MINUTE).await.unwrap_err();
         assert!(!error.is_not_applied(), "{error}");
@@ -251,7 +251,7 @@ async fn no_error_and_no_log_repeats_what_a_server_quotes() {
     let log = Log::default();
     let mut sent: Vec<Command> = Vec::new();
     let errors = log.of(async {
-        let backend = build(RedisBackend::builder().url(url));
+        let backend = build(RedisBackend::builder().url(url).register_process(false));
         // The background runs here as well, and is heard.
         let locks = LockService::builder(Arc::clone(&backend)).tokio_time().build();
         let guard = locks.lock("x").ttl(MINUTE).acquire().await.unwrap();
@@ -302,7 +302,7 @@ async fn nothing_is_pushed_through_a_proxy_that_answers_in_the_older_protocol() 
     });
     let log = Log::default();
     log.of(async {
-        let backend = build(RedisBackend::builder().url(url));
+        let backend = build(RedisBackend::builder().url(url).register_process(false));
         let request = AcquireRequest::new(key("x"), token(), MINUTE, Clock::SYSTEM);
         let asked = Arc::clone(&backend).acquire(request.with_queue(None)).await.unwrap();
         assert!(is_held(&asked), "{asked:?}");
@@ -335,7 +335,7 @@ async fn behind_a_subscription_that_the_server_has_ended_no_answer_is_believed()
         }
         _ => healthy(command, "7.0.15", "standalone"),
     });
-    let backend = build(RedisBackend::builder().url(url));
+    let backend = build(RedisBackend::builder().url(url).register_process(false));
     let waiter = token();
     let waiting = queue(&backend, "x", waiter, None).await;
     let ticket = waiting.ticket;
@@ -399,7 +399,7 @@ async fn whoever_closes_the_connection_at_once_is_quoted_as_far_as_is_safe() {
             }
         });
         for _ in 0..20 {
-            let backend = build(RedisBackend::builder().url(url.as_str()));
+            let backend = build(RedisBackend::builder().url(url.as_str()).register_process(false));
             let error = backend.ping().await.unwrap_err();
             assert_eq!(error.kind(), kind, "{error}");
             assert!(error.is_not_applied() && error.to_string().contains(shown), "{error}");

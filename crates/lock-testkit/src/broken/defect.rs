@@ -104,6 +104,15 @@ defects! {
     /// A status counts nobody in the queue.
     StatusCountsNobody => "waiting::a_status_counts_the_queue",
 
+    /// A status names no holder.
+    StatusNamesNobody => "holders::a_status_names_the_holder",
+    /// A status names whoever held the lock first.
+    StatusNamesTheFirst => "holders::a_status_names_the_holder",
+    /// A status names those who are queued in the order of their tokens.
+    StatusSortsTheQueue => "holders::a_status_names_those_who_wait",
+    /// A status does not tell a lock that rests from one that is held.
+    StatusHidesTheRest => "holders::a_status_says_that_a_holder_has_released",
+
     /// Its connection is driven by the newest of the runtimes that have called.
     TiedToARuntime => "runtimes::a_runtime_that_stands_still_holds_up_no_other",
 

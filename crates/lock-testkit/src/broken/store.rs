@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lock_core::backend::{
     AcquireReply, AcquireRequest, Clock, Grant, LockKey, OwnerToken, ReleaseReply, ReleaseRequest,
-    RenewReply, RenewRequest, Ticket, Waiting, Wake,
+    RenewReply, RenewRequest, Ticket, Waiting, Wake, holder_of,
 };
 use lock_core::{FencingToken, Instant, LockStatus};
 use tokio::sync::oneshot;
@@ -27,6 +27,8 @@ struct Entry {
     holder: Option<Holder>,
     waiters: BTreeMap<Ticket, Waiter>,
     last: Option<Last>,
+    /// The first holder ever.
+    first: Option<OwnerToken>,
 }
 
 #[derive(Clone, Debug)]
@@ -193,7 +195,20 @@ impl Store {
         let listening = entry.waiters.values().filter(|waiter| !waiter.wake.is_closed()).count();
         let counted = if self.defect == Some(Defect::StatusCountsNobody) { 0 } else { listening };
         let status = LockStatus::new(Some(left)).with_waiters(u64::try_from(counted).unwrap_or(0));
-        Some(status.with_fencing_token(holder.fencing))
+        let status = status.with_fencing_token(holder.fencing);
+        let mut queue: Vec<OwnerToken> = entry.waiters.values().map(|w| w.wish.token).collect();
+        if self.defect == Some(Defect::StatusSortsTheQueue) {
+            queue.sort_unstable();
+        }
+        let status =
+            status.with_queue(queue.into_iter().map(|token| holder_of(token, None).into()));
+        let shows_rest = holder.is_resting && self.defect != Some(Defect::StatusHidesTheRest);
+        let token = match self.defect {
+            Some(Defect::StatusNamesNobody) => return Some(status),
+            Some(Defect::StatusNamesTheFirst) => entry.first.unwrap_or(holder.token),
+            _ => holder.token,
+        };
+        Some(status.with_holder(holder_of(token, None).with_released(shows_rest)))
     }
 
     pub(super) fn is_free(&mut self, key: &LockKey, clock: Clock) -> bool {
@@ -271,7 +286,9 @@ impl Store {
             _ => now + ttl,
         };
         let holder = Holder { token, expiry, clock, fencing, is_resting: false };
-        self.locks.entry(key.clone()).or_default().holder = Some(holder);
+        let entry = self.locks.entry(key.clone()).or_default();
+        entry.holder = Some(holder);
+        entry.first.get_or_insert(token);
         let mut grant = grant_of(fencing);
         if self.defect == Some(Defect::PromisesTooMuch) {
             grant = grant.with_granted_ttl(ttl * 2);

@@ -3,7 +3,7 @@
 use super::claim::{Claim, Counter};
 use super::need::Need;
 use super::{
-    cancellation, exclusion, execute, expiry, fencing, loss, manual_pair, naming, options,
+    cancellation, exclusion, execute, expiry, fencing, holders, loss, manual_pair, naming, options,
     passing_on, release, renewal, runtimes, several, shutdown, waiting,
 };
 
@@ -112,6 +112,16 @@ macro_rules! __with_all_claims {
                 a_status_counts_the_queue [Queueing, Inspect] "A status counts those who are queued.";
                 services_are_served_in_order_of_arrival [Queueing]
                     "Services are served first come, first served.";
+            }
+            holders {
+                a_status_names_the_holder [Inspect]
+                    "A status names the process that holds the lock, and since when it asked for it.";
+                a_status_names_those_who_wait [Queueing, Inspect]
+                    "A status names those who are queued, in order.";
+                a_status_says_that_a_holder_has_released [MinHold, Inspect]
+                    "A status says that a name is only kept taken for the rest of its min_hold.";
+                who_is_refused_is_told_who_holds [Inspect]
+                    "The error of a wait in vain names the holder.";
             }
             cancellation {
                 an_attempt_given_up_is_undone [] "A grant whose caller is gone is released.";

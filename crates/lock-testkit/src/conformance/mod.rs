@@ -61,6 +61,7 @@ mod exclusion;
 mod execute;
 mod expiry;
 mod fencing;
+mod holders;
 mod loss;
 mod manual_pair;
 mod naming;

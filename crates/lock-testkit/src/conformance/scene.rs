@@ -174,13 +174,25 @@ pub(super) struct Taken {
 
 impl Contender {
     fn new(backend: AnyBackend, key: LockKey, pace: Pace) -> Result<Self, Failure> {
-        Ok(Self { backend, key, pace, token: Mutex::new(OwnerToken::random()?) })
+        Ok(Self { backend, key, pace, token: Mutex::new(OwnerToken::fresh()?) })
     }
 
     /// Someone else with the same handle, interested in another lock.
     pub(super) fn beside(&self, name: &str) -> Result<Self, Failure> {
         let key = LockKey::new("", &LockName::new(name)?)?;
         Self::new(self.backend.clone(), key, self.pace)
+    }
+
+    /// The same contender, as one of a process of which nothing is known.
+    pub(super) fn of_a_stranger(self) -> Self {
+        // Behind those of every other process, in the order of tokens.
+        self.with_token(OwnerToken::from_bytes([0xFF; 16]))
+    }
+
+    /// The same contender, whose attempt begins now.
+    pub(super) fn fresh(self) -> Result<Self, Failure> {
+        let token = OwnerToken::fresh()?;
+        Ok(self.with_token(token))
     }
 
     pub(super) fn token(&self) -> OwnerToken {
@@ -205,7 +217,7 @@ impl Contender {
         let is_granted = matches!(attempt, AcquireReply::Granted(_));
         if !is_granted && !self.backend.capabilities().repeatable {
             // Such a store knows each token for one attempt only.
-            *self.token.lock().unwrap_or_else(PoisonError::into_inner) = OwnerToken::random()?;
+            *self.token.lock().unwrap_or_else(PoisonError::into_inner) = OwnerToken::fresh()?;
         }
         Ok(attempt)
     }

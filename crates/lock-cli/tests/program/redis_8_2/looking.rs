@@ -5,7 +5,7 @@ use std::process::Stdio;
 use testbed::{RedisServer, ServerKind};
 
 use super::{redis, server};
-use crate::harness::{Running, distlock, end_of, run};
+use crate::harness::{LIMIT, Running, distlock, end_of, run};
 
 #[test]
 fn status_shows_what_is_held_and_what_is_free() {
@@ -26,6 +26,50 @@ fn status_shows_what_is_held_and_what_is_free() {
     assert!(ended.output.contains("{\"name\":\"y\",\"held\":false,\"remaining_ms\":null,"));
     running.write(b"\n");
     assert_eq!(running.end().silent(), 0);
+}
+
+/// Waits for what the background of a command writes.
+fn until_said(url: &str, said: &str) -> String {
+    let began = std::time::Instant::now();
+    loop {
+        let output = end_of(distlock(["status", "x"]).env("DISTLOCK_URL", url)).output;
+        if output.contains(said) {
+            return output;
+        }
+        assert!(began.elapsed() < LIMIT, "{output}");
+    }
+}
+
+#[test]
+fn status_names_the_command_that_holds_and_those_that_wait() {
+    let server = server();
+    let url = server.url();
+    let mut command = run(&url, "--ttl 60s", "x", "echo ready; read line");
+    let mut running = Running::until_ready(command.stdin(Stdio::piped()));
+    let mut command = run(&url, "", "x", "true");
+    let environment = [("DISTLOCK_PROGRAM", "night job"), ("DISTLOCK_PROGRAM_VERSION", "7")];
+    let waiting = Running::start(command.envs(environment).env("DISTLOCK_PROGRAM_HOST", "node-7"));
+    let output = until_said(&url, "waits");
+    let output = if output.contains("night") { output } else { until_said(&url, "night job") };
+    let output = if output.contains("run sh") { output } else { until_said(&url, "run sh") };
+    let lines: Vec<&str> = output.lines().collect();
+    assert!(lines[1].contains("Z  distlock run sh (pid ") && lines[1].contains(" on host "));
+    assert!(lines[2].contains("waits ") && lines[2].contains("Z  night job 7 (pid "), "{output}");
+    assert!(lines[2].ends_with(" on host node-7)"), "{output}");
+    let ended = end_of(distlock(["status", "--json", "x"]).env("DISTLOCK_URL", &url));
+    let holder = "\"holder\":{\"program\":\"distlock run sh\",\"version\":null,\"host\":\"";
+    assert!(ended.output.contains(holder), "{ended:?}");
+    assert!(ended.output.contains("\"queue\":[{\"program\":\"night job\",\"version\":\"7\""));
+    // Whoever gets it not is told who has it.
+    for command in
+        [&mut run(&url, "--no-wait", "x", ""), &mut distlock(["wait", "--wait", "0s", "x"])]
+    {
+        let ended = end_of(command.env("DISTLOCK_URL", &url));
+        ended.says(124, &["distlock run sh (pid ", ", which asked for it at 2"]);
+    }
+    running.write(b"\n");
+    assert_eq!(running.end().silent(), 0);
+    assert_eq!(waiting.end().silent(), 0);
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn the_lock_is_held_while_the_command_runs_and_free_after_it() {
         Running::until_ready(command.stdin(Stdio::piped()))
     };
     let held = end_of(&mut run(&url, "--no-wait", "x", "echo no"));
-    held.says(124, &["distlock: somebody else holds lock \"x\"; --wait sets how long"]);
+    held.says(124, &["distlock: somebody else holds lock \"x\": ", "; --wait sets how long"]);
     assert_eq!(held.output, "");
     let held = end_of(&mut run(&url, "--wait 300ms", "x", "echo no"));
     held.says(124, &["holds lock \"x\" for the whole wait of "]);
