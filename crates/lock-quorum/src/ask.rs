@@ -26,6 +26,11 @@ pub(crate) fn patience(began: Instant, now: Instant) -> Instant {
     now + now.saturating_duration_since(began).max(PATIENCE)
 }
 
+/// Why a member counts as failed that has not answered yet.
+pub(crate) fn silence() -> LockError {
+    LockError::new(LockErrorKind::Unavailable, "it has not answered in time")
+}
+
 /// A round of votes.
 struct Vote {
     ballot: Ballot,
@@ -163,7 +168,11 @@ async fn one_round(
         match round.next_by(request.clock, deadline).await {
             Next::Answer(member, answer) => vote.count(member, answer),
             Next::Silence if vote.ballot.has_quorum() => break Verdict::Refused,
-            Next::Silence => break Verdict::NoMajority,
+            Next::Silence => {
+                let silent = round.silent();
+                silent.for_each(|member| vote.failures.add(member, silence()));
+                break Verdict::NoMajority;
+            }
         }
     };
     let is_wanted = verdict == Verdict::Granted;

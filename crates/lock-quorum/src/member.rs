@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use lock_core::backend::{
-    AcquireReply, AcquireRequest, AnyBackend, Capabilities, Instant, LockBackend, LockKey,
+    AcquireReply, AcquireRequest, AnyBackend, Capabilities, GivenUp, Instant, LockBackend, LockKey,
     OwnerToken, ReleaseReply, ReleaseRequest, RenewReply, RenewRequest,
 };
 use lock_core::machine::attempt::{Next, StoreAttempt};
@@ -84,7 +84,8 @@ impl Member {
 
     pub(crate) fn acquire(self: &Arc<Self>, request: AcquireRequest) -> Exchange<AcquireReply> {
         self.lasts(request.ttl);
-        self.exchange(|backend| async move { backend.acquire(request).await })
+        let given_up = request.given_up.clone();
+        self.exchange_unless(given_up, |backend| async move { backend.acquire(request).await })
     }
 
     pub(crate) fn release(self: &Arc<Self>, request: ReleaseRequest) -> Exchange<ReleaseReply> {
@@ -152,20 +153,35 @@ impl Member {
         }
     }
 
-    /// An exchange that takes note of what came of it. A backend that panics costs this exchange
-    /// and none of the other members'.
     fn exchange<T, F>(self: &Arc<Self>, begin: impl FnOnce(AnyBackend) -> F) -> Exchange<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
+        self.exchange_unless(None, begin)
+    }
+
+    /// An exchange that takes note of what came of it, unless it failed because it was given up. A
+    /// backend that panics costs this exchange and none of the other members'.
+    fn exchange_unless<T, F>(
+        self: &Arc<Self>,
+        given_up: impl Into<Option<GivenUp>>,
+        begin: impl FnOnce(AnyBackend) -> F,
+    ) -> Exchange<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
         let (member, exchange) = (Arc::clone(self), begin(self.backend.clone()));
+        let given_up = given_up.into();
         Box::pin(async move {
             let answer = AssertUnwindSafe(exchange).catch_unwind().await;
             let answer = answer.unwrap_or_else(|_panic| {
                 Err(LockError::new(LockErrorKind::Backend, "the backend panicked"))
             });
-            member.health.heard(&member.name, &answer);
+            if answer.is_ok() || !given_up.is_some_and(|given_up| given_up.is_set()) {
+                member.health.heard(&member.name, &answer);
+            }
             answer
         })
     }

@@ -57,6 +57,11 @@ impl<T> Round<T> {
         }
     }
 
+    /// The members that have not answered yet.
+    pub(crate) fn silent(&self) -> impl Iterator<Item = usize> {
+        self.under_way.iter().map(|(member, _)| *member)
+    }
+
     /// What nobody has heard.
     pub(crate) fn rest(self) -> Rest<T> {
         Rest { answers: self.answers, under_way: self.under_way }

@@ -8,7 +8,7 @@ use lock_core::backend::{
 use lock_core::{LockError, LockErrorKind, LockStatus, Result};
 
 use crate::absent::Absent;
-use crate::ask::patience;
+use crate::ask::{patience, silence};
 use crate::failure::Failures;
 use crate::jobs;
 use crate::member::Member;
@@ -55,7 +55,10 @@ pub(crate) async fn release(
                     }
                 }
             }
-            Next::Silence => break tally.without_the_missing(),
+            Next::Silence => {
+                round.silent().for_each(|member| failures.add(member, silence()));
+                break tally.without_the_missing();
+            }
         }
     };
     let Rest { answers, under_way } = round.rest();
@@ -222,7 +225,10 @@ pub(crate) async fn status(members: &[Arc<Member>], key: LockKey) -> Result<Opti
                 tally.failed += 1;
                 failures.add(number, error);
             }
-            Next::Silence => break tally.without_the_missing(),
+            Next::Silence => {
+                round.silent().for_each(|member| failures.add(member, silence()));
+                break tally.without_the_missing();
+            }
         }
     };
     match finding {

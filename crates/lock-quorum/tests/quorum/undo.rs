@@ -206,3 +206,36 @@ async fn a_backend_that_panics_is_one_member_that_fails() {
     assert_eq!(error.kind(), LockErrorKind::Unavailable);
     assert!(error.to_string().contains("panics:1: the backend panicked"), "{error}");
 }
+
+/// No vote is of use when the lease that it would begin is over.
+#[tokio::test(start_paused = true)]
+async fn votes_are_waited_for_no_longer_than_the_lease() {
+    let stores: [_; 3] = Store::all();
+    stores[0].set(Way::Frozen);
+    stores[2].set(Way::Frozen);
+    let backend = quorum(&stores);
+    let began = Clock::TOKIO.now();
+    let error = backend.acquire(request(Duration::from_millis(300))).await.unwrap_err();
+    let took = Clock::TOKIO.now().saturating_duration_since(began);
+    assert!(took <= Duration::from_millis(301), "{took:?}");
+    let text = error.to_string();
+    for name in ["store-a", "store-c"] {
+        assert!(text.contains(&format!("{name}: it has not answered in time")), "{text}");
+    }
+    becomes_free(&stores[1]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_majority_keeps_a_name_taken_for_min_hold() {
+    let stores: [_; 3] = Store::all();
+    let locks = LockService::builder(quorum(&stores)).tokio_time().build();
+    let lock = locks.lock("x").ttl(MINUTE).min_hold(Duration::from_secs(10));
+    stores[0].set(Way::Down);
+    let guard = lock.try_acquire().await.unwrap().unwrap();
+    assert!(guard.release().await.is_released());
+    Clock::TOKIO.sleep(Duration::from_secs(9)).await;
+    stores[0].set(Way::Well);
+    assert!(lock.try_acquire().await.unwrap().is_none());
+    Clock::TOKIO.sleep(Duration::from_secs(1)).await;
+    assert!(lock.try_acquire().await.unwrap().is_some());
+}
