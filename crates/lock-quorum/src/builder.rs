@@ -9,6 +9,7 @@ use lock_core::{LockError, LockErrorKind, Result, event};
 
 use crate::absent::Absent;
 use crate::backend::QuorumBackend;
+use crate::jobs::Together;
 use crate::member::Member;
 use crate::members::MAX_MEMBERS;
 
@@ -80,8 +81,9 @@ impl QuorumBackendBuilder {
                 count - 1
             );
         }
-        let members = self.members.into_iter();
-        let members = members.map(|(name, backend)| Arc::new(Member::new(name, backend))).collect();
+        let together = Together::default();
+        let member = |(name, backend)| Arc::new(Member::new(name, backend, together.clone()));
+        let members = self.members.into_iter().map(member).collect();
         Ok(QuorumBackend { members, absent: Absent::default() })
     }
 }

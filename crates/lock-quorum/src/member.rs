@@ -16,7 +16,7 @@ use lock_core::machine::attempt::{Next, StoreAttempt};
 use lock_core::{LockError, LockErrorKind, LockStatus, Result};
 
 use crate::health::Health;
-use crate::jobs::Jobs;
+use crate::jobs::{Jobs, Together};
 use crate::round::Exchange;
 
 /// A member that fails and owes so many answers is not asked for locks until it has given some: so
@@ -34,6 +34,7 @@ pub(crate) struct Member {
     /// got theirs.
     pub(crate) unsettled: Mutex<HashMap<OwnerToken, StoreAttempt>>,
     pub(crate) jobs: Jobs,
+    pub(crate) together: Together,
     is_closed: AtomicBool,
     /// Renewals that set a lease to an exact length and may still take effect, until then.
     late_sets: Mutex<HashMap<OwnerToken, Instant>>,
@@ -42,13 +43,14 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    pub(crate) fn new(name: String, backend: AnyBackend) -> Self {
+    pub(crate) fn new(name: String, backend: AnyBackend, together: Together) -> Self {
         Self {
             name,
             backend,
             health: Health::default(),
             unsettled: Mutex::default(),
             jobs: Jobs::new(),
+            together,
             is_closed: AtomicBool::new(false),
             late_sets: Mutex::default(),
             longest_lease: AtomicU64::new(0),

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use lock_core::backend::{
-    Instant, LockKey, ReleaseReply, ReleaseRequest, RenewReply, RenewRequest,
+    Clock, Instant, LockKey, ReleaseReply, ReleaseRequest, RenewReply, RenewRequest,
 };
 use lock_core::{LockError, LockErrorKind, LockStatus, Result};
 
 use crate::absent::Absent;
 use crate::ask::{patience, silence};
 use crate::failure::Failures;
-use crate::jobs;
 use crate::member::Member;
 use crate::round::{Next, Rest, Round};
 use crate::undo::Owner;
@@ -125,8 +124,8 @@ pub(crate) async fn renew(
     }
     // The leases are renewed at these members, too, so that they can take part in the next round.
     let Rest { under_way, .. } = round.rest();
-    for (_, exchange) in under_way {
-        jobs::spawn(clock, async move { drop(exchange.await) });
+    for (number, exchange) in under_way {
+        members[number].together.spawn(clock, async move { drop(exchange.await) });
     }
     if answered < majority.needed() {
         return Err(failures.into_error(majority, |member| members[member].name()));
@@ -200,7 +199,7 @@ fn doubt_set(member: &Member, request: &RenewRequest, sent: Instant, now: Instan
 /// Looks at a lock: it is held if it is held at a majority.
 pub(crate) async fn status(members: &[Arc<Member>], key: LockKey) -> Result<Option<LockStatus>> {
     let majority = Majority::of(members.len());
-    let clock = lock_core::backend::Clock::SYSTEM;
+    let clock = Clock::SYSTEM;
     let (mut tally, mut failures) = (Tally::new(majority), Failures::default());
     let exchanges = (0..members.len()).map(|number| (number, members[number].status(key.clone())));
     let mut round = Round::new(exchanges);
@@ -263,8 +262,8 @@ pub(crate) async fn ping(members: &[Arc<Member>]) -> Result<()> {
     }
     // Who else does not answer is logged.
     let Rest { under_way, .. } = round.rest();
-    for (_, exchange) in under_way {
-        jobs::spawn(lock_core::backend::Clock::SYSTEM, async move { drop(exchange.await) });
+    for (number, exchange) in under_way {
+        members[number].together.spawn(Clock::SYSTEM, async move { drop(exchange.await) });
     }
     Ok(())
 }

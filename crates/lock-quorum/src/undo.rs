@@ -16,7 +16,6 @@ use lock_core::backend::{
 };
 use lock_core::machine::attempt::{Next, StepAnswer, StoreAttempt};
 
-use crate::jobs;
 use crate::member::{Member, locked};
 use crate::round::Exchange;
 
@@ -92,7 +91,7 @@ impl Member {
         under_way: Exchange<ReleaseReply>,
     ) {
         let (counted, member) = (self.jobs.begin(), Arc::clone(self));
-        jobs::spawn(owner.clock, async move {
+        self.together.spawn(owner.clock, async move {
             let answer = under_way.await;
             member.released(&owner, &answer);
             drop(counted);
@@ -143,7 +142,7 @@ impl Member {
             Entry::Vacant(place) => drop(place.insert(attempt)),
         }
         let (counted, member) = (self.jobs.begin(), Arc::clone(self));
-        jobs::spawn(owner.clock, async move {
+        self.together.spawn(owner.clock, async move {
             member.settled(&owner, under_way).await;
             drop(counted);
         });
