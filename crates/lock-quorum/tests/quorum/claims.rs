@@ -40,8 +40,10 @@ claims! {
     a_round_that_failed_gives_its_votes_back,
     a_vote_that_comes_after_the_answer_is_given_back,
     a_vote_that_comes_after_the_release_is_given_back,
+    a_vote_whose_answer_was_lost_is_given_back_when_it_comes,
     a_release_reaches_every_member,
     a_release_that_a_member_misses_is_repeated,
+    a_release_that_is_lost_on_its_way_is_repeated,
     no_lease_outlives_its_votes,
     a_minority_renews_nothing,
     a_minority_does_not_end_a_lease,
@@ -137,6 +139,28 @@ async fn a_vote_that_comes_after_the_release_is_given_back(make: Make) {
     Clock::TOKIO.sleep(Duration::from_millis(20)).await;
     frozen.set(Way::Well);
     becomes_free(&frozen).await;
+}
+
+async fn a_vote_whose_answer_was_lost_is_given_back_when_it_comes(make: Make) {
+    let stores: [_; 3] = Store::all();
+    stores[0].set(Way::Reset);
+    let backend = make(&stores);
+    let token = granted(&backend, MINUTE).await;
+    stores[0].set(Way::Well);
+    assert_eq!(release(&backend, token).await, ReleaseReply::Released);
+    Clock::TOKIO.sleep(Duration::from_millis(20)).await;
+    becomes_free(&stores[0]).await;
+}
+
+async fn a_release_that_is_lost_on_its_way_is_repeated(make: Make) {
+    let stores: [_; 3] = Store::all();
+    let backend = make(&stores);
+    let token = granted(&backend, MINUTE).await;
+    stores[0].set(Way::Lost);
+    assert_eq!(release(&backend, token).await, ReleaseReply::Released);
+    Clock::TOKIO.sleep(Duration::from_millis(100)).await;
+    stores[0].set(Way::Well);
+    becomes_free(&stores[0]).await;
 }
 
 async fn a_release_reaches_every_member(make: Make) {

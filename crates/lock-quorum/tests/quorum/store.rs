@@ -26,6 +26,10 @@ pub(crate) enum Way {
     Down,
     /// Requests arrive when that ends.
     Frozen,
+    /// Requests never arrive.
+    Lost,
+    /// The connection ends when a request was sent, which arrives all the same, a moment later.
+    Reset,
     /// Requests arrive, and their answers when that ends.
     Deaf,
     /// Requests arrive at once, and their answers later by this.
@@ -98,7 +102,18 @@ impl Store {
         if way == Way::Well {
             return act(self.memory()).await;
         }
+        if way == Way::Lost {
+            clock.sleep(TIMEOUT).await;
+            return Err(LockError::new(LockErrorKind::Unavailable, "no answer within 2s"));
+        }
         let acted = act(self.memory());
+        if way == Way::Reset {
+            drop(tokio::spawn(async move {
+                clock.sleep(Duration::from_millis(10)).await;
+                acted.await
+            }));
+            return Err(LockError::new(LockErrorKind::Unavailable, "the connection has ended"));
+        }
         let mut seen = self.way.subscribe();
         // What was sent is out of its sender's hands.
         let exchange = tokio::spawn(async move {
