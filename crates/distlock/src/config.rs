@@ -42,7 +42,6 @@ use text::invalid;
 /// | `password_file` | `DISTLOCK_PASSWORD_FILE` | the file with the password of the Redis store | none |
 /// | `api_token_file` | `DISTLOCK_API_TOKEN_FILE` | the file with the API token of the Dapr sidecar | `DAPR_API_TOKEN` |
 /// | `key_prefix` | `DISTLOCK_KEY_PREFIX` | the prefix of the keys of the Redis store | `lock:` |
-/// | `mode` | `DISTLOCK_MODE` | `auto`, or `plain`: nothing but `SET NX PX` | `auto` |
 /// | `endpoint` | `DISTLOCK_ENDPOINT` | the address of the Dapr sidecar | from the variables that Dapr sets |
 ///
 /// These are options of every lock, each with the meaning of the setter of the same name in

@@ -142,7 +142,7 @@ pub mod memory {
 #[cfg(feature = "redis")]
 pub mod redis {
     #[doc(inline)]
-    pub use lock_redis::{DaprKeyPrefix, Mode, RedisBackend, RedisBackendBuilder};
+    pub use lock_redis::{DaprKeyPrefix, RedisBackend, RedisBackendBuilder};
 }
 
 /// The store behind a Dapr sidecar: for settings that a URL cannot express, and for existing

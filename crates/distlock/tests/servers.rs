@@ -69,7 +69,7 @@ async fn exclude_each_other(kind: &ServerKind) {
         ("?key_prefix=lock:shop:", "x", true),
         ("?namespace=sh", "op:x", true),
         ("?key_prefix=", "lock:shop:x", true),
-        ("?key_prefix=lock%3A&mode=plain", "shop:x", true),
+        ("?key_prefix=lock%3A", "shop:x", true),
         ("", "x", false),
         ("/1?namespace=shop:", "x", false),
     ] {

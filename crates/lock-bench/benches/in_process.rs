@@ -86,7 +86,7 @@ fn answers(criterion: &mut Criterion) {
         ("answer: in line", b"*6\r\n:2\r\n:17\r\n:3\r\n:1500\r\n:41\r\n:1795400000000000\r\n"),
         (
             "push: a grant",
-            b">3\r\n$7\r\nmessage\r\n$37\r\ndl:c:00112233445566778899aabbccddeeff\r\n\
+            b">3\r\n$8\r\nsmessage\r\n$44\r\ndl:c:{1a2b}:00112233445566778899aabbccddeeff\r\n\
               $55\r\n00112233445566778899aabbccddeeff 1795400000000000 2000 \r\n",
         ),
     ];

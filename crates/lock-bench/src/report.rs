@@ -10,7 +10,7 @@ use crate::measure::figures::{Cell, Spread};
 struct Column(&'static str, &'static str, f64, usize);
 
 /// Those that are not spread enough to be worth a column, such as p50s of lateness, are in the JSON.
-const COLUMNS: [Column; 38] = [
+const COLUMNS: [Column; 35] = [
     Column("pairs_per_second", "pairs/s", 1.0, 0),
     Column("sections", "sections", 1.0, 0),
     Column("share_percent", "share %", 1.0, 1),
@@ -19,7 +19,6 @@ const COLUMNS: [Column; 38] = [
     Column("wait_max_millis", "longest ms", 1.0, 0),
     Column("sections_per_second", "sections/s", 1.0, 0),
     Column("ratio", "ratio", 1.0, 2),
-    Column("of_server_limit", "of limit", 1.0, 2),
     Column("pair_p50_micros", "p50 µs", 1.0, 2),
     Column("pair_p99_micros", "p99 µs", 1.0, 2),
     Column("wait_p50_micros", "wait p50 µs", 1.0, 0),
@@ -32,10 +31,8 @@ const COLUMNS: [Column; 38] = [
     Column("sections_max", "max", 1.0, 0),
     Column("commands_sent", "sent", 1.0, 3),
     Column("commands_total", "total", 1.0, 2),
-    Column("server_micros", "server µs", 1.0, 1),
+    Column("server_micros", "server µs", 1.0, 2),
     Column("cpu_seconds_per_1000", "cpu ms/1000", 1e3, 1),
-    Column("acquire_script_micros", "acquire µs", 1.0, 2),
-    Column("release_script_micros", "release µs", 1.0, 2),
     Column("hold_late_p50_micros", "late p50 µs", 1.0, 1),
     Column("hold_late_p99_micros", "p99 µs", 1.0, 0),
     Column("failures", "failed", 1.0, 0),

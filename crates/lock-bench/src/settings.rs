@@ -60,11 +60,6 @@ impl Settings {
         if self.quick { (20_000, 3_000) } else { (100_000, 6_000) }
     }
 
-    /// How often a hundred runs of each script are timed.
-    pub(crate) fn script_rounds(&self) -> u32 {
-        if self.quick { 20 } else { 200 }
-    }
-
     pub(crate) fn runtime_text(&self) -> String {
         match self.threads {
             0 => "current-thread runtime".to_owned(),

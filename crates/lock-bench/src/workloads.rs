@@ -51,6 +51,11 @@ pub(crate) const ALL: &[Workload] = &[
         run: |bench, settings| Box::pin(contended::saturated(bench, settings)),
     },
     Workload {
+        id: "W4x",
+        what: "4 and 16 processes of one worker each, one lock, given back at once",
+        run: |bench, settings| Box::pin(contended::saturated_apart(bench, settings)),
+    },
+    Workload {
         id: "W3p",
         what: "as W3, with the hand-over inside a process",
         run: |bench, settings| Box::pin(contended::held_with_handover(bench, settings)),

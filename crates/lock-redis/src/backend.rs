@@ -101,17 +101,13 @@ impl fmt::Debug for RedisBackend {
             .field("server", &self.parts.topology.address())
             .field("key_prefix", &self.parts.key_prefix)
             .field("response_timeout", &self.parts.response_timeout)
-            .field("protocol", &self.protocol)
             .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use lock_core::{LockErrorKind, LockOptions, LockService};
-
     use super::*;
-    use crate::builder::Mode;
 
     #[test]
     fn the_times_are_those_that_are_documented_unless_others_are_set() {
@@ -124,22 +120,5 @@ mod tests {
         assert_eq!((all.poll.first(), all.poll.longest()), (MS(10), MS(250)));
         let longer = builder().response_timeout(MS(60_000)).build().unwrap().capabilities();
         assert_eq!(longer.late_after, MS(60_050));
-    }
-
-    #[test]
-    fn what_a_mode_cannot_do_is_refused_with_the_name_of_the_mode() {
-        let refused = |mode| {
-            let backend = RedisBackend::builder().url("redis://127.0.0.1:1").mode(mode).build();
-            let options = LockOptions::new().require_fencing();
-            LockService::builder(backend.unwrap()).defaults(options).build().check()
-        };
-        refused(Mode::Auto).unwrap();
-        let error = refused(Mode::Plain).unwrap_err();
-        assert_eq!(error.kind(), LockErrorKind::Unsupported);
-        let text = error.to_string();
-        assert!(
-            text.contains("mode is `plain`") && text.contains("set the mode to `auto`"),
-            "{text}"
-        );
     }
 }

@@ -2,12 +2,11 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lock_core::duration_text::exact;
-use lock_core::message_text::{host_and_port, quoted};
+use lock_core::message_text::host_and_port;
 use lock_core::{LockError, LockErrorKind, Result};
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
@@ -15,6 +14,7 @@ use redis::io::tcp::socket2::TcpKeepalive;
 use redis::{Client, ConnectionAddr, ProtocolVersion};
 
 use crate::backend::RedisBackend;
+use crate::contended::Contended;
 use crate::ops::Protocol;
 use crate::ops::parts::Parts;
 use crate::protocol::dapr::DaprKeyPrefix;
@@ -40,47 +40,6 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(15), Duration::from
 const DEFAULT_KEY_PREFIX: &str = "lock:";
 const MAX_KEY_PREFIX_BYTES: usize = 1_024;
 
-/// How locks are taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Mode {
-    /// By a script that issues a fencing token and refuses to run late.
-    #[default]
-    Auto,
-    /// By `SET NX PX` alone.
-    ///
-    /// It costs the server less work, see the benchmarks.
-    /// What is missing:
-    ///
-    /// - waiting in a queue: waiters poll;
-    /// - fencing tokens;
-    /// - `min_hold`;
-    /// - repeating an attempt whose answer was lost;
-    /// - the refusal of delayed requests: an attempt that was given up long ago can still take the
-    ///   lock when it arrives, and then holds it until the ttl has passed.
-    Plain,
-}
-
-/// The word for the mode in a configuration: `auto` or `plain`.
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Auto => "auto",
-            Self::Plain => "plain",
-        })
-    }
-}
-
-/// Reads `auto` or `plain`.
-impl FromStr for Mode {
-    type Err = LockError;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let found = [Self::Auto, Self::Plain].into_iter().find(|mode| mode.to_string() == text);
-        found.ok_or_else(|| invalid(format!("mode is {}; write `auto` or `plain`", quoted(text))))
-    }
-}
-
 /// Builds a [`RedisBackend`]; see [`RedisBackend::builder`].
 ///
 /// Its `Debug` output shows no password.
@@ -89,7 +48,6 @@ pub struct RedisBackendBuilder {
     server: Server,
     key_prefix: Result<String>,
     response_timeout: Duration,
-    mode: Mode,
     credentials: Credentials,
     looks_out: bool,
 }
@@ -107,7 +65,6 @@ impl RedisBackendBuilder {
             server: Server::Missing,
             key_prefix: Ok(DEFAULT_KEY_PREFIX.to_owned()),
             response_timeout: DEFAULT_RESPONSE_TIMEOUT,
-            mode: Mode::Auto,
             credentials: Credentials::default(),
             looks_out: true,
         }
@@ -237,17 +194,11 @@ impl RedisBackendBuilder {
         self
     }
 
-    /// How locks are taken; [`Mode::Auto`] unless it is set.
-    pub fn mode(mut self, mode: Mode) -> Self {
-        self.mode = mode;
-        self
-    }
-
     /// Whether programs may be about that take the locks by asking again and again; `true` unless it
     /// is set.
     ///
-    /// Such programs are those that use another library, [`Mode::Plain`], or an
-    /// [existing connection](Self::connection).
+    /// Such programs are those that use another library, or an [existing
+    /// connection](Self::connection).
     /// They get a lock only while its key is absent, and where tasks of this backend always queue for
     /// a lock, it never is.
     /// So a backend leaves the locks that it waited for free for a hundredth of the time that it held
@@ -285,18 +236,11 @@ impl RedisBackendBuilder {
             }
         };
         let late_after = self.response_timeout + LATE_MARGIN;
-        let (protocol, needs) = match self.mode {
-            Mode::Auto => {
-                // Over an existing connection nothing can be pushed.
-                let has_pushes = matches!(source, Source::Client(_));
-                let queue =
-                    has_pushes.then(|| Queue::new(late_after, self.looks_out)).transpose()?;
-                (Protocol::Scripted { queue: queue.map(Arc::new) }, needs::OF_SCRIPTS)
-            }
-            Mode::Plain => (Protocol::Plain, needs::OF_PLAIN),
-        };
-        let needs_time = self.mode == Mode::Auto;
-        let greeting = Greeting::new(session, needs, needs_time, scripts::load_all);
+        // Over an existing connection nothing can be pushed.
+        let has_pushes = matches!(source, Source::Client(_));
+        let queue = has_pushes.then(|| Queue::new(late_after, self.looks_out)).transpose()?;
+        let protocol = Protocol::new(queue.map(Arc::new));
+        let greeting = Greeting::new(session, needs::ALL, scripts::load_all);
         let listener = protocol.listener();
         let credentials = self.credentials;
         let server = Endpoint { source, credentials, address, greeting, listener };
@@ -306,7 +250,8 @@ impl RedisBackendBuilder {
                 topology: Standalone::new(server, self.response_timeout),
                 key_prefix: key_prefix.into(),
                 response_timeout: self.response_timeout,
-                needs,
+                contended: Contended::default(),
+                needs: needs::ALL,
             },
             late_after,
         })
@@ -349,7 +294,6 @@ impl fmt::Debug for RedisBackendBuilder {
             .field("server", &server)
             .field("key_prefix", &self.key_prefix)
             .field("response_timeout", &self.response_timeout)
-            .field("mode", &self.mode)
             .field("looks_out", &self.looks_out)
             .finish_non_exhaustive()
     }
@@ -437,15 +381,6 @@ mod tests {
 
     fn builder() -> RedisBackendBuilder {
         RedisBackendBuilder::new().url("redis://127.0.0.1")
-    }
-
-    #[test]
-    fn a_mode_is_read_as_it_is_written_and_anything_else_is_refused() {
-        for mode in [Mode::Auto, Mode::Plain] {
-            assert_eq!(mode.to_string().parse::<Mode>().unwrap(), mode);
-        }
-        let error = "Plain".parse::<Mode>().unwrap_err();
-        assert!(error.to_string().contains("write `auto` or `plain`"), "{error}");
     }
 
     #[test]

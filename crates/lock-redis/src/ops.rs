@@ -2,12 +2,11 @@
 
 mod acquire;
 pub(crate) mod parts;
-mod plain;
 mod release;
 mod renew;
 mod status;
+mod uncontended;
 
-use std::fmt;
 use std::sync::Arc;
 
 use lock_core::backend::{
@@ -17,40 +16,34 @@ use lock_core::backend::{
 use lock_core::{LockStatus, Result};
 
 use crate::ops::parts::Parts;
-use crate::protocol::owner::Owner;
 use crate::queue::Queue;
 use crate::wire::failure::Failure;
 use crate::wire::health::PushListener;
 
-/// How locks are taken; chosen once, when the backend is built.
-pub(crate) enum Protocol {
-    /// By scripts; whoever waits stands in a queue if pushes can reach it.
-    Scripted { queue: Option<Arc<Queue>> },
-    /// By `SET NX PX` alone.
-    Plain,
+/// The operations, and the queue of those who wait if pushes can reach them.
+pub(crate) struct Protocol {
+    queue: Option<Arc<Queue>>,
 }
 
 impl Protocol {
+    pub(crate) fn new(queue: Option<Arc<Queue>>) -> Self {
+        Self { queue }
+    }
+
     /// Who is told of what the server pushes.
     pub(crate) fn listener(&self) -> Option<Arc<dyn PushListener>> {
-        match self {
-            Self::Scripted { queue: Some(queue) } => Some(Arc::clone(queue) as _),
-            _ => None,
-        }
+        let queue = self.queue.as_ref()?;
+        Some(Arc::clone(queue) as _)
     }
 
     pub(crate) fn capabilities(&self, parts: &Parts) -> Capabilities {
-        let of_both = Capabilities::none().with_renew(true).with_inspect(true);
-        match self {
-            Self::Scripted { queue } => of_both
-                .with_fencing(true)
-                .with_min_hold(true)
-                .with_repeatable(true)
-                .with_queueing(queue.is_some() && !parts.topology.is_push_forbidden()),
-            Self::Plain => of_both.with_limited_by(
-                "its mode is `plain`, which takes locks by `SET NX` alone; set the mode to `auto`",
-            ),
-        }
+        Capabilities::none()
+            .with_renew(true)
+            .with_inspect(true)
+            .with_fencing(true)
+            .with_min_hold(true)
+            .with_repeatable(true)
+            .with_queueing(self.queue.is_some() && !parts.topology.is_push_forbidden())
     }
 
     pub(crate) async fn acquire(
@@ -58,10 +51,7 @@ impl Protocol {
         parts: &Parts,
         request: &AcquireRequest,
     ) -> Result<AcquireReply> {
-        let attempted = match self {
-            Self::Scripted { queue } => acquire::acquire(parts, queue.as_ref(), request).await,
-            Self::Plain => plain::acquire(parts, request).await,
-        };
+        let attempted = acquire::acquire(parts, self.queue.as_ref(), request).await;
         attempted.map_err(Failure::into_error)
     }
 
@@ -70,10 +60,7 @@ impl Protocol {
         parts: &Parts,
         request: &ReleaseRequest,
     ) -> Result<ReleaseReply> {
-        let released = match self {
-            Self::Scripted { queue } => release::release(parts, queue.as_deref(), request).await,
-            Self::Plain => plain::release(parts, request).await,
-        };
+        let released = release::release(parts, self.queue.as_deref(), request).await;
         released.map_err(Failure::into_error)
     }
 
@@ -82,27 +69,10 @@ impl Protocol {
         parts: &Parts,
         batch: &[RenewRequest],
     ) -> Result<Vec<RenewReply>> {
-        let owner = match self {
-            Self::Scripted { .. } => Owner::Scripted,
-            Self::Plain => Owner::Plain,
-        };
-        renew::renew(parts, owner, batch).await.map_err(Failure::into_error)
+        renew::renew(parts, batch).await.map_err(Failure::into_error)
     }
 
     pub(crate) async fn status(&self, parts: &Parts, key: &LockKey) -> Result<Option<LockStatus>> {
-        let seen = match self {
-            Self::Scripted { .. } => status::status(parts, key).await,
-            Self::Plain => plain::status(parts, key).await,
-        };
-        seen.map_err(Failure::into_error)
-    }
-}
-
-impl fmt::Debug for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Scripted { .. } => "Scripted",
-            Self::Plain => "Plain",
-        })
+        status::status(parts, key).await.map_err(Failure::into_error)
     }
 }

@@ -1,6 +1,7 @@
 //! What is said to a server, and how its answers are read.
 
 pub(crate) mod dapr;
+pub(crate) mod entry;
 pub(crate) mod keys;
 pub(crate) mod needs;
 pub(crate) mod owner;

@@ -1,10 +1,11 @@
 //! The tokens of this process that wait in a server's queue: what is known of each, and how it
 //! learns of its grant.
 //!
-//! All of them share one channel, whose name is as random as a token.
-//! Their entries in the queue on the server name it, so that whoever gives a lock away can ask
-//! whether the channel has a subscriber, and can tell the one who got the lock.
-//! The name is the same on each connection of the backend, one after the other: the entries are
+//! Those that wait for locks of one cluster slot share a channel; the backend's channels differ by
+//! the tag of the slot, and have the same digits, as random as a token.
+//! The entries in the queues on the server name the channel, so that whoever gives a lock away can
+//! ask whether it has a subscriber, and can tell the one who got the lock.
+//! The names are the same on each connection of the backend, one after the other: the entries are
 //! live again as soon as the next connection has subscribed.
 
 mod look_out;
@@ -22,6 +23,7 @@ use lock_core::machine::waiter::{self, Waiter};
 use lock_core::{FencingToken, Instant, Result, event};
 use redis::Value;
 
+use crate::protocol::keys;
 use crate::protocol::reply::{self, Holder, Place, Push};
 use crate::queue::look_out::{LookOut, look_again};
 use crate::wire::health::{ConnectionId, PushListener};
@@ -41,7 +43,8 @@ pub(crate) fn window(ttl: Duration) -> Duration {
 
 /// See the [module's documentation](self).
 pub(crate) struct Queue {
-    channel: Box<str>,
+    /// What the names of its channels end with.
+    digits: Box<str>,
     /// How long after it was sent an attempt can still run.
     late_after: Duration,
     entries: Mutex<Entries>,
@@ -100,14 +103,14 @@ pub(crate) struct Leaving {
 
 impl Queue {
     pub(crate) fn new(late_after: Duration, looks_out: bool) -> Result<Self> {
-        let channel = format!("dl:c:{}", OwnerToken::random()?).into();
+        let digits = OwnerToken::random()?.to_string().into();
         let entries = Entries { look_out: looks_out.then(LookOut::default), ..Entries::default() };
-        Ok(Self { channel, late_after, entries: Mutex::new(entries) })
+        Ok(Self { digits, late_after, entries: Mutex::new(entries) })
     }
 
-    /// Where its pushes arrive.
-    pub(crate) fn channel(&self) -> &str {
-        &self.channel
+    /// Where the pushes for those who wait for locks of this slot arrive.
+    pub(crate) fn channel(&self, slot: u16) -> String {
+        keys::channel(slot, &self.digits)
     }
 
     /// An attempt that may leave the token queued is about to be sent on this connection.
@@ -167,6 +170,11 @@ impl Queue {
             entry.quieten(Stage::Holding);
             !entry.in_doubt
         });
+    }
+
+    /// The token, which was ready to wait, was granted the lock and never stood in a queue.
+    pub(crate) fn taken(&self, token: OwnerToken) {
+        self.lock().begins_to_hold(token);
     }
 
     /// The attempt had no effect, or got no answer.

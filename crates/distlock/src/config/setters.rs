@@ -88,13 +88,6 @@ impl LockConfig {
         self
     }
 
-    /// How the Redis store takes locks. Default: [`Mode::Auto`](crate::redis::Mode::Auto).
-    #[cfg(feature = "redis")]
-    pub fn mode(mut self, mode: crate::redis::Mode) -> Self {
-        self.settings.put(&redis::MODE, redis::mode(mode));
-        self
-    }
-
     /// The options that every lock starts with. Options that are set in the URL, the environment or a
     /// file count more.
     pub fn defaults(mut self, options: LockOptions) -> Self {

@@ -41,7 +41,7 @@ async fn good_dapr_urls_are_accepted_without_asking_the_sidecar() {
         ("dapr://lockstore", "dapr://lockstore"),
         ("dapr://LockStore/?endpoint=127.0.0.1:50001&ttl=30s", "dapr://LockStore/"),
         ("dapr://s?endpoint=h:1?tls=false&response_timeout=1s", "dapr://s"),
-        ("dapr://s?endpoint=unix:///run/dapr.sock&mode=plain&key_prefix=x", "dapr://s"),
+        ("dapr://s?endpoint=unix:///run/dapr.sock&key_prefix=x", "dapr://s"),
     ] {
         let config = LockConfig::from_url(url).unwrap();
         assert_eq!(config.to_string(), shown);

@@ -22,7 +22,6 @@ async fn a_file_sets_every_word() {
         require_fencing = true
         response_timeout = "500ms"
         lazy = true
-        mode = "plain"
         endpoint = "127.0.0.1:50001"
         handover_grants = 10
         handover_time = "20ms"
@@ -68,7 +67,7 @@ fn bad_files_are_refused_by_key_and_value() {
         ("url = 'memory:'\npassword_file = 1", ["integer `1`", "the path of a file"]),
         ("url = 'memory:'\nnamespace = 1", ["invalid type: integer `1`", "a string"]),
         ("url = 'memory:'\nttl = '1s'\nttl = '2s'", ["duplicate", "ttl"]),
-        ("url = 'memory:'\nmode = 'fast'", ["\"fast\" is refused", "`auto` or `plain`"]),
+        ("url = 'memory:'\non_lost = 'stop'", ["\"stop\" is refused", "`cancel` or `continue`"]),
         (
             "url = 'memory:'\nnamspace = 'x'",
             ["unknown field `namspace`", "did you mean `namespace`?"],

@@ -108,7 +108,7 @@ fn parameters_are_refused_by_name_value_and_what_is_accepted() {
     refused("memory:?ttl", &["`ttl` is \"\"", "no duration"]);
     refused("memory:?response_timeout=soon", &["`response_timeout` is \"soon\""]);
     refused("memory:?lazy=1", &["`lazy` is \"1\"", "`true` or `false`"]);
-    refused("memory:?mode=fast", &["`mode` is \"fast\"", "`auto` or `plain`"]);
+    refused("memory:?on_lost=stop", &["`on_lost` is \"stop\"", "`cancel` or `continue`"]);
     refused("memory:?wait=5", &["`wait` is \"5\"", "write \"5s\" or \"5ms\", or `forever`"]);
     refused("memory:?response_timeout=500", &["has no unit; write \"500ms\""]);
     refused("memory:?max_hold=never", &["`max_hold` is \"never\"", "no duration", "or `none`"]);

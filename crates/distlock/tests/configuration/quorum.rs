@@ -49,7 +49,7 @@ fn malformed_quorums_are_refused_with_their_fault() {
     refused("redis+quorum://a,b,c?ttl=1ms", &["the quorum backend accepts 10ms"]);
     refused("redis+quorun://a,b,c", &["did you mean `redis+quorum`"]);
     refused("redis://a,b,c", &["redis+quorum://A:PORT,B:PORT,C:PORT"]);
-    refused("redis+quorum://a,b,c?require_fencing=true&mode=fast", &["`auto` or `plain`"]);
+    refused("redis+quorum://a,b,c?require_fencing=yes", &["`true` or `false`"]);
     let error = refusal("redis+quorum://a,b,c?require_fencing=true");
     assert_eq!(error.kind(), LockErrorKind::Unsupported, "{error}");
     let text = error.to_string();

@@ -56,7 +56,7 @@ async fn good_redis_urls_are_accepted_without_asking_the_server() {
     for url in [
         "redis://localhost",
         "redis://localhost/",
-        "REDIS://user:p%40ss@[::1]:6380/15?namespace=a&key_prefix=&ttl=30s&mode=plain",
+        "REDIS://user:p%40ss@[::1]:6380/15?namespace=a&key_prefix=&ttl=30s",
         "redis://:p%2Fss@10.0.0.1?response_timeout=500ms",
         " redis://localhost\n",
         "redis+unix:///run/redis.sock?db=3&user=a&pass=b%40c",

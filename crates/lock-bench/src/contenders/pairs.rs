@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use lock_core::{Lock, LockService};
-use lock_redis::{Mode, RedisBackend};
+use lock_redis::RedisBackend;
 use rslock::LockManager;
 
 use super::raw::{RawConnection, TTL};
@@ -68,8 +68,8 @@ pub(crate) struct Ours {
 }
 
 impl Ours {
-    pub(crate) fn redis(url: &str, mode: Mode, workers: usize) -> Result<Arc<Self>, Failure> {
-        let backend = RedisBackend::builder().url(url).mode(mode).build()?;
+    pub(crate) fn redis(url: &str, workers: usize) -> Result<Arc<Self>, Failure> {
+        let backend = RedisBackend::builder().url(url).build()?;
         Ok(Self::over(&LockService::new(backend), workers))
     }
 

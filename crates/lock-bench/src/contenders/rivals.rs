@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lock_core::backend::Clock;
 use lock_core::{Handover, Lock, LockService};
-use lock_redis::{Mode, RedisBackend};
+use lock_redis::RedisBackend;
 use rslock::LockManager;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
@@ -40,8 +40,6 @@ pub(crate) enum Rival {
     Every10,
     /// The library; waiters stand in line on the server, in strict order.
     Distlock,
-    /// The library with `SET NX PX`; waiters ask again and again.
-    DistlockPlain,
     /// The library; a lock goes from task to task inside the process, within its bounds.
     DistlockHandover,
 }
@@ -57,14 +55,13 @@ impl Rival {
             Self::Every50To250 => "every 50-250 ms",
             Self::Every10 => "every 10 ms",
             Self::Distlock => "distlock",
-            Self::DistlockPlain => "distlock plain",
             Self::DistlockHandover => "distlock handover",
         }
     }
 
     /// Whether its keys are spelled with the library's prefix.
     pub(crate) const fn has_key_prefix(self) -> bool {
-        matches!(self, Self::Distlock | Self::DistlockPlain | Self::DistlockHandover)
+        matches!(self, Self::Distlock | Self::DistlockHandover)
     }
 
     /// What all workers of a process share; `key` is the one lock.
@@ -95,9 +92,8 @@ impl Rival {
                 manager.set_retry(RSLOCK_TRIES, Duration::from_millis(10));
                 Arc::new(Rslock { manager, key })
             }
-            Self::Distlock => distlock(url, Mode::Auto, Handover::OFF, &key)?,
-            Self::DistlockPlain => distlock(url, Mode::Plain, Handover::OFF, &key)?,
-            Self::DistlockHandover => distlock(url, Mode::Auto, Handover::default(), &key)?,
+            Self::Distlock => distlock(url, Handover::OFF, &key)?,
+            Self::DistlockHandover => distlock(url, Handover::default(), &key)?,
         })
     }
 }
@@ -112,13 +108,8 @@ async fn polling(
     Ok(Arc::new(Raw { connection, key, pauses: (shortest, longest) }))
 }
 
-fn distlock(
-    url: &str,
-    mode: Mode,
-    handover: Handover,
-    key: &str,
-) -> Result<Arc<dyn Turns>, Failure> {
-    let backend = RedisBackend::builder().url(url).mode(mode).build()?;
+fn distlock(url: &str, handover: Handover, key: &str) -> Result<Arc<dyn Turns>, Failure> {
+    let backend = RedisBackend::builder().url(url).build()?;
     let service = LockService::builder(backend).handover(handover).build();
     Ok(Arc::new(Distlock(service.lock(key).ttl(TTL).wait_forever())))
 }

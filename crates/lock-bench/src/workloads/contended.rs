@@ -11,16 +11,14 @@ use crate::measure::figures::Cell;
 use crate::settings::Settings;
 
 /// The mark comes first: the others of a round are compared with it.
-const STRICT: [Rival; 6] = [
-    Rival::RawLocal,
-    Rival::Raw,
-    Rival::Rslock,
-    Rival::Rslock10,
-    Rival::Distlock,
-    Rival::DistlockPlain,
-];
+const STRICT: [Rival; 5] =
+    [Rival::RawLocal, Rival::Raw, Rival::Rslock, Rival::Rslock10, Rival::Distlock];
+/// Where the workers have nothing in common but the server.
+const APART: [Rival; 3] = [Rival::Raw, Rival::Rslock, Rival::Distlock];
 const WITH_HANDOVER: [Rival; 2] = [Rival::RawLocal, Rival::DistlockHandover];
 const SATURATED: [usize; 4] = [2, 16, 64, 256];
+/// So many processes of one worker each.
+const SINGLE: [usize; 2] = [4, 16];
 /// Over how many processes the workers are spread, if there are enough of them.
 const PROCESSES: [usize; 2] = [1, 4];
 
@@ -56,6 +54,19 @@ pub(crate) async fn with_thought(bench: &Bench, settings: &Settings) -> Result<V
 
 pub(crate) async fn saturated(bench: &Bench, settings: &Settings) -> Result<Vec<Cell>, Failure> {
     at_every_size(bench, settings, &STRICT).await
+}
+
+pub(crate) async fn saturated_apart(
+    bench: &Bench,
+    settings: &Settings,
+) -> Result<Vec<Cell>, Failure> {
+    let mut cells = Vec::new();
+    for workers in SINGLE {
+        let (hold, think) = (Duration::ZERO, Duration::ZERO);
+        let usage = Use { workers, hold, think, time: settings.short_contest() };
+        cells.extend(compare(bench, settings, &APART, &usage, workers).await?);
+    }
+    Ok(cells)
 }
 
 pub(crate) async fn held_with_handover(

@@ -53,7 +53,7 @@ pub(crate) async fn after_a_death(
     settings: &Settings,
 ) -> Result<Vec<Cell>, Failure> {
     let url = bench.server.url();
-    let rivals = [Rival::Raw, Rival::Rslock, Rival::Distlock, Rival::DistlockPlain];
+    let rivals = [Rival::Raw, Rival::Rslock, Rival::Distlock];
     let mut cells: Vec<Cell> =
         rivals.iter().map(|rival| Cell::new(rival.name(), MOURNERS)).collect();
     for _ in 0..settings.rare_rounds() {

@@ -1,12 +1,10 @@
 //! W1, W2, W5, W6 and W7: nobody waits for anybody.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use lock_core::LockService;
-use lock_core::backend::{AcquireRequest, Clock, LockBackend, LockKey, OwnerToken, ReleaseRequest};
 use lock_quorum::QuorumBackend;
-use lock_redis::{Mode, RedisBackend};
+use lock_redis::RedisBackend;
 use testbed::{DaprSidecar, RedisServer};
 
 use super::bench::Bench;
@@ -15,13 +13,9 @@ use crate::contenders::pairs::{Contender, Ours, Raw, Rslock, TokioMutex};
 use crate::failure::Failure;
 use crate::measure::awake::Awake;
 use crate::measure::closed_loop::closed_loop;
-use crate::measure::figures::{Cell, Spread};
+use crate::measure::figures::Cell;
 use crate::measure::server::Stats;
 use crate::settings::Settings;
-
-/// What a pair costs the server beside the two scripts, in µs: reading and writing.
-const AROUND_THE_SCRIPTS: f64 = 1.2;
-const OURS: &str = "distlock";
 
 type Contenders = Vec<(&'static str, Arc<dyn Contender>)>;
 
@@ -34,21 +28,9 @@ pub(crate) async fn on_redis(
     let contenders: Contenders = vec![
         ("raw", Raw::connect(&url, workers).await?),
         ("rslock", Rslock::new(&url, workers)),
-        (OURS, Ours::redis(&url, Mode::Auto, workers)?),
-        ("distlock plain", Ours::redis(&url, Mode::Plain, workers)?),
+        ("distlock", Ours::redis(&url, workers)?),
     ];
-    let (acquire, release) = script_micros(bench, settings).await?;
-    let mut cells = compare(&contenders, workers, settings, Some(&bench.stats)).await?;
-    for cell in cells.iter_mut().filter(|cell| cell.contender == OURS) {
-        cell.add("acquire_script_micros", acquire);
-        cell.add("release_script_micros", release);
-        if workers == 1 {
-            continue;
-        }
-        let rate = cell.figure("pairs_per_second").map_or(0.0, |Spread { median, .. }| median);
-        cell.add("of_server_limit", rate * (acquire + release + AROUND_THE_SCRIPTS) / 1e6);
-    }
-    Ok(cells)
+    compare(&contenders, workers, settings, Some(&bench.stats)).await
 }
 
 /// One server alone, and beside two more with which it is a quorum.
@@ -61,7 +43,7 @@ pub(crate) async fn as_a_quorum(bench: &Bench, settings: &Settings) -> Result<Ve
     }
     let quorum = LockService::new(quorum.build()?);
     let contenders: Contenders = vec![
-        ("distlock, one server", Ours::redis(&bench.server.url(), Mode::Auto, 1)?),
+        ("distlock, one server", Ours::redis(&bench.server.url(), 1)?),
         ("distlock, quorum of 3", Ours::over(&quorum, 1)),
         ("raw, one server", Raw::connect(&bench.server.url(), 1).await?),
     ];
@@ -117,32 +99,4 @@ async fn compare(
         all.extend(cells);
     }
     Ok(all)
-}
-
-/// The server's own time for the acquire script and for the release script, in µs.
-async fn script_micros(bench: &Bench, settings: &Settings) -> Result<(f64, f64), Failure> {
-    let backend = Arc::new(RedisBackend::builder().url(bench.server.url()).build()?);
-    let keys: Vec<_> =
-        (0..100).map(|key| LockKey::new("", format!("script:{key}"))).collect::<Result<_, _>>()?;
-    // So that connecting is over.
-    backend.ping().await?;
-    let rounds = settings.script_rounds();
-    let (mut acquire, mut release) = (0.0, 0.0);
-    for _ in 0..rounds {
-        let start = bench.stats.snapshot()?;
-        let mut held = Vec::with_capacity(keys.len());
-        for key in &keys {
-            let (token, clock) = (OwnerToken::random()?, Clock::SYSTEM);
-            let request = AcquireRequest::new(key.clone(), token, Duration::from_secs(30), clock);
-            Arc::clone(&backend).acquire(request).await?;
-            held.push(ReleaseRequest::new(key.clone(), token, clock));
-        }
-        let middle = bench.stats.snapshot()?;
-        for request in held {
-            Arc::clone(&backend).release(request).await?;
-        }
-        acquire += middle.since(&start).script_micros;
-        release += bench.stats.snapshot()?.since(&middle).script_micros;
-    }
-    Ok((acquire / f64::from(rounds), release / f64::from(rounds)))
 }

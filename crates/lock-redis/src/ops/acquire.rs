@@ -8,6 +8,8 @@ use lock_core::{FencingToken, Instant, LockErrorKind};
 use redis::Cmd;
 
 use crate::ops::parts::{Parts, about};
+use crate::ops::uncontended::{self, Taken};
+use crate::protocol::entry::entry;
 use crate::protocol::keys::Keys;
 use crate::protocol::owner::Owner;
 use crate::protocol::reply::{self, Acquired, Holder};
@@ -24,11 +26,11 @@ const MAX_TOO_LATE: u32 = 3;
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// What the script is told in place of a ticket.
-const NEW: i64 = 0;
-const LEAVES: i64 = -1;
-const POLLS: i64 = -2;
-/// Of those who were never queued: no entry names it.
-const NO_CHANNEL: &str = "-";
+const NEW: &str = "new";
+/// A new one, of a counter that may have lost numbers.
+const NEW_UNCOUNTED: &str = "0";
+const LEAVES: &str = "-1";
+const POLLS: &str = "-2";
 
 /// What a request has to do with the queue.
 #[derive(Clone, Copy)]
@@ -50,21 +52,79 @@ pub(crate) async fn acquire(
 ) -> Result<AcquireReply, Failure> {
     let keys = Keys::new(&parts.key_prefix, &request.key)?;
     let deadline = parts.deadline_of(request);
-    let connection = parts.topology.route(keys.slot, Lane::Caller).connection(deadline).await?;
+    let route = parts.topology.route(keys.slot, Lane::Caller);
+    let connection = route.connection(deadline).await?;
+    let mut is_taken = false;
+    let mut may_be_free = may_be_free(parts, queue, request, &keys, &connection);
+    // Its number is known to be above all others if one was drawn over this connection before.
+    if may_be_free && connection.counted().contains(keys.slot) {
+        match uncontended::take(parts, request, &keys, (route, &connection), deadline).await? {
+            Taken::As(number) => {
+                if let Some(queue) = queue.filter(|_| request.queue) {
+                    queue.taken(request.token);
+                }
+                return granted(number, None, request.ttl, &keys);
+            }
+            Taken::Unnumbered => is_taken = true,
+            Taken::No => {
+                parts.contended.insert(&keys.lock);
+                may_be_free = false;
+            }
+        }
+    }
+    let asked = by_script(parts, queue, request, &keys, &connection, may_be_free, deadline).await;
+    // What was taken stays so until it is released, whatever has failed since.
+    asked.map_err(|failure| if is_taken { failure.applied() } else { failure })
+}
+
+/// Whether it is likely that nobody else wants the lock.
+fn may_be_free(
+    parts: &Parts,
+    queue: Option<&Arc<Queue>>,
+    request: &AcquireRequest,
+    keys: &Keys,
+    connection: &Connection,
+) -> bool {
+    connection.takes_plain()
+        && !parts.contended.contains(&keys.lock)
+        && queue.is_none_or(|queue| queue.window_of(request.token).is_none())
+}
+
+async fn by_script(
+    parts: &Parts,
+    queue: Option<&Arc<Queue>>,
+    request: &AcquireRequest,
+    keys: &Keys,
+    connection: &Connection,
+    may_be_free: bool,
+    deadline: Instant,
+) -> Result<AcquireReply, Failure> {
     if connection.tries_writing() {
         connection.send(scripts::try_writing(), deadline).await?;
     }
-    let place = match queue {
-        Some(queue) => place(queue, request, &connection, deadline).await?,
-        None if request.queue => Place::Poll,
-        None => Place::None,
+    // Whoever need not wait need not subscribe.
+    let mut tries_first = may_be_free && request.queue && queue.is_some();
+    let mut place = if tries_first {
+        Place::None
+    } else {
+        place_of(queue, request, keys.slot, connection, deadline).await?
     };
+    let all = keys.all();
     let mut too_late = 0;
     while too_late < MAX_TOO_LATE {
-        let asked = ask(request, &keys, &connection, place, deadline).await;
-        match parts.named(asked, &connection, &keys.all(), deadline).await? {
+        let asked = ask(request, (keys, &all), connection, place, deadline).await;
+        let asked = parts.named(asked, connection, &all, deadline).await?;
+        note(parts, keys, connection, &asked);
+        match asked {
             Acquired::Granted { number, lease, .. } => {
-                return granted(number, lease, request.ttl, &keys.fence);
+                if let Some(queue) = queue.filter(|_| tries_first) {
+                    queue.taken(request.token);
+                }
+                return granted(number, lease, request.ttl, keys);
+            }
+            Acquired::Busy { .. } if tries_first => {
+                tries_first = false;
+                place = place_of(queue, request, keys.slot, connection, deadline).await?;
             }
             Acquired::Busy { left, .. } => {
                 return Ok(left.map_or_else(AcquireReply::held, AcquireReply::held_for));
@@ -87,24 +147,46 @@ pub(crate) async fn acquire(
     Err(Failure::unavailable(message).not_applied())
 }
 
-async fn place<'a>(
-    queue: &'a Arc<Queue>,
+/// Takes note of whether others want the lock, and of the slot's counter.
+fn note(parts: &Parts, keys: &Keys, connection: &Connection, answer: &Acquired) {
+    match answer {
+        Acquired::Granted { lease, .. } => {
+            connection.counted().insert(keys.slot);
+            // The shortest answer says that there was nobody.
+            if lease.is_none() {
+                parts.contended.was_alone(&keys.lock);
+            }
+        }
+        Acquired::Queued { .. } => {
+            connection.counted().insert(keys.slot);
+            parts.contended.insert(&keys.lock);
+        }
+        Acquired::Busy { .. } => parts.contended.insert(&keys.lock),
+        Acquired::TooLate { .. } => {}
+    }
+}
+
+/// What the request has to do with the queue; whoever is to stand there is subscribed first.
+async fn place_of<'a>(
+    queue: Option<&'a Arc<Queue>>,
     request: &AcquireRequest,
+    slot: u16,
     connection: &Connection,
     deadline: Instant,
 ) -> Result<Place<'a>, Failure> {
+    let polls = request.queue;
+    let Some(queue) = queue else { return Ok(if polls { Place::Poll } else { Place::None }) };
     if request.queue {
-        let subscribed = connection.subscribe(queue.channel(), deadline).await;
+        let subscribed = connection.subscribe(&queue.channel(slot), deadline).await;
         if subscribed.map_err(Failure::not_applied)? {
             let window = queue.window_of(request.token);
             let window = window.unwrap_or_else(|| queue::window(request.ttl));
             return Ok(Place::Stand { queue, window, ticket: request.ticket });
         }
     }
-    let window = queue.window_of(request.token);
-    Ok(match window {
-        Some(window) => Place::Leave { queue, window, polls: request.queue },
-        None if request.queue => Place::Poll,
+    Ok(match queue.window_of(request.token) {
+        Some(window) => Place::Leave { queue, window, polls },
+        None if polls => Place::Poll,
         None => Place::None,
     })
 }
@@ -112,7 +194,7 @@ async fn place<'a>(
 /// Asks once, and tells the queue what came of it.
 async fn ask(
     request: &AcquireRequest,
-    keys: &Keys,
+    (keys, all): (&Keys, &[String; 4]),
     connection: &Connection,
     place: Place<'_>,
     deadline: Instant,
@@ -128,21 +210,29 @@ async fn ask(
         queue.asking(request.token, request.ttl, connection.id());
     }
     let arguments = |command: &mut Cmd| {
-        command.arg(4).arg(&keys.lock).arg(&keys.fence).arg(&keys.queue).arg(&keys.mark);
-        Owner::Scripted(request.token).write_to(command);
+        command.arg(all.len()).arg(all);
+        Owner(request.token).write_to(command);
         command.arg(whole_millis(request.ttl)).arg(not_after);
-        let (channel, window, ticket) = match place {
+        let (queue, window) = match place {
             Place::None => return,
-            Place::Poll => (NO_CHANNEL, Duration::ZERO, POLLS),
+            Place::Poll => {
+                command.arg(POLLS);
+                return;
+            }
             Place::Leave { queue, window, polls } => {
-                (queue.channel(), window, if polls { POLLS } else { LEAVES })
+                command.arg(if polls { POLLS } else { LEAVES });
+                (queue, window)
             }
             Place::Stand { queue, window, ticket } => {
-                let ticket = ticket.map_or(NEW, |ticket| ticket.get().cast_signed());
-                (queue.channel(), window, ticket)
+                match ticket {
+                    Some(ticket) => command.arg(ticket.get()),
+                    None if connection.counted().contains(keys.slot) => command.arg(NEW),
+                    None => command.arg(NEW_UNCOUNTED),
+                };
+                (queue, window)
             }
         };
-        command.arg(channel).arg(whole_millis(window)).arg(ticket);
+        command.arg(entry(request.token, &queue.channel(keys.slot), window));
     };
     let script = &Scripts::of(connection.dialect()).acquire;
     let answer = script.run_unless(Some(&request.given_up), connection, arguments, deadline).await;
@@ -172,9 +262,10 @@ fn granted(
     number: u64,
     lease: Option<Duration>,
     asked: Duration,
-    fence: &str,
+    keys: &Keys,
 ) -> Result<AcquireReply, Failure> {
     let Some(fencing) = FencingToken::from_grant_number(number) else {
+        let fence = keys.fence();
         let message = format!("the fencing counter {fence} is too large; delete that key");
         return Err(Failure::new(LockErrorKind::Backend, message));
     };
@@ -191,11 +282,14 @@ fn jittered() -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use lock_core::backend::LockKey;
+
     use super::*;
 
     #[test]
     fn a_counter_beyond_53_bits_is_an_error_that_names_it() {
-        let error = granted(1 << 53, None, Duration::from_secs(1), "dl:f:{1a}").unwrap_err();
-        assert!(error.message().contains("dl:f:{1a}"), "{error:?}");
+        let keys = Keys::new("lock:", &LockKey::new("", "x").unwrap()).unwrap();
+        let error = granted(1 << 53, None, Duration::from_secs(1), &keys).unwrap_err();
+        assert!(error.message().contains(&keys.fence()), "{error:?}");
     }
 }

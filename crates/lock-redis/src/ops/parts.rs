@@ -6,6 +6,7 @@ use lock_core::backend::{AcquireRequest, Clock, LockKey, on_system_clock};
 use lock_core::message_text::quoted;
 use lock_core::{Instant, LockErrorKind};
 
+use crate::contended::Contended;
 use crate::protocol::keys;
 use crate::topology::standalone::Standalone;
 use crate::wire::connection::Connection;
@@ -17,6 +18,8 @@ pub(crate) struct Parts {
     pub(crate) topology: Standalone,
     pub(crate) key_prefix: Box<str>,
     pub(crate) response_timeout: Duration,
+    /// The locks that others have been seen to want.
+    pub(crate) contended: Contended,
     /// What the scripts need of a server.
     pub(crate) needs: Needs,
 }
@@ -44,14 +47,15 @@ impl Parts {
         &self,
         result: Result<T, Failure>,
         connection: &Connection,
-        keys: &[&str],
+        keys: &[impl AsRef<str>],
         deadline: Instant,
     ) -> Result<T, Failure> {
         let rule = |key: &str| self.rule_of(key);
         match result {
             Err(failure) if failure.forbidden.is_some() => {
+                let keys: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
                 let asked =
-                    permissions::named(failure, connection, self.needs, (keys, rule), deadline);
+                    permissions::named(failure, connection, self.needs, (&keys, rule), deadline);
                 Err(asked.await)
             }
             result => result,

@@ -12,6 +12,8 @@ use lock_core::backend::{Clock, ReleaseReply, ReleaseRequest, is_background_thre
 use redis::Cmd;
 
 use crate::ops::parts::Parts;
+use crate::ops::uncontended;
+use crate::protocol::entry::entry;
 use crate::protocol::keys::Keys;
 use crate::protocol::owner::Owner;
 use crate::protocol::reply::{self, Released};
@@ -35,16 +37,21 @@ pub(crate) async fn release(
     let keys = Keys::new(&parts.key_prefix, &request.key)?;
     let deadline = parts.deadline();
     let route = parts.topology.route(keys.slot, request.lane);
-    let keys = keys.all();
-    let leaving = queue.map(|queue| (queue.channel(), queue.leaving(request.token)));
+    let leaving = queue.map(|queue| queue.leaving(request.token));
+    let window = leaving.and_then(|leaving| leaving.window);
     let words = Words {
-        owner: Owner::Scripted(request.token),
-        min_hold: request.min_hold,
-        gap: leaving.map_or(Duration::ZERO, |(_, leaving)| leaving.gap),
-        place: leaving.and_then(|(channel, leaving)| Some((channel, leaving.window?))),
+        rest: request.min_hold,
+        gap: leaving.map_or(Duration::ZERO, |leaving| leaving.gap),
+        entry: queue
+            .zip(window)
+            .map(|(queue, window)| entry(request.token, &queue.channel(keys.slot), window)),
     };
+    if words.gap > Duration::ZERO {
+        // Whoever took the lock by a plain command would have it in the gap.
+        parts.contended.insert(&keys.lock);
+    }
     let exchange =
-        |connection| give_back(parts, connection, queue, &keys, request, words, deadline);
+        |connection| give_back(parts, connection, queue, &keys, request, &words, deadline);
     over(route, deadline, exchange).await
 }
 
@@ -52,15 +59,23 @@ async fn give_back(
     parts: &Parts,
     connection: Arc<Connection>,
     queue: Option<&Queue>,
-    keys: &[&str],
+    keys: &Keys,
     request: &ReleaseRequest,
-    words: Words<'_>,
+    words: &Words,
     deadline: Instant,
 ) -> Result<ReleaseReply, Failure> {
+    if words.are_none() && !parts.contended.contains(&keys.lock) {
+        let given_back = uncontended::give_back(request, keys, &connection, deadline).await;
+        if given_back.map_err(Failure::or_unknown)? {
+            return Ok(ReleaseReply::Released);
+        }
+        // Somebody waits, or has the lock.
+        parts.contended.insert(&keys.lock);
+    }
     let mut first = None;
     loop {
         let sent = Clock::SYSTEM.now();
-        let released = send(parts, &connection, keys, words, deadline);
+        let released = by_script(parts, &connection, keys, request, words, deadline);
         let released = match (released.await, first) {
             (Ok(released), _) => released,
             // It is known what became of the lock; its queue is looked at by whoever asks next.
@@ -139,36 +154,45 @@ async fn settled(
     }
 }
 
-/// What the script is told.
-#[derive(Clone, Copy)]
-pub(crate) struct Words<'a> {
-    pub(crate) owner: Owner,
-    pub(crate) min_hold: Duration,
+/// What a release has to say beside whose it is.
+struct Words {
+    /// For how long the lock stays taken.
+    rest: Duration,
     /// For how long nobody in the queue is to have the lock.
-    pub(crate) gap: Duration,
-    /// The channel and the window with which the token may stand in the queue.
-    pub(crate) place: Option<(&'a str, Duration)>,
+    gap: Duration,
+    /// The entry with which the token may stand in the queue.
+    entry: Option<String>,
+}
+
+impl Words {
+    fn are_none(&self) -> bool {
+        self.rest.is_zero() && self.gap.is_zero() && self.entry.is_none()
+    }
 }
 
 /// Runs the release script once.
-pub(crate) async fn send(
+async fn by_script(
     parts: &Parts,
     connection: &Connection,
-    keys: &[&str],
-    words: Words<'_>,
+    keys: &Keys,
+    request: &ReleaseRequest,
+    words: &Words,
     deadline: Instant,
 ) -> Result<Released, Failure> {
+    let is_counted = connection.counted().contains(keys.slot);
     let millis = |time: Duration| if time.is_zero() { 0 } else { whole_millis(time) };
+    let all = keys.all();
     let arguments = |command: &mut Cmd| {
-        command.arg(keys.len()).arg(keys);
-        words.owner.write_to(command);
-        command.arg(millis(words.min_hold)).arg(millis(words.gap));
-        if let Some((channel, window)) = words.place {
-            command.arg(channel).arg(whole_millis(window));
+        command.arg(all.len()).arg(&all);
+        Owner(request.token).write_to(command);
+        command.arg(u8::from(is_counted));
+        if !words.are_none() {
+            command.arg(millis(words.rest)).arg(millis(words.gap));
+            command.arg(words.entry.as_deref());
         }
     };
     let script = &Scripts::of(connection.dialect()).release;
     let answer = script.run(connection, arguments, deadline).await;
-    let answer = parts.named(answer, connection, keys, deadline).await?;
+    let answer = parts.named(answer, connection, &all, deadline).await?;
     connection.judge(reply::released(&answer))
 }

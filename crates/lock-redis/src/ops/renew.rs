@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use lock_core::Instant;
-use lock_core::backend::{Clock, Lane, OwnerToken, RenewReply, RenewRequest};
+use lock_core::backend::{Clock, Lane, RenewReply, RenewRequest};
 use redis::Cmd;
 
 use crate::ops::parts::Parts;
@@ -34,7 +34,6 @@ struct Group<'a> {
 
 pub(crate) async fn renew(
     parts: &Parts,
-    owner: fn(OwnerToken) -> Owner,
     batch: &[RenewRequest],
 ) -> Result<Vec<RenewReply>, Failure> {
     let Some(within) = batch.iter().map(|request| request.within).min() else {
@@ -47,7 +46,7 @@ pub(crate) async fn renew(
     }
     let groups = by_route(&parts.topology, leases);
     let mut replies = Vec::with_capacity(batch.len());
-    let exchanges = join_all(groups.iter().map(|group| group.renew(parts, owner, deadline)));
+    let exchanges = join_all(groups.iter().map(|group| group.renew(parts, deadline)));
     for (group, exchanged) in groups.iter().zip(exchanges.await) {
         match exchanged {
             Ok(answered) => replies.extend(answered),
@@ -65,14 +64,13 @@ impl Group<'_> {
     async fn renew(
         &self,
         shared: &Parts,
-        owner: fn(OwnerToken) -> Owner,
         deadline: Instant,
     ) -> Result<Vec<(usize, RenewReply)>, Failure> {
         let connection = self.route.connection(deadline).await?;
         // All parts are written before the first is answered.
         let parts = || self.leases.chunks(MAX_A_SCRIPT);
         let exchanges =
-            join_all(parts().map(|part| renew_part(shared, &connection, owner, part, deadline)));
+            join_all(parts().map(|part| renew_part(shared, &connection, part, deadline)));
         let mut replies = Vec::with_capacity(self.leases.len());
         for (part, exchanged) in parts().zip(exchanges.await) {
             match exchanged {
@@ -111,11 +109,10 @@ fn by_route<'a>(topology: &'a Standalone, leases: Vec<Lease<'a>>) -> Vec<Group<'
 async fn renew_part(
     parts: &Parts,
     connection: &Connection,
-    owner: fn(OwnerToken) -> Owner,
     leases: &[Lease<'_>],
     deadline: Instant,
 ) -> Result<Vec<RenewReply>, Failure> {
-    let mut renewed = send(parts, connection, owner, leases, deadline).await?;
+    let mut renewed = send(parts, connection, leases, deadline).await?;
     let late = renewed.iter().find_map(|renewed| match renewed {
         Renewed::TooLate { server_micros } => Some(*server_micros),
         _ => None,
@@ -123,7 +120,7 @@ async fn renew_part(
     if let Some(server_micros) = late {
         // Its clock was set forwards. What is renewed twice is renewed.
         connection.note_time(server_micros);
-        renewed = send(parts, connection, owner, leases, deadline).await?;
+        renewed = send(parts, connection, leases, deadline).await?;
     }
     Ok(renewed.into_iter().map(reply_of).collect())
 }
@@ -131,7 +128,6 @@ async fn renew_part(
 async fn send(
     parts: &Parts,
     connection: &Connection,
-    owner: fn(OwnerToken) -> Owner,
     leases: &[Lease<'_>],
     deadline: Instant,
 ) -> Result<Vec<Renewed>, Failure> {
@@ -149,7 +145,7 @@ async fn send(
             command.arg(&lease.lock);
         }
         for Lease { request, .. } in leases {
-            owner(request.token).write_to(command);
+            Owner(request.token).write_to(command);
             let ttl = whole_millis(request.ttl);
             if request.exact {
                 command.arg(format!("-{ttl}"))

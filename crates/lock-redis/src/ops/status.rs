@@ -10,7 +10,8 @@ use crate::protocol::reply;
 use crate::wire::failure::Failure;
 
 pub(crate) async fn status(parts: &Parts, key: &LockKey) -> Result<Option<LockStatus>, Failure> {
-    let Keys { lock, queue, slot, .. } = Keys::new(&parts.key_prefix, key)?;
+    let keys = Keys::new(&parts.key_prefix, key)?;
+    let (queue, Keys { lock, slot }) = (keys.queue(), keys);
     // Also where this backend's own waiters do not queue: others may.
     look(parts, slot, &lock, Some(&queue)).await
 }

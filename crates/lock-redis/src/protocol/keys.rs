@@ -7,6 +7,9 @@
 //! | `dl:m:{<tag>}:<lock's Redis key>` | that somebody who asks again and again wants the lock |
 //! | `dl:f:{<tag>}` | the last number that was issued in the lock's slot |
 //!
+//! A channel, `dl:c:{<tag>}:<32 random digits>`, is spelled like a key, because it belongs to a slot
+//! as well.
+//!
 //! The tag hashes to the slot of the lock's key; see [`slots`](super::slots).
 
 use std::fmt::Write as _;
@@ -40,12 +43,9 @@ pub(crate) fn lock_key(prefix: &str, key: &LockKey) -> Result<String, Failure> {
     Ok(spelled)
 }
 
-/// The Redis keys of one lock.
+/// The Redis keys of one lock; those that are not always needed are made when they are.
 pub(crate) struct Keys {
     pub(crate) lock: String,
-    pub(crate) fence: String,
-    pub(crate) queue: String,
-    pub(crate) mark: String,
     pub(crate) slot: u16,
 }
 
@@ -55,15 +55,33 @@ impl Keys {
     /// As [`lock_key`].
     pub(crate) fn new(prefix: &str, key: &LockKey) -> Result<Self, Failure> {
         let lock = lock_key(prefix, key)?;
-        let slot = slot(&lock);
-        let beside = |kind| key_beside(kind, slot, &lock);
-        Ok(Self { fence: fence_key(slot), queue: beside('q'), mark: beside('m'), slot, lock })
+        Ok(Self { slot: slot(&lock), lock })
     }
 
-    /// In the order in which the scripts take them.
-    pub(crate) fn all(&self) -> [&str; 4] {
-        [&self.lock, &self.fence, &self.queue, &self.mark]
+    pub(crate) fn fence(&self) -> String {
+        fence_key(self.slot)
     }
+
+    pub(crate) fn queue(&self) -> String {
+        key_beside('q', self.slot, &self.lock)
+    }
+
+    /// In the order in which the scripts take them: lock, fence, queue, mark.
+    pub(crate) fn all(&self) -> [String; 4] {
+        let mark = key_beside('m', self.slot, &self.lock);
+        [self.lock.clone(), self.fence(), self.queue(), mark]
+    }
+}
+
+/// The channel in which a backend with these random digits is told what concerns the locks of a
+/// slot.
+pub(crate) fn channel(slot: u16, digits: &str) -> String {
+    let mut channel = String::with_capacity(13 + digits.len());
+    channel.push_str("dl:c:{");
+    push_tag(&mut channel, slot);
+    channel.push_str("}:");
+    channel.push_str(digits);
+    channel
 }
 
 /// The key of the fencing counter of a slot.
@@ -105,6 +123,8 @@ mod tests {
             let key = fence_key(slot_number);
             assert_eq!(slot(&key), slot_number, "{key}");
             assert!(key.len() <= "dl:f:{12345}".len(), "{key}");
+            let channel = channel(slot_number, "00112233445566778899aabbccddeeff");
+            assert_eq!(slot(&channel), slot_number, "{channel}");
         }
     }
 
@@ -124,9 +144,9 @@ mod tests {
             let key = LockKey::new("", name).unwrap();
             let keys = Keys::new("lock:", &key).unwrap();
             let home = slot(&keys.lock);
-            prop_assert_eq!(slot(&keys.queue), home);
-            prop_assert_eq!(slot(&keys.mark), home);
-            prop_assert_eq!(slot(&keys.fence), home);
+            for key in keys.all() {
+                prop_assert_eq!(slot(&key), home);
+            }
         }
     }
 }

@@ -1,12 +1,18 @@
 //! What the scripts need of a server; each command as words that change nothing.
 
+use crate::wire::hello::Dialect;
 use crate::wire::permissions::Needs;
 
 /// With a queue or without.
-pub(crate) const OF_SCRIPTS: Needs = Needs {
-    always: OF_PLAIN.always,
-    unless_plain: &[
+pub(crate) const ALL: Needs = Needs {
+    always: &[
+        "SET dl:? - XX PX 1",
         "GET dl:?",
+        "GETEX dl:?",
+        "DEL dl:?",
+        "PTTL dl:?",
+        "PEXPIRE dl:? 1",
+        "TIME",
         "EXISTS dl:?",
         "ZADD dl:? XX 0 -",
         "ZREM dl:? -",
@@ -14,21 +20,11 @@ pub(crate) const OF_SCRIPTS: Needs = Needs {
         "ZRANK dl:? -",
         "ZSCORE dl:? -",
     ],
-    for_pushes: &["PUBSUB NUMSUB dl:?"],
-};
-
-/// Locks that are taken by `SET NX` are released and renewed by scripts as well.
-pub(crate) const OF_PLAIN: Needs = Needs {
-    always: &[
-        "SET dl:? - XX PX 1",
-        "GETEX dl:?",
-        "DEL dl:?",
-        "PTTL dl:?",
-        "PEXPIRE dl:? 1",
-        "TIME",
-    ],
-    unless_plain: &[],
-    for_pushes: &[],
+    for_pushes: |dialect| match dialect {
+        // Its access rules know no part of `PUBSUB` by name.
+        Dialect::Redis6 => &["PUBSUB NUMSUB dl:?"],
+        Dialect::Redis7 => &["PUBSUB|SHARDNUMSUB dl:?"],
+    },
 };
 
 #[cfg(test)]
@@ -37,33 +33,24 @@ mod tests {
 
     use super::*;
     use crate::protocol::scripts::Scripts;
-    use crate::wire::hello::Dialect;
 
     fn first_words(needs: &[&'static str]) -> BTreeSet<&'static str> {
         needs.iter().map(|words| words.split(' ').next().unwrap()).collect()
     }
 
-    /// The commands of a script's text, but for those of pushes, which it can do without.
+    /// The commands of a script's text, but for those that it can do without: those of pushes, and the
+    /// cheaper way to draw a number.
     fn used_by(text: &str) -> BTreeSet<&str> {
         let calls = text.split("call('").skip(1);
         let names = calls.map(|behind| behind.split_once('\'').unwrap().0);
-        names.filter(|name| !["PUBSUB", "PUBLISH"].contains(name)).collect()
+        names.filter(|name| !["PUBSUB", "SPUBLISH", "INCR"].contains(name)).collect()
     }
 
     #[test]
     fn every_command_of_the_scripts_is_asked_for_and_no_other() {
         let scripts = Scripts::of(Dialect::Redis7).all();
-        let used: BTreeSet<&str> = scripts.iter().flat_map(|script| used_by(script.text)).collect();
-        let asked = first_words(OF_SCRIPTS.always);
-        assert_eq!(&asked | &first_words(OF_SCRIPTS.unless_plain), used);
-    }
-
-    #[test]
-    fn the_plain_mode_asks_for_less() {
-        // `EXISTS` asks for the queue, which no plain lock has.
-        let scripts = Scripts::of(Dialect::Redis7);
-        let renewal = used_by(scripts.renew.text);
-        assert!(first_words(OF_PLAIN.always).is_superset(&renewal));
-        assert!(first_words(OF_SCRIPTS.always).is_superset(&first_words(OF_PLAIN.always)));
+        let used: BTreeSet<&str> =
+            scripts.iter().flat_map(|script| used_by(&script.text)).collect();
+        assert_eq!(first_words(ALL.always), used);
     }
 }

@@ -7,6 +7,10 @@ use redis::Value;
 
 use crate::wire::failure::UnexpectedReply;
 
+/// The rank of whoever was told only that others are before it: one of those that do not watch the
+/// holder.
+const BEHIND_OTHERS: u64 = 3;
+
 /// The reply of the acquire script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Acquired {
@@ -88,6 +92,14 @@ pub(crate) fn acquired(value: &Value) -> Result<Acquired, UnexpectedReply> {
                 holder,
                 is_foreign: kind == 3,
             };
+            Ok(Acquired::Queued { place, server_micros: number(now)? })
+        }
+        ([4, ticket, now, ..], 3) => {
+            let ticket = number(ticket)?;
+            // Others are before it, who watch the holder.
+            let holder = Holder::Has(None);
+            let place =
+                Place { ticket, rank: BEHIND_OTHERS, counter: ticket, holder, is_foreign: false };
             Ok(Acquired::Queued { place, server_micros: number(now)? })
         }
         ([-1, now, ..], 2) => Ok(Acquired::TooLate { server_micros: number(now)? }),

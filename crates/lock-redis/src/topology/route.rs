@@ -38,6 +38,12 @@ impl<'a> Route<'a> {
         self.pair.connection_in_order(here, self.lane, deadline).await
     }
 
+    /// A plain command was sent over this connection and not answered: the connection is ended
+    /// before anything else goes this way.
+    pub(crate) fn doom(self, connection: &Connection) {
+        self.pair.doom(connection);
+    }
+
     /// The way that depends on no runtime of the user's.
     pub(crate) fn in_background(self) -> Self {
         Self { lane: Lane::Background, ..self }

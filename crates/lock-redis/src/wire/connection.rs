@@ -3,13 +3,13 @@
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{self, BoxFuture, Shared};
+use futures_util::future;
 use lock_core::backend::{Clock, GivenUp, in_time, is_background_thread};
 use lock_core::{Instant, LockErrorKind};
 use redis::{Cmd, Pipeline, RedisResult, Value};
@@ -17,9 +17,12 @@ use redis::{Cmd, Pipeline, RedisResult, Value};
 use crate::wire::channel::Channel;
 use crate::wire::failure::Failure;
 use crate::wire::health::{ConnectionId, Health};
-use crate::wire::hello::Dialect;
-use crate::wire::outbox::Outbox;
+use crate::wire::hello::{ChannelWords, Dialect};
+use crate::wire::identity::Identity;
 use crate::wire::server_clock::ServerClock;
+use crate::wire::slot_set::SlotSet;
+use crate::wire::subscriptions::Subscriptions;
+use crate::wire::window::{Room, Window};
 
 /// After so long without an answer, something on the way may have forgotten the connection.
 const DOUBTFUL_AFTER: Duration = Duration::from_secs(10);
@@ -30,15 +33,20 @@ const SERVED_STEP: Duration = Duration::from_millis(500);
 /// A connection that has been greeted.
 pub(crate) struct Connection {
     wire: Wire,
-    /// None while it is being greeted.
-    outbox: Option<Outbox>,
+    window: Window,
     dialect: Dialect,
     clock: Mutex<Option<ServerClock>>,
-    pushes: Mutex<Pushes>,
+    subscriptions: Subscriptions,
     /// Whether there can be another one in its place.
     is_replaceable: bool,
     /// Scripts may write where the server would refuse a command.
     tries_writing: bool,
+    /// By what the server knows it, if it lets other connections end this one.
+    identity: Option<Identity>,
+    /// The server has a command that compares and deletes.
+    deletes_if_equal: AtomicBool,
+    /// The slots whose counters were seen to be no older than the connection.
+    counted: SlotSet,
 }
 
 /// What commands are sent through.
@@ -50,15 +58,6 @@ struct Wire {
     served_at: Arc<AtomicU64>,
     /// The library's own thread drives the connection, and so wakes whoever waits for it.
     wakes_from_background: bool,
-}
-
-/// Whether the server pushes over the connection.
-enum Pushes {
-    Unknown,
-    /// It was asked to. Whoever waits for the answer drives the question on, so that none of them
-    /// depends on another one.
-    Asked(Shared<BoxFuture<'static, Result<bool, Failure>>>),
-    Known(bool),
 }
 
 impl Connection {
@@ -76,19 +75,16 @@ impl Connection {
                 served_at,
                 wakes_from_background: is_background_thread(),
             },
-            outbox: None,
+            window: Window::new(),
             dialect,
             clock: Mutex::new(clock),
-            pushes: Mutex::new(Pushes::Unknown),
+            subscriptions: Subscriptions::default(),
             is_replaceable: false,
             tries_writing: false,
+            identity: None,
+            deletes_if_equal: AtomicBool::new(false),
+            counted: SlotSet::default(),
         }
-    }
-
-    /// Lets commands that are sent at once share a write; the current runtime sees to that.
-    pub(crate) fn with_outbox(mut self) -> Self {
-        self.outbox = Some(Outbox::start(self.wire.channel.clone()));
-        self
     }
 
     /// Says that another connection can be made in its place.
@@ -97,16 +93,49 @@ impl Connection {
         self
     }
 
-    /// Nothing can be pushed over it.
-    pub(crate) fn without_pushes(mut self) -> Self {
-        self.pushes = Mutex::new(Pushes::Known(false));
-        self
-    }
-
     /// What is asked for is preceded by a command that the server can refuse.
     pub(crate) fn trying_to_write(mut self) -> Self {
         self.tries_writing = true;
         self
+    }
+
+    /// By this the server knows it, and lets other connections end it.
+    pub(crate) fn known_as(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// The server has a command that compares and deletes.
+    pub(crate) fn deleting_if_equal(self) -> Self {
+        self.deletes_if_equal.store(true, Ordering::Relaxed);
+        self
+    }
+
+    /// By what the server knows it, if it lets other connections end this one.
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+
+    /// Whether plain commands may be sent over it: those that have run late can be told from those
+    /// that never will. Not if its user does not expect it to be ended.
+    pub(crate) fn takes_plain(&self) -> bool {
+        self.is_replaceable && self.identity.is_some()
+    }
+
+    /// Whether the server has a command that compares and deletes.
+    pub(crate) fn deletes_if_equal(&self) -> bool {
+        self.deletes_if_equal.load(Ordering::Relaxed)
+    }
+
+    /// It has no such command after all.
+    pub(crate) fn deletes_by_script(&self) {
+        self.deletes_if_equal.store(false, Ordering::Relaxed);
+    }
+
+    /// Slots whose counters are known to be at least what the server's clock showed when the
+    /// connection was made: a server that came in another's place may have lost the last numbers.
+    pub(crate) fn counted(&self) -> &SlotSet {
+        &self.counted
     }
 
     /// Whether a script that writes has to be preceded by a command that does.
@@ -148,10 +177,10 @@ impl Connection {
 
     /// Whether the server was asked for pushes over it, and forbade them.
     pub(crate) fn is_push_forbidden(&self) -> bool {
-        matches!(&*self.pushes(), Pushes::Known(false))
+        self.wire.health.is_push_forbidden()
     }
 
-    /// Which scripts the server understands.
+    /// What the server understands.
     pub(crate) fn dialect(&self) -> Dialect {
         self.dialect
     }
@@ -167,32 +196,32 @@ impl Connection {
         *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some(newest);
     }
 
-    /// Subscribes to this channel, the only one of the connection, unless it is subscribed already.
-    /// `false` if the server forbids to subscribe, to publish, or to count the subscribers.
+    /// Subscribes to this channel, unless it is subscribed already. `false` if the server forbids
+    /// to subscribe, to publish, or to count the subscribers.
     pub(crate) async fn subscribe(
         &self,
         channel: &str,
         deadline: Instant,
     ) -> Result<bool, Failure> {
-        let asked = match &mut *self.pushes() {
-            Pushes::Known(pushes) => return Ok(*pushes),
-            Pushes::Asked(asked) => asked.clone(),
-            unknown @ Pushes::Unknown => {
-                let (wire, channel) = (self.wire.clone(), channel.to_owned());
-                let asking = async move { wire.ask_for_pushes(&channel, deadline).await };
-                let asked = asking.boxed().shared();
-                *unknown = Pushes::Asked(asked.clone());
-                asked
-            }
+        if self.subscriptions.is_subscribed(channel) {
+            return Ok(true);
+        }
+        if self.is_push_forbidden() {
+            return Ok(false);
+        }
+        let new = |try_all| {
+            let (wire, words) = (self.wire.clone(), self.dialect.channels());
+            let channel = channel.to_owned();
+            let asking =
+                async move { wire.ask_for_pushes(&channel, words, try_all, deadline).await };
+            asking.boxed().shared()
         };
+        let Some(asked) = self.subscriptions.question(channel, new) else { return Ok(true) };
         let asking = std::pin::pin!(asked.clone());
         let answer = in_time(deadline, self.wire.contained(asking))
             .await
             .unwrap_or_else(|| Err(Failure::unavailable("the server did not answer in time")));
-        let mut pushes = self.pushes();
-        if matches!(&*pushes, Pushes::Asked(newest) if newest.ptr_eq(&asked)) {
-            *pushes = answer.as_ref().map_or(Pushes::Unknown, |answer| Pushes::Known(*answer));
-        }
+        self.subscriptions.answered(channel, &asked, &answer);
         answer
     }
 
@@ -209,17 +238,8 @@ impl Connection {
         command: Cmd,
         deadline: Instant,
     ) -> Result<Value, Failure> {
-        let Some(outbox) = &self.outbox else { return self.wire.send(&command, deadline).await };
-        let reply = std::pin::pin!(outbox.send(&self.wire.channel, command, given_up));
-        let reply = self.wire.within(deadline, reply).await;
-        match reply {
-            Ok(Some(reply)) => self.judge(refusal_is_failure(reply)),
-            Ok(None) => {
-                let failure = Failure::unavailable("the request was given up before it was sent");
-                Err(failure.not_applied())
-            }
-            Err(failure) => self.judge(Err(failure)),
-        }
+        let _room = self.room(given_up, deadline).await?;
+        self.wire.send(&command, deadline).await
     }
 
     /// As [`send`](Self::send), for commands in one write; each has a result of its own.
@@ -228,33 +248,77 @@ impl Connection {
         commands: &Pipeline,
         deadline: Instant,
     ) -> Result<Vec<Result<Value, Failure>>, Failure> {
+        self.send_all_unless(None, commands, deadline).await
+    }
+
+    /// As [`send_all`](Self::send_all), for commands that need not be sent once they were given up.
+    pub(crate) async fn send_all_unless(
+        &self,
+        given_up: Option<&GivenUp>,
+        commands: &Pipeline,
+        deadline: Instant,
+    ) -> Result<Vec<Result<Value, Failure>>, Failure> {
+        let _room = self.room(given_up, deadline).await?;
         self.wire.send_all(commands, deadline).await
+    }
+
+    /// Room for a command; fails if it was given up or is late before there is some. Nothing was
+    /// sent then.
+    async fn room(
+        &self,
+        given_up: Option<&GivenUp>,
+        deadline: Instant,
+    ) -> Result<Room<'_>, Failure> {
+        if let Some(room) = self.window.room() {
+            return Ok(room);
+        }
+        // In a place of its own: that is rare.
+        let room = Box::pin(async {
+            let waiting = std::pin::pin!(self.window.wait_for_room());
+            in_time(deadline, contained(waiting)).await
+        });
+        let Some(Some(room)) = room.await else {
+            let message = "the server did not answer those who asked before in time";
+            return Err(Failure::unavailable(message).not_applied());
+        };
+        if given_up.is_some_and(GivenUp::is_set) {
+            let message = "the request was given up before it was sent";
+            return Err(Failure::unavailable(message).not_applied());
+        }
+        Ok(room)
     }
 
     /// A reply that cannot be read ends the connection as well.
     pub(crate) fn judge<T, F: Into<Failure>>(&self, result: Result<T, F>) -> Result<T, Failure> {
         self.wire.judge(result)
     }
-
-    fn pushes(&self) -> std::sync::MutexGuard<'_, Pushes> {
-        self.pushes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Wire {
-    async fn ask_for_pushes(&self, channel: &str, deadline: Instant) -> Result<bool, Failure> {
-        let mut subscribe = redis::cmd("SUBSCRIBE");
-        let mut asking = Pipeline::new();
-        // What pushes need, tried out; subscribers ignore what they do not understand.
-        asking.cmd("PUBSUB").arg("NUMSUB").arg(channel).cmd("PUBLISH").arg(channel).arg("?");
+    /// Subscribes to a channel; with `try_all` it also tries what else pushes need.
+    async fn ask_for_pushes(
+        &self,
+        channel: &str,
+        words: ChannelWords,
+        try_all: bool,
+        deadline: Instant,
+    ) -> Result<bool, Failure> {
+        let mut subscribe = redis::cmd(words.subscribe);
         subscribe.arg(channel);
-        let answers = future::join(
-            // Its answer is a push, which has no place among those of a batch.
-            self.send(&subscribe, deadline),
-            self.send_all(&asking, deadline),
-        );
-        let (subscribed, asked) = answers.await;
-        for answer in asked?.into_iter().chain([subscribed]) {
+        // Its answer is a push, which has no place among those of a batch.
+        let subscribing = self.send(&subscribe, deadline);
+        let trying = async {
+            if !try_all {
+                return Ok(Vec::new());
+            }
+            let mut asking = Pipeline::new();
+            asking.cmd("PUBSUB").arg(words.count).arg(channel);
+            // Subscribers ignore what they do not understand.
+            asking.cmd(words.publish).arg(channel).arg("?");
+            self.send_all(&asking, deadline).await
+        };
+        let (subscribed, tried) = future::join(subscribing, trying).await;
+        for answer in tried?.into_iter().chain([subscribed]) {
             match answer {
                 Err(failure) if failure.kind == LockErrorKind::Denied => {
                     self.health.push_forbidden(&failure.message());
@@ -285,15 +349,11 @@ impl Wire {
     }
 
     /// A waker of the user's that panics must not end the task that drives the connection for all.
-    async fn contained<T>(&self, mut reply: Pin<&mut impl Future<Output = T>>) -> T {
-        poll_fn(|cx| {
-            if !self.wakes_from_background || is_background_thread() {
-                return reply.as_mut().poll(cx);
-            }
-            let waker = Waker::from(Arc::new(Contained(cx.waker().clone())));
-            reply.as_mut().poll(&mut Context::from_waker(&waker))
-        })
-        .await
+    async fn contained<T>(&self, reply: Pin<&mut impl Future<Output = T>>) -> T {
+        if !self.wakes_from_background {
+            return reply.await;
+        }
+        contained(reply).await
     }
 
     fn judge<T, F: Into<Failure>>(&self, result: Result<T, F>) -> Result<T, Failure> {
@@ -323,6 +383,11 @@ impl Wire {
             return Err(failure.not_applied());
         }
         match in_time(deadline, self.contained(reply)).await {
+            Some(_) if self.health.is_out_of_step() => {
+                let message =
+                    "the server ended a subscription, so its answers cannot be told apart";
+                Err(Failure::unavailable(message).breaking_connection())
+            }
             Some(reply) => {
                 // Rarely, since it is shared by all who send.
                 let before = Instant::from_nanos(self.served_at.load(Ordering::Relaxed));
@@ -336,6 +401,18 @@ impl Wire {
             }
         }
     }
+}
+
+/// The future, with the waker of a task of the user's so wrapped that its panic goes no further.
+async fn contained<T>(mut future: Pin<&mut impl Future<Output = T>>) -> T {
+    poll_fn(|cx| {
+        if is_background_thread() {
+            return future.as_mut().poll(cx);
+        }
+        let waker = Waker::from(Arc::new(Contained(cx.waker().clone())));
+        future.as_mut().poll(&mut Context::from_waker(&waker))
+    })
+    .await
 }
 
 /// Wakes another waker, whose panic goes no further.

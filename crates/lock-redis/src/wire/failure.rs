@@ -44,6 +44,12 @@ impl Failure {
         self
     }
 
+    /// Something ran, whatever failed after it.
+    pub(crate) fn applied(mut self) -> Self {
+        self.not_applied = false;
+        self
+    }
+
     pub(crate) fn breaking_connection(mut self) -> Self {
         self.breaks_connection = true;
         self

@@ -16,6 +16,7 @@ use crate::wire::connection::Connection;
 use crate::wire::failure::{Failure, Forbidden};
 use crate::wire::health::{Health, Watcher};
 use crate::wire::hello::{self, Dialect, Hello};
+use crate::wire::identity::Identity;
 use crate::wire::permissions::Needs;
 use crate::wire::refusal::no_resp3;
 use crate::wire::server_clock::ServerClock;
@@ -43,22 +44,15 @@ pub(crate) struct Greeting {
     session: Session,
     /// What the server is asked to allow.
     needs: Needs,
-    /// Whether the server's time is needed.
-    needs_time: bool,
     /// Commands that let a server of this dialect know the scripts before they are needed.
     preload: fn(Dialect) -> Vec<Cmd>,
     warned_of_eviction: AtomicBool,
 }
 
 impl Greeting {
-    pub(crate) fn new(
-        session: Session,
-        needs: Needs,
-        needs_time: bool,
-        preload: fn(Dialect) -> Vec<Cmd>,
-    ) -> Self {
+    pub(crate) fn new(session: Session, needs: Needs, preload: fn(Dialect) -> Vec<Cmd>) -> Self {
         let warned_of_eviction = AtomicBool::new(false);
-        Self { session, needs, needs_time, preload, warned_of_eviction }
+        Self { session, needs, preload, warned_of_eviction }
     }
 
     /// Greets the server: one round trip, and one more on Redis 6.2.
@@ -75,9 +69,15 @@ impl Greeting {
             // What goes wrong here is told by the result, not to the listener.
             Arc::new(Health::new(None)),
         );
-        let Greeted { dialect, clock, speaks_resp3, passes_replicas } =
+        let Greeted { dialect, clock, speaks_resp3, passes_replicas, identity, deletes_if_equal } =
             self.ask(&asking, deadline).await?;
         let mut connection = Connection::new(channel, dialect, clock, Arc::clone(&health));
+        if let Some(identity) = identity {
+            connection = connection.known_as(identity);
+        }
+        if deletes_if_equal {
+            connection = connection.deleting_if_equal();
+        }
         let no_pushes = match (speaks_resp3, passes_replicas) {
             (false, _) => Some(OLD_PROTOCOL),
             (true, true) => Some(PASSES_REPLICAS),
@@ -85,18 +85,18 @@ impl Greeting {
         };
         if let Some(cause) = no_pushes {
             health.push_forbidden(&cause);
-            connection = connection.without_pushes();
         }
         if passes_replicas {
             connection = connection.trying_to_write();
         }
-        Ok(connection.with_outbox())
+        Ok(connection)
     }
 
     async fn ask(&self, connection: &Connection, deadline: Instant) -> Result<Greeted, Failure> {
         let mut greeting = Pipeline::new();
         let needs = self.needs.ask();
-        let read = [redis::cmd("HELLO"), info("memory")].into_iter().chain(needs);
+        let read = [redis::cmd("HELLO"), info("memory"), info("server")].into_iter();
+        let read = read.chain([Identity::try_to_end(), delete_if_equal()]).chain(needs);
         // What these answer is of no interest, but for the last.
         let unread = (self.preload)(Dialect::default()).into_iter().chain(self.session.names());
         let commands = read.chain(self.session.select()).chain(unread);
@@ -111,7 +111,8 @@ impl Greeting {
         let mut next = || answers.next().unwrap_or_else(missing);
         let hello = next().map_err(of_hello)?;
         let hello = hello::hello(&hello).map_err(|_| no_resp3())?;
-        let (memory, needed) = (next(), [next(), next()]);
+        let (memory, server, ends, deletes_if_equal) = (next(), next(), next(), next().is_ok());
+        let needed = [next(), next()];
         let version = check(&hello)?;
         self.needs.check(needed)?;
         if self.session.selects() {
@@ -120,10 +121,11 @@ impl Greeting {
         if let Ok(memory) = memory {
             self.warn_of_eviction(&memory);
         }
-        let clock = match time {
-            Err(failure) if self.needs_time => return Err(failure),
-            time => time.ok(),
-        };
+        let clock = Some(time?);
+        // Which run of the server this is. Without it, a connection's number means nothing.
+        let run = server.as_ref().ok().and_then(|all| hello::info_field(all, "run_id"));
+        let identity = hello.id.zip(run).filter(|_| ends.is_ok());
+        let identity = identity.map(|(id, run)| Identity::new(id, run));
         let dialect = Dialect::of_version(version);
         let mut passes_replicas = false;
         if dialect != Dialect::default() {
@@ -139,9 +141,10 @@ impl Greeting {
             let good = replication
                 .as_ref()
                 .and_then(|all| hello::info_field(all, "min_slaves_good_slaves"));
-            passes_replicas = self.needs_time && good.is_some();
+            passes_replicas = good.is_some();
         }
-        Ok(Greeted { dialect, clock, speaks_resp3: hello.speaks_resp3, passes_replicas })
+        let speaks_resp3 = hello.speaks_resp3;
+        Ok(Greeted { dialect, clock, speaks_resp3, passes_replicas, identity, deletes_if_equal })
     }
 
     /// Says once that the server may throw locks away.
@@ -172,6 +175,10 @@ struct Greeted {
     speaks_resp3: bool,
     /// The server's scripts write although too few of its replicas keep up.
     passes_replicas: bool,
+    /// By what the server knows the connection, if it lets other connections end it.
+    identity: Option<Identity>,
+    /// The server has a command that compares and deletes.
+    deletes_if_equal: bool,
 }
 
 /// What redis-rs would send first on a connection, beside `HELLO`.
@@ -304,6 +311,13 @@ fn check(hello: &Hello) -> Result<(u16, u16), Failure> {
             hello.server, hello.version
         )),
     }
+}
+
+/// Valkey 9 compares and deletes by itself; this deletes nothing.
+fn delete_if_equal() -> Cmd {
+    let mut command = redis::cmd("DELIFEQ");
+    command.arg("dl:?").arg("-");
+    command
 }
 
 fn info(section: &str) -> Cmd {

@@ -40,13 +40,21 @@ pub(crate) struct Health {
     id: ConnectionId,
     is_closed: AtomicBool,
     has_served: AtomicBool,
+    is_push_forbidden: AtomicBool,
+    is_out_of_step: AtomicBool,
     listener: Option<Arc<dyn PushListener>>,
 }
 
 impl Health {
     pub(crate) fn new(listener: Option<Arc<dyn PushListener>>) -> Self {
-        let (is_closed, has_served) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { id: ConnectionId::next(), is_closed, has_served, listener }
+        Self {
+            id: ConnectionId::next(),
+            is_closed: AtomicBool::new(false),
+            has_served: AtomicBool::new(false),
+            is_push_forbidden: AtomicBool::new(false),
+            is_out_of_step: AtomicBool::new(false),
+            listener,
+        }
     }
 
     pub(crate) fn id(&self) -> ConnectionId {
@@ -78,11 +86,34 @@ impl Health {
         }
     }
 
-    /// Nothing will be pushed over the connection.
+    /// Nothing more can be subscribed to over the connection.
     pub(crate) fn push_forbidden(&self, cause: &dyn fmt::Display) {
-        if let Some(listener) = &self.listener {
+        let was_forbidden = self.is_push_forbidden.swap(true, Ordering::AcqRel);
+        if let Some(listener) = &self.listener
+            && !was_forbidden
+        {
             listener.on_push_forbidden(self.id, cause);
         }
+    }
+
+    /// Whether it turned out that the server forbids pushes over the connection.
+    pub(crate) fn is_push_forbidden(&self) -> bool {
+        self.is_push_forbidden.load(Ordering::Acquire)
+    }
+
+    /// Whether an answer may be that of another command than the one that it came for.
+    pub(crate) fn is_out_of_step(&self) -> bool {
+        self.is_out_of_step.load(Ordering::Acquire)
+    }
+
+    /// The server has ended a subscription by itself, as a node of a cluster does with those to
+    /// channels of a slot that it loses.
+    ///
+    /// redis-rs takes that message for the answer to the oldest command under way, and each answer
+    /// behind it for that to the next command. So the connection is of no use any more.
+    fn unsubscribed(&self) {
+        self.is_out_of_step.store(true, Ordering::Release);
+        self.close();
     }
 }
 
@@ -97,7 +128,11 @@ impl AsyncPushSender for Watcher {
     fn send(&self, info: PushInfo) -> Result<(), SendError> {
         match (info.kind, &self.0.listener) {
             (PushKind::Disconnection, _) => self.0.close(),
-            (PushKind::Message, Some(listener)) => listener.on_push(&info.data),
+            // Nobody here ever asks for it.
+            (PushKind::SUnsubscribe | PushKind::Unsubscribe, _) => self.0.unsubscribed(),
+            (PushKind::Message | PushKind::SMessage, Some(listener)) => {
+                listener.on_push(&info.data);
+            }
             _ => {}
         }
         Ok(())

@@ -19,19 +19,41 @@ pub(crate) fn time(value: &Value) -> Result<u64, UnexpectedReply> {
         .ok_or(UnexpectedReply("one of TIME"))
 }
 
-/// In which form a server takes scripts.
+/// What a server understands: in which form it takes scripts, and which channels it has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Dialect {
     /// Redis 6.2.
     Redis6,
-    /// Redis 7.0 and later, and Valkey: a script's first line says what it may do.
+    /// Redis 7.0 and later, and Valkey: a script's first line says what it may do, and there are
+    /// channels that belong to a cluster slot, as keys do.
     #[default]
     Redis7,
+}
+
+/// The commands for the channels of a dialect.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ChannelWords {
+    pub(crate) subscribe: &'static str,
+    pub(crate) publish: &'static str,
+    /// The part of `PUBSUB` that counts the subscribers of some channels.
+    pub(crate) count: &'static str,
 }
 
 impl Dialect {
     pub(crate) fn of_version(version: (u16, u16)) -> Self {
         if version >= (7, 0) { Self::Redis7 } else { Self::Redis6 }
+    }
+
+    /// With which commands channels are used.
+    pub(crate) const fn channels(self) -> ChannelWords {
+        match self {
+            Self::Redis6 => {
+                ChannelWords { subscribe: "SUBSCRIBE", publish: "PUBLISH", count: "NUMSUB" }
+            }
+            Self::Redis7 => {
+                ChannelWords { subscribe: "SSUBSCRIBE", publish: "SPUBLISH", count: "SHARDNUMSUB" }
+            }
+        }
     }
 }
 
@@ -42,6 +64,8 @@ pub(crate) struct Hello {
     pub(crate) version: String,
     pub(crate) mode: String,
     pub(crate) speaks_resp3: bool,
+    /// The number by which the server knows the connection.
+    pub(crate) id: Option<i64>,
 }
 
 impl Hello {
@@ -58,6 +82,13 @@ pub(crate) fn hello(value: &Value) -> Result<Hello, UnexpectedReply> {
     let mut hello = Hello { speaks_resp3, ..Hello::default() };
     let mut take = |name: &Value, value: &Value| {
         let field = match text(name) {
+            Some("id") => {
+                hello.id = match value {
+                    Value::Int(id) => Some(*id),
+                    _ => None,
+                };
+                return;
+            }
             Some("server") => &mut hello.server,
             Some("version") => &mut hello.version,
             Some("mode") => &mut hello.mode,

@@ -14,6 +14,7 @@ use lock_core::backend::{Clock, Lane};
 use tokio::runtime::Id;
 
 use crate::wire::connection::Connection;
+use crate::wire::doomed::Doomed;
 use crate::wire::failure::Failure;
 use crate::wire::link::{Link, NoConnection, Patience, Standing};
 use crate::wire::runtime::user_runtime;
@@ -24,11 +25,13 @@ pub(crate) struct Pair {
     /// None where there is only one connection.
     callers: Option<Link>,
     background: Link,
+    /// What a command lies in that may run late.
+    doomed: Arc<Doomed>,
 }
 
 impl Pair {
     pub(crate) fn new(callers: Option<Link>, background: Link) -> Self {
-        Self { callers, background }
+        Self { callers, background, doomed: Arc::default() }
     }
 
     /// A connection for a command of this lane, made if it is not there.
@@ -55,11 +58,20 @@ impl Pair {
     ) -> Result<Arc<Connection>, Failure> {
         if lane == Lane::Caller
             && here.is_none()
+            && !self.doomed.are_any()
             && let Some(connection) = self.callers.as_ref().and_then(Link::up)
         {
             return Ok(connection);
         }
         self.connection_from(here, lane, deadline).await
+    }
+
+    /// A plain command was sent over this connection and not answered: the connection is ended
+    /// before anything else is sent.
+    pub(crate) fn doom(&self, connection: &Connection) {
+        if let Some(identity) = connection.identity() {
+            self.doomed.add(identity.clone());
+        }
     }
 
     /// The connections that are up.
@@ -93,12 +105,14 @@ impl Pair {
                 visited => Box::pin(self.choose(visited, deadline)).await?,
             };
             // What the background sends is repeated by the core.
-            if lane != Lane::Caller || !connection.is_doubtful() {
-                return Ok(connection);
+            let is_doubtful = lane == Lane::Caller && connection.is_doubtful();
+            if is_doubtful && !Box::pin(connection.answers(deadline)).await {
+                continue;
             }
-            if Box::pin(connection.answers(deadline)).await {
-                return Ok(connection);
+            if self.doomed.are_any() {
+                Box::pin(self.doomed.end_over(&connection, deadline)).await?;
             }
+            return Ok(connection);
         }
     }
 

@@ -9,23 +9,22 @@ use redis::{Cmd, Pipeline, Value};
 
 use crate::wire::connection::Connection;
 use crate::wire::failure::{Failure, Forbidden};
+use crate::wire::hello::Dialect;
 use crate::wire::refusal::{forbidden, lacking, unknown};
 
 const TRY_EACH: &str = include_str!("permissions.lua");
 /// The name of no script.
 const NO_SCRIPT: &str = "0000000000000000000000000000000000000000";
-const NO_MODE: &str = "no mode works without it";
-const MODE_PLAIN: &str = "or set mode=plain, which does without it";
+const NOT_WITHOUT: &str = "no lock can be taken without it";
 
-/// The commands that scripts use, each as words that change nothing.
+/// The commands that scripts use, each as words that change nothing. Of a command that has parts,
+/// `|` is before the part, as in access rules.
 #[derive(Clone, Copy)]
 pub(crate) struct Needs {
-    /// Whatever the mode is.
+    /// By every backend.
     pub(crate) always: &'static [&'static str],
-    /// Not in the plain mode.
-    pub(crate) unless_plain: &'static [&'static str],
     /// By whoever gives a lock to the next in a queue; who cannot does not queue.
-    pub(crate) for_pushes: &'static [&'static str],
+    pub(crate) for_pushes: fn(Dialect) -> &'static [&'static str],
 }
 
 impl Needs {
@@ -39,30 +38,38 @@ impl Needs {
     /// Fails if something that is needed may not be used, and names it. A server that cannot tell
     /// now tells it to whoever needs it.
     pub(crate) fn check(&self, answers: [Result<Value, Failure>; 2]) -> Result<(), Failure> {
+        self.check_with(answers, &[])
+    }
+
+    /// As [`check`](Self::check), where these commands were tried as well.
+    fn check_with(
+        &self,
+        answers: [Result<Value, Failure>; 2],
+        for_pushes: &[&str],
+    ) -> Result<(), Failure> {
         let [by_name, tried] = answers;
         if let Err(failure) = by_name
             && failure.forbidden.is_some()
         {
-            return Err(failure.with_hint(NO_MODE));
+            return Err(failure.with_hint(NOT_WITHOUT));
         }
         match tried {
-            Ok(Value::Array(said)) => self.check_each(&said),
-            Err(failure) if failure.forbidden.is_some() => Err(failure.with_hint(NO_MODE)),
+            Ok(Value::Array(said)) => self.check_each(&said, for_pushes),
+            Err(failure) if failure.forbidden.is_some() => Err(failure.with_hint(NOT_WITHOUT)),
             _ => Ok(()),
         }
     }
 
     fn try_each(&self) -> Cmd {
         let mut try_each = Cmd::new();
-        try_each.arg("EVAL").arg(TRY_EACH).arg(0).arg(self.always).arg(self.unless_plain);
+        try_each.arg("EVAL").arg(TRY_EACH).arg(0).arg(self.always);
         try_each
     }
 
-    fn check_each(&self, said: &[Value]) -> Result<(), Failure> {
+    fn check_each(&self, said: &[Value], for_pushes: &[&str]) -> Result<(), Failure> {
         let (mut denied, mut unknown_ones) = (Vec::new(), Vec::new());
-        let mut is_needed_always = false;
-        let words = self.always.iter().chain(self.unless_plain).chain(self.for_pushes);
-        for (place, (words, said)) in words.zip(said).enumerate() {
+        let words = self.always.iter().chain(for_pushes);
+        for (words, said) in words.zip(said) {
             let Value::BulkString(said) = said else { continue };
             let missing = match forbidden(&String::from_utf8_lossy(said)) {
                 Some(Forbidden::Command(_)) => &mut denied,
@@ -70,7 +77,6 @@ impl Needs {
                 _ => continue,
             };
             missing.push(words.split(' ').next().unwrap_or_default().to_ascii_lowercase());
-            is_needed_always |= place < self.always.len();
         }
         let (message, what) = match (denied.as_slice(), unknown_ones.as_slice()) {
             ([], []) => return Ok(()),
@@ -82,7 +88,7 @@ impl Needs {
         };
         let mut failure = Failure::new(LockErrorKind::Denied, message).not_applied();
         failure.forbidden = Some(what);
-        Err(if is_needed_always { failure } else { failure.with_hint(MODE_PLAIN) })
+        Err(failure)
     }
 }
 
@@ -114,9 +120,12 @@ async fn missing_commands(
     deadline: Instant,
 ) -> Option<String> {
     let mut asking = needs.try_each();
-    asking.arg(needs.for_pushes);
+    let for_pushes = (needs.for_pushes)(connection.dialect());
+    for words in for_pushes {
+        asking.arg(words.replace('|', " "));
+    }
     let tried = connection.send(asking, deadline).await;
-    let missing = needs.check([Ok(Value::Nil), tried]).err()?;
+    let missing = needs.check_with([Ok(Value::Nil), tried], for_pushes).err()?;
     Some(missing.message().to_owned())
 }
 
@@ -154,9 +163,8 @@ mod tests {
     use super::*;
 
     const NEEDS: Needs = Needs {
-        always: &["GETEX dl:?", "DEL dl:?"],
-        unless_plain: &["TIME", "ZADD dl:? XX 0 -"],
-        for_pushes: &[],
+        always: &["GETEX dl:?", "DEL dl:?", "TIME", "ZADD dl:? XX 0 -"],
+        for_pushes: |_| &[],
     };
 
     fn checked(said: [&str; 4]) -> Result<(), Failure> {
@@ -165,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named_with_its_rule_and_a_mode_that_needs_it_not() {
+    fn what_is_missing_is_named_with_its_rule() {
         checked(["", "READONLY You can't write", "", ""]).unwrap();
         let key = "ERR ACL failure in script: No permissions to access a key";
         checked([key, key, "", key]).unwrap();
@@ -174,9 +182,8 @@ mod tests {
         let text = checked(["", denied, "", denied]).unwrap_err();
         assert!(text.message().contains("the commands del, zadd"), "{text:?}");
         assert!(text.message().contains("+del +zadd"), "{text:?}");
-        assert!(!text.message().contains("mode=plain"), "{text:?}");
         let text = checked(["", "", denied, ""]).unwrap_err();
-        assert!(text.message().contains("+time; or set mode=plain"), "{text:?}");
+        assert!(text.message().contains("+time"), "{text:?}");
         let text = checked(["ERR Unknown command called from script", denied, "", ""]).unwrap_err();
         assert!(text.message().contains("does not know the command getex"), "{text:?}");
         assert!(text.message().contains("+del"), "{text:?}");

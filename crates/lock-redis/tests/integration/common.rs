@@ -56,6 +56,30 @@ macro_rules! on_one_server {
     };
 }
 
+/// The commands for channels, in small letters.
+#[derive(Clone, Copy)]
+pub(crate) struct Words {
+    pub(crate) subscribe: &'static str,
+    pub(crate) publish: &'static str,
+    /// Parts of `PUBSUB`.
+    pub(crate) count: &'static str,
+    pub(crate) list: &'static str,
+}
+
+/// The commands for channels on a server of this kind.
+pub(crate) fn words(kind: &ServerKind) -> Words {
+    if kind.name().starts_with("redis-6.") {
+        Words { subscribe: "subscribe", publish: "publish", count: "numsub", list: "channels" }
+    } else {
+        Words {
+            subscribe: "ssubscribe",
+            publish: "spublish",
+            count: "shardnumsub",
+            list: "shardchannels",
+        }
+    }
+}
+
 /// A server, a proxy before it, and a connection around the proxy.
 pub(crate) struct Store {
     pub(crate) server: RedisServer,
@@ -105,6 +129,29 @@ impl Store {
         command.query(&mut self.admin)
     }
 
+    /// The channels that have a subscriber.
+    pub(crate) fn channels(&mut self) -> Vec<String> {
+        let list = self.words().list;
+        self.run(&["PUBSUB", list, "*"])
+    }
+
+    /// How many are subscribed to a channel.
+    pub(crate) fn subscribers(&mut self, channel: &str) -> u64 {
+        let count = self.words().count;
+        self.run::<(String, u64)>(&["PUBSUB", count, channel]).1
+    }
+
+    /// Says something in a channel; returns how many heard it.
+    pub(crate) fn publish(&mut self, channel: &str, message: &str) -> u64 {
+        let publish = self.words().publish;
+        self.run(&[publish, channel, message])
+    }
+
+    /// The commands for channels on this server.
+    pub(crate) fn words(&self) -> Words {
+        words(self.server.binary().kind())
+    }
+
     /// How many connections the server has, the administrator's included.
     pub(crate) fn connections(&mut self) -> usize {
         self.run::<String>(&["CLIENT", "LIST"]).lines().count()
@@ -139,7 +186,16 @@ pub(crate) fn key(name: &str) -> LockKey {
     LockKey::new("", name).unwrap()
 }
 
-/// What stands in the key of a lock that this token owns.
+/// What stands in the key of the lock `x`, without what says whether others wait.
+pub(crate) fn owner_at(store: &mut Store) -> Option<String> {
+    let owner: Option<String> = store.run(&["GET", "lock:x"]);
+    owner.map(|owner| match owner.strip_prefix("dl+").or(owner.strip_prefix("dl*")) {
+        Some(token) => owned_by(token),
+        None => owner,
+    })
+}
+
+/// What stands in the key of a lock that this token owns, and nobody waits for.
 pub(crate) fn owned_by(token: impl std::fmt::Display) -> String {
     format!("dl:{token}")
 }

@@ -20,5 +20,6 @@ mod servers;
 mod service;
 #[cfg(feature = "tls")]
 mod tls;
+mod uncontended;
 mod verifying;
 mod ways;

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::common::*;
 use lock_core::LockErrorKind;
+use lock_core::backend::RenewRequest;
 use lock_core::backend::{
     AcquireReply, Clock, LockBackend, ReleaseReply, ReleaseRequest, RenewReply,
 };
-use lock_core::backend::{AcquireRequest, RenewRequest};
-use lock_redis::{Mode, RedisBackend};
+use lock_redis::RedisBackend;
 use lock_testkit::proxy::{Direction, Fault, Scope};
 use testbed::ServerKind;
 
@@ -33,7 +33,6 @@ crate::on_every_server! {
     a_holder_without_expiry_gives_no_time_to_wait,
     a_key_of_another_type_is_named_and_left_alone,
     names_are_kept_byte_for_byte,
-    plain_mode_takes_and_releases_without_a_counter,
 }
 
 async fn a_lock_is_taken_by_one_and_given_back(kind: &ServerKind) {
@@ -211,11 +210,11 @@ async fn fencing_tokens_rise_when_the_counter_is_ahead_of_the_clock(kind: &Serve
     let ahead = (first.get() >> 10) + 3_600_000_000;
     store.run::<()>(&["SET", &counters[0], &ahead.to_string()]);
     let repeated = fencing(attempt(&backend, "x", owner, MINUTE).await.unwrap());
-    assert_eq!(repeated.get() >> 10, ahead + 1);
+    assert!((ahead + 1..ahead + 3).contains(&(repeated.get() >> 10)), "{repeated}");
     release(&backend, "x", owner).await.unwrap();
     let (_, fresh) = take(&backend, "x", MINUTE).await;
-    assert_eq!(fresh.get() >> 10, ahead + 2);
-    assert_eq!(store.run::<String>(&["GET", &counters[0]]), (ahead + 2).to_string());
+    assert_eq!(fresh.get() >> 10, (repeated.get() >> 10) + 1);
+    assert_eq!(store.run::<String>(&["GET", &counters[0]]), (fresh.get() >> 10).to_string());
 }
 
 /// R17.
@@ -232,8 +231,12 @@ async fn a_counter_that_is_no_number_costs_no_grant(kind: &ServerKind) {
 
     store.run::<()>(&["DEL", &counters[0]]);
     store.run::<()>(&["LPUSH", &counters[0], "1"]);
-    let error = attempt(&backend, "x", token(), MINUTE).await.unwrap_err();
+    let owner = token();
+    let error = attempt(&backend, "x", owner, MINUTE).await.unwrap_err();
     assert_eq!(error.kind(), LockErrorKind::Backend);
+    // As the core does, unless the error says that nothing happened.
+    assert!(!error.is_not_applied());
+    release(&backend, "x", owner).await.unwrap();
     assert_eq!(store.keys(), Vec::<String>::new());
 }
 
@@ -334,21 +337,4 @@ async fn names_are_kept_byte_for_byte(kind: &ServerKind) {
     let backend = build(RedisBackend::builder().url(store.server.url()).key_prefix(""));
     let error = attempt(&backend, "dl:q:{0}:x", token(), MINUTE).await.unwrap_err();
     assert_eq!(error.kind(), LockErrorKind::InvalidName);
-}
-
-async fn plain_mode_takes_and_releases_without_a_counter(kind: &ServerKind) {
-    let mut store = Store::start(kind);
-    let backend = build(RedisBackend::builder().url(store.server.url()).mode(Mode::Plain));
-    assert!(!backend.capabilities().fencing && !backend.capabilities().min_hold);
-    let owner = token();
-    let request = AcquireRequest::new(key("x"), owner, MINUTE, Clock::SYSTEM);
-    let granted = Arc::clone(&backend).acquire(request).await.unwrap();
-    assert!(matches!(granted, AcquireReply::Granted(grant) if grant.fencing.is_none()));
-    assert_eq!(store.run::<String>(&["GET", "lock:x"]), owner.to_string());
-    let held = attempt(&backend, "x", token(), MINUTE).await.unwrap();
-    assert!(matches!(held, AcquireReply::Held { retry_after: Some(_) }), "{held:?}");
-    assert!(matches!(renew(&backend, "x", owner, MINUTE).await.unwrap(), RenewReply::Renewed));
-    assert_eq!(release(&backend, "x", token()).await.unwrap(), ReleaseReply::HeldByOther);
-    assert_eq!(release(&backend, "x", owner).await.unwrap(), ReleaseReply::Released);
-    assert_eq!(store.run::<u64>(&["DBSIZE"]), 0);
 }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
 use lock_core::backend::{
-    AcquireReply, AcquireRequest, Clock, LockBackend, RenewReply, RenewRequest,
+    AcquireReply, AcquireRequest, Clock, LockBackend, RenewReply, RenewRequest, Wake,
 };
 use lock_core::{LockErrorKind, LockService, ReleaseOutcome};
 use lock_redis::RedisBackend;
 
 use crate::common::*;
+use crate::queue::queue;
 
 /// A command, as words.
 type Command = Vec<String>;
@@ -234,9 +235,9 @@ fn quoting(command: &Command) -> String {
     format!("-ERR unknown command '{name}', with args beginning with: {quoted} \r\n")
 }
 
-/// By the number of its arguments: an acquire that may be queued.
+/// By the server's time after which it may not run.
 fn is_acquire(command: &Command) -> bool {
-    command[2] == "4" && command.len() == 13
+    command[2] == "4" && command.get(9).is_some_and(|late| late.len() == 16)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -308,8 +309,55 @@ async fn nothing_is_pushed_through_a_proxy_that_answers_in_the_older_protocol() 
         assert!(!backend.capabilities().queueing);
     });
     assert!(log.text().contains("RESP2"), "{}", log.text());
-    let subscribes = commands.try_iter().filter(|command| command[0] == "SUBSCRIBE").count();
+    let subscribes =
+        commands.try_iter().filter(|command| command[0].ends_with("SUBSCRIBE")).count();
     assert_eq!(subscribes, 0);
+}
+
+/// As a node of a cluster does with the channels of a slot that it loses. redis-rs takes that for
+/// the answer to the oldest command under way, and each answer behind it for that to the next one.
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_subscription_that_the_server_has_ended_no_answer_is_believed() {
+    const UNSUBSCRIBED: &str = ">3\r\n$12\r\nsunsubscribe\r\n$1\r\na\r\n:0\r\n";
+    let (url, commands) = serve(|command, earlier| match (command[0].as_str(), earlier) {
+        ("EVALSHA", 0) => {
+            let (ticket, rank, left, counter) = (7, 0, 3_600_000, 7);
+            format!(
+                "*6\r\n:2\r\n:{ticket}\r\n:{rank}\r\n:{left}\r\n:{counter}\r\n:1790000000000500\r\n"
+            )
+        }
+        // It is answered when the next one has come.
+        ("EVALSHA", 1) => String::new(),
+        ("EVALSHA", 2) => {
+            let (granted, busy) =
+                (":1790000000000600\r\n", "*3\r\n:0\r\n:9\r\n:1790000000000700\r\n");
+            format!("{UNSUBSCRIBED}{granted}{busy}")
+        }
+        _ => healthy(command, "7.0.15", "standalone"),
+    });
+    let backend = build(RedisBackend::builder().url(url));
+    let waiter = token();
+    let waiting = queue(&backend, "x", waiter, None).await;
+    let ticket = waiting.ticket;
+    let (first, second) = tokio::join!(
+        biased;
+        attempt(&backend, "y", token(), MINUTE),
+        attempt(&backend, "z", token(), MINUTE),
+    );
+    assert!(first.is_err() && second.is_err(), "{first:?}, {second:?}");
+    for answer in [first, second] {
+        let error = answer.unwrap_err();
+        assert_eq!(error.kind(), LockErrorKind::Unavailable, "{error}");
+        // Either may own its lock.
+        assert!(!error.is_not_applied() && error.to_string().contains("subscription"), "{error}");
+    }
+    // Long before the holder's lease ends: over a new connection, which subscribes anew.
+    assert_eq!(soon(LIMIT, waiting.wake).await, Wake::AskAgain);
+    queue(&backend, "x", waiter, Some(ticket)).await;
+    let subscribed: Vec<Command> =
+        commands.try_iter().filter(|command| command[0] == "SSUBSCRIBE").collect();
+    assert_eq!(subscribed.len(), 2);
+    assert_eq!(subscribed[0], subscribed[1]);
 }
 
 #[tokio::test]

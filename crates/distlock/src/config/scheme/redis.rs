@@ -11,10 +11,7 @@ use crate::config::text::{clip, decode, invalid};
 use crate::config::word::{Kind, Word};
 
 pub(crate) const KEY_PREFIX: Word = Word::new("key_prefix", Kind::Text);
-pub(crate) const MODE: Word = Word::new("mode", Kind::OneOf(&[AUTO, PLAIN]));
 pub(crate) const PASSWORD_FILE: Word = Word::new("password_file", Kind::SecretFile);
-const AUTO: &str = "auto";
-const PLAIN: &str = "plain";
 
 pub(super) const SCHEME: Scheme = Scheme {
     spellings: &[
@@ -28,7 +25,7 @@ pub(super) const SCHEME: Scheme = Scheme {
     ],
     example: "redis://localhost:6379",
     has_host: true,
-    words: &[KEY_PREFIX, MODE, PASSWORD_FILE],
+    words: &[KEY_PREFIX, PASSWORD_FILE],
     check: accept_all,
     read,
 };
@@ -79,15 +76,6 @@ pub(super) fn unsupported(scheme: &str) -> Option<&'static str> {
 pub(super) const REDIS: Feature = Feature { name: "redis", is_on: cfg!(feature = "redis") };
 pub(super) const TLS: Feature = Feature { name: "tls", is_on: cfg!(feature = "tls") };
 
-/// The value of [`MODE`] that stands for this mode.
-#[cfg(feature = "redis")]
-pub(crate) fn mode(mode: lock_redis::Mode) -> crate::config::word::Value {
-    crate::config::word::Value::Choice(match mode {
-        lock_redis::Mode::Plain => PLAIN,
-        _ => AUTO,
-    })
-}
-
 fn read(url: &Url, parameters: &[Parameter]) -> Result<Open, LockError> {
     let mut clean = url.clone();
     clean.set_query(None);
@@ -116,9 +104,6 @@ fn open(url: &Url, settings: &Settings) -> Result<AnyBackend, LockError> {
     }
     if let Some(timeout) = settings.duration(&RESPONSE_TIMEOUT) {
         builder = builder.response_timeout(timeout);
-    }
-    if let Some(mode) = settings.choice(&MODE) {
-        builder = builder.mode(mode.parse()?);
     }
     if let Some(path) = settings.text(&PASSWORD_FILE) {
         builder = builder.password_file(path);

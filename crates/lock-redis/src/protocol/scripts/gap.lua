@@ -1,12 +1,11 @@
 
 -- Whether an owner hands the lock over when it releases it.
 local function is_ours(owner)
-  local mark = string.sub(owner, 1, 3)
+  local mark = sub(owner, 1, 3)
   if mark == 'min' then
-    mark = string.sub(owner, 5, 7)
+    mark = sub(owner, 5, 7)
   end
-  -- The second is for versions to come.
-  return mark == 'dl:' or mark == 'dl+'
+  return mark == 'dl:' or mark == 'dl+' or mark == 'dl*'
 end
 
 -- The first in the queue asks so often, in ms, while the holder will tell nobody of its release.
@@ -30,7 +29,7 @@ local function gaps()
 
   -- What the mark says; nil if there is none.
   local function read_turn()
-    local text = redis.call('GET', KEYS[4])
+    local text = call('GET', KEYS[4])
     local began, ended = string.match(text or '', '^(%d+) (%d+)$')
     if not began then
       return nil
@@ -57,7 +56,7 @@ local function gaps()
       local idle = now - turn.ended
       turn.began = math.min(now, turn.began + idle + idle * TURN / GAP)
       turn.ended = 0
-      redis.call('SET', KEYS[4], text_of(turn), 'KEEPTTL')
+      call('SET', KEYS[4], text_of(turn), 'KEEPTTL')
     end
   end
 
@@ -69,13 +68,13 @@ local function gaps()
       end
       turn.ended = now + GAP
       turn.began = turn.ended
-      redis.call('SET', KEYS[4], text_of(turn), 'KEEPTTL')
+      call('SET', KEYS[4], text_of(turn), 'KEEPTTL')
       return GAP / 1000
     end
     if look_out > 0 then
       -- Nobody knows of pollers: a short gap, which lets them be noticed.
       local ended = now + look_out * 1000
-      redis.call('SET', KEYS[4], text_of({began = ended, ended = ended}), 'PX', look_out + 1)
+      call('SET', KEYS[4], text_of({began = ended, ended = ended}), 'PX', look_out + 1)
     end
     return look_out
   end
@@ -84,7 +83,7 @@ local function gaps()
   local function end_use(turn)
     if turn and turn.ended == 0 then
       turn.ended = now
-      redis.call('SET', KEYS[4], text_of(turn), 'KEEPTTL')
+      call('SET', KEYS[4], text_of(turn), 'KEEPTTL')
     end
   end
 
@@ -94,7 +93,7 @@ local function gaps()
     if is_foreign and turn.ended == 0 then
       turn.ended = now
     end
-    redis.call('SET', KEYS[4], text_of(turn), 'PX', MARKED_FOR)
+    call('SET', KEYS[4], text_of(turn), 'PX', MARKED_FOR)
   end
 
   return read_turn, gap_left, begin_use, begin_gap, end_use, note_pollers

@@ -1,17 +1,38 @@
 
 -- What acquire and release share: the counter, and how a free lock goes to the first in the queue.
--- An owner, which is the value of the lock's key, is `dl:` and a token.
+-- An owner, which is the value of the lock's key, is a token behind `dl:` if its release has only to
+-- delete it, `dl+` if somebody waits, and `dl*` if the mark was there.
 -- An entry of the queue is `1 <token> <channel> <window in ms>`; entries of other versions are
 -- skipped and left alone.
 
+-- Whether the counter is known to have lost no number since the connection was made; set below.
+local is_counted
+
+-- Whether the value of the lock's key says that the token has it.
+local function is_of(owner, token)
+  if sub(owner, 4) ~= token then
+    return false
+  end
+  local mark = sub(owner, 1, 3)
+  return mark == 'dl:' or mark == 'dl+' or mark == 'dl*'
+end
+
 -- The next number of the slot's counter, as text: that is made once, and keeps all digits.
+-- A counter that may have lost numbers is lifted to the time, as is one that is new: no server's
+-- clock shows a time before 2020.
 local function next_number()
-  local number = string.format('%.0f', now)
-  local last = redis.call('SET', KEYS[2], number, 'GET')
+  if is_counted then
+    local number = redis.pcall('INCR', KEYS[2])
+    if type(number) == 'number' and number > 1577836800000000 then
+      return string.format('%d', number)
+    end
+  end
+  local number = string.format('%d', now)
+  local last = call('SET', KEYS[2], number, 'GET')
   last = last and tonumber(last)
   if last and last >= now then
-    number = string.format('%.0f', last + 1)
-    redis.call('SET', KEYS[2], number)
+    number = string.format('%d', last + 1)
+    call('SET', KEYS[2], number)
   end
   return number
 end
@@ -21,7 +42,7 @@ local function first_two()
   local one
   local place = 0
   -- Numbers are text wherever most come by: the server takes long to make it of them.
-  local entries = redis.call('ZRANGE', KEYS[3], '0', '1')
+  local entries = call('ZRANGE', KEYS[3], '0', '1')
   while true do
     for _, text in ipairs(entries) do
       local token, channel, window = string.match(text, '^1 ([^ ]+) ([^ ]+) ([1-9]%d*)$')
@@ -37,7 +58,7 @@ local function first_two()
       return one
     end
     place = place + 2
-    entries = redis.call('ZRANGE', KEYS[3], place, place + 1)
+    entries = call('ZRANGE', KEYS[3], place, place + 1)
   end
 end
 
@@ -46,10 +67,10 @@ end
 local function are_live(one, two)
   local channel = one.channel
   if not two or two.channel == channel then
-    local is_live = redis.call('PUBSUB', 'NUMSUB', channel)[2] > 0
+    local is_live = call('PUBSUB', 'NUMSUB', channel)[2] > 0
     return is_live, is_live
   end
-  local counts = redis.call('PUBSUB', 'NUMSUB', channel, two.channel)
+  local counts = call('PUBSUB', 'NUMSUB', channel, two.channel)
   return counts[2] > 0, counts[4] > 0
 end
 
@@ -64,7 +85,7 @@ local function hint(left, me)
       redis.pcall('PUBLISH', first.channel, string.format('h %s %.0f', first.token, left))
       return
     end
-    redis.call('ZREM', KEYS[3], first.text)
+    call('ZREM', KEYS[3], first.text)
   end
 end
 
@@ -77,18 +98,24 @@ local function hint_two(left)
   end
 end
 
+-- What stands before the token of whoever gets the lock.
+local function mark_of(turn, next)
+  return turn and 'dl*' or next and 'dl+' or 'dl:'
+end
+
 -- Gives the lock, which nobody holds any more, to the first in the queue that is alive.
+-- `turn` is what the mark says, if there is one.
 -- Returns 'mine' if that is `me`, 'given', 'nobody' if none is alive, or 'more' if so many were
 -- dead that the server should serve others before the rest is looked at.
-local function advance(me, ttl)
+local function advance(me, ttl, turn)
   for _ = 1, 64 do
     local first, next = first_two()
     if not first then
       return 'nobody'
     end
     if first.token == me then
-      redis.call('ZREM', KEYS[3], first.text)
-      redis.call('SET', KEYS[1], ARGV[1], 'PX', ttl)
+      call('ZREM', KEYS[3], first.text)
+      call('SET', KEYS[1], mark_of(turn, next) .. first.token, 'PX', ttl)
       hint(ttl, me)
       return 'mine'
     end
@@ -96,8 +123,8 @@ local function advance(me, ttl)
     if first_lives then
       -- The number comes first, because its key may be of another type; then nothing can fail.
       local number = next_number()
-      redis.call('ZREM', KEYS[3], first.text)
-      redis.call('SET', KEYS[1], 'dl:' .. first.token, 'PX', first.window)
+      call('ZREM', KEYS[3], first.text)
+      call('SET', KEYS[1], mark_of(turn, next) .. first.token, 'PX', first.window)
       local grant = 'g ' .. first.token .. ' ' .. number .. ' ' .. first.window
       if not next or next.token == me then
         redis.pcall('PUBLISH', first.channel, grant)
@@ -115,7 +142,7 @@ local function advance(me, ttl)
       return 'given'
     end
     -- It comes back with its ticket, if it does.
-    redis.call('ZREM', KEYS[3], first.text)
+    call('ZREM', KEYS[3], first.text)
   end
   return 'more'
 end

@@ -1,12 +1,45 @@
+local reply
+local is_free = rest == '0'
+if type(owner) == 'table' then
+  if not string.find(owner.err, 'WRONGTYPE', 1, true) then
+    return owner
+  end
+  is_free = false
+  reply = -1
+elseif not owner then
+  is_free = true
+  reply = 0
+elseif is_of(owner, token) then
+  if not is_free then
+    call('SET', KEYS[1], 'min:' .. ARGV[1], 'PX', rest)
+  end
+  reply = 1
+elseif owner == 'min:' .. ARGV[1] then
+  -- It was released before and rests: a repetition does not extend that, an undo ends it.
+  reply = 1
+else
+  is_free = false
+  reply = -1
+end
+local beside = call('EXISTS', KEYS[3], KEYS[4])
+if beside == 0 and look_out == '0' then
+  if is_free and owner then
+    call('DEL', KEYS[1])
+  end
+  return reply
+end
+local time = call('TIME')
+now = time[1] * 1000000 + time[2]
+is_counted = ARGV[2] == '1'
+
 local was_first = false
-if ARGV[4] then
-  local member = '1 ' .. string.sub(ARGV[1], 4) .. ' ' .. ARGV[4] .. ' ' .. ARGV[5]
-  was_first = redis.call('ZRANK', KEYS[3], member) == 0
-  redis.call('ZREM', KEYS[3], member)
+if entry then
+  was_first = call('ZRANK', KEYS[3], entry) == 0
+  call('ZREM', KEYS[3], entry)
 end
 
 if is_free then
-  local look_out = ARGV[3] + 0
+  look_out = look_out + 0
   local read_turn, gap_left, begin_use, begin_gap, end_use, turn
   -- As a rule there is a queue and no mark. Without a queue the mark is looked at below.
   if beside == 2 or look_out > 0 then
@@ -19,7 +52,7 @@ if is_free then
     end
     if gap > 0 then
       if owner then
-        redis.call('DEL', KEYS[1])
+        call('DEL', KEYS[1])
       end
       if begins then
         hint_two(gap)
@@ -30,7 +63,7 @@ if is_free then
       return reply
     end
   end
-  local came_to = advance(nil, nil)
+  local came_to = advance(nil, nil, turn)
   if came_to == 'given' then
     if turn then
       begin_use(turn)
@@ -38,7 +71,7 @@ if is_free then
     return reply
   end
   if owner then
-    redis.call('DEL', KEYS[1])
+    call('DEL', KEYS[1])
     if not read_turn then
       read_turn, gap_left, begin_use, begin_gap, end_use = gaps()
       turn = read_turn()
@@ -53,12 +86,22 @@ end
 -- Whoever is the first now does not know how long it is held: until the rest is over, or because
 -- somebody else was the first before.
 if was_first or reply == 1 then
-  local left = redis.call('PTTL', KEYS[1])
+  local left = call('PTTL', KEYS[1])
   if type(owner) == 'string' and not is_ours(owner) then
     left = ASK_EVERY
   end
   if left >= 0 then
     hint(left, nil)
   end
+end
+if
+  entry
+  and reply == -1
+  and type(owner) == 'string'
+  and sub(owner, 1, 3) == 'dl+'
+  and call('EXISTS', KEYS[3]) == 0
+then
+  -- Nobody waits any more: whoever is the next to do so has to know that it is the first.
+  call('SET', KEYS[1], 'dl:' .. sub(owner, 4), 'KEEPTTL')
 end
 return reply

@@ -6,7 +6,14 @@ local replies = {}
 local now
 for i = 1, #KEYS do
   local owner = redis.pcall('GETEX', KEYS[i])
-  if owner == ARGV[2 * i - 1] then
+  local mine = ARGV[2 * i - 1]
+  if
+    owner == mine
+    -- Marked by those who wait.
+    or type(owner) == 'string'
+      and string.sub(owner, 4) == string.sub(mine, 4)
+      and string.find(owner, '^dl[+*]')
+  then
     local ttl = ARGV[2 * i] + 0
     replies[i] = 1
     if ttl < 0 then

@@ -10,7 +10,7 @@ use testbed::ServerKind;
 use tokio::task::JoinSet;
 
 use super::{LONG, behind_proxy, direct, left_behind};
-use crate::common::{LIMIT, Store, example, owned_by, soon, until};
+use crate::common::{LIMIT, Store, example, owned_by, owner_at, soon, until};
 use crate::on_every_server;
 
 on_every_server!(
@@ -183,10 +183,10 @@ async fn a_first_that_is_killed_holds_nobody_up(kind: &ServerKind) {
     let [(_, channel), (second, _)] = &in_line[..] else { panic!("{in_line:?}") };
     drop(first);
     // The kernel has closed its connection; the server may not have looked yet.
-    until(|| store.run::<(String, u64)>(&["PUBSUB", "NUMSUB", channel]).1 == 0).await;
+    until(|| store.subscribers(channel) == 0).await;
     assert!(guard.release().await.is_released());
     // At once: by the very release.
-    assert_eq!(store.run::<String>(&["GET", "lock:x"]), owned_by(second));
+    assert_eq!(owner_at(&mut store), Some(owned_by(second)));
     let next = soon(LIMIT, waiting).await.unwrap().unwrap();
     assert!(next.release().await.is_released());
     assert_eq!(left_behind(&locks, &mut store).await, Vec::<String>::new());
@@ -205,7 +205,7 @@ async fn a_first_that_is_frozen_holds_the_others_up_for_a_window(kind: &ServerKi
     let (frozen, _) = those_in_line(&mut store).remove(0);
     first.signal("-STOP");
     assert!(guard.release().await.is_released());
-    assert_eq!(store.run::<String>(&["GET", "lock:x"]), owned_by(&frozen));
+    assert_eq!(owner_at(&mut store), Some(owned_by(&frozen)));
     // Long before the next would have asked by itself.
     let next = soon(window * 20, waiting).await.unwrap().unwrap();
     // It wakes up with a grant in its hands that is over, and comes back into the line.

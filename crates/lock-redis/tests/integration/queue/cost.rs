@@ -14,7 +14,7 @@ use crate::{on_every_server, on_one_server};
 on_every_server!(a_section_costs_two_commands_however_many_wait);
 
 /// Commands that no script runs: so it was a client that sent them.
-const SENT: [&str; 5] = ["evalsha", "eval", "subscribe", "ping", "hello"];
+const SENT: [&str; 6] = ["evalsha", "eval", "subscribe", "ssubscribe", "ping", "hello"];
 
 /// At most 2.02 commands a section; and whoever has waited for a second asks again, but not more
 /// than once a second.
@@ -47,7 +47,9 @@ async fn a_section_costs_two_commands_however_many_wait(kind: &ServerKind) {
         let ran = (waiters * rounds) as u64;
         println!("{waiters} waiters: {sent} commands for {ran} sections");
         let most = ran * 202 / 100 + seconds * waiters as u64;
-        assert!((ran * 2..=most).contains(&sent), "{sent} for {ran} by {waiters} in {seconds} s");
+        // Two miss each other now and then; then one takes the lock by a plain command.
+        let least = ran * 19 / 10;
+        assert!((least..=most).contains(&sent), "{sent} for {ran} by {waiters} in {seconds} s");
     }
     for locks in services {
         locks.shutdown(Duration::ZERO).await;

@@ -42,7 +42,7 @@ async fn a_release_grants_the_first_and_tells_the_next(kind: &ServerKind) {
     assert_eq!((words[0], words[1], words[3]), ("g", tokens[0], "1500"));
     assert!(words[2].parse::<u64>().unwrap() > fencing.get() >> 10, "{grant}");
     assert_eq!(next.next_message(), format!("h {} 1500", tokens[1]));
-    assert_eq!(store.run::<String>(&["GET", "lock:x"]), owned_by(tokens[0]));
+    assert_eq!(owner_at(&mut store), Some(owned_by(tokens[0])));
     assert!(store.run::<i64>(&["PTTL", "lock:x"]) <= 1_500);
     assert_eq!(entries(&mut store).len(), 1);
 }
@@ -56,12 +56,13 @@ async fn both_of_one_channel_are_told_in_one_message(kind: &ServerKind) {
     let next = "00000000000000000000000000000002";
     stand(&mut store, 1, &format!("1 {TOKEN} a 1500"));
     stand(&mut store, 2, &format!("1 {next} a 2000"));
-    let before = store.calls_of("publish");
+    let publish = store.words().publish;
+    let before = store.calls_of(publish);
     assert_eq!(release(&backend, "x", owner).await.unwrap(), ReleaseReply::Released);
     let grant = subscriber.next_message();
     let words: Vec<&str> = grant.split(' ').collect();
     assert_eq!((words[1], words[3], words[4]), (TOKEN, "1500", next));
-    assert_eq!(store.calls_of("publish"), before + 1);
+    assert_eq!(store.calls_of(publish), before + 1);
 }
 
 /// R9: in the same process as the first, which does not take it up.
@@ -86,9 +87,10 @@ async fn a_grant_is_never_pushed_where_nobody_is_subscribed(kind: &ServerKind) {
     let backend = store.backend();
     let (owner, _) = take(&backend, "x", HOUR).await;
     stand(&mut store, 1, &format!("1 {TOKEN} nobody 2000"));
-    let before = store.calls_of("publish");
+    let publish = store.words().publish;
+    let before = store.calls_of(publish);
     assert_eq!(release(&backend, "x", owner).await.unwrap(), ReleaseReply::Released);
-    assert_eq!(store.calls_of("publish"), before);
+    assert_eq!(store.calls_of(publish), before);
     assert_eq!(store.keys(), Vec::<String>::new());
 }
 
@@ -96,7 +98,7 @@ async fn a_grant_is_never_pushed_where_nobody_is_subscribed(kind: &ServerKind) {
 async fn a_grant_that_cannot_be_pushed_stands_until_it_is_asked_for(kind: &ServerKind) {
     let mut store = Store::start(kind);
     let waiters = store.backend();
-    let user = "ACL SETUSER app on >pw ~* +@all -publish";
+    let user = format!("ACL SETUSER app on >pw ~* +@all -{}", store.words().publish);
     store.run::<()>(&user.split(' ').collect::<Vec<_>>());
     let url = format!("redis://app:pw@{}", store.server.address());
     let holder = build(RedisBackend::builder().url(url));
@@ -104,7 +106,7 @@ async fn a_grant_that_cannot_be_pushed_stands_until_it_is_asked_for(kind: &Serve
     let waiter = token();
     let waiting = queue(&waiters, "x", waiter, None).await;
     assert_eq!(release(&holder, "x", owner).await.unwrap(), ReleaseReply::Released);
-    assert_eq!(store.run::<String>(&["GET", "lock:x"]), owned_by(waiter));
+    assert_eq!(owner_at(&mut store), Some(owned_by(waiter)));
     assert_eq!(entries(&mut store), Vec::<String>::new());
     fencing(ask(&waiters, "x", waiter, Some(waiting.ticket)).await.unwrap());
     assert!(store.run::<i64>(&["PTTL", "lock:x"]) > 60_000);
@@ -150,7 +152,9 @@ async fn ten_thousand_dead_do_not_hold_up_the_living(kind: &ServerKind) {
     let before = store.calls_of("evalsha");
     assert_eq!(release(&holder, "x", owner).await.unwrap(), ReleaseReply::Released);
     // At most 64 in one go.
-    assert_eq!(store.calls_of("evalsha") - before, 10_000 / 64 + 1);
+    let ran = store.calls_of("evalsha") - before;
+    // The first may only find that there is more to do than to delete the lock.
+    assert!((158..=159).contains(&(ran + 1)), "{ran}");
     // That may have taken so long that the push is to be asked about.
     if news(waiting).await == Wake::AskAgain {
         fencing(ask(&waiter, "x", token, Some(ticket)).await.unwrap());
@@ -193,7 +197,8 @@ async fn whoever_does_not_queue_takes_a_lock_that_only_the_dead_wait_for(kind: &
     let (_, _) = take(&backend, "x", HOUR).await;
     stand(&mut store, 1, &format!("1 {TOKEN} nobody 2000"));
     store.run::<()>(&["DEL", "lock:x"]);
-    take(&backend, "x", HOUR).await;
+    // One that does not take the lock for free.
+    take(&store.backend(), "x", HOUR).await;
     assert_eq!(store.keys(), ["lock:x"]);
 }
 
@@ -236,7 +241,9 @@ async fn a_counter_of_another_type_costs_no_place(kind: &ServerKind) {
 /// R30: as a replica does that missed the removal, and takes over.
 async fn a_place_that_comes_back_when_its_token_is_done_costs_a_window(kind: &ServerKind) {
     let mut store = Store::start(kind);
-    let [holder, waiter, other] = [(); 3].map(|()| store.backend());
+    // None of them leaves the lock free for those who poll.
+    let backend = || RedisBackend::builder().url(store.server.url()).look_out_for_pollers(false);
+    let [holder, waiter, other] = [(); 3].map(|()| build(backend()));
     let (owner, _) = take(&holder, "x", HOUR).await;
     let done = token();
     let waiting = queue(&waiter, "x", done, None).await;
@@ -253,7 +260,7 @@ async fn a_place_that_comes_back_when_its_token_is_done_costs_a_window(kind: &Se
     let ticket = waiting.ticket;
     assert_eq!(release(&waiter, "x", done).await.unwrap(), ReleaseReply::Released);
     // It was granted once more, and nobody is there to take it.
-    assert_eq!(store.run::<String>(&["GET", "lock:x"]), owned_by(done));
+    assert_eq!(owner_at(&mut store), Some(owned_by(done)));
     // Long before the next would have asked by itself.
     assert_eq!(soon(WINDOW * 3, news(waiting)).await, Wake::AskAgain);
     fencing(ask(&other, "x", next, Some(ticket)).await.unwrap());

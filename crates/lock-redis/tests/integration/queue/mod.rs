@@ -1,5 +1,6 @@
 //! Waiting in line: what the scripts do with it, and what comes back of it.
 
+mod channels;
 mod cost;
 mod grants;
 mod model;
@@ -7,6 +8,7 @@ mod places;
 mod pollers;
 mod pushes;
 mod service;
+mod side_by_side;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -90,10 +92,20 @@ fn entries(store: &mut Store) -> Vec<String> {
     store.run(&["ZRANGE", &line, "0", "-1"])
 }
 
-/// Puts an entry of somebody else's into the line for the lock `x`.
+/// Puts an entry of somebody else's into the line for the lock `x`, and says so in its key.
 fn stand(store: &mut Store, ticket: u64, entry: &str) {
     let line = line_key(store);
     store.run::<()>(&["ZADD", &line, &ticket.to_string(), entry]);
+    say(store, "dl+");
+}
+
+/// Puts this before the token of whoever of ours holds the lock `x`.
+fn say(store: &mut Store, mark: &str) {
+    let script = "local owner = redis.call('GET', KEYS[1]) \
+                  if owner and string.find(owner, '^dl[:+*]') then \
+                    redis.call('SET', KEYS[1], ARGV[1] .. string.sub(owner, 4), 'KEEPTTL') \
+                  end";
+    store.run::<()>(&["EVAL", script, "1", "lock:x", mark]);
 }
 
 /// Is subscribed to a channel for as long as it lives, as a client of another kind.
@@ -103,7 +115,7 @@ impl Subscriber {
     fn start(store: &Store, channel: &str) -> Self {
         let mut stream = TcpStream::connect(store.server.address()).unwrap();
         stream.set_read_timeout(Some(LIMIT)).unwrap();
-        write!(stream, "SUBSCRIBE {channel}\r\n").unwrap();
+        write!(stream, "{} {channel}\r\n", store.words().subscribe).unwrap();
         let mut subscriber = Self(BufReader::new(stream));
         assert_eq!(subscriber.next_line_of(6), ":1");
         subscriber

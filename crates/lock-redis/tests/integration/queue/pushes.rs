@@ -23,7 +23,7 @@ on_every_server!(
 
 /// The channel of the only backend that is subscribed.
 fn channel(store: &mut Store) -> String {
-    store.run::<Vec<String>>(&["PUBSUB", "CHANNELS", "dl:c:*"]).remove(0)
+    store.channels().remove(0)
 }
 
 /// R5, R31.
@@ -51,8 +51,7 @@ async fn a_push_from_before_the_last_answer_is_not_believed(kind: &ServerKind) {
     let mut waiting = queue(&waiter, "x", token, None).await;
     let (channel, old) = (channel(&mut store), waiting.ticket.get());
     let say = |store: &mut Store, number: u64| {
-        let received: u64 = store.run(&["PUBLISH", &channel, &format!("g {token} {number} 2000")]);
-        assert_eq!(received, 1);
+        assert_eq!(store.publish(&channel, &format!("g {token} {number} 2000")), 1);
     };
     for number in [old, old - 1] {
         say(&mut store, number);
@@ -101,16 +100,15 @@ async fn pushes_for_others_and_strange_ones_are_passed_over(kind: &ServerKind) {
         "g".to_owned(),
         String::new(),
     ] {
-        store.run::<u64>(&["PUBLISH", &channel, &message]);
+        store.publish(&channel, &message);
     }
     release(&holder, "x", owner).await.unwrap();
     let grant = pushed(waiting).await;
     assert!(grant.fencing.unwrap().get() >> 10 < 9_007_199_254_740_000);
     // Each backend has a channel of its own.
-    let channels = |store: &mut Store| store.run::<Vec<String>>(&["PUBSUB", "CHANNELS", "*"]).len();
-    assert_eq!(channels(&mut store), 1);
+    assert_eq!(store.channels().len(), 1);
     drop(queue(&holder, "x", other, None).await);
-    assert_eq!(channels(&mut store), 2);
+    assert_eq!(store.channels().len(), 2);
 }
 
 /// R10, R12, F8.
@@ -141,7 +139,9 @@ async fn those_whose_pushes_are_lost_ask_again_and_keep_their_places(kind: &Serv
 async fn whoever_may_not_subscribe_does_not_queue(kind: &ServerKind) {
     let mut store = Store::start(kind);
     let url = format!("redis://app:pw@{}", store.server.address());
-    for rule in ["resetchannels", "-subscribe", "-publish", "-pubsub"] {
+    let Words { subscribe, publish, .. } = words(kind);
+    let commands = [subscribe, publish, "pubsub"].map(|command| format!("-{command}"));
+    for rule in commands.iter().map(String::as_str).chain(["resetchannels"]) {
         let user = ["ACL", "SETUSER", "app", "reset", "on", ">pw", "~*", "&*", "+@all", rule];
         store.run::<()>(&user);
         let backend = build(RedisBackend::builder().url(url.as_str()));

@@ -175,7 +175,7 @@ async fn those_who_may_not_subscribe_any_more_poll_until_they_may_again(kind: &S
         waiting.spawn(locks.lock("x").ttl(HOUR).wait(HOUR).acquire());
     }
     until_in_line(&backend, WAITERS).await;
-    allow(&mut store, "-subscribe");
+    allow(&mut store, &format!("-{}", words(kind).subscribe));
     until(|| !limited.capabilities().queueing).await;
     release(&backend, "x", owner).await.unwrap();
     while let Some(guard) = soon(LIMIT, waiting.join_next()).await {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use lock_core::backend::LockBackend;
 use lock_core::{LockErrorKind, LockService};
-use lock_redis::{Mode, RedisBackend};
+use lock_redis::RedisBackend;
 use testbed::{RedisServer, ServerKind};
 
 use crate::common::*;
@@ -30,7 +30,6 @@ const A_WHILE: Duration = Duration::from_millis(400);
 
 /// A refusal, from its beginning to its end.
 struct Refusal<B, E> {
-    mode: Mode,
     /// What the error says.
     cause: &'static str,
     begin: B,
@@ -41,7 +40,7 @@ impl<B: FnOnce(&mut Store), E: FnOnce(&mut Store)> Refusal<B, E> {
     /// What is asked of a server meanwhile is refused and changes nothing, over a connection that
     /// was there before and over one that was not; a wait is longer than the refusal.
     async fn passes(self, store: &mut Store) {
-        let builder = || RedisBackend::builder().url(store.server.url()).mode(self.mode);
+        let builder = || RedisBackend::builder().url(store.server.url());
         let [connected, fresh] = [build(builder()), build(builder())];
         Arc::clone(&connected).ping().await.unwrap();
         (self.begin)(store);
@@ -70,16 +69,13 @@ async fn whoever_waits_while_too_few_replicas_keep_up_gets_the_lock_when_they_do
     // Redis 6.2 does not look at this before a script, so a script must not be asked alone; the
     // backend finds that out when it connects.
     let mut store = Store::start_with(kind, &["--min-replicas-to-write", "1"]);
-    for mode in [Mode::Auto, Mode::Plain] {
-        let refusal = Refusal {
-            mode,
-            cause: "min-replicas-to-write",
-            begin: |_: &mut Store| {},
-            end: |store: &mut Store| store.run(&["CONFIG", "SET", "min-replicas-to-write", "0"]),
-        };
-        refusal.passes(&mut store).await;
-        store.run::<()>(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
-    }
+    let refusal = Refusal {
+        cause: "min-replicas-to-write",
+        begin: |_: &mut Store| {},
+        end: |store: &mut Store| store.run(&["CONFIG", "SET", "min-replicas-to-write", "0"]),
+    };
+    refusal.passes(&mut store).await;
+    store.run::<()>(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
 }
 
 async fn whoever_waits_while_the_server_cannot_save_gets_the_lock_when_it_can(kind: &ServerKind) {
@@ -93,35 +89,29 @@ async fn whoever_waits_while_the_server_cannot_save_gets_the_lock_when_it_can(ki
     let directory: (String, String) = store.run(&["CONFIG", "GET", "dir"]);
     // The file that the server would write is a directory, and not an empty one.
     let in_the_way = std::path::Path::new(&directory.1).join("dump.rdb");
-    for mode in [Mode::Auto, Mode::Plain] {
-        let refusal = Refusal {
-            mode,
-            cause: "cannot save its data",
-            begin: |store: &mut Store| {
-                std::fs::create_dir_all(in_the_way.join("something")).unwrap();
-                save(store, "err");
-            },
-            end: |store: &mut Store| {
-                std::fs::remove_dir_all(&in_the_way).unwrap();
-                save(store, "ok");
-                std::fs::remove_file(&in_the_way).unwrap();
-            },
-        };
-        refusal.passes(&mut store).await;
-    }
+    let refusal = Refusal {
+        cause: "cannot save its data",
+        begin: |store: &mut Store| {
+            std::fs::create_dir_all(in_the_way.join("something")).unwrap();
+            save(store, "err");
+        },
+        end: |store: &mut Store| {
+            std::fs::remove_dir_all(&in_the_way).unwrap();
+            save(store, "ok");
+            std::fs::remove_file(&in_the_way).unwrap();
+        },
+    };
+    refusal.passes(&mut store).await;
 }
 
 async fn whoever_waits_while_the_server_is_full_gets_the_lock_when_it_is_not(kind: &ServerKind) {
     let mut store = Store::start(kind);
-    for mode in [Mode::Auto, Mode::Plain] {
-        let refusal = Refusal {
-            mode,
-            cause: "no memory left",
-            begin: |store: &mut Store| store.run(&["CONFIG", "SET", "maxmemory", "100kb"]),
-            end: |store: &mut Store| store.run(&["CONFIG", "SET", "maxmemory", "0"]),
-        };
-        refusal.passes(&mut store).await;
-    }
+    let refusal = Refusal {
+        cause: "no memory left",
+        begin: |store: &mut Store| store.run(&["CONFIG", "SET", "maxmemory", "100kb"]),
+        end: |store: &mut Store| store.run(&["CONFIG", "SET", "maxmemory", "0"]),
+    };
+    refusal.passes(&mut store).await;
 }
 
 async fn whoever_waits_while_a_script_runs_gets_the_lock_after_it(kind: &ServerKind) {
@@ -129,7 +119,6 @@ async fn whoever_waits_while_a_script_runs_gets_the_lock_after_it(kind: &ServerK
     store.run::<()>(&["CONFIG", "SET", "lua-time-limit", "1"]);
     let mut busy = TcpStream::connect(store.server.address()).unwrap();
     let refusal = Refusal {
-        mode: Mode::Auto,
         cause: "long-running script",
         begin: |store: &mut Store| {
             busy.write_all(b"EVAL \"while true do end\" 0\r\n").unwrap();
@@ -145,7 +134,6 @@ async fn whoever_waits_at_a_replica_gets_the_lock_when_it_is_a_master(kind: &Ser
     let mut store = Store::start(kind);
     let port = master.port().to_string();
     let refusal = Refusal {
-        mode: Mode::Auto,
         cause: "read-only replica",
         begin: |store: &mut Store| store.run(&["REPLICAOF", "127.0.0.1", &port]),
         end: |store: &mut Store| store.run(&["REPLICAOF", "NO", "ONE"]),
@@ -163,7 +151,6 @@ async fn whoever_waits_at_a_replica_without_a_master_gets_the_lock_when_it_is_on
     // What a script may write is said in its first line, and looked at first.
     let is_old = *kind == ServerKind::REDIS_6_2;
     let refusal = Refusal {
-        mode: Mode::Auto,
         cause: if is_old { "lost its master" } else { "read-only replica" },
         begin: |store: &mut Store| store.run(&["REPLICAOF", "127.0.0.1", &port]),
         end: |store: &mut Store| store.run(&["REPLICAOF", "NO", "ONE"]),

@@ -1,0 +1,43 @@
+//! A set of cluster slots.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const SLOTS: usize = 16_384;
+const BITS: usize = u64::BITS as usize;
+
+/// A set of cluster slots that many tasks share: 2 KiB.
+pub(crate) struct SlotSet(Box<[AtomicU64]>);
+
+impl Default for SlotSet {
+    fn default() -> Self {
+        Self((0..SLOTS / BITS).map(|_| AtomicU64::new(0)).collect())
+    }
+}
+
+impl SlotSet {
+    pub(crate) fn contains(&self, slot: u16) -> bool {
+        let slot = usize::from(slot) % SLOTS;
+        self.0[slot / BITS].load(Ordering::Relaxed) & (1 << (slot % BITS)) != 0
+    }
+
+    pub(crate) fn insert(&self, slot: u16) {
+        let slot = usize::from(slot) % SLOTS;
+        self.0[slot / BITS].fetch_or(1 << (slot % BITS), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_holds_what_was_put_in_and_nothing_else() {
+        let set = SlotSet::default();
+        for slot in [0, 63, 64, 16_383] {
+            assert!(!set.contains(slot));
+            set.insert(slot);
+        }
+        let held: Vec<u16> = (0..16_384).filter(|slot| set.contains(*slot)).collect();
+        assert_eq!(held, [0, 63, 64, 16_383]);
+    }
+}
