@@ -15,6 +15,9 @@ use crate::LockConfig;
 /// | `redis+unix:///PATH[?db=DATABASE&user=USER&pass=PASSWORD]` | the same over a Unix socket (feature `redis`) |
 /// | `valkey://…`, `valkeys://…`, `valkey+unix://…`, `unix://…` | other names for these |
 /// | `dapr://STORE[?endpoint=ENDPOINT]` | the lock store of a Dapr sidecar (feature `dapr`) |
+/// | `redis+quorum://[[USER]:PASSWORD@]HOST[:PORT],HOST[:PORT],HOST[:PORT][/DATABASE]` | a majority of independent servers (features `redis` and `quorum`) |
+/// | `rediss+quorum://…`, `valkey+quorum://…`, `valkeys+quorum://…` | the same over TLS, and other names for these |
+/// | several URLs, with spaces between them | a majority of these stores, each with its own user and password (feature `quorum`) |
 ///
 /// Redis Sentinel and Redis Cluster are not supported yet; their URLs are refused.
 ///

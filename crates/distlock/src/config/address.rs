@@ -27,11 +27,42 @@ pub(super) struct Address {
 
 impl Address {
     pub(super) fn parse(text: &str) -> Result<Self, LockError> {
+        let urls: Vec<&str> = text.split_whitespace().collect();
+        if urls.len() > 1 && urls.iter().all(|url| scheme::is_known(url)) {
+            return Self::parse_several(&urls);
+        }
         let url = read(text)?;
         let named = scheme::of(&url)?;
         let (settings, parameters) = sort(query(&url)?, &named)?;
         let open = named.read(&url, &parameters)?;
         Ok(Self { open, settings, is_in_memory: named.is_in_memory(), shown: shown(&url) })
+    }
+
+    /// The stores of a quorum.
+    fn parse_several(urls: &[&str]) -> Result<Self, LockError> {
+        scheme::quorum::check_features()?;
+        let (mut members, mut shown_all, mut is_in_memory) = (Vec::new(), Vec::new(), true);
+        for text in urls {
+            let url = read(text)?;
+            let named = scheme::of(&url)?;
+            if named.is_quorum() {
+                return Err(invalid("a member of a quorum is a quorum itself; name its servers"));
+            }
+            let (settings, parameters) = sort(query(&url)?, &named)?;
+            if let Some(word) = settings.first_word() {
+                return Err(invalid(format!(
+                    "one of several URLs has the parameter `{word}`, which is a setting of them all; \
+                     set it in the configuration or as DISTLOCK_{}",
+                    word.to_ascii_uppercase()
+                )));
+            }
+            is_in_memory &= named.is_in_memory();
+            let open = named.read(&url, &parameters)?;
+            shown_all.push(shown(&url));
+            members.push(scheme::quorum::Member::new(&url, shown(&url), open));
+        }
+        let (open, settings) = (scheme::quorum::open(members)?, Settings::default());
+        Ok(Self { open, settings, is_in_memory, shown: shown_all.join(" ") })
     }
 
     /// Whether the store is this process's own.
@@ -71,7 +102,7 @@ fn read(text: &str) -> Result<Url, LockError> {
         // What stands before the first colon is then perhaps a user name.
         return Err(without_scheme());
     }
-    let url = Url::parse(text).map_err(|error| match error {
+    let url = Url::parse(&scheme::quorum::with_one_host(text)).map_err(|error| match error {
         url::ParseError::RelativeUrlWithoutBase => without_scheme(),
         // A slash, a question mark or a hash ends the host, also one of a password.
         error if text.contains('@') => invalid(format!("the URL is malformed: {error}; {ESCAPES}")),
@@ -138,7 +169,7 @@ fn shown(url: &Url) -> String {
     }
     let has_user = !url.username().is_empty() || url.password().is_some();
     let user = if has_user { "***@" } else { "" };
-    let host = url.host_str().unwrap_or_default();
+    let host = scheme::quorum::hosts(url);
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{scheme}://{user}{host}{port}{path}")
 }

@@ -1,6 +1,7 @@
 //! `redis://`, `rediss://`, `redis+unix://`, and the same with `valkey`: Redis or Valkey.
 
-use lock_core::{LockError, LockServiceBuilder};
+use lock_core::LockError;
+use lock_core::backend::AnyBackend;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
@@ -45,7 +46,8 @@ const PASSWORD: &str = "pass";
 /// Why several hosts are refused.
 pub(super) const ONE_SERVER: &str = "the URL names several servers; this library speaks to one, \
     and neither Sentinel nor Cluster is supported yet: write redis://HOST:PORT with the address of \
-    the master, or one that leads to it";
+    the master, or one that leads to it; for a majority of independent servers write \
+    redis+quorum://A:PORT,B:PORT,C:PORT";
 
 /// Why a scheme is refused that other libraries know.
 pub(super) fn unsupported(scheme: &str) -> Option<&'static str> {
@@ -71,8 +73,8 @@ pub(super) fn unsupported(scheme: &str) -> Option<&'static str> {
     }
 }
 
-const REDIS: Feature = Feature { name: "redis", is_on: cfg!(feature = "redis") };
-const TLS: Feature = Feature { name: "tls", is_on: cfg!(feature = "tls") };
+pub(super) const REDIS: Feature = Feature { name: "redis", is_on: cfg!(feature = "redis") };
+pub(super) const TLS: Feature = Feature { name: "tls", is_on: cfg!(feature = "tls") };
 
 fn read(url: &Url, parameters: &[Parameter]) -> Result<Open, LockError> {
     let mut clean = url.clone();
@@ -92,7 +94,7 @@ fn is_socket(url: &Url) -> bool {
 
 /// The URL holds nothing in its query but what is the backend's.
 #[cfg(feature = "redis")]
-fn open(url: &Url, settings: &Settings) -> Result<LockServiceBuilder, LockError> {
+fn open(url: &Url, settings: &Settings) -> Result<AnyBackend, LockError> {
     use super::tls;
     use crate::config::settings::RESPONSE_TIMEOUT;
 
@@ -116,12 +118,12 @@ fn open(url: &Url, settings: &Settings) -> Result<LockServiceBuilder, LockError>
         builder = builder.tls_key_file(path);
     }
     let backend = builder.build().map_err(|error| error.with_operation("connect"))?;
-    Ok(lock_core::LockService::builder(backend))
+    Ok(AnyBackend::new(backend))
 }
 
 /// Such a URL is refused before it is read, because its feature is off.
 #[cfg(not(feature = "redis"))]
-fn open(_: &Url, _: &Settings) -> Result<LockServiceBuilder, LockError> {
+fn open(_: &Url, _: &Settings) -> Result<AnyBackend, LockError> {
     Err(invalid("the feature `redis` of distlock is off"))
 }
 
