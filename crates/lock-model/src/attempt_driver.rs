@@ -107,13 +107,20 @@ impl Abandoned {
         self.0.clear();
     }
 
-    /// Does what the machines want at once. With `overtakes`, it does not wait for a step.
-    pub fn settle(&mut self, messages: &mut Messages, channel: u8, now: Tick, overtakes: bool) {
+    /// Does what the machines want at once, with a release of this kind. With `overtakes`, it does
+    /// not wait for a step.
+    pub fn settle(
+        &mut self,
+        messages: &mut Messages,
+        release: Request,
+        now: Tick,
+        overtakes: bool,
+    ) {
         self.0.retain_mut(|AttemptDriver { number, machine, .. }| {
             let next = machine.next(instant(now));
             if next == NextRequest::SendRelease || (overtakes && next == NextRequest::AwaitStep) {
                 machine.release_sent(instant(now));
-                messages.send(*number, Request::Release { channel }, now);
+                messages.send(*number, release, now);
             }
             next != NextRequest::Done
         });

@@ -13,6 +13,8 @@ pub struct Budget {
     pub refused: u8,
     /// Connections for pushes that are lost.
     pub cut: u8,
+    /// Connections with a plain command that end for their client before they do for the server.
+    pub cut_off: u8,
     /// Acquires that are given up: their futures are dropped.
     pub dropped: u8,
     /// Steps that are repeated with the same token, after a failed one or a refusal.
@@ -25,6 +27,10 @@ pub struct Budget {
     pub frozen: u8,
     /// Times that the server forgets everything.
     pub wiped: u8,
+    /// Times that the server loses its counter only.
+    pub evicted: u8,
+    /// Times that a replica takes over, which got none of the newest numbers.
+    pub failed_over: u8,
     /// Times that somebody deletes the lock.
     pub deleted: u8,
     /// Times that a client of another library takes the lock.
@@ -38,12 +44,15 @@ pub const NONE: Budget = Budget {
     lost_push: 0,
     refused: 0,
     cut: 0,
+    cut_off: 0,
     dropped: 0,
     repeated: 0,
     renewed: 0,
     crashed: 0,
     frozen: 0,
     wiped: 0,
+    evicted: 0,
+    failed_over: 0,
     deleted: 0,
     foreign: 0,
 };

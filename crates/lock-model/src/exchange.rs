@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::message::{Answer, Request};
+use crate::message::{Answer, Number, Request};
 use crate::time::Tick;
 
 /// How long a client waits for an answer.
@@ -13,6 +13,8 @@ pub const RESPONSE_TIMEOUT: Tick = 2;
 pub enum Underway {
     /// The request.
     Request,
+    /// What is left of a request of two commands, whose first one has run and told this.
+    Rest(Number),
     /// The answer.
     Answer(Answer),
     /// None any more, which the client learns by its timeout.
@@ -38,6 +40,11 @@ pub struct Exchange {
     pub delayed: bool,
     /// Whether the client waits for the answer.
     pub awaited: bool,
+    /// So many of its client's connections had been retired when it was sent: nothing of them runs
+    /// after it has run.
+    pub kills: u8,
+    /// The how many-th retired connection is its own; zero if that is not retired.
+    pub retired: u8,
 }
 
 impl Exchange {
@@ -53,14 +60,29 @@ impl Exchange {
             slow: false,
             delayed: false,
             awaited: true,
+            kills: 0,
+            retired: 0,
         }
+    }
+
+    /// Whether the server may still do something for it.
+    #[must_use]
+    pub const fn can_run(&self) -> bool {
+        matches!(self.underway, Underway::Request | Underway::Rest(_))
     }
 
     /// The same with its answer on the way, or with nothing on the way.
     #[must_use]
     pub fn answered(self, answer: Option<Answer>, now: Tick) -> Self {
         let underway = answer.map_or(Underway::Nothing, Underway::Answer);
-        Self { underway, sent: now, slow: false, ..self }
+        Self { underway, sent: now, slow: false, kills: 0, ..self }
+    }
+
+    /// Whether it may grant the lock however late it runs: no script refuses it.
+    #[must_use]
+    pub const fn may_take_the_lock_late(&self) -> bool {
+        let is_acquire = matches!(self.request, Request::Acquire { .. });
+        is_acquire && self.request.may_be_plain() && self.can_run()
     }
 
     /// Whether its client still waits for the answer, or does not wait at all.

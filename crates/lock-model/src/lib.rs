@@ -28,7 +28,9 @@
 //! | `settings` | what a scenario says, and the bugs that may be seeded in one |
 //! | `scenarios` | the scenarios that must hold |
 //! | `seeded_bugs` | the scenarios with a bug, and the property that must notice it |
+//! | `scenarios_plain`, `seeded_bugs_plain` of the queue | the same of plain commands |
 //! | `server` | the server; hand-overs have that of the queue |
+//! | `scripts`, `plain`, `counter` of the queue | what requests do to the server: scripts and plain commands, and the numbers that they draw |
 //! | `client`, in hand-overs `process` | the state of one client, and what of it is on its way |
 //! | `driver` | what a client does, by the product's state machines |
 //! | `world` | one state of everything, and what can happen in it |

@@ -48,9 +48,11 @@ fn every_entry() -> Vec<Entry> {
     }
     scenarios(attempt::scenarios::SCENARIOS)
         .chain(scenarios(queue::scenarios::SCENARIOS))
+        .chain(scenarios(queue::scenarios_plain::SCENARIOS))
         .chain(scenarios(handover::scenarios::SCENARIOS))
         .chain(bugs(attempt::seeded_bugs::SEEDED_BUGS))
         .chain(bugs(queue::seeded_bugs::SEEDED_BUGS))
+        .chain(bugs(queue::seeded_bugs_plain::SEEDED_BUGS))
         .chain(bugs(handover::seeded_bugs::SEEDED_BUGS))
         .collect()
 }

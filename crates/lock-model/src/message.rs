@@ -16,6 +16,18 @@ pub struct Token {
     pub attempt: u8,
 }
 
+/// How an acquire or a release is carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Form {
+    /// By the script.
+    Script,
+    /// By plain commands; or by the script, if its process knows that others want the lock.
+    Plain,
+    /// By the script, for a token that plain commands have granted the lock, under a number that is
+    /// of no use.
+    Confirm,
+}
+
 /// What a client asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Request {
@@ -31,11 +43,19 @@ pub enum Request {
         ticket: Number,
         /// Where pushes go.
         channel: u8,
+        /// How it is carried out.
+        form: Form,
+        /// The connection knows that the counter has lost nothing since it was made.
+        counted: bool,
     },
     /// For the end of its lease and of its wait.
     Release {
         /// Where pushes went last.
         channel: u8,
+        /// How it is carried out.
+        form: Form,
+        /// The connection knows that the counter has lost nothing since it was made.
+        counted: bool,
     },
     /// For a longer lease.
     Renew {
@@ -55,8 +75,9 @@ pub enum Answer {
         ticket: Number,
         /// How many stand in front.
         rank: u8,
-        /// What is left of the holder's lease, or of a gap.
-        left: Tick,
+        /// What is left of the holder's lease, or of a gap; `None` to somebody behind others, who
+        /// watch the holder.
+        left: Option<Tick>,
         /// The holder will tell nobody when it releases.
         is_foreign: bool,
         /// The counter.
@@ -64,8 +85,12 @@ pub enum Answer {
     },
     /// To an acquire that does not wait: the queue is not empty.
     Busy,
+    /// To an acquire by plain commands: the lock is not free.
+    NotSet,
     /// To a release: it was the owner's.
     Released,
+    /// To a release by a plain command: the lock's value is not the owner's, or it is marked.
+    NotEqual,
     /// To a renewal: the lease has at least the asked length.
     Renewed,
     /// Nobody owns the lock.
@@ -100,15 +125,32 @@ pub struct Pushed {
     pub slow: bool,
 }
 
+impl Request {
+    /// Whether plain commands may carry it out.
+    #[must_use]
+    pub const fn may_be_plain(self) -> bool {
+        matches!(
+            self,
+            Self::Acquire { form: Form::Plain, .. } | Self::Release { form: Form::Plain, .. }
+        )
+    }
+}
+
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Acquire { ttl, form: Form::Plain, .. } => {
+                write!(f, "acquire(ttl {ttl}, perhaps by plain commands)")
+            }
             Self::Acquire { ttl, not_after, wait: false, .. } => {
                 write!(f, "acquire(ttl {ttl}, not after {not_after})")
             }
             Self::Acquire { ttl, not_after, ticket, channel, .. } => {
                 write!(f, "acquire(ttl {ttl}, not after {not_after}, ")?;
                 write!(f, "wait with ticket {ticket} on channel {channel})")
+            }
+            Self::Release { form: Form::Plain, .. } => {
+                write!(f, "release, perhaps by a plain command")
             }
             Self::Release { .. } => write!(f, "release"),
             Self::Renew { ttl } => write!(f, "renew(ttl {ttl})"),

@@ -10,14 +10,18 @@ use crate::time::Tick;
 /// What can happen to a message.
 #[derive(Clone, Copy, Debug)]
 pub enum MessageStep {
-    /// The server runs a request.
+    /// The server runs a request, or what is left of it.
     Run(Exchange),
+    /// The server runs a request by plain commands, the first one of them.
+    RunPlain(Exchange),
     /// The server refuses to work.
     Refuse(Exchange),
     /// An answer arrives.
     Take(Exchange, Answer),
     /// Nobody waits any longer for an answer.
     TimeOut(Exchange),
+    /// The connection ends for its client, and the server goes on reading from it.
+    CutOff(Exchange),
     /// The message is lost.
     Lose(Exchange),
     /// The message takes long.
@@ -53,6 +57,8 @@ pub struct Messages {
     pub exchanges: Vec<Exchange>,
     /// Pushes.
     pub pushes: Vec<Pushed>,
+    /// How many connections were retired that may still carry a plain command.
+    pub retired: u8,
 }
 
 impl Network {
@@ -66,10 +72,14 @@ impl Network {
         match exchange.underway {
             Underway::Request => {
                 add(MessageStep::Run(exchange));
+                if exchange.request.may_be_plain() {
+                    add(MessageStep::RunPlain(exchange));
+                }
                 if self.budget.refused > 0 {
                     add(MessageStep::Refuse(exchange));
                 }
             }
+            Underway::Rest(_) => add(MessageStep::Run(exchange)),
             Underway::Answer(answer) if is_attended => add(MessageStep::Take(exchange, answer)),
             Underway::Answer(_) | Underway::Nothing => {}
         }
@@ -83,12 +93,16 @@ impl Network {
                 add(MessageStep::Delay(exchange));
             }
         }
+        let is_awaited = exchange.awaited && is_attended;
+        if is_awaited && exchange.may_take_the_lock_late() && self.budget.cut_off > 0 {
+            add(MessageStep::CutOff(exchange));
+        }
         let is_late = !self.is_punctual
             || exchange.underway == Underway::Nothing
             || exchange.delayed
             || self.now > exchange.asked + 2 * self.latency;
         let timeout = exchange.asked + RESPONSE_TIMEOUT;
-        if is_late && exchange.awaited && is_attended && self.now >= timeout {
+        if is_late && is_awaited && self.now >= timeout {
             add(MessageStep::TimeOut(exchange));
         }
     }
@@ -119,7 +133,7 @@ impl Network {
     #[must_use]
     pub fn lets_pass(&self, exchange: &Exchange, is_attended: bool) -> bool {
         let moves = match exchange.underway {
-            Underway::Request => true,
+            Underway::Request | Underway::Rest(_) => true,
             Underway::Answer(_) => is_attended,
             Underway::Nothing => false,
         };
@@ -142,7 +156,45 @@ impl Network {
 impl Messages {
     /// Sends a request, whose answer is waited for.
     pub fn send(&mut self, attempt: u8, request: Request, now: Tick) {
-        self.exchanges.push(Exchange::new(attempt, request, now));
+        let exchange = Exchange::new(attempt, request, now);
+        self.exchanges.push(Exchange { kills: self.retired, ..exchange });
+    }
+
+    /// Sends another request of the same step as an exchange that was answered.
+    pub fn go_on(&mut self, answered: Exchange, request: Request, now: Tick) {
+        let Exchange { attempt, asked, delayed, .. } = answered;
+        let exchange = Exchange { asked, delayed, ..Exchange::new(attempt, request, now) };
+        self.exchanges.push(Exchange { kills: self.retired, ..exchange });
+    }
+
+    /// Only the first command of a request of two has run.
+    pub fn leave_rest(&mut self, exchange: Exchange, told: Number, now: Tick) {
+        let underway = Underway::Rest(told);
+        let rest = Exchange { underway, sent: now, slow: false, ..exchange };
+        replace(&mut self.exchanges, &exchange, Some(rest));
+    }
+
+    /// What the server has run kills the first so many retired connections.
+    pub fn kill(&mut self, retired: u8) {
+        for exchange in &mut self.exchanges {
+            if (1..=retired).contains(&exchange.retired) {
+                exchange.underway = Underway::Nothing;
+            }
+        }
+    }
+
+    /// Whatever is sent from now on kills no connection that something was sent to kill before.
+    pub fn forget_kills_once_sent(&mut self) {
+        if self.exchanges.iter().any(|e| e.kills > 0) {
+            self.retired = 0;
+        }
+    }
+
+    /// Every connection is gone, with whatever was on its way over it.
+    pub fn cut_all(&mut self) {
+        for exchange in &mut self.exchanges {
+            exchange.underway = Underway::Nothing;
+        }
     }
 
     /// Sends the answer to an exchange, or nothing.
@@ -155,7 +207,7 @@ impl Messages {
         let now = network.now;
         match step {
             // It is answered when it has run.
-            MessageStep::Run(_) => {}
+            MessageStep::Run(_) | MessageStep::RunPlain(_) => {}
             MessageStep::Refuse(exchange) => {
                 budget.refused -= 1;
                 self.answer(exchange, Some(Answer::NotApplied), now);
@@ -170,8 +222,13 @@ impl Messages {
                 replace(&mut self.exchanges, &exchange, Some(delayed));
             }
             MessageStep::Take(exchange, _) => replace(&mut self.exchanges, &exchange, None),
-            MessageStep::TimeOut(exchange) => {
-                let ended = Exchange { awaited: false, ..exchange };
+            MessageStep::TimeOut(exchange) | MessageStep::CutOff(exchange) => {
+                budget.cut_off -= u8::from(matches!(step, MessageStep::CutOff(_)));
+                let mut ended = Exchange { awaited: false, ..exchange };
+                if exchange.may_take_the_lock_late() {
+                    self.retired += 1;
+                    ended.retired = self.retired;
+                }
                 replace(&mut self.exchanges, &exchange, Some(ended));
             }
             MessageStep::TakePush(pushed) => replace(&mut self.pushes, &pushed, None),
@@ -203,7 +260,11 @@ impl Messages {
 
     /// Drops what nobody will notice, and brings the rest into one order.
     pub fn tidy(&mut self, is_push_noticed: impl Fn(&Pushed) -> bool) {
-        self.exchanges.retain(|e| e.awaited || e.underway == Underway::Request);
+        self.exchanges.retain(|e| e.awaited || e.can_run());
+        if self.exchanges.iter().all(|e| e.retired == 0) {
+            self.retired = 0;
+            self.exchanges.iter_mut().for_each(|e| e.kills = 0);
+        }
         self.exchanges.sort_unstable();
         self.pushes.retain(is_push_noticed);
         self.pushes.sort_unstable();
@@ -219,6 +280,7 @@ impl Messages {
     pub fn granted(&self) -> impl Iterator<Item = Number> {
         let answers = self.exchanges.iter().filter_map(|exchange| match exchange.underway {
             Underway::Answer(Answer::Granted(number)) => Some(number),
+            Underway::Rest(number) if number > 0 => Some(number),
             _ => None,
         });
         let pushes = self.pushes.iter().filter_map(|pushed| match pushed.news {
@@ -240,10 +302,15 @@ fn replace<T: PartialEq>(messages: &mut Vec<T>, old: &T, new: Option<T>) {
 impl fmt::Display for MessageStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Run(exchange) if matches!(exchange.underway, Underway::Rest(_)) => {
+                write!(f, "the server runs the second command of {exchange}")
+            }
             Self::Run(exchange) => write!(f, "the server runs {exchange}"),
+            Self::RunPlain(exchange) => write!(f, "the server runs a plain command for {exchange}"),
             Self::Refuse(exchange) => write!(f, "the server refuses to run {exchange}"),
             Self::Take(exchange, answer) => write!(f, "is answered {answer:?} to {exchange}"),
             Self::TimeOut(exchange) => write!(f, "gets no answer in time to {exchange}"),
+            Self::CutOff(exchange) => write!(f, "is cut off from {exchange}"),
             Self::Lose(exchange) => write!(f, "a message is lost, of {exchange}"),
             Self::Delay(exchange) => write!(f, "a message is slow, of {exchange}"),
             Self::TakePush(pushed) => write!(f, "is told {pushed}"),

@@ -15,15 +15,16 @@
 //!
 //! # Keys
 //!
-//! A lock is a string at `<key_prefix><lock key>` with an expiry; its value is `dl:` and the
-//! token of its owner; in [`Mode::Plain`] it is the token alone.
+//! A lock is a string at `<key_prefix><lock key>` with an expiry; its value is the token of its owner
+//! behind `dl:`, or behind `dl+` or `dl*` once somebody waits for it.
 //! So it excludes, and is excluded by, every program that takes locks with `SET NX PX`.
 //! After a release with `min_hold` the value is `min:dl:<token>` until the expiry.
 //!
 //! Beside the locks there is one counter for each cluster slot that was ever used, at
 //! `dl:f:{<tag>}` and without an expiry: at most 16,384 small keys.
-//! It issues the fencing tokens: each is larger than the last, and at least the server's time in
-//! microseconds, so that tokens keep rising when the counter is lost with all other data.
+//! It issues the fencing tokens: each is larger than the last. A counter that is new, or that may have
+//! lost numbers, is lifted to the server's time in microseconds, so that tokens keep rising when it is
+//! lost with all other data.
 //!
 //! While somebody waits for a lock, its queue is at `dl:q:{<tag>}:<lock's Redis key>`.
 //! Where others take it by asking again and again, `dl:m:{<tag>}:<lock's Redis key>` says so, for 60 s.
@@ -33,10 +34,13 @@
 //!
 //! # Guarantees
 //!
-//! - Acquire, release and renewal are one script and one round trip each.
-//! - An acquire carries the server's time after which it is refused, so that a request that was
-//!   delayed on its way cannot take a lock that nobody waits for any more.
-//!   This rests on the server's clock: if it is set back, such a request can be late by as much.
+//! - A lock that nobody else wants is taken by `SET NX` and `INCR` in one write, and given back by a
+//!   compare-and-delete: two round trips in all, which cost the server least.
+//!   All else is a script and a round trip each: to wait, to hand a lock over, to renew.
+//! - A request that was delayed on its way does not take a lock that nobody waits for any more: the
+//!   script carries the server's time after which it is refused, and the connection of a plain command
+//!   that got no answer is ended by `CLIENT KILL` before anything else is sent.
+//!   The former rests on the server's clock: if it is set back, such a request can be late by as much.
 //! - An acquire that is repeated with the same token gets the same lock under a larger fencing
 //!   token, and never shortens the lease.
 //! - Only the owner's token releases or renews, and a renewal never shortens the lease.
@@ -105,7 +109,9 @@
 //! `zcard`, `ssubscribe`, `spublish` and `pubsub|shardnumsub`; on Redis 6.2 `subscribe`, `publish`
 //! and `pubsub` in place of the last three.
 //! Each new connection asks whether the commands may be used, and an error names what is missing.
-//! `CLIENT`, `CONFIG` and, but for the warning, `INFO` are not needed.
+//! With `client|kill`, `info` and `incr` locks that nobody else wants are taken by plain commands;
+//! without one of these they are taken by the script, which costs the server three times the work.
+//! `CONFIG` is not needed.
 //!
 //! # Features
 //!

@@ -3,7 +3,7 @@
 use crate::attempt::client::{Client, Stage};
 use crate::attempt::settings::{Scenario, SeededBug};
 use crate::exchange::{Exchange, RESPONSE_TIMEOUT};
-use crate::message::{Answer, Request};
+use crate::message::{Answer, Form, Request};
 use crate::product::{Instant, NextRequest, ReleaseOutcome, Verdict};
 use crate::properties::Breach;
 use crate::time::{Tick, instant, ticks};
@@ -44,7 +44,15 @@ impl Driver<'_> {
         self.client.stage = Stage::Asking;
         self.client.attempt.machine.step_sent(self.at(), ticks(ttl));
         let not_after = self.now + RESPONSE_TIMEOUT;
-        self.send(Request::Acquire { ttl, not_after, wait: false, ticket: 0, channel: 0 });
+        self.send(Request::Acquire {
+            ttl,
+            not_after,
+            wait: false,
+            ticket: 0,
+            channel: 0,
+            form: Form::Script,
+            counted: false,
+        });
     }
 
     /// The caller wants the lock no more, or has lost it.
@@ -163,6 +171,6 @@ impl Driver<'_> {
 
     fn send_release(&mut self) {
         self.client.attempt.machine.release_sent(self.at());
-        self.send(Request::Release { channel: 0 });
+        self.send(Request::Release { channel: 0, form: Form::Script, counted: false });
     }
 }

@@ -9,7 +9,7 @@ use crate::handover::held::Held;
 use crate::handover::leader::{LeaderState, Leadership, Phase};
 use crate::handover::process::{Process, TaskState};
 use crate::handover::settings::{Scenario, SeededBug, TaskOptions};
-use crate::message::{Answer, News, Number, Pushed, Request};
+use crate::message::{Answer, Form, News, Number, Pushed, Request};
 use crate::product::{Duty, Instant, LossReason, Push, Term, Verdict};
 use crate::properties::Breach;
 use crate::time::{Tick, instant, tick_of, ticks};
@@ -88,6 +88,8 @@ impl Driver<'_> {
             wait: *waits,
             ticket: leader.ticket,
             channel,
+            form: Form::Script,
+            counted: false,
         };
         let number = leader.attempt.number;
         self.send(number, request);
@@ -158,7 +160,7 @@ impl Driver<'_> {
             (_, Answer::Queued { ticket, rank, left, counter, .. }) => {
                 leader.phase = Phase::Waiting;
                 leader.ticket = ticket;
-                let (sent, left) = (instant(exchange.asked), Some(ticks(left)));
+                let (sent, left) = (instant(exchange.asked), left.map(ticks));
                 leader.waiter.queued(sent, now, u64::from(counter), u64::from(rank), left, None);
             }
             _ => leader.phase = Phase::Polling(self.now + 1),
@@ -268,7 +270,9 @@ impl Driver<'_> {
             self.look_after(task);
         }
         let Process { abandoned, messages, connections, .. } = &mut *self.process;
-        abandoned.settle(messages, connections.channel, self.now, false);
+        let (channel, form) = (connections.channel, Form::Script);
+        let release = Request::Release { channel, form, counted: false };
+        abandoned.settle(messages, release, self.now, false);
         self.process.tidy();
     }
 

@@ -8,6 +8,7 @@ use crate::handover::settings::Scenario;
 use crate::handover::world::{Act, Event, Step, World};
 use crate::message::{Answer, Number, Token};
 use crate::network::MessageStep;
+use crate::queue::counter::Counter;
 
 impl World {
     /// The world after an event.
@@ -55,7 +56,7 @@ impl World {
             // Nothing remembers the time, so that it need not be told apart.
             self.now = 0;
             if self.server.queue.is_empty() {
-                self.server.counter = 0;
+                self.server.counter = Counter::default();
                 for process in &mut self.processes {
                     (process.tokens, process.excused) = (0, 0);
                 }
@@ -98,7 +99,7 @@ impl World {
     fn forget_newest(&mut self) {
         let lowest = self.processes.iter().filter_map(Process::lowest_number).min();
         let newest = Number::try_from(self.newest >> 10).unwrap_or(Number::MAX);
-        if self.server.counter >= newest && lowest.is_none_or(|number| number > newest) {
+        if self.server.counter.has_stored(newest) && lowest.is_none_or(|number| number > newest) {
             self.newest = 0;
         }
     }

@@ -42,6 +42,10 @@ pub struct Client {
     pub waiter: Waiter,
     /// The place in the queue, as far as it was told.
     pub ticket: Number,
+    /// Its newest token has asked before.
+    pub has_asked: bool,
+    /// Its connection for commands has lifted the server's counter.
+    pub has_lifted: bool,
     /// A pushed grant that came while a step was under way.
     pub kept: Option<Number>,
     /// When the next claim of a window is due.
@@ -79,6 +83,8 @@ impl Client {
             attempt: attempt(0, scenario),
             waiter: Waiter::new(instant(0)),
             ticket: 0,
+            has_asked: false,
+            has_lifted: true,
             kept: None,
             claim_at: None,
             abandoned: Abandoned::default(),
@@ -111,6 +117,12 @@ impl Client {
     #[must_use]
     pub fn waits_in_queue(&self) -> bool {
         self.stage == Stage::Waiting && self.frozen_until.is_none()
+    }
+
+    /// Whether its connection knows that the server's counter has lost nothing.
+    #[must_use]
+    pub const fn counts(&self, scenario: &Scenario) -> bool {
+        scenario.plain && self.has_lifted
     }
 
     /// Whether it does nothing and nothing of it is on its way.
@@ -170,6 +182,7 @@ impl Client {
         self.attempt = attempt(self.tokens, scenario);
         self.waiter = Waiter::new(instant(0));
         (self.ticket, self.kept, self.claim_at) = (0, None, None);
+        self.has_asked = false;
         (self.place, self.overtaken, self.excused) = (None, 0, false);
         self.asked_in_vain = 0;
     }

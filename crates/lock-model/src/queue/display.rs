@@ -9,6 +9,10 @@ impl fmt::Display for Event {
         match self {
             Self::Tick(now) => write!(f, "-- tick {now}"),
             Self::Wipe => write!(f, "server: forgets everything"),
+            Self::Evict => write!(f, "server: loses its counter"),
+            Self::FailOver => {
+                write!(f, "a replica takes over, which got none of the newest numbers")
+            }
             Self::Delete => write!(f, "somebody deletes the lock"),
             Self::Foreign => write!(f, "another library's client takes the lock"),
             Self::ForeignRelease => write!(f, "another library's client gives the lock back"),

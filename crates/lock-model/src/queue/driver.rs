@@ -1,10 +1,11 @@
 //! What a client does: the product's state machines, driven as the product drives them.
 
 use crate::exchange::{Exchange, RESPONSE_TIMEOUT};
-use crate::message::{Answer, News, Number, Pushed, Request};
+use crate::message::{Answer, Form, News, Number, Pushed, Request};
 use crate::product::{Instant, Push, StepAnswer, Verdict, Waiter};
 use crate::properties::Breach;
 use crate::queue::client::{self, Client, Stage};
+use crate::queue::counter::LEAST_PLAUSIBLE;
 use crate::queue::settings::{Scenario, SeededBug};
 use crate::time::{Tick, instant, tick_of, ticks};
 
@@ -53,7 +54,7 @@ impl Driver<'_> {
         self.client.tokens += 1;
         self.client.attempt = client::attempt(self.client.tokens, self.scenario);
         self.client.waiter = Waiter::new(self.at());
-        self.client.kept = None;
+        (self.client.kept, self.client.has_asked) = (None, false);
         self.ask();
     }
 
@@ -63,15 +64,35 @@ impl Driver<'_> {
         self.client.stage = Stage::Asking;
         self.client.attempt.machine.step_sent(self.at(), ticks(ttl));
         self.client.waiter.asked();
+        let Client { ticket, has_asked, has_lifted, .. } = *self.client;
+        // Whoever was told that the lock is held knows it as contended.
+        let is_plain = self.scenario.plain && has_lifted && !has_asked && ticket == 0;
+        self.client.has_asked = self.scenario.plain;
+        let form = if is_plain { Form::Plain } else { Form::Script };
+        let request = self.acquire(self.now + RESPONSE_TIMEOUT, form);
+        self.send(self.client.attempt.number, request);
+    }
+
+    fn acquire(&self, not_after: Tick, form: Form) -> Request {
         let forgets = self.has(SeededBug::NoTicket);
-        let request = Request::Acquire {
-            ttl,
-            not_after: self.now + RESPONSE_TIMEOUT,
+        Request::Acquire {
+            ttl: self.ttl(),
+            not_after,
             wait: !self.scenario.polls(self.index),
             ticket: if forgets { 0 } else { self.client.ticket },
             channel: self.client.connections.channel,
-        };
-        self.send(self.client.attempt.number, request);
+            form,
+            counted: self.client.counts(self.scenario),
+        }
+    }
+
+    /// Sends the script after a plain command, in what time the step has left.
+    fn go_on(&mut self, exchange: Exchange, form: Form) {
+        let has_own_time = self.has(SeededBug::SecondRequestHasOwnTime);
+        let since = if has_own_time { self.now } else { exchange.asked };
+        let request = self.acquire(since + RESPONSE_TIMEOUT, form);
+        let exchange = Exchange { asked: since, ..exchange };
+        self.client.messages.go_on(exchange, request, self.now);
     }
 
     /// The caller wants the lock no more, or has lost it: the background does the rest.
@@ -108,6 +129,8 @@ impl Driver<'_> {
     pub fn time_out(&mut self, exchange: Exchange) {
         let (now, forgotten) = (self.at(), self.has(SeededBug::DoubtForgotten));
         let is_current = exchange.attempt == self.client.attempt.number;
+        // The connection is replaced.
+        self.client.has_lifted &= !self.scenario.plain || self.has(SeededBug::NoLift);
         let Some(attempt) = self.client.find_mut(exchange.attempt) else { return };
         match exchange.request {
             Request::Acquire { .. } => attempt.machine.step_failed(forgotten),
@@ -126,16 +149,38 @@ impl Driver<'_> {
             Request::Acquire { .. } if is_current && self.client.stage == Stage::Asking => {
                 return self.step_answered(exchange, answer);
             }
-            Request::Acquire { .. } => self.abandoned_step_answered(exchange.attempt, answer),
-            Request::Release { .. } => return self.release_answered(exchange.attempt, answer),
+            Request::Acquire { .. } => self.abandoned_step_answered(exchange, answer),
+            Request::Release { .. } => return self.release_answered(exchange, answer),
             Request::Renew { ttl } => self.renewal_answered(exchange, answer, ttl),
         }
         None
     }
 
     fn step_answered(&mut self, exchange: Exchange, answer: Answer) -> Breach {
-        let now = self.at();
-        let ttl = self.ttl();
+        let (now, ttl) = (self.at(), self.ttl());
+        match answer {
+            Answer::NotSet => {
+                self.go_on(exchange, Form::Script);
+                return None;
+            }
+            Answer::Granted(number)
+                if number < LEAST_PLAUSIBLE && !self.has(SeededBug::LostCounterIsBelieved) =>
+            {
+                self.go_on(exchange, Form::Confirm);
+                return None;
+            }
+            Answer::NotApplied => {
+                self.refused(exchange);
+                self.client.stage = Stage::Retrying;
+                return None;
+            }
+            _ => {}
+        }
+        let is_by_script = !exchange.request.may_be_plain();
+        // Whoever is queued drew a number as well.
+        let lifts = matches!(answer, Answer::Granted(_) | Answer::Queued { .. })
+            || self.has(SeededBug::AnyAnswerLifts);
+        self.client.has_lifted |= is_by_script && lifts;
         let client = &mut *self.client;
         let verdict = client.attempt.step_answered(now, answer, ttl);
         match (verdict, answer) {
@@ -150,7 +195,7 @@ impl Driver<'_> {
                 if self.scenario.bug == Some(SeededBug::OldAnswerWins) {
                     client.waiter = Waiter::new(sent);
                 }
-                let left = Some(ticks(left));
+                let left = left.map(ticks);
                 let look_after = is_foreign.then(|| ticks(LOOK_EVERY));
                 client.waiter.queued(
                     sent,
@@ -169,12 +214,24 @@ impl Driver<'_> {
         None
     }
 
-    fn abandoned_step_answered(&mut self, number: u8, answer: Answer) {
-        let (now, ttl) = (self.at(), self.ttl());
+    fn abandoned_step_answered(&mut self, exchange: Exchange, answer: Answer) {
+        if answer == Answer::NotApplied {
+            return self.refused(exchange);
+        }
+        let (now, ttl, number) = (self.at(), self.ttl(), exchange.attempt);
         let Some(attempt) = self.client.find_mut(number) else { return };
         attempt.step_answered(now, answer, ttl);
         if self.has(SeededBug::AbandonedIsIgnored) {
             self.client.abandoned.forget(number);
+        }
+    }
+
+    /// The server refused a request; what came before it in the same step was done.
+    fn refused(&mut self, exchange: Exchange) {
+        let believes = self.has(SeededBug::RefusalAfterSet);
+        let is_first = !matches!(exchange.request, Request::Acquire { form: Form::Confirm, .. });
+        if let Some(attempt) = self.client.find_mut(exchange.attempt) {
+            attempt.machine.step_failed(is_first || believes);
         }
     }
 
@@ -239,8 +296,18 @@ impl Driver<'_> {
         }
     }
 
-    fn release_answered(&mut self, number: u8, answer: Answer) -> Breach {
-        let now = self.at();
+    fn release_answered(&mut self, exchange: Exchange, mut answer: Answer) -> Breach {
+        let (now, number) = (self.at(), exchange.attempt);
+        if answer == Answer::NotEqual {
+            if !self.has(SeededBug::NotEqualIsNotHeld) {
+                let channel = self.client.connections.channel;
+                let counted = self.client.counts(self.scenario);
+                let request = Request::Release { channel, form: Form::Script, counted };
+                self.client.messages.go_on(exchange, request, self.now);
+                return None;
+            }
+            answer = Answer::NotHeld;
+        }
         let attempt = self.client.abandoned.find_mut(number)?;
         let told = attempt.release_answered(now, answer);
         let breach = attempt.breach_of_outcome(told);
@@ -265,8 +332,14 @@ impl Driver<'_> {
             _ => {}
         }
         let overtakes = self.has(SeededBug::ReleaseOvertakesStep);
+        let form = if self.scenario.plain { Form::Plain } else { Form::Script };
+        let counted = self.client.counts(self.scenario);
         let Client { abandoned, messages, connections, .. } = &mut *self.client;
-        abandoned.settle(messages, connections.channel, self.now, overtakes);
+        let release = Request::Release { channel: connections.channel, form, counted };
+        abandoned.settle(messages, release, self.now, overtakes);
+        if self.has(SeededBug::KillOnce) {
+            self.client.messages.forget_kills_once_sent();
+        }
         self.client.tidy();
     }
 

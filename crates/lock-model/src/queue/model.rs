@@ -56,7 +56,8 @@ impl Model for Scenario {
             .collect();
         clients.sort_unstable();
         let lease = world.server.lease.map(|(owner, expires)| (owner == Owner::Foreign, expires));
-        let server = (lease, world.server.counter, world.server.unclaimed_since, world.server.turn);
+        let Server { marked, counter, unclaimed_since, turn, .. } = world.server;
+        let server = (lease, marked, counter, unclaimed_since, turn);
         let measures = (world.budget, world.newest, world.free_for, world.queue_free_for);
         fingerprint(&(world.now, server, clients, measures, &world.broken))
     }

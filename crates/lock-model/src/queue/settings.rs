@@ -38,6 +38,8 @@ pub struct Scenario {
     pub gap: Tick,
     /// For so many ticks a poller may ask in vain.
     pub in_vain: Tick,
+    /// Whether clients use plain commands while nobody waits, as far as they know.
+    pub plain: bool,
     /// Whether a client keeps its channel when it makes a new connection.
     pub one_channel: bool,
     /// The trouble.
@@ -87,6 +89,7 @@ pub const COMMON: Scenario = Scenario {
     turn: 0,
     gap: 0,
     in_vain: Tick::MAX,
+    plain: false,
     one_channel: false,
     budget: NONE,
     overtaking: 0,
@@ -112,6 +115,9 @@ pub const GAPS: Scenario = Scenario {
     free: 2,
     ..COMMON
 };
+
+/// Clients use plain commands while nobody waits, as far as they know.
+pub const PLAIN: Scenario = Scenario { plain: true, ..COMMON };
 
 /// A bug that is put into the modelled server or driver, to see that the properties notice it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -152,6 +158,42 @@ pub enum SeededBug {
     FenceRepeats,
     /// The server finds an entry of the queue by its connection, and leaves older ones.
     OldEntryStays,
+    /// The server does not mark the lock when somebody comes to stand in the queue.
+    NoMark,
+    /// The server marks the lock, which then has no end any more.
+    MarkLosesExpiry,
+    /// The server marks the value of another library's client.
+    ForeignIsMarked,
+    /// The server grants the lock without a mark while others stay in the queue.
+    GrantIsUnmarked,
+    /// The server does not know the owner of a marked lock when it renews.
+    RenewalMissesMark,
+    /// The server does not know the owner of a marked lock when it asks again.
+    RepetitionMissesMark,
+    /// A plain release deletes a marked lock as well.
+    PlainReleaseIgnoresMark,
+    /// The number is believed although the lock may have been deleted before it was drawn.
+    NumberOfLostLock,
+    /// The number is drawn before the lock is set.
+    NumberBeforeSet,
+    /// The driver does not kill the connection that may still carry a plain command.
+    NoKill,
+    /// The driver kills it over another connection than that of the release.
+    KillElsewhere,
+    /// The driver kills it before the next command only, and does not wait for the answer.
+    KillOnce,
+    /// The driver hands out a number that shows that the counter was lost.
+    LostCounterIsBelieved,
+    /// The driver uses plain commands on a new connection at once.
+    NoLift,
+    /// The driver takes any answer of the script for one that lifted the counter.
+    AnyAnswerLifts,
+    /// The driver takes a plain release that found another value for one that found nothing.
+    NotEqualIsNotHeld,
+    /// The driver takes a refusal of the second request of a step for one of the whole step.
+    RefusalAfterSet,
+    /// The driver allows the second request of a step as much time as the first.
+    SecondRequestHasOwnTime,
     /// The driver counts a pushed window from the arrival of the push.
     DeadlineFromPush,
     /// The driver tells the waiter no counter.

@@ -1,12 +1,14 @@
 //! What an event does to the world.
 
-use crate::exchange::Exchange;
+use crate::budget::Budget;
+use crate::exchange::{Exchange, Underway};
 use crate::message::{Answer, Number, Token};
 use crate::network::MessageStep;
 use crate::queue::client::{Client, Stage};
+use crate::queue::counter::{Counter, LEAST_PLAUSIBLE};
 use crate::queue::driver::Driver;
 use crate::queue::server::{Owner, Turn};
-use crate::queue::settings::Scenario;
+use crate::queue::settings::{Scenario, SeededBug};
 use crate::queue::world::{Event, Step, World};
 
 impl World {
@@ -30,7 +32,15 @@ impl World {
                 next.budget.wiped -= 1;
                 next.server.queue.clear();
                 next.delete();
+                if scenario.plain {
+                    next.server.counter.lose();
+                }
             }
+            Event::Evict => {
+                next.budget.evicted -= 1;
+                next.server.counter.lose();
+            }
+            Event::FailOver => next.fail_over(scenario),
             Event::Delete => {
                 next.budget.deleted -= 1;
                 next.delete();
@@ -39,7 +49,7 @@ impl World {
                 next.budget.foreign -= 1;
                 next.server.lease = Some((Owner::Foreign, next.now + scenario.foreign));
             }
-            Event::ForeignRelease => next.server.lease = None,
+            Event::ForeignRelease => next.server.free(),
             Event::Of(index, Step::Message(step)) => next.message_step(index, step, scenario),
             Event::Of(index, step) => next.step_of_caller(index, step, scenario),
         }
@@ -49,11 +59,25 @@ impl World {
 
     /// The counter starts again from the server's clock, which is ahead of every number.
     fn delete(&mut self) {
-        let owner = self.server.lease.take();
-        self.server.unclaimed_since = None;
+        let owner = self.server.lease;
+        self.server.free();
         if matches!(owner, Some((Owner::Token(_), _))) {
             for client in &mut self.clients {
                 client.excused |= client.stage != Stage::Idle;
+            }
+        }
+    }
+
+    /// The replica has everything but numbers, and nobody is connected to it.
+    fn fail_over(&mut self, scenario: &Scenario) {
+        self.budget.failed_over -= 1;
+        self.server.counter.take_back();
+        for client in &mut self.clients {
+            client.messages.cut_all();
+            client.has_lifted &= scenario.bug == Some(SeededBug::NoLift);
+            (client.connections.is_counted, client.connections.is_old_counted) = (false, false);
+            if client.stage != Stage::Crashed {
+                client.loss_known_by = Some(self.now + 1);
             }
         }
     }
@@ -63,7 +87,7 @@ impl World {
         for (index, client) in self.clients.iter_mut().enumerate() {
             Driver { scenario, now, index, client }.settle();
         }
-        self.compare_numbers();
+        self.compare_numbers(scenario);
         if !self.is_free_and_wanted() {
             self.free_for = 0;
         }
@@ -74,14 +98,15 @@ impl World {
             // Nothing remembers the time, so that it need not be told apart.
             self.now = 0;
             self.server.turn = Turn::default();
-            if self.server.queue.is_empty() {
-                self.server.counter = 0;
+            if self.server.queue.is_empty() && !self.server.counter.is_behind() {
+                self.server.counter = Counter::default();
+                self.newest = self.newest.min(LEAST_PLAUSIBLE);
             }
         }
     }
 
     /// Numbers rise with every guard; they need be known only while an older one may arrive.
-    fn compare_numbers(&mut self) {
+    fn compare_numbers(&mut self, scenario: &Scenario) {
         for client in &mut self.clients {
             let Some(number) = client.handed_out.take() else { continue };
             // What was granted before a wipe is over, whatever its client believes.
@@ -91,7 +116,9 @@ impl World {
             self.newest = self.newest.max(number);
         }
         let lowest = self.clients.iter().filter_map(Client::lowest_number).min();
-        let is_stored = self.server.counter >= self.newest;
+        let Budget { wiped, evicted, failed_over, .. } = self.budget;
+        let may_be_lost = scenario.plain && wiped + evicted + failed_over > 0;
+        let is_stored = self.server.counter.has_stored(self.newest) && !may_be_lost;
         if is_stored && lowest.is_none_or(|number| number > self.newest) {
             self.newest = 0;
         }
@@ -102,8 +129,12 @@ impl World {
         let client = &mut self.clients[index];
         client.messages.change(step, &network, &mut self.budget);
         match step {
-            MessageStep::Run(exchange) => self.run(index, exchange, scenario),
+            MessageStep::Run(exchange) => self.run(index, exchange, false, scenario),
+            MessageStep::RunPlain(exchange) => self.run(index, exchange, true, scenario),
             MessageStep::Take(exchange, answer) => {
+                if scenario.bug == Some(SeededBug::KillElsewhere) {
+                    client.messages.kill(exchange.kills);
+                }
                 let (held, before) = (client.holds(now), client.attempt.machine.valid_until());
                 self.broken = Driver { scenario, now, index, client }.take(exchange, answer);
                 let client = &self.clients[index];
@@ -112,7 +143,7 @@ impl World {
                     self.broken = Some("R6: an answer shortened what a guard believes".to_owned());
                 }
             }
-            MessageStep::TimeOut(exchange) => {
+            MessageStep::TimeOut(exchange) | MessageStep::CutOff(exchange) => {
                 Driver { scenario, now, index, client }.time_out(exchange);
             }
             MessageStep::TakePush(pushed) => {
@@ -177,12 +208,21 @@ impl World {
         }
     }
 
-    fn run(&mut self, index: usize, exchange: Exchange, scenario: &Scenario) {
-        let Exchange { attempt, request, .. } = exchange;
+    fn run(&mut self, index: usize, exchange: Exchange, is_plain: bool, scenario: &Scenario) {
+        let Exchange { attempt, request, underway, .. } = exchange;
         let token = Token { client: index, attempt };
-        let connections: Vec<_> = self.clients.iter().map(|client| client.connections).collect();
-        let effects = self.server.run(scenario, self.now, &connections, token, request);
+        let rest = if let Underway::Rest(told) = underway { Some(told) } else { None };
+        let effects = if is_plain || rest.is_some() {
+            self.server.run_plain(scenario, self.now, token, request, rest)
+        } else {
+            let connections: Vec<_> =
+                self.clients.iter().map(|client| client.connections).collect();
+            self.server.run(scenario, self.now, &connections, token, request)
+        };
         self.broken = effects.broken;
+        if !matches!(scenario.bug, Some(SeededBug::NoKill | SeededBug::KillElsewhere)) {
+            self.clients[index].messages.kill(exchange.kills);
+        }
         for (client, pushed) in effects.pushes {
             self.clients[client].messages.pushes.push(pushed);
         }
@@ -200,7 +240,10 @@ impl World {
             }
             _ => {}
         }
-        client.messages.answer(exchange, effects.answer, self.now);
+        match effects.rest {
+            Some(told) => client.messages.leave_rest(exchange, told, self.now),
+            None => client.messages.answer(exchange, effects.answer, self.now),
+        }
         if let Some((token, ticket)) = effects.granted.filter(|_| !effects.in_gap) {
             self.count_overtaken(token, ticket);
         }

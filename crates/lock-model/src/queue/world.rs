@@ -37,6 +37,10 @@ pub enum Event {
     Tick(Tick),
     /// The server forgets everything.
     Wipe,
+    /// The server loses its counter, and nothing else.
+    Evict,
+    /// A replica takes over, which got none of the newest numbers.
+    FailOver,
     /// Somebody deletes the lock.
     Delete,
     /// A client of another library takes the lock.
@@ -144,8 +148,15 @@ impl World {
     }
 
     fn events_of_server(&self, scenario: &Scenario, events: &mut Vec<Event>) {
-        if self.budget.wiped > 0 && (self.server.lease.is_some() || !self.server.queue.is_empty()) {
+        let is_used = self.server.lease.is_some() || !self.server.queue.is_empty();
+        if self.budget.wiped > 0 && (is_used || scenario.plain) {
             events.push(Event::Wipe);
+        }
+        if self.budget.evicted > 0 {
+            events.push(Event::Evict);
+        }
+        if self.budget.failed_over > 0 {
+            events.push(Event::FailOver);
         }
         if self.budget.deleted > 0 && self.server.lease.is_some() {
             events.push(Event::Delete);

@@ -63,7 +63,7 @@ pub(crate) async fn acquire(
                 if let Some(queue) = queue.filter(|_| request.queue) {
                     queue.taken(request.token);
                 }
-                return granted(number, None, request.ttl, &keys.fence);
+                return granted(number, None, request.ttl, &keys);
             }
             Taken::Unnumbered => is_taken = true,
             Taken::No => {
@@ -109,17 +109,18 @@ async fn by_script(
     } else {
         place_of(queue, request, keys.slot, connection, deadline).await?
     };
+    let all = keys.all();
     let mut too_late = 0;
     while too_late < MAX_TOO_LATE {
-        let asked = ask(request, keys, connection, place, deadline).await;
-        let asked = parts.named(asked, connection, &keys.all(), deadline).await?;
+        let asked = ask(request, (keys, &all), connection, place, deadline).await;
+        let asked = parts.named(asked, connection, &all, deadline).await?;
         note(parts, keys, connection, &asked);
         match asked {
             Acquired::Granted { number, lease, .. } => {
                 if let Some(queue) = queue.filter(|_| tries_first) {
                     queue.taken(request.token);
                 }
-                return granted(number, lease, request.ttl, &keys.fence);
+                return granted(number, lease, request.ttl, keys);
             }
             Acquired::Busy { .. } if tries_first => {
                 tries_first = false;
@@ -193,7 +194,7 @@ async fn place_of<'a>(
 /// Asks once, and tells the queue what came of it.
 async fn ask(
     request: &AcquireRequest,
-    keys: &Keys,
+    (keys, all): (&Keys, &[String; 4]),
     connection: &Connection,
     place: Place<'_>,
     deadline: Instant,
@@ -209,7 +210,7 @@ async fn ask(
         queue.asking(request.token, request.ttl, connection.id());
     }
     let arguments = |command: &mut Cmd| {
-        command.arg(4).arg(&keys.lock).arg(&keys.fence).arg(&keys.queue).arg(&keys.mark);
+        command.arg(all.len()).arg(all);
         Owner(request.token).write_to(command);
         command.arg(whole_millis(request.ttl)).arg(not_after);
         let (queue, window) = match place {
@@ -261,9 +262,10 @@ fn granted(
     number: u64,
     lease: Option<Duration>,
     asked: Duration,
-    fence: &str,
+    keys: &Keys,
 ) -> Result<AcquireReply, Failure> {
     let Some(fencing) = FencingToken::from_grant_number(number) else {
+        let fence = keys.fence();
         let message = format!("the fencing counter {fence} is too large; delete that key");
         return Err(Failure::new(LockErrorKind::Backend, message));
     };
@@ -280,11 +282,14 @@ fn jittered() -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use lock_core::backend::LockKey;
+
     use super::*;
 
     #[test]
     fn a_counter_beyond_53_bits_is_an_error_that_names_it() {
-        let error = granted(1 << 53, None, Duration::from_secs(1), "dl:f:{1a}").unwrap_err();
-        assert!(error.message().contains("dl:f:{1a}"), "{error:?}");
+        let keys = Keys::new("lock:", &LockKey::new("", "x").unwrap()).unwrap();
+        let error = granted(1 << 53, None, Duration::from_secs(1), &keys).unwrap_err();
+        assert!(error.message().contains(&keys.fence()), "{error:?}");
     }
 }

@@ -47,14 +47,15 @@ impl Parts {
         &self,
         result: Result<T, Failure>,
         connection: &Connection,
-        keys: &[&str],
+        keys: &[impl AsRef<str>],
         deadline: Instant,
     ) -> Result<T, Failure> {
         let rule = |key: &str| self.rule_of(key);
         match result {
             Err(failure) if failure.forbidden.is_some() => {
+                let keys: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
                 let asked =
-                    permissions::named(failure, connection, self.needs, (keys, rule), deadline);
+                    permissions::named(failure, connection, self.needs, (&keys, rule), deadline);
                 Err(asked.await)
             }
             result => result,

@@ -14,7 +14,8 @@ use crate::wire::failure::Failure;
 
 /// Reads the lease of a lock and whose it is, and who waits in its queue.
 pub(crate) async fn status(parts: &Parts, key: &LockKey) -> Result<Option<LockStatus>, Failure> {
-    let Keys { lock, queue, slot, .. } = Keys::new(&parts.key_prefix, key)?;
+    let keys = Keys::new(&parts.key_prefix, key)?;
+    let (queue, Keys { lock, slot }) = (keys.queue(), keys);
     let lock = lock.as_str();
     let deadline = parts.deadline();
     let connection = parts.topology.route(slot, Lane::Caller).connection(deadline).await?;

@@ -44,12 +44,9 @@ pub(crate) fn lock_key(prefix: &str, key: &LockKey) -> Result<String, Failure> {
     Ok(spelled)
 }
 
-/// The Redis keys of one lock.
+/// The Redis keys of one lock; those that are not always needed are made when they are.
 pub(crate) struct Keys {
     pub(crate) lock: String,
-    pub(crate) fence: String,
-    pub(crate) queue: String,
-    pub(crate) mark: String,
     pub(crate) slot: u16,
 }
 
@@ -59,14 +56,21 @@ impl Keys {
     /// As [`lock_key`].
     pub(crate) fn new(prefix: &str, key: &LockKey) -> Result<Self, Failure> {
         let lock = lock_key(prefix, key)?;
-        let slot = slot(&lock);
-        let beside = |kind| key_beside(kind, slot, &lock);
-        Ok(Self { fence: fence_key(slot), queue: beside('q'), mark: beside('m'), slot, lock })
+        Ok(Self { slot: slot(&lock), lock })
     }
 
-    /// In the order in which the scripts take them.
-    pub(crate) fn all(&self) -> [&str; 4] {
-        [&self.lock, &self.fence, &self.queue, &self.mark]
+    pub(crate) fn fence(&self) -> String {
+        fence_key(self.slot)
+    }
+
+    pub(crate) fn queue(&self) -> String {
+        key_beside('q', self.slot, &self.lock)
+    }
+
+    /// In the order in which the scripts take them: lock, fence, queue, mark.
+    pub(crate) fn all(&self) -> [String; 4] {
+        let mark = key_beside('m', self.slot, &self.lock);
+        [self.lock.clone(), self.fence(), self.queue(), mark]
     }
 }
 
@@ -141,9 +145,9 @@ mod tests {
             let key = LockKey::new("", name).unwrap();
             let keys = Keys::new("lock:", &key).unwrap();
             let home = slot(&keys.lock);
-            prop_assert_eq!(slot(&keys.queue), home);
-            prop_assert_eq!(slot(&keys.mark), home);
-            prop_assert_eq!(slot(&keys.fence), home);
+            for key in keys.all() {
+                prop_assert_eq!(slot(&key), home);
+            }
         }
     }
 }

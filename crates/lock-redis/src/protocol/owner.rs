@@ -2,6 +2,7 @@
 //! one of these.
 
 use lock_core::backend::OwnerToken;
+use redis::Value;
 
 /// What the value of a lock begins with that nobody waits for; the scripts put `dl+` in its place.
 ///
@@ -22,6 +23,13 @@ impl Owner {
         digits.copy_from_slice(&self.0.to_hex());
         command.arg(&value[..]);
     }
+
+    /// Whether this is what stands in the key of a lock that the token has, whatever mark it bears.
+    pub(crate) fn is_in(self, value: &Value) -> bool {
+        let Value::BulkString(value) = value else { return false };
+        let token = [&b"dl:"[..], b"dl+", b"dl*"].iter().find_map(|mark| value.strip_prefix(*mark));
+        token.is_some_and(|token| token == self.0.to_hex())
+    }
 }
 
 #[cfg(test)]
@@ -33,6 +41,12 @@ mod tests {
         let mut command = redis::cmd("GET");
         Owner(OwnerToken::from_bytes([0xAB; 16])).write_to(&mut command);
         let written = String::from_utf8(command.get_packed_command()).unwrap();
+        for (value, is_ours) in [("dl:", true), ("dl+", true), ("dl*", true), ("min:dl:", false)] {
+            let value = Value::BulkString(format!("{value}{}", "ab".repeat(16)).into_bytes());
+            let owner = Owner(OwnerToken::from_bytes([0xAB; 16]));
+            assert_eq!(owner.is_in(&value), is_ours, "{value:?}");
+            assert!(!Owner(OwnerToken::from_bytes([0xAC; 16])).is_in(&value));
+        }
         assert!(written.ends_with(&format!("$35\r\ndl:{}\r\n", "ab".repeat(16))));
     }
 }

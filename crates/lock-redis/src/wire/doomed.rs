@@ -42,24 +42,20 @@ impl Doomed {
     ) -> Result<(), Failure> {
         let doomed = self.lock().clone();
         for identity in doomed {
-            let here = connection.identity();
-            // Where another server answers, theirs is gone, and they with it.
-            if here.is_some_and(|here| here.is_beside(&identity)) {
-                let ended = connection.send(identity.end(), deadline).await;
-                if let Err(failure) = ended {
-                    if failure.forbidden.is_none() {
-                        return Err(failure.not_applied());
+            match connection.identity() {
+                Some(here) if here.is_beside(&identity) => {
+                    let ended = connection.send(identity.end(), deadline).await;
+                    match ended {
+                        Err(failure) if failure.forbidden.is_none() => {
+                            return Err(failure.not_applied());
+                        }
+                        Err(failure) => warn(failure.message()),
+                        Ok(_) => {}
                     }
-                    event!(
-                        WARN,
-                        "connection_not_ended",
-                        "redis",
-                        cause = %failure.message(),
-                        "the Redis server does not let a connection be ended that a request for a \
-                         lock was sent over and got no answer: if that request runs late, its lock \
-                         is taken by nobody until its lease ends; allow it with +client|kill"
-                    );
                 }
+                // Where another server answers, theirs is gone, and they with it.
+                Some(_) => {}
+                None => warn("the server does not say what it is, or not let connections be ended"),
             }
             let mut list = self.lock();
             list.retain(|other| *other != identity);
@@ -71,4 +67,16 @@ impl Doomed {
     fn lock(&self) -> MutexGuard<'_, Vec<Identity>> {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn warn(cause: &str) {
+    event!(
+        WARN,
+        "connection_not_ended",
+        "redis",
+        cause,
+        "the Redis server does not let a connection be ended that a request for a lock was sent over \
+         and got no answer: if that request runs late, its lock is taken by nobody until its lease \
+         ends; allow it with +client|kill +info"
+    );
 }

@@ -407,3 +407,32 @@ async fn whoever_closes_the_connection_at_once_is_quoted_as_far_as_is_safe() {
         }
     }
 }
+
+/// Somebody has deleted the lock between two commands of one write, and somebody else has it.
+#[tokio::test]
+async fn a_number_that_was_drawn_when_the_lock_was_gone_is_not_handed_out() {
+    let (url, commands) = serve(|command, earlier| match (command[0].as_str(), earlier) {
+        ("HELLO", _) => {
+            "%4\r\n+server\r\n+redis\r\n+version\r\n+7.0.15\r\n+mode\r\n+standalone\r\n\
+                         +id\r\n:7\r\n"
+                .to_owned()
+        }
+        ("INFO", _) if command[1] == "server" => "$10\r\nrun_id:abc\r\n".to_owned(),
+        ("CLIENT", _) => ":0\r\n".to_owned(),
+        ("EVALSHA", 0) if is_acquire(command) => ":1790000000000500\r\n".to_owned(),
+        ("EVALSHA", _) if is_acquire(command) => {
+            "*3\r\n:0\r\n:60000\r\n:1790000000000900\r\n".into()
+        }
+        ("DELIFEQ", 0) => "-ERR unknown command\r\n".to_owned(),
+        ("EVALSHA", _) => ":1\r\n".to_owned(),
+        ("INCR", _) => ":1790000000000600\r\n".to_owned(),
+        ("GET", _) => format!("$35\r\ndl:{}\r\n", "0".repeat(32)),
+        _ => healthy(command, "7.0.15", "standalone"),
+    });
+    let backend = build(RedisBackend::builder().url(url));
+    let (owner, _) = take(&backend, "x", MINUTE).await;
+    release(&backend, "x", owner).await.unwrap();
+    assert!(is_held(&attempt(&backend, "x", token(), MINUTE).await.unwrap()));
+    let asked: Vec<String> = commands.try_iter().map(|command| command[0].clone()).collect();
+    assert!(asked.ends_with(&["SET", "INCR", "GET", "EVALSHA"].map(str::to_owned)), "{asked:?}");
+}
