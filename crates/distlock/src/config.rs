@@ -31,7 +31,7 @@ use text::invalid;
 ///
 /// | URL's query, file | environment | meaning | default |
 /// |---|---|---|---|
-/// | | `DISTLOCK_URL` | the store; see [`connect`](crate::connect) | |
+/// | | `DISTLOCK_URL` | the store; see [`connect`](crate::connect). In a file, `url` can also be a list, as in [`from_urls`](Self::from_urls) | |
 /// | `namespace` | `DISTLOCK_NAMESPACE` | a prefix of all names | empty |
 /// | `response_timeout` | `DISTLOCK_RESPONSE_TIMEOUT` | how long an answer of the store may take | `2s`, Dapr `5s` |
 /// | `lazy` | `DISTLOCK_LAZY` | `true`: connect at the first operation only | `false` |
@@ -145,6 +145,26 @@ impl LockConfig {
     /// accepted.
     pub fn from_url(url: impl AsRef<str>) -> Result<Self> {
         Self::new().with_url(url.as_ref())
+    }
+
+    /// The configuration for a majority of the independent stores at these URLs, with the feature
+    /// `quorum`: for servers with different credentials. Otherwise `redis+quorum://` is shorter.
+    ///
+    /// It means the same as a URL in which these stand with spaces between them. Settings belong to
+    /// all of them, so they do not stand in the query of any.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_url`](Self::from_url).
+    pub fn from_urls(urls: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self> {
+        let mut all = String::new();
+        for url in urls {
+            // Each by itself, so that the fault of one is found there.
+            Address::parse(url.as_ref())?;
+            all.push_str(url.as_ref().trim());
+            all.push(' ');
+        }
+        Self::from_url(all)
     }
 
     /// Reads the environment. If `DISTLOCK_URL` is not set, and neither a
@@ -296,7 +316,7 @@ impl LockConfig {
             )));
         }
         let service = settings
-            .describe((address.open)(&settings)?)
+            .describe(LockService::builder((address.open)(&settings)?))
             .namespace(namespace)
             .handover(settings.handover())
             .defaults(options::apply(&settings, self.options))

@@ -17,6 +17,9 @@ use crate::LockConfig;
 /// | `rediss+sentinel://…` | the same over TLS (features `redis` and `tls`) |
 /// | `valkey://…`, `valkeys://…`, `valkey+unix://…`, `unix://…`, `valkey+sentinel://…`, `valkeys+sentinel://…` | other names for these |
 /// | `dapr://STORE[?endpoint=ENDPOINT]` | the lock store of a Dapr sidecar (feature `dapr`) |
+/// | `redis+quorum://[[USER]:PASSWORD@]HOST[:PORT],HOST[:PORT],HOST[:PORT][/DATABASE]` | a majority of independent servers (features `redis` and `quorum`) |
+/// | `rediss+quorum://…`, `valkey+quorum://…`, `valkeys+quorum://…` | the same over TLS, and other names for these |
+/// | several URLs, with spaces between them | a majority of these stores, each with its own user and password (feature `quorum`) |
 ///
 /// The user and the password of a URL with Sentinels are those of the master. Those of the Sentinels are
 /// its parameters `sentinel_user` and `sentinel_pass`; a file can hold the password instead

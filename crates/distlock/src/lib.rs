@@ -62,6 +62,7 @@
 //! | Redis 6.2 or later, Valkey | `redis://`, `redis+unix://`, or with `valkey` | `redis` | `redis` |
 //! | the same over TLS | `rediss://`, `valkeys://` | `redis` and `tls` | `redis` |
 //! | a lock store of a Dapr sidecar | `dapr://` | `dapr` | `dapr` |
+//! | a majority of independent Redis or Valkey servers | `redis+quorum://` | `redis` and `quorum` | `quorum` |
 //!
 //! No feature is on by default. `tls` adds TLS to the stores of the other features.
 //! `serde` implements deserialization for [`LockConfig`], so that it can be read from a file, and
@@ -153,6 +154,13 @@ pub mod redis {
 pub mod dapr {
     #[doc(inline)]
     pub use lock_dapr::{DaprBackend, DaprBackendBuilder};
+}
+
+/// The store on a majority of independent stores: for members that a URL cannot name.
+#[cfg(feature = "quorum")]
+pub mod quorum {
+    #[doc(inline)]
+    pub use lock_quorum::{QuorumBackend, QuorumBackendBuilder};
 }
 
 /// Compiles and runs the code in the project's Markdown pages as doctests.

@@ -36,6 +36,12 @@ macro_rules! on_servers {
                 unix_socket(&KIND).await;
             }
 
+            #[cfg(feature = "quorum")]
+            #[tokio::test]
+            async fn three_servers_are_a_quorum_each_with_its_own_password_or_all_with_one() {
+                quorums(&KIND).await;
+            }
+
             #[tokio::test]
             async fn a_server_that_does_not_answer_is_unavailable_in_time() {
                 no_answer(&KIND).await;
@@ -122,6 +128,35 @@ async fn unix_socket(kind: &ServerKind) {
         assert!(locks.lock("x").try_acquire().await.unwrap().is_none(), "{scheme}");
     }
     assert_eq!(connect(url.replace("p%26s", "x")).await.unwrap_err().kind(), LockErrorKind::Denied);
+}
+
+#[cfg(feature = "quorum")]
+async fn quorums(kind: &ServerKind) {
+    let with = |password| RedisServer::start_with(kind, &["--requirepass", password]).unwrap();
+    let mut servers = ["one", "two", "two"].map(with);
+    let [a, b, c] = servers.each_ref().map(RedisServer::address);
+    let own = format!("redis://:one@{a} redis://:two@{b} redis://:two@{c}/0");
+    let locks = connect(&own).await.unwrap();
+    let guard = locks.lock("x").acquire().await.unwrap();
+    // With one password for all, one member refuses it, and the others are a majority.
+    let shared = format!("redis+quorum://:two@{a},{b},{c}");
+    let others = connect(&shared).await.unwrap();
+    assert!(others.lock("x").try_acquire().await.unwrap().is_none());
+    guard.release().await;
+    assert!(others.lock("x").try_acquire().await.unwrap().is_some());
+
+    let wrong = shared.replace("two", "s3cret");
+    let error = connect(&wrong).await.unwrap_err();
+    assert_eq!(error.kind(), LockErrorKind::Denied, "{error}");
+    assert!(error.to_string().starts_with("connect: 2 of the 3 members"), "{error}");
+    assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
+    servers[1].kill();
+    connect(&own).await.unwrap();
+    servers[2].kill();
+    let error = connect(&own).await.unwrap_err();
+    assert_eq!(error.kind(), LockErrorKind::Unavailable, "{error}");
+    assert!(error.to_string().contains(&b.to_string()), "{error}");
+    assert!(error.to_string().contains(&c.to_string()), "{error}");
 }
 
 async fn no_answer(kind: &ServerKind) {

@@ -66,6 +66,11 @@ pub(crate) const ALL: &[Workload] = &[
         run: |bench, settings| Box::pin(contended::saturated_with_handover(bench, settings)),
     },
     Workload {
+        id: "W5",
+        what: "1 task, acquire and release, on one server and on a quorum of three",
+        run: |bench, settings| Box::pin(uncontended::as_a_quorum(bench, settings)),
+    },
+    Workload {
         id: "W6",
         what: "the memory store, 1 task, acquire and release",
         run: |_, settings| Box::pin(uncontended::in_memory(settings)),

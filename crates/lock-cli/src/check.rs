@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use distlock::backend::Capabilities;
-use distlock::{LockOptions, LockService, ReleaseOutcome};
+use distlock::{LockErrorKind, LockGuard, LockOptions, LockService, ReleaseOutcome};
 
 use crate::arguments::{self, Ability};
 use crate::exit::{self, Ending, Failure};
@@ -11,6 +11,9 @@ use crate::output::{self, Span};
 use crate::{store, warnings};
 
 const PINGS: usize = 10;
+const PROBE_TTL: Duration = Duration::from_secs(5);
+/// Long enough to begin to wait, and to be asked who holds the lock.
+const A_MOMENT: Duration = Duration::from_millis(100);
 const ABILITIES: [Ability; 4] =
     [Ability::Renewal, Ability::Fencing, Ability::Queue, Ability::Status];
 
@@ -21,6 +24,9 @@ pub(crate) async fn check(arguments: &arguments::Check) -> Result<Ending, Failur
     let connected = began.elapsed();
     let pings = round_trips(&store.locks).await?;
     let probed = probe(&store.locks).await?;
+    // What waiting needs is found by whoever waits: another one than the holder.
+    let waiter = store::connect(&arguments.store, LockOptions::new()).await?.locks;
+    wait_in_vain(&store.locks, &waiter).await?;
 
     let mut rows = vec![
         row("store", &store.address),
@@ -28,7 +34,7 @@ pub(crate) async fn check(arguments: &arguments::Check) -> Result<Ending, Failur
         row("round trip", format!("{} ({PINGS} pings, the slowest {})", pings.0, pings.1)),
         row("lock", format!("taken and released in {}", Span(probed))),
     ];
-    let able = store.locks.capabilities();
+    let able = waiter.capabilities();
     let mut problems = Vec::new();
     for ability in ABILITIES {
         let has = has(able, ability);
@@ -68,17 +74,37 @@ async fn round_trips(locks: &LockService) -> Result<(Span, Span), Failure> {
 
 /// Takes a lock that nobody else asks for, and releases it: what is not permitted is found.
 async fn probe(locks: &LockService) -> Result<Duration, Failure> {
-    let name = format!("distlock-check:{:016x}", random());
-    let options = LockOptions::new().ttl(Duration::from_secs(5));
     let began = Instant::now();
-    let guard = locks.lock(name).options(options).acquire().await?;
+    let guard = locks.lock(name_of_probe()).ttl(PROBE_TTL).acquire().await?;
+    release(guard).await?;
+    Ok(began.elapsed())
+}
+
+/// Waits a moment for a lock that is held.
+async fn wait_in_vain(holder: &LockService, waiter: &LockService) -> Result<(), Failure> {
+    let name = name_of_probe();
+    let guard = holder.lock(&*name).ttl(PROBE_TTL).acquire().await?;
+    match waiter.lock(&*name).ttl(PROBE_TTL).wait(A_MOMENT).acquire().await {
+        // Each of them has a store of its own, in memory.
+        Ok(another) => release(another).await?,
+        Err(error) if error.kind() == LockErrorKind::Timeout => {}
+        Err(error) => return Err(error.into()),
+    }
+    release(guard).await
+}
+
+async fn release(guard: LockGuard) -> Result<(), Failure> {
     match guard.release().await {
-        ReleaseOutcome::Released => Ok(began.elapsed()),
+        ReleaseOutcome::Released => Ok(()),
         outcome => Err(Failure::new(
             exit::STORE,
             format!("a lock was taken, and its release was not confirmed: {outcome}"),
         )),
     }
+}
+
+fn name_of_probe() -> String {
+    format!("distlock-check:{:016x}", random())
 }
 
 /// The seed of a hash map is random enough for a name that nobody else uses.

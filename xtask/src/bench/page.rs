@@ -125,6 +125,13 @@ const ALL: &[Section] = &[
         columns: SECTIONS,
     },
     Section {
+        workload: "W5",
+        title: "A quorum of three servers",
+        about: "One task acquires and releases a lock on one server, and on a majority of three.\n\
+                All servers are on this machine, so the work of three of them shares its CPUs; between machines, only the way of the answers counts.",
+        columns: PAIRS,
+    },
+    Section {
         workload: "W6",
         title: "The memory store",
         about: "Compared with `tokio::sync::Mutex::lock_owned` and a drop. A mutex is not a lease: it has no deadline and no owner, and needs no clock.",

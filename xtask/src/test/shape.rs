@@ -14,17 +14,17 @@ struct Rule {
 const NETWORK: [&str; 9] =
     ["redis", "tonic", "hyper", "h2", "reqwest", "rustls", "native-tls", "openssl", "quinn"];
 
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 8] = [
     Rule {
         package: "distlock",
         features: "--no-default-features",
-        absent: &["redis", "tonic", "lock-redis", "lock-dapr"],
+        absent: &["redis", "tonic", "lock-redis", "lock-dapr", "lock-quorum"],
         why: "without features the facade brings the memory backend only",
     },
     Rule {
         package: "distlock",
         features: "--features=redis",
-        absent: &["tonic", "dapr", "lock-dapr"],
+        absent: &["tonic", "dapr", "lock-dapr", "lock-quorum"],
         why: "only the feature `dapr` brings gRPC",
     },
     Rule {
@@ -32,6 +32,12 @@ const RULES: [Rule; 7] = [
         features: "--features=dapr",
         absent: &["redis", "lock-redis"],
         why: "only the feature `redis` brings Redis",
+    },
+    Rule {
+        package: "distlock",
+        features: "--features=quorum",
+        absent: &["redis", "tonic", "lock-redis", "lock-dapr"],
+        why: "a quorum is of the stores that other features bring",
     },
     Rule {
         package: "distlock",

@@ -8,7 +8,7 @@ const GUIDE: &str = "docs/guide.md";
 /// The macro itself.
 const MACRO: &str = "crates/lock-core/src/backend/event.rs";
 /// The crates that log.
-const CRATES: [&str; 4] = ["lock-core", "lock-redis", "lock-dapr", "distlock"];
+const CRATES: [&str; 5] = ["lock-core", "lock-redis", "lock-dapr", "lock-quorum", "distlock"];
 const LEVELS: [&str; 5] = ["ERROR", "WARN", "INFO", "DEBUG", "TRACE"];
 /// Macros of `tracing` that log without a target, an event or a backend.
 const BARE: [&str; 6] = ["error!(", "warn!(", "info!(", "debug!(", "trace!(", "tracing::event!("];

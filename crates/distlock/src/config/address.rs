@@ -27,12 +27,44 @@ pub(super) struct Address {
 
 impl Address {
     pub(super) fn parse(text: &str) -> Result<Self, LockError> {
+        let urls: Vec<&str> = text.split_whitespace().collect();
+        if urls.len() > 1 && urls.iter().all(|url| scheme::is_known(url)) {
+            return Self::parse_several(&urls);
+        }
         let located = read(text)?;
         let url = &located.url;
         let named = scheme::of(url)?;
         let (settings, parameters) = sort(query(url)?, &named)?;
         let open = named.read(&located, &parameters)?;
         Ok(Self { open, settings, is_in_memory: named.is_in_memory(), shown: shown(&located) })
+    }
+
+    /// The stores of a quorum.
+    fn parse_several(urls: &[&str]) -> Result<Self, LockError> {
+        scheme::quorum::check_features()?;
+        let (mut members, mut shown_all, mut is_in_memory) = (Vec::new(), Vec::new(), true);
+        for text in urls {
+            let located = read(text)?;
+            let url = &located.url;
+            let named = scheme::of(url)?;
+            if named.is_quorum() {
+                return Err(invalid("a member of a quorum is a quorum itself; name its servers"));
+            }
+            let (settings, parameters) = sort(query(url)?, &named)?;
+            if let Some(word) = settings.first_word() {
+                return Err(invalid(format!(
+                    "one of several URLs has the parameter `{word}`, which is a setting of them all; \
+                     set it in the configuration or as DISTLOCK_{}",
+                    word.to_ascii_uppercase()
+                )));
+            }
+            is_in_memory &= named.is_in_memory();
+            let open = named.read(&located, &parameters)?;
+            shown_all.push(shown(&located));
+            members.push(scheme::quorum::Member::new(url, shown(&located), open));
+        }
+        let (open, settings) = (scheme::quorum::open(members)?, Settings::default());
+        Ok(Self { open, settings, is_in_memory, shown: shown_all.join(" ") })
     }
 
     /// Whether the store is this process's own.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Unexpected, Visitor,
+    Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor,
 };
 
 use super::settings::Settings;
@@ -47,7 +47,7 @@ impl<'de> Visitor<'de> for Fields {
         let (mut url, mut settings) = (None, Settings::default());
         while let Some(name) = map.next_key::<String>()? {
             if name == URL {
-                if url.replace(map.next_value::<String>()?).is_some() {
+                if url.replace(map.next_value_seed(Urls)?).is_some() {
                     return Err(A::Error::duplicate_field(URL));
                 }
                 continue;
@@ -63,6 +63,38 @@ impl<'de> Visitor<'de> for Fields {
         // The URL is checked when it is used: the environment may replace it, and a parser that quotes
         // the faulty line would show it.
         Ok(LockConfig { url, settings, ..LockConfig::new() })
+    }
+}
+
+/// Reads the URL of a store, or those of the stores of a quorum, which are kept with spaces between
+/// them.
+struct Urls;
+
+impl<'de> DeserializeSeed<'de> for Urls {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Urls {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the URL of a store, or a list of the URLs of independent stores")
+    }
+
+    fn visit_str<E: Error>(self, url: &str) -> Result<String, E> {
+        Ok(url.to_owned())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut urls: A) -> Result<String, A::Error> {
+        let mut all = Vec::new();
+        while let Some(url) = urls.next_element::<String>()? {
+            all.push(url.trim().to_owned());
+        }
+        Ok(all.join(" "))
     }
 }
 

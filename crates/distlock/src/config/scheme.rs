@@ -3,6 +3,7 @@
 pub(crate) mod dapr;
 mod definition;
 mod memory;
+pub(super) mod quorum;
 pub(crate) mod redis;
 pub(crate) mod sentinel;
 pub(crate) mod tls;
@@ -14,9 +15,10 @@ use super::settings::Settings;
 use super::text::{clip, either, invalid, nearest};
 use super::word::Word;
 pub(super) use definition::{Located, Open, Parameter};
-use definition::{Scheme, Spelling};
+use definition::{Scheme, Spelling, check_features};
 
-const ALL: &[&Scheme] = &[&memory::SCHEME, &redis::SCHEME, &sentinel::SCHEME, &dapr::SCHEME];
+const ALL: &[&Scheme] =
+    &[&memory::SCHEME, &redis::SCHEME, &sentinel::SCHEME, &quorum::SCHEME, &dapr::SCHEME];
 
 /// The kind of store that a URL names, and the way in which it does.
 pub(super) struct Named {
@@ -27,7 +29,7 @@ pub(super) struct Named {
 /// Finds the kind of store that this URL names; refused if it is not known or its feature is off.
 pub(super) fn of(url: &Url) -> Result<Named, LockError> {
     let named = by_name(url.scheme()).ok_or_else(|| unknown(url))?;
-    named.spelling.check_features()?;
+    check_features(&format!("{}:", named.spelling.name), named.spelling.features)?;
     Ok(named)
 }
 
@@ -78,10 +80,22 @@ pub(super) fn check(settings: &Settings) -> Result<(), LockError> {
 
 /// A URL of each kind, for messages.
 pub(super) fn examples() -> String {
-    either(&ALL.iter().map(|scheme| scheme.example).collect::<Vec<_>>())
+    let examples = ALL.iter().map(|scheme| scheme.example);
+    either(&examples.filter(|example| !example.is_empty()).collect::<Vec<_>>())
+}
+
+/// Whether a URL begins with a scheme that is known.
+pub(super) fn is_known(text: &str) -> bool {
+    let scheme = text.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
+    scheme.is_some_and(|scheme| by_name(&scheme).is_some())
 }
 
 impl Named {
+    /// Whether it is a quorum.
+    pub(super) fn is_quorum(&self) -> bool {
+        self.spelling.name.ends_with(quorum::SUFFIX)
+    }
+
     /// The parameters that such a URL may have beside the words.
     pub(super) fn parameters(&self) -> &'static [&'static str] {
         self.spelling.parameters
@@ -95,23 +109,6 @@ impl Named {
     /// Checks the URL, and says how its store is opened.
     pub(super) fn read(&self, at: &Located, parameters: &[Parameter]) -> Result<Open, LockError> {
         (self.scheme.read)(at, parameters)
-    }
-}
-
-impl Spelling {
-    fn check_features(&self) -> Result<(), LockError> {
-        let Some(missing) = self.features.iter().find(|feature| !feature.is_on) else {
-            return Ok(());
-        };
-        let needed: Vec<&str> = self.features.iter().map(|feature| feature.name).collect();
-        Err(invalid(format!(
-            "{}: needs the feature `{}` of distlock, which is off; write into Cargo.toml: \
-             distlock = {{ version = \"{}.{}\", features = {needed:?} }}",
-            self.name,
-            missing.name,
-            env!("CARGO_PKG_VERSION_MAJOR"),
-            env!("CARGO_PKG_VERSION_MINOR"),
-        )))
     }
 }
 

@@ -59,6 +59,11 @@ impl Settings {
         self
     }
 
+    /// A word that is set.
+    pub(super) fn first_word(&self) -> Option<&'static str> {
+        self.0.keys().next().copied()
+    }
+
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.0.len()

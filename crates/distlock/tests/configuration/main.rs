@@ -15,6 +15,8 @@ use tracing_subscriber::fmt::MakeWriter;
 mod dapr;
 #[cfg(feature = "serde")]
 mod file;
+#[cfg(feature = "quorum")]
+mod quorum;
 #[cfg(feature = "redis")]
 mod redis;
 mod secrets;
@@ -38,7 +40,8 @@ fn refused(url: &str, causes: &[&str]) {
 #[test]
 fn urls_without_a_known_scheme_are_refused_with_the_schemes_that_there_are() {
     let all = "accepted are memory, redis, rediss, redis+unix, valkey, valkeys, valkey+unix, unix, \
-               redis+sentinel, rediss+sentinel, valkey+sentinel, valkeys+sentinel, dapr";
+               redis+sentinel, rediss+sentinel, valkey+sentinel, valkeys+sentinel, redis+quorum, \
+               rediss+quorum, valkey+quorum, valkeys+quorum, dapr";
     refused("", &["is empty", "redis://localhost:6379", "memory:"]);
     refused("  ", &["is empty"]);
     refused("localhost", &["no scheme", "redis://"]);

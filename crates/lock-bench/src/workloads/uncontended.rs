@@ -1,8 +1,11 @@
-//! W1, W2, W6 and W7: nobody waits for anybody.
+//! W1, W2, W5, W6 and W7: nobody waits for anybody.
 
 use std::sync::Arc;
 
-use testbed::DaprSidecar;
+use lock_core::LockService;
+use lock_quorum::QuorumBackend;
+use lock_redis::RedisBackend;
+use testbed::{DaprSidecar, RedisServer};
 
 use super::bench::Bench;
 use crate::contenders::dapr::{self, BareCalls};
@@ -28,6 +31,23 @@ pub(crate) async fn on_redis(
         ("distlock", Ours::redis(&url, workers)?),
     ];
     compare(&contenders, workers, settings, Some(&bench.stats)).await
+}
+
+/// One server alone, and beside two more with which it is a quorum.
+pub(crate) async fn as_a_quorum(bench: &Bench, settings: &Settings) -> Result<Vec<Cell>, Failure> {
+    let kind = bench.server.binary().kind().clone();
+    let others = [RedisServer::start(&kind)?, RedisServer::start(&kind)?];
+    let mut quorum = QuorumBackend::builder();
+    for server in [&bench.server, &others[0], &others[1]] {
+        quorum = quorum.member(RedisBackend::builder().url(server.url()).build()?);
+    }
+    let quorum = LockService::new(quorum.build()?);
+    let contenders: Contenders = vec![
+        ("distlock, one server", Ours::redis(&bench.server.url(), 1)?),
+        ("distlock, quorum of 3", Ours::over(&quorum, 1)),
+        ("raw, one server", Raw::connect(&bench.server.url(), 1).await?),
+    ];
+    compare(&contenders, 1, settings, Some(&bench.stats)).await
 }
 
 pub(crate) async fn in_memory(settings: &Settings) -> Result<Vec<Cell>, Failure> {

@@ -1,6 +1,7 @@
 //! `dapr://`: a lock store of a Dapr sidecar.
 
-use lock_core::{LockError, LockServiceBuilder};
+use lock_core::LockError;
+use lock_core::backend::AnyBackend;
 
 use super::definition::{Feature, Located, Open, Parameter, Scheme, Spelling};
 use crate::config::settings::Settings;
@@ -51,7 +52,7 @@ fn read(at: &Located, _: &[Parameter]) -> Result<Open, LockError> {
 
 /// Where the settings say nothing, Dapr's own environment variables count.
 #[cfg(feature = "dapr")]
-fn open(store: String, settings: &Settings) -> Result<LockServiceBuilder, LockError> {
+fn open(store: String, settings: &Settings) -> Result<AnyBackend, LockError> {
     use super::tls;
     use crate::config::settings::RESPONSE_TIMEOUT;
 
@@ -75,11 +76,11 @@ fn open(store: String, settings: &Settings) -> Result<LockServiceBuilder, LockEr
         builder = builder.tls_key_file(path);
     }
     let backend = builder.build().map_err(|error| error.with_operation("connect"))?;
-    Ok(lock_core::LockService::builder(backend))
+    Ok(AnyBackend::new(backend))
 }
 
 /// Such a URL is refused before it is read, because its feature is off.
 #[cfg(not(feature = "dapr"))]
-fn open(_: String, _: &Settings) -> Result<LockServiceBuilder, LockError> {
+fn open(_: String, _: &Settings) -> Result<AnyBackend, LockError> {
     Err(invalid("the feature `dapr` of distlock is off"))
 }

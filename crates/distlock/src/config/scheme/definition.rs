@@ -1,16 +1,18 @@
 //! What a kind of store says of itself: how its URLs begin, its words, and how it is opened.
 
-use lock_core::{LockError, LockServiceBuilder};
+use lock_core::LockError;
+use lock_core::backend::AnyBackend;
 use url::Url;
 
 use crate::config::settings::Settings;
+use crate::config::text::invalid;
 use crate::config::word::Word;
 
 /// A kind of store.
 pub(crate) struct Scheme {
     /// How its URLs may begin.
     pub(crate) spellings: &'static [Spelling],
-    /// A URL of it, for messages.
+    /// A URL of it, for messages; empty where others are better examples.
     pub(crate) example: &'static str,
     /// Its URLs name a server by host and port.
     pub(crate) has_host: bool,
@@ -70,7 +72,20 @@ pub(crate) struct Feature {
 pub(crate) type Parameter = (String, String);
 
 /// Makes the store of a URL, with these settings and without I/O.
-pub(crate) type Open = Box<dyn FnOnce(&Settings) -> Result<LockServiceBuilder, LockError>>;
+pub(crate) type Open = Box<dyn FnOnce(&Settings) -> Result<AnyBackend, LockError>>;
+
+/// Refuses what needs features of which one is off.
+pub(crate) fn check_features(what: &str, features: &[Feature]) -> Result<(), LockError> {
+    let Some(missing) = features.iter().find(|feature| !feature.is_on) else { return Ok(()) };
+    let needed: Vec<&str> = features.iter().map(|feature| feature.name).collect();
+    Err(invalid(format!(
+        "{what} needs the feature `{}` of distlock, which is off; write into Cargo.toml: \
+         distlock = {{ version = \"{}.{}\", features = {needed:?} }}",
+        missing.name,
+        env!("CARGO_PKG_VERSION_MAJOR"),
+        env!("CARGO_PKG_VERSION_MINOR"),
+    )))
+}
 
 /// For kinds without words whose values could be wrong.
 pub(crate) fn accept_all(_: &Settings) -> Result<(), LockError> {

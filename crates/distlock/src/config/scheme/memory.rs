@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use lock_core::LockError;
+use lock_core::backend::AnyBackend;
 use lock_core::memory::MemoryBackend;
-use lock_core::{LockError, LockService};
 
 use super::definition::{Located, Open, Parameter, Scheme, Spelling, accept_all};
 use crate::config::text::{decode, invalid};
@@ -26,7 +27,7 @@ fn read(at: &Located, _: &[Parameter]) -> Result<Open, LockError> {
         return Err(invalid("a store in memory has no host; write memory: or memory:NAME"));
     }
     let name = decode(url.path(), "name")?;
-    Ok(Box::new(move |_| Ok(LockService::builder(store(&name)))))
+    Ok(Box::new(move |_| Ok(AnyBackend::new(store(&name)))))
 }
 
 /// The named stores of this process; each is gone with the last service that uses it.

@@ -1,6 +1,7 @@
 //! `redis://`, `rediss://`, `redis+unix://`, and the same with `valkey`: Redis or Valkey.
 
-use lock_core::{LockError, LockServiceBuilder};
+use lock_core::LockError;
+use lock_core::backend::AnyBackend;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
@@ -45,7 +46,8 @@ const PASSWORD: &str = "pass";
 
 /// Why several hosts are refused.
 pub(super) const ONE_SERVER: &str = "the URL names several servers; if they are Sentinels, write \
-    redis+sentinel://HOST:PORT,HOST:PORT/MASTER; Redis Cluster is not supported yet: write \
+    redis+sentinel://HOST:PORT,HOST:PORT/MASTER; for a majority of independent servers write \
+    redis+quorum://A:PORT,B:PORT,C:PORT; Redis Cluster is not supported yet: write \
     redis://HOST:PORT with the address of one server that is no node of a cluster";
 
 /// Why a scheme is refused that other libraries know.
@@ -103,17 +105,15 @@ fn is_socket(url: &Url) -> bool {
 
 /// The URL holds nothing in its query but what is the backend's.
 #[cfg(feature = "redis")]
-pub(super) fn open(url: &str, settings: &Settings) -> Result<LockServiceBuilder, LockError> {
-    service(builder(url, settings)?)
+pub(super) fn open(url: &str, settings: &Settings) -> Result<AnyBackend, LockError> {
+    backend(builder(url, settings)?)
 }
 
-/// The service of a backend.
+/// Makes the backend.
 #[cfg(feature = "redis")]
-pub(super) fn service(
-    builder: lock_redis::RedisBackendBuilder,
-) -> Result<LockServiceBuilder, LockError> {
+pub(super) fn backend(builder: lock_redis::RedisBackendBuilder) -> Result<AnyBackend, LockError> {
     let backend = builder.build().map_err(|error| error.with_operation("connect"))?;
-    Ok(lock_core::LockService::builder(backend))
+    Ok(AnyBackend::new(backend))
 }
 
 /// The backend of a URL with these settings.
@@ -149,7 +149,7 @@ pub(super) fn builder(
 
 /// Such a URL is refused before it is read, because its feature is off.
 #[cfg(not(feature = "redis"))]
-pub(super) fn open(_: &str, _: &Settings) -> Result<LockServiceBuilder, LockError> {
+pub(super) fn open(_: &str, _: &Settings) -> Result<AnyBackend, LockError> {
     Err(invalid("the feature `redis` of distlock is off"))
 }
 

@@ -1,6 +1,7 @@
 //! `redis+sentinel://`, and the same over TLS and with `valkey`: the master that Sentinels name.
 
-use lock_core::{LockError, LockServiceBuilder};
+use lock_core::LockError;
+use lock_core::backend::AnyBackend;
 
 use super::definition::{Feature, Located, Open, Parameter, Scheme, Spelling, accept_all};
 use super::redis::{REDIS, TLS, check_database, check_host, check_login, query};
@@ -56,16 +57,16 @@ fn read(at: &Located, parameters: &[Parameter]) -> Result<Open, LockError> {
 }
 
 #[cfg(feature = "redis")]
-fn open(url: &str, settings: &Settings) -> Result<LockServiceBuilder, LockError> {
+fn open(url: &str, settings: &Settings) -> Result<AnyBackend, LockError> {
     let mut builder = super::redis::builder(url, settings)?;
     if let Some(path) = settings.text(&PASSWORD_FILE) {
         builder = builder.sentinel_password_file(path);
     }
-    super::redis::service(builder)
+    super::redis::backend(builder)
 }
 
 /// Such a URL is refused before it is read, because its feature is off.
 #[cfg(not(feature = "redis"))]
-fn open(url: &str, settings: &Settings) -> Result<LockServiceBuilder, LockError> {
+fn open(url: &str, settings: &Settings) -> Result<AnyBackend, LockError> {
     super::redis::open(url, settings)
 }

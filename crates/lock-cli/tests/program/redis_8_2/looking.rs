@@ -97,9 +97,11 @@ fn check_finds_what_is_to_be_changed() {
     let well = check(&server.url(), all);
     assert_eq!((well.code, &*well.errors), (0, ""), "{well:?}");
     assert!(well.output.contains("round trip") && !well.output.contains("to be changed"));
-    let plain = check(&format!("{}?mode=plain", server.url()), all);
-    assert_eq!(plain.code, 1, "{plain:?}");
-    assert!(plain.output.contains("to be changed: queue is required"), "{plain:?}");
+    // Pushes that are forbidden leave no queue.
+    assert_eq!(redis(&server, "ACL SETUSER u on >p ~* &* +@all -ssubscribe"), "+OK");
+    let polls = check(&server.url().replace("redis://", "redis://u:p@"), all);
+    assert_eq!(polls.code, 1, "{polls:?}");
+    assert!(polls.output.contains("to be changed: queue is required"), "{polls:?}");
 
     let evicts = ["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"];
     let server = RedisServer::start_with(&ServerKind::REDIS_8_2, &evicts).unwrap();

@@ -4,6 +4,7 @@ mod cancelled;
 mod connection;
 mod crowd;
 mod holder;
+mod plain;
 mod server;
 mod waiters;
 

@@ -1,0 +1,124 @@
+//! When a round in which nobody got a majority is followed by another one.
+
+use std::time::Duration;
+
+use lock_core::backend::Instant;
+
+use crate::members::Members;
+use crate::votes::Majority;
+
+/// How long a request votes again at most, from the end of its first round: below a response timeout.
+const LONGEST: Duration = Duration::from_secs(1);
+/// Members that refuse so many rounds in a row have a holder, who has a majority.
+const REFUSED_BY_THE_SAME: u32 = 4;
+/// A pause is at least drawn from this time.
+const SHORTEST_WINDOW: Duration = Duration::from_micros(500);
+/// After so many rounds the pauses do not grow any more.
+const MOST_DOUBLINGS: u32 = 6;
+
+/// Decides for one request.
+///
+/// Where several ask at the same moment, each may get the votes of a few members, and none gets a
+/// majority. So whoever has got a vote gives it back and asks again after a pause, drawn at random
+/// from a time that grows: sooner or later one of them is alone. Whoever got no vote has met a
+/// holder, or others who go on.
+pub(crate) struct Revotes {
+    longest: Duration,
+    until: Option<Instant>,
+    rounds: u32,
+    refused: Members,
+    refused_rounds: u32,
+}
+
+impl Revotes {
+    /// For a request that asks for this lease.
+    pub(crate) fn new(ttl: Duration) -> Self {
+        // A grant that comes late is worth less.
+        let longest = (ttl / 4).min(LONGEST);
+        Self { longest, until: None, rounds: 0, refused: Members::default(), refused_rounds: 0 }
+    }
+
+    /// When to vote again after a round that took this long, if at all. `granted` have given their
+    /// votes back, and `refused` have none to give.
+    pub(crate) fn next(
+        &mut self,
+        majority: Majority,
+        (granted, refused): (Members, Members),
+        took: Duration,
+        now: Instant,
+    ) -> Option<Instant> {
+        if granted.is_empty() || granted.union(refused).len() < majority.needed() {
+            return None;
+        }
+        self.refused_rounds = if self.refused == refused { self.refused_rounds + 1 } else { 1 };
+        self.refused = refused;
+        let is_held = refused.len() >= majority.needed();
+        if is_held && self.refused_rounds >= REFUSED_BY_THE_SAME {
+            return None;
+        }
+        let window = took.max(SHORTEST_WINDOW) * (1 << self.rounds.min(MOST_DOUBLINGS));
+        self.rounds += 1;
+        let at = now + window.mul_f64(fastrand::f64());
+        let until = *self.until.get_or_insert(now + self.longest);
+        (at < until).then_some(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn revotes() -> (Revotes, Instant) {
+        (Revotes::new(Duration::from_secs(60)), Instant::ORIGIN + MS)
+    }
+
+    fn members(all: &[usize]) -> Members {
+        let mut members = Members::default();
+        all.iter().for_each(|member| members.insert(*member));
+        members
+    }
+
+    #[test]
+    fn only_who_got_a_vote_and_can_get_a_majority_votes_again() {
+        let majority = Majority::of(3);
+        let (mut revotes, now) = revotes();
+        let mut next = |granted: &[usize], refused: &[usize]| {
+            revotes.next(majority, (members(granted), members(refused)), MS, now)
+        };
+        assert_eq!(next(&[], &[0, 1, 2]), None);
+        assert_eq!(next(&[0], &[]), None);
+        let at = next(&[0], &[1]).unwrap();
+        assert!(at >= now && at <= now + MS);
+    }
+
+    #[test]
+    fn a_lock_that_the_same_members_refuse_has_a_holder() {
+        let majority = Majority::of(3);
+        let (mut revotes, now) = revotes();
+        let mut next = |refused: &[usize]| {
+            revotes.next(majority, (members(&[0]), members(refused)), MS, now).is_some()
+        };
+        for refused in [&[1, 2], &[1, 2], &[1, 2], &[0, 2], &[1, 2], &[1, 2], &[1, 2]] {
+            assert!(next(refused));
+        }
+        assert!(!next(&[1, 2]));
+    }
+
+    #[test]
+    fn nobody_votes_for_longer_than_a_second_or_a_quarter_of_the_lease() {
+        let majority = Majority::of(3);
+        for (ttl, longest) in [(60_000, 1_000), (400, 100)] {
+            let mut revotes = Revotes::new(MS * ttl);
+            let (began, mut rounds) = (Instant::ORIGIN + MS, 0);
+            let mut now = began;
+            while let Some(at) = revotes.next(majority, (members(&[0, 1]), members(&[2])), MS, now)
+            {
+                now = at + MS;
+                rounds += 1;
+            }
+            assert!(now <= began + MS * (longest + 1) && rounds > 3, "{rounds} rounds");
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! Questions about locks that are held, or were: to release, to renew, to look.
+
+use std::sync::Arc;
+
+use lock_core::backend::{
+    Clock, Instant, LockKey, ReleaseReply, ReleaseRequest, RenewReply, RenewRequest,
+};
+use lock_core::{LockError, LockErrorKind, LockStatus, Result};
+
+use crate::absent::Absent;
+use crate::ask::{patience, silence};
+use crate::failure::Failures;
+use crate::member::Member;
+use crate::round::{Next, Rest, Round};
+use crate::undo::Owner;
+use crate::votes::{Finding, Majority, Tally};
+
+/// Releases a lock everywhere, and says what a majority has found.
+pub(crate) async fn release(
+    members: &[Arc<Member>],
+    absent: &Absent,
+    request: ReleaseRequest,
+) -> Result<ReleaseReply> {
+    let majority = Majority::of(members.len());
+    let (mut tally, mut failures) = (Tally::new(majority), Failures::default());
+    let nothing = absent.take(request.token);
+    tally.nobody = nothing.len();
+    let owner = Owner::releasing(&request);
+    let exchanges = (0..members.len()).filter(|member| !nothing.contains(*member)).map(|number| {
+        let member = &members[number];
+        member.give_up(request.token, request.clock);
+        (number, member.release(request.clone()))
+    });
+    let mut round = Round::new(exchanges);
+    let began = request.clock.now();
+    let mut deadline = None;
+    let finding = loop {
+        if let Some(finding) = tally.finding() {
+            break finding;
+        }
+        if tally.has_quorum() && deadline.is_none() {
+            deadline = Some(patience(began, request.clock.now()));
+        }
+        match round.next_by(request.clock, deadline).await {
+            Next::Answer(number, answer) => {
+                members[number].released(&owner, &answer);
+                match answer {
+                    Ok(ReleaseReply::Released) => tally.yes += 1,
+                    Ok(ReleaseReply::HeldByOther) => tally.other += 1,
+                    Ok(_) => tally.nobody += 1,
+                    Err(error) => {
+                        tally.failed += 1;
+                        failures.add(number, error);
+                    }
+                }
+            }
+            Next::Silence => {
+                round.silent().for_each(|member| failures.add(member, silence()));
+                break tally.without_the_missing();
+            }
+        }
+    };
+    let Rest { answers, under_way } = round.rest();
+    let is_all_known = under_way.is_empty();
+    for (number, answer) in answers {
+        members[number].released(&owner, &answer);
+    }
+    for (number, exchange) in under_way {
+        members[number].follow_release(owner.clone(), exchange);
+    }
+    match finding {
+        Finding::Yes => Ok(ReleaseReply::Released),
+        Finding::Nobody => Ok(ReleaseReply::NotHeld),
+        Finding::Other => Ok(ReleaseReply::HeldByOther),
+        Finding::Unclear => {
+            let nothing_done = tally.yes == 0 && is_all_known && failures.are_not_applied();
+            let error = failures.into_error(majority, |member| members[member].name());
+            let error = if nothing_done { error.not_applied() } else { error };
+            Err(error.or_unknown())
+        }
+    }
+}
+
+/// Renews leases, each by a majority; one batch for each member.
+pub(crate) async fn renew(
+    members: &[Arc<Member>],
+    batch: Vec<RenewRequest>,
+) -> Result<Vec<RenewReply>> {
+    let majority = Majority::of(members.len());
+    let Some(clock) = batch.first().map(|request| request.clock) else { return Ok(Vec::new()) };
+    let began = clock.now();
+    let exchanges = (0..members.len()).map(|number| (number, members[number].renew(batch.clone())));
+    let mut round = Round::new(exchanges);
+    let mut renewals: Vec<_> =
+        batch.iter().map(|_| Renewal { tally: Tally::new(majority), cause: None }).collect();
+    let (mut answered, mut failures) = (0, Failures::default());
+    let mut has_answered = vec![false; members.len()];
+    let mut deadline = None;
+    while renewals.iter().any(|renewal| renewal.tally.finding().is_none()) {
+        if answered >= majority.needed() && deadline.is_none() {
+            deadline = Some(patience(began, clock.now()));
+        }
+        match round.next_by(clock, deadline).await {
+            Next::Answer(number, Ok(replies)) => {
+                answered += 1;
+                has_answered[number] = true;
+                let (member, now) = (&members[number], clock.now());
+                for ((renewal, request), reply) in renewals.iter_mut().zip(&batch).zip(replies) {
+                    renewal.count(member, request, reply, (began, now));
+                }
+            }
+            Next::Answer(number, Err(error)) => {
+                renewals.iter_mut().for_each(|renewal| renewal.tally.failed += 1);
+                failures.add(number, error);
+            }
+            Next::Silence => break,
+        }
+    }
+    for (number, _) in has_answered.iter().enumerate().filter(|(_, has)| !**has) {
+        let now = clock.now();
+        for request in batch.iter().filter(|request| request.exact) {
+            doubt_set(&members[number], request, began, now);
+        }
+    }
+    // The leases are renewed at these members, too, so that they can take part in the next round.
+    let Rest { under_way, .. } = round.rest();
+    for (number, exchange) in under_way {
+        members[number].together.spawn(clock, async move { drop(exchange.await) });
+    }
+    if answered < majority.needed() {
+        return Err(failures.into_error(majority, |member| members[member].name()));
+    }
+    Ok(renewals.into_iter().map(Renewal::reply).collect())
+}
+
+/// One lease of a batch.
+struct Renewal {
+    tally: Tally,
+    cause: Option<LockError>,
+}
+
+impl Renewal {
+    fn count(
+        &mut self,
+        member: &Member,
+        request: &RenewRequest,
+        reply: RenewReply,
+        (began, now): (Instant, Instant),
+    ) {
+        match reply {
+            // What it has now it may lose before its time is over.
+            RenewReply::Renewed if !member.is_reliable(request.token, now) => {
+                self.tally.failed += 1;
+            }
+            RenewReply::Renewed => self.tally.yes += 1,
+            RenewReply::NotHeld => self.tally.nobody += 1,
+            RenewReply::HeldByOther => self.tally.other += 1,
+            other => {
+                self.tally.failed += 1;
+                if request.exact {
+                    doubt_set(member, request, began, now);
+                }
+                if let RenewReply::Failed(error) = other {
+                    self.cause.get_or_insert(error);
+                }
+            }
+        }
+    }
+
+    fn reply(self) -> RenewReply {
+        let finding = match self.tally.finding() {
+            Some(finding) => finding,
+            None => self.tally.without_the_missing(),
+        };
+        match finding {
+            Finding::Yes => RenewReply::Renewed,
+            Finding::Nobody => RenewReply::NotHeld,
+            Finding::Other => RenewReply::HeldByOther,
+            Finding::Unclear => RenewReply::Failed(self.cause.unwrap_or_else(|| {
+                let text = "too few members of the quorum have renewed the lease to tell whether \
+                            it is still held";
+                LockError::new(LockErrorKind::Unavailable, text)
+            })),
+        }
+    }
+}
+
+/// An exact renewal of this member has no answer, so it may take effect after a later renewal, and
+/// make that one's lease shorter.
+fn doubt_set(member: &Member, request: &RenewRequest, sent: Instant, now: Instant) {
+    let late_after = member.capabilities().late_after;
+    // Its lateness is judged by the member's clock, which may run a little slower.
+    let until = sent + late_after + late_after / 10;
+    if until > now {
+        member.set_in_doubt(request.token, until, now);
+    }
+}
+
+/// Looks at a lock: it is held if it is held at a majority.
+pub(crate) async fn status(members: &[Arc<Member>], key: LockKey) -> Result<Option<LockStatus>> {
+    let majority = Majority::of(members.len());
+    let clock = Clock::SYSTEM;
+    let (mut tally, mut failures) = (Tally::new(majority), Failures::default());
+    let exchanges = (0..members.len()).map(|number| (number, members[number].status(key.clone())));
+    let mut round = Round::new(exchanges);
+    // The remaining times that members told; a lease without an end comes last.
+    let mut remaining = Vec::with_capacity(members.len());
+    let began = clock.now();
+    let mut deadline = None;
+    let finding = loop {
+        if let Some(finding) = tally.finding() {
+            break finding;
+        }
+        if tally.has_quorum() && deadline.is_none() {
+            deadline = Some(patience(began, clock.now()));
+        }
+        match round.next_by(clock, deadline).await {
+            Next::Answer(_, Ok(Some(status))) => {
+                tally.yes += 1;
+                remaining.push(status.remaining);
+            }
+            Next::Answer(_, Ok(None)) => tally.nobody += 1,
+            Next::Answer(number, Err(error)) => {
+                tally.failed += 1;
+                failures.add(number, error);
+            }
+            Next::Silence => {
+                round.silent().for_each(|member| failures.add(member, silence()));
+                break tally.without_the_missing();
+            }
+        }
+    };
+    match finding {
+        Finding::Yes => {
+            // Until the first of this majority ends.
+            let shortest = remaining.into_iter().flatten().min();
+            Ok(Some(LockStatus::new(shortest)))
+        }
+        Finding::Nobody | Finding::Other => Ok(None),
+        Finding::Unclear => Err(failures.into_error(majority, |member| members[member].name())),
+    }
+}
+
+/// Whether a majority answers.
+pub(crate) async fn ping(members: &[Arc<Member>]) -> Result<()> {
+    let majority = Majority::of(members.len());
+    let mut failures = Failures::default();
+    let (mut answered, mut failed) = (0, 0);
+    let mut round = Round::new((0..members.len()).map(|number| (number, members[number].ping())));
+    while answered < majority.needed() {
+        match round.next().await {
+            Next::Answer(_, Ok(())) => answered += 1,
+            Next::Answer(number, Err(error)) => {
+                failed += 1;
+                failures.add(number, error);
+            }
+            Next::Silence => {}
+        }
+        if failed > majority.spare() {
+            return Err(failures.into_error(majority, |member| members[member].name()));
+        }
+    }
+    // Who else does not answer is logged.
+    let Rest { under_way, .. } = round.rest();
+    for (number, exchange) in under_way {
+        members[number].together.spawn(Clock::SYSTEM, async move { drop(exchange.await) });
+    }
+    Ok(())
+}
