@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lock_core::backend::{
     Clock, Instant, LockKey, ReleaseReply, ReleaseRequest, RenewReply, RenewRequest,
 };
-use lock_core::{LockError, LockErrorKind, LockStatus, Result};
+use lock_core::{Holder, LockError, LockErrorKind, LockStatus, Result, Who};
 
 use crate::absent::Absent;
 use crate::ask::{patience, silence};
@@ -205,6 +205,7 @@ pub(crate) async fn status(members: &[Arc<Member>], key: LockKey) -> Result<Opti
     let mut round = Round::new(exchanges);
     // The remaining times that members told; a lease without an end comes last.
     let mut remaining = Vec::with_capacity(members.len());
+    let mut holders = Vec::with_capacity(members.len());
     let began = clock.now();
     let mut deadline = None;
     let finding = loop {
@@ -218,6 +219,7 @@ pub(crate) async fn status(members: &[Arc<Member>], key: LockKey) -> Result<Opti
             Next::Answer(_, Ok(Some(status))) => {
                 tally.yes += 1;
                 remaining.push(status.remaining);
+                holders.extend(status.holder);
             }
             Next::Answer(_, Ok(None)) => tally.nobody += 1,
             Next::Answer(number, Err(error)) => {
@@ -234,11 +236,28 @@ pub(crate) async fn status(members: &[Arc<Member>], key: LockKey) -> Result<Opti
         Finding::Yes => {
             // Until the first of this majority ends.
             let shortest = remaining.into_iter().flatten().min();
-            Ok(Some(LockStatus::new(shortest)))
+            let status = LockStatus::new(shortest);
+            Ok(Some(match agreed_on(holders, majority) {
+                Some(holder) => status.with_holder(holder),
+                None => status,
+            }))
         }
         Finding::Nobody | Finding::Other => Ok(None),
         Finding::Unclear => Err(failures.into_error(majority, |member| members[member].name())),
     }
+}
+
+/// Whom a majority names; one of them may know more of it than another.
+fn agreed_on(mut holders: Vec<Holder>, majority: Majority) -> Option<Holder> {
+    let is_same = |one: &Holder, other: &Holder| {
+        one == other || one.since.is_some() && one.since == other.since
+    };
+    let named = |one: &Holder| holders.iter().filter(|other| is_same(one, other)).count();
+    let agreed: Vec<bool> = holders.iter().map(|one| named(one) >= majority.needed()).collect();
+    let mut agreed = agreed.into_iter();
+    holders.retain(|_| agreed.next() == Some(true));
+    let knows_most = holders.iter().position(|one| matches!(one.who, Who::Process(_)));
+    (!holders.is_empty()).then(|| holders.swap_remove(knows_most.unwrap_or(0)))
 }
 
 /// Whether a majority answers.
