@@ -116,7 +116,13 @@ fn read(text: &str) -> Result<Located, LockError> {
     };
     let (first, more) = scheme::first_host(text).unwrap_or((text.to_owned(), Vec::new()));
     let url = parsed(&first)?;
-    let more = more.iter().map(|host| parsed(host)).collect::<Result<_, _>>()?;
+    let another = |text: &String| {
+        Url::parse(text).map_err(|error| {
+            let host = clip(text.split_once("://").map_or("", |(_, host)| host));
+            invalid(format!("the host `{host}` of the URL is malformed: {error}"))
+        })
+    };
+    let more = more.iter().map(another).collect::<Result<_, _>>()?;
     let behind_host = [Some(url.path()), url.query(), url.fragment()];
     if behind_host.into_iter().flatten().any(|part| part.contains('@')) {
         return Err(invalid(format!("the URL has an `@` behind its host; {ESCAPES}")));

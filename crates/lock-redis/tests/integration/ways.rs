@@ -92,3 +92,31 @@ async fn an_existing_connection_that_has_ended_says_so_for_good(kind: &ServerKin
         assert!(error.to_string().contains("nothing connects it again"), "{error}");
     }
 }
+
+#[cfg(feature = "connection-manager")]
+mod managed {
+    use super::*;
+
+    crate::on_every_server!(a_connection_manager_that_was_cut_off_takes_locks_again);
+
+    async fn a_connection_manager_that_was_cut_off_takes_locks_again(kind: &ServerKind) {
+        let mut store = Store::start(kind);
+        let client = redis::Client::open(store.server.url()).unwrap();
+        let manager = client.get_connection_manager().await.unwrap();
+        let builder = RedisBackend::builder().connection_manager(manager);
+        let backend = build(builder.register_process(false));
+        let (owner, first) = take(&backend, "x", MINUTE).await;
+        store.run::<u64>(&["CLIENT", "KILL", "TYPE", "normal"]);
+        let released = loop {
+            match release(&backend, "x", owner).await {
+                Ok(released) => break released,
+                Err(error) => assert!(error.is_retryable(), "{error}"),
+            }
+        };
+        assert_eq!(released, ReleaseReply::Released);
+        let (owner, second) = take(&backend, "x", MINUTE).await;
+        assert!(second > first);
+        release(&backend, "x", owner).await.unwrap();
+        assert_eq!(store.keys(), Vec::<String>::new());
+    }
+}
