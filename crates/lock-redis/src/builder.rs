@@ -166,8 +166,9 @@ impl RedisBackendBuilder {
     /// - There is no queue, since nothing can be pushed over it: waiters poll, in no order.
     ///   Beside backends whose waiters queue, they get the lock only in the gaps that those leave.
     /// - It is never replaced. Once it has ended, every operation fails with an error that says so,
-    ///   of the kind [`Backend`](LockErrorKind::Backend), which is not retryable. To go on after an
-    ///   outage, use `connection_manager` (with the feature of that name), `client` or `url`.
+    ///   of the kind [`Backend`](lock_core::LockErrorKind::Backend), which is not retryable. To go
+    ///   on after an outage, use `connection_manager` (with the feature of that name), `client` or
+    ///   `url`.
     /// - It carries everything, renewals included. It is driven by the tokio runtime in which it
     ///   was made: while that runtime is blocked, no lock can be taken or released, and leases are
     ///   not renewed.
@@ -301,8 +302,8 @@ impl RedisBackendBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`](LockErrorKind::InvalidConfig) if no server was given, or the URL or a
-    /// setting is not allowed.
+    /// [`InvalidConfig`](lock_core::LockErrorKind::InvalidConfig) if no server was given, or the URL
+    /// or a setting is not allowed.
     pub fn build(self) -> Result<RedisBackend> {
         self.check()?;
         let key_prefix = self.key_prefix?;
