@@ -21,9 +21,9 @@ const EVERY: Duration = Duration::from_millis(200);
 /// At first, a gap is a larger part of the time, and comes more often.
 const PART_AT_FIRST: u32 = 5;
 const EVERY_AT_FIRST: Duration = Duration::from_millis(40);
-/// Until locks were held for so long. A poller that asks every 100 ms has met 20 to 30 gaps by then,
-/// and misses all of them once in a hundred times.
-const AT_FIRST: Duration = Duration::from_secs(2);
+/// Until locks were held for so long. A poller that asks every 100 ms has asked 60 times by then, and
+/// finds a gap each sixth time: it has missed all of them for 3 s in one of 250 cases.
+const AT_FIRST: Duration = Duration::from_secs(5);
 /// Whoever asks this often finds a gap of this length, so a longer one finds no more.
 const GAP_MAX: Duration = Duration::from_millis(100);
 /// Tokens whose release never comes are forgotten when there are so many more.
