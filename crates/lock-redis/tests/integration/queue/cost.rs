@@ -46,9 +46,11 @@ async fn a_section_costs_two_commands_however_many_wait(kind: &ServerKind) {
             SENT.iter().zip(before).map(|(command, n)| store.calls_of(command) - n).sum();
         let ran = (waiters * rounds) as u64;
         println!("{waiters} waiters: {sent} commands for {ran} sections");
-        let most = ran * 202 / 100 + seconds * waiters as u64;
-        // Two miss each other now and then; then one takes the lock by a plain command.
-        let least = ran * 19 / 10;
+        // Two miss each other now and then, more often on a busy machine. Then one takes the lock by
+        // plain commands, or finds when it gives it back that the other one has come meanwhile.
+        let (least, most) = if waiters == 2 { (190, 220) } else { (200, 202) };
+        let least = ran * least / 100;
+        let most = ran * most / 100 + seconds * waiters as u64;
         assert!((least..=most).contains(&sent), "{sent} for {ran} by {waiters} in {seconds} s");
     }
     for locks in services {
