@@ -199,10 +199,6 @@ async fn ask(
     place: Place<'_>,
     deadline: Instant,
 ) -> Result<Acquired, Failure> {
-    if request.given_up.is_set() {
-        let message = "the request was given up before it was sent";
-        return Err(Failure::unavailable(message).not_applied());
-    }
     let Some(not_after) = connection.clock().map(|clock| clock.not_after(deadline)) else {
         return Err(Failure::unavailable("the server did not tell the time").not_applied());
     };

@@ -37,6 +37,7 @@ macro_rules! acquire {
     ($first_line:literal) => {
         concat!(
             $first_line,
+            include_str!("scripts/draw.lua"),
             include_str!("scripts/acquire.lua"),
             include_str!("scripts/queue.lua"),
             include_str!("scripts/gap.lua"),
@@ -49,6 +50,7 @@ macro_rules! release {
     ($first_line:literal) => {
         concat!(
             $first_line,
+            include_str!("scripts/draw.lua"),
             include_str!("scripts/release.lua"),
             include_str!("scripts/queue.lua"),
             include_str!("scripts/gap.lua"),

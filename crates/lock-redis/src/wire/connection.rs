@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
@@ -44,7 +44,7 @@ pub(crate) struct Connection {
     /// By what the server knows it, if it lets other connections end this one.
     identity: Option<Identity>,
     /// The server has a command that compares and deletes.
-    deletes_if_equal: AtomicBool,
+    deletes_if_equal: bool,
     /// The slots whose counters were seen to be no older than the connection.
     counted: SlotSet,
 }
@@ -82,7 +82,7 @@ impl Connection {
             is_replaceable: false,
             tries_writing: false,
             identity: None,
-            deletes_if_equal: AtomicBool::new(false),
+            deletes_if_equal: false,
             counted: SlotSet::default(),
         }
     }
@@ -106,8 +106,8 @@ impl Connection {
     }
 
     /// The server has a command that compares and deletes.
-    pub(crate) fn deleting_if_equal(self) -> Self {
-        self.deletes_if_equal.store(true, Ordering::Relaxed);
+    pub(crate) fn deleting_if_equal(mut self) -> Self {
+        self.deletes_if_equal = true;
         self
     }
 
@@ -124,12 +124,7 @@ impl Connection {
 
     /// Whether the server has a command that compares and deletes.
     pub(crate) fn deletes_if_equal(&self) -> bool {
-        self.deletes_if_equal.load(Ordering::Relaxed)
-    }
-
-    /// It has no such command after all.
-    pub(crate) fn deletes_by_script(&self) {
-        self.deletes_if_equal.store(false, Ordering::Relaxed);
+        self.deletes_if_equal
     }
 
     /// Slots whose counters are known to be at least what the server's clock showed when the
@@ -269,23 +264,24 @@ impl Connection {
         given_up: Option<&GivenUp>,
         deadline: Instant,
     ) -> Result<Room<'_>, Failure> {
-        if let Some(room) = self.window.room() {
-            return Ok(room);
-        }
-        // In a place of its own: that is rare.
-        let room = Box::pin(async {
-            let waiting = std::pin::pin!(self.window.wait_for_room());
-            in_time(deadline, contained(waiting)).await
-        });
-        let Some(Some(room)) = room.await else {
-            let message = "the server did not answer those who asked before in time";
-            return Err(Failure::unavailable(message).not_applied());
+        let room = match self.window.room() {
+            Some(room) => room,
+            // In a place of its own: that is rare.
+            None => Box::pin(self.wait_for_room(deadline)).await?,
         };
         if given_up.is_some_and(GivenUp::is_set) {
             let message = "the request was given up before it was sent";
             return Err(Failure::unavailable(message).not_applied());
         }
         Ok(room)
+    }
+
+    async fn wait_for_room(&self, deadline: Instant) -> Result<Room<'_>, Failure> {
+        let waiting = std::pin::pin!(self.window.wait_for_room());
+        in_time(deadline, contained(waiting)).await.flatten().ok_or_else(|| {
+            let message = "the server did not answer those who asked before in time";
+            Failure::unavailable(message).not_applied()
+        })
     }
 
     /// A reply that cannot be read ends the connection as well.

@@ -31,12 +31,8 @@ if not owner then
   end
 elseif ARGV[4] == 'new' and sub(owner, 1, 3) == 'dl+' and sub(owner, 4) ~= token then
   -- Others wait already, and watch the holder.
-  local ticket = redis.pcall('INCR', KEYS[2])
-  if
-    type(ticket) == 'number'
-    and ticket > 1577836800000000
-    and call('ZADD', KEYS[3], 'NX', string.format('%d', ticket), ARGV[5]) == 1
-  then
+  local ticket = draw()
+  if ticket and call('ZADD', KEYS[3], 'NX', string.format('%d', ticket), ARGV[5]) == 1 then
     if ticket % 32 < 2 then
       -- Now and then, where nobody waits for so long that it asks again.
       call('PEXPIRE', KEYS[3], '60000')

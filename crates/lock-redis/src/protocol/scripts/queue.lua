@@ -18,14 +18,11 @@ local function is_of(owner, token)
 end
 
 -- The next number of the slot's counter, as text: that is made once, and keeps all digits.
--- A counter that may have lost numbers is lifted to the time, as is one that is new: no server's
--- clock shows a time before 2020.
+-- A counter that may have lost numbers is lifted to the time, as is one that is new.
 local function next_number()
-  if is_counted then
-    local number = redis.pcall('INCR', KEYS[2])
-    if type(number) == 'number' and number > 1577836800000000 then
-      return string.format('%d', number)
-    end
+  local drawn = is_counted and draw()
+  if drawn then
+    return string.format('%d', drawn)
   end
   local number = string.format('%d', now)
   local last = call('SET', KEYS[2], number, 'GET')

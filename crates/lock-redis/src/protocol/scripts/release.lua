@@ -26,8 +26,8 @@ if not ARGV[3] and ARGV[2] == '1' and owner == 'dl+' .. token then
       counts = call('PUBSUB', 'NUMSUB', channel, next_channel)
     end
     if counts[2] > 0 and (is_alone or counts[4] > 0) then
-      local number = redis.pcall('INCR', KEYS[2])
-      if type(number) == 'number' and number > 1577836800000000 then
+      local number = draw()
+      if number then
         local marked = (next and 'dl+' or 'dl:') .. first
         -- Its window may be no number, if somebody else wrote it.
         if not redis.pcall('SET', KEYS[1], marked, 'PX', window).err then
