@@ -54,12 +54,23 @@ impl Located {
 
     /// The hosts and the ports, as they are written.
     pub(crate) fn authority(&self) -> String {
-        let written = |url: &Url| {
-            let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-            format!("{}{port}", url.host_str().unwrap_or_default())
-        };
-        self.hosts().map(written).collect::<Vec<_>>().join(",")
+        self.hosts().map(host_and_port).collect::<Vec<_>>().join(",")
     }
+
+    /// User and password with what separates them from a host, as they are written: still encoded.
+    pub(crate) fn login(&self) -> String {
+        match (self.url.username(), self.url.password()) {
+            ("", None) => String::new(),
+            (user, None) => format!("{user}@"),
+            (user, Some(password)) => format!("{user}:{password}@"),
+        }
+    }
+}
+
+/// Host and port of a URL, as they are written.
+pub(crate) fn host_and_port(url: &Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}{port}", url.host_str().unwrap_or_default())
 }
 
 /// A cargo feature of this crate.

@@ -66,12 +66,10 @@ fn read(at: &Located, parameters: &[Parameter]) -> Result<Open, LockError> {
         let text = format!("the URL has no hosts; write {scheme}{SUFFIX}://A:PORT,B:PORT,C:PORT");
         return Err(invalid(text));
     }
-    // As it was written: user and password are still encoded.
-    let (user, path) = (user_of(url), url.path());
+    let (login, path) = (at.login(), url.path());
     let mut members = Vec::new();
     for host in at.hosts() {
-        let port = host.port().map(|port| format!(":{port}")).unwrap_or_default();
-        let host = format!("{}{port}", host.host_str().unwrap_or_default());
+        let host = definition::host_and_port(host);
         let malformed = |cause: &str| {
             let host = clip(&host);
             invalid(format!("the host `{host}` of the URL is malformed: {cause}"))
@@ -79,21 +77,13 @@ fn read(at: &Located, parameters: &[Parameter]) -> Result<Open, LockError> {
         if host.trim().is_empty() {
             return Err(malformed("it is empty; remove the comma"));
         }
-        let url = Url::parse(&format!("{scheme}://{user}{host}{path}"))
+        let url = Url::parse(&format!("{scheme}://{login}{host}{path}"))
             .map_err(|error| malformed(&error.to_string()))?;
         let member = Located { url, more: Vec::new() };
         let open = (redis::SCHEME.read)(&member, parameters)?;
         members.push(Member::new(&member.url, host.clone(), open));
     }
     open(members)
-}
-
-fn user_of(url: &Url) -> String {
-    match (url.username(), url.password()) {
-        ("", None) => String::new(),
-        (user, None) => format!("{user}@"),
-        (user, Some(password)) => format!("{user}:{password}@"),
-    }
 }
 
 /// Checks the members together, and says how they are opened.

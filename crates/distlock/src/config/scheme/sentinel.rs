@@ -46,11 +46,7 @@ fn read(at: &Located, parameters: &[Parameter]) -> Result<Open, LockError> {
     if !database.is_empty() {
         check_database(database)?;
     }
-    let login = match (url.username(), url.password()) {
-        ("", None) => String::new(),
-        (user, None) => format!("{user}@"),
-        (user, Some(password)) => format!("{user}:{password}@"),
-    };
+    let login = at.login();
     let query = query(parameters).map(|query| format!("?{query}")).unwrap_or_default();
     let text = format!("{}://{login}{}/{path}{query}", url.scheme(), at.authority());
     Ok(Box::new(move |settings| open(&text, settings)))
