@@ -42,10 +42,8 @@ struct Pair {
 impl Pair {
     async fn start(kind: &ServerKind) -> Self {
         let mut store = Store::start(kind);
-        // Which gap is the first is a matter of time.
         let url = store.server.url();
-        let backends =
-            [(); 2].map(|()| build(RedisBackend::builder().url(&url).look_out_for_pollers(false)));
+        let backends = backends(&url);
         take(&backends[0], "x", HOUR).await;
         let line = line_key(&mut store);
         let mark = line.replacen("dl:q:", "dl:m:", 1);
@@ -68,9 +66,10 @@ impl Pair {
         }
     }
 
-    /// Begins anew on the same server.
+    /// Begins anew on the same server, over new connections.
     fn clear(&mut self) {
         self.store.run::<()>(&["FLUSHALL"]);
+        self.backends = backends(&self.store.server.url());
         self.model = Model::new();
         self.tokens = [(); TOKENS + 1].map(|()| token());
         self.tickets.clear();
@@ -85,7 +84,7 @@ impl Pair {
                 let attempt = attempt(backend, "x", self.tokens[token], HOUR).await.unwrap();
                 let by_script = self.by_script(|model| model.ask(token, Place::None, 0));
                 let plainly = self.plainly(|model| model.take(token));
-                return self.settle(answer(&attempt), by_script, plainly);
+                return self.settle(answer(&attempt), [by_script, plainly]);
             }
             Step::AskAgain => {
                 let token = POLLER;
@@ -95,7 +94,7 @@ impl Pair {
                 let attempt = poller.acquire(request.with_queue(None)).await.unwrap();
                 // Its connection is not its own, so it sends no plain commands.
                 let by_script = self.by_script(|model| model.ask(token, Place::Polls, 0));
-                return self.settle(answer(&attempt), by_script, None);
+                return self.settle(answer(&attempt), [by_script]);
             }
             Step::UseUp => {
                 self.model.is_due |= matches!(self.model.mark, Some(Mark::Using | Mark::Idle));
@@ -152,7 +151,12 @@ impl Pair {
         let ticket = issued.unwrap_or(1 << 51);
         let by_script = self.by_script(|model| model.ask(token, Place::Stands, ticket));
         let plainly = self.plainly(|model| model.take(token));
-        self.settle(answer(&attempt), by_script, plainly)
+        // The first of a connection asks before it subscribes, and again if the lock is held.
+        let at_first = self.by_script(|model| match model.ask(token, Place::None, 0) {
+            Answer::Held => model.ask(token, Place::Stands, ticket),
+            answer => answer,
+        });
+        self.settle(answer(&attempt), [by_script, plainly, at_first])
     }
 
     async fn release(&mut self, token: usize, rest: Duration) -> Result<(), TestCaseError> {
@@ -163,7 +167,7 @@ impl Pair {
         let by_script = self
             .by_script(|model| Answer::Released(model.release(token, !rest.is_zero(), may_stand)));
         let plainly = self.plainly(|model| model.delete(token)).filter(|_| rest.is_zero());
-        self.settle(Answer::Released(reply), by_script, plainly)
+        self.settle(Answer::Released(reply), [by_script, plainly])
     }
 
     fn by_script(&self, step: impl FnOnce(&mut Model) -> Answer) -> Option<(Answer, Model)> {
@@ -176,14 +180,13 @@ impl Pair {
     }
 
     /// One of these came to pass.
-    fn settle(
+    fn settle<const N: usize>(
         &mut self,
         answer: Answer,
-        by_script: Option<(Answer, Model)>,
-        plainly: Option<(Answer, Model)>,
+        ways: [Option<(Answer, Model)>; N],
     ) -> Result<(), TestCaseError> {
         let mut refuted = Vec::new();
-        for (expected, model) in by_script.into_iter().chain(plainly) {
+        for (expected, model) in ways.into_iter().flatten() {
             if expected != answer {
                 refuted.push(format!("{answer:?} instead of {expected:?}"));
                 continue;
@@ -270,6 +273,11 @@ impl Pair {
         prop_assert_eq!(mark, self.model.mark);
         Ok(())
     }
+}
+
+/// They look out for nobody, because it is a matter of time which gap is the first.
+fn backends(url: &str) -> [Arc<RedisBackend>; 2] {
+    [(); 2].map(|()| build(RedisBackend::builder().url(url).look_out_for_pollers(false)))
 }
 
 fn answer(reply: &AcquireReply) -> Answer {
