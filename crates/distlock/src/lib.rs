@@ -65,6 +65,7 @@
 //! | a majority of independent Redis or Valkey servers | `redis+quorum://` | `redis` and `quorum` | `quorum` |
 //!
 //! No feature is on by default. `tls` adds TLS to the stores of the other features.
+//! `metrics` counts and measures through the facade of that name.
 //! `serde` implements deserialization for [`LockConfig`], so that it can be read from a file, and
 //! serde's traits for [`LockOptions`], [`FencingToken`] and [`LockName`].
 #![cfg_attr(docsrs, feature(doc_cfg))]

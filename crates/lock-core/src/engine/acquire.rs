@@ -7,9 +7,11 @@ use std::time::Duration;
 use tracing::Instrument;
 
 use crate::engine::acquisition::Acquisition;
+use crate::engine::asking::Asking;
 use crate::engine::held::{Held, ServiceContext, SharedLease};
 use crate::engine::holder::tell_long_hold;
 use crate::engine::local_queues::{Entered, Turn};
+use crate::engine::metrics::Count;
 use crate::engine::plan::{Plan, Target};
 use crate::engine::telemetry;
 use crate::engine::verify::if_in_doubt;
@@ -29,14 +31,19 @@ pub(crate) async fn acquire(
     let obtaining = async {
         // Before it is let in, so that a shutdown which begins just then waits for its end.
         let _counted = context.count();
-        let target = context.admit(&plan)?;
+        let admitted = context.admit(&plan);
+        let target = admitted
+            .inspect_err(|_| context.store().metrics().count(Count::Failed, plan.lock_name()))?;
         let began = context.store().now();
         let deadline = plan.deadline(began, unset_wait);
-        tokio::select! {
+        let asking = Asking::new(context.store(), &target.name, began, deadline > began);
+        let obtained = tokio::select! {
             biased;
-            obtained = obtain(&context, plan, &target, began, deadline) => obtained,
+            obtained = obtain(&context, plan, &target, &asking, (began, deadline)) => obtained,
             () = context.closing() => Err(LockError::shut_down()),
-        }
+        };
+        asking.ended(&obtained);
+        obtained
     };
     let kind = context.store().kind();
     let told =
@@ -50,8 +57,8 @@ async fn obtain(
     context: &Arc<ServiceContext>,
     plan: Arc<Plan>,
     target: &Target,
-    began: Instant,
-    deadline: Instant,
+    asking: &Asking<'_>,
+    (began, deadline): (Instant, Instant),
 ) -> Result<Option<Held>> {
     let mut now = began;
     let is_forever = deadline == Instant::FAR_FUTURE;
@@ -63,29 +70,34 @@ async fn obtain(
         let leadership = match context.queues().enter(&target.key, &plan, now, deadline) {
             Entered::Lead(leadership) => leadership,
             Entered::Refused(holder) => {
+                asking.is_contended();
                 if let Some(holder) = holder {
                     if_in_doubt(&holder, now);
                 }
                 break None;
             }
-            Entered::Wait(waiter) => match waiter.turn(deadline, wanted).await? {
-                None => break None,
-                Some(Turn::Lead(leadership)) => {
-                    now = context.store().now();
-                    leadership.begin(now);
-                    leadership
-                }
-                Some(Turn::Hold(held)) => match accept(context, held, began)? {
-                    Some(held) => return Ok(Some(held)),
-                    None => {
+            Entered::Wait(waiter) => {
+                asking.is_contended();
+                asking.is_waiting();
+                match waiter.turn(deadline, wanted).await? {
+                    None => break None,
+                    Some(Turn::Lead(leadership)) => {
                         now = context.store().now();
-                        continue;
+                        leadership.begin(now);
+                        leadership
                     }
-                },
-            },
+                    Some(Turn::Hold(held)) => match accept(context, held, began)? {
+                        Some(held) => return Ok(Some(held)),
+                        None => {
+                            now = context.store().now();
+                            continue;
+                        }
+                    },
+                }
+            }
         };
         let times = (began, now, deadline);
-        break Acquisition::new(context, leadership, plan, target, times)?.run().await?;
+        break Acquisition::new(context, leadership, plan, target, asking, times)?.run().await?;
     };
     if obtained.is_none() {
         let waited = context.store().now().saturating_duration_since(began);

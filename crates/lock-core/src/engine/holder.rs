@@ -80,7 +80,7 @@ pub(crate) fn tell_long_hold(lease: &Arc<SharedLease>, waited: Duration, is_fore
     }
     let store = lease.store();
     let is_told = store.health().allows(Paced::LongWait, store.now());
-    let held = store.now().saturating_duration_since(lease.since());
+    let held = store.now().saturating_duration_since(lease.hold().since());
     panics::contained(|| {
         telemetry::long_hold(store, lease.name(), waited, held, (is_told, is_forever));
     });

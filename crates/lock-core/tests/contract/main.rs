@@ -12,11 +12,14 @@ mod handing_over;
 mod holders;
 mod in_line;
 mod keeping_alive;
+mod lease_advice;
 mod leaving;
 mod listener;
 mod lock_sets;
 mod logging;
 mod manual;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod options;
 mod panicking;
 mod passing_on;
