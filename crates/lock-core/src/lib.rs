@@ -11,6 +11,8 @@ mod engine;
 pub mod machine;
 pub mod memory;
 mod sync;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod time;
 mod types;
 

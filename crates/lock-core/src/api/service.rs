@@ -3,6 +3,8 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+#[cfg(feature = "testing")]
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use crate::api::lease::Lease;
@@ -365,12 +367,18 @@ impl LockServiceBuilder {
     /// Makes the service. It does no I/O; [`LockService::check`] checks the default options.
     #[must_use]
     pub fn build(self) -> LockService {
-        let Self { backend, namespace, defaults, clock, handover, process, metrics_label } = self;
+        let Self { backend, namespace, defaults, clock, handover, process, metrics_label, .. } =
+            self;
         describe(&process);
         let metrics = Metrics::new(&backend, metrics_label);
         let store = Store::new(backend, clock, metrics);
         let context = ServiceContext::new(store, handover, background_jobs);
         let context = ServiceHandle::new(Arc::new(context));
+        #[cfg(feature = "testing")]
+        if let Some(noted_in) = self.noted_in {
+            let mut services = noted_in.lock().unwrap_or_else(PoisonError::into_inner);
+            services.push(Arc::downgrade(&context));
+        }
         LockService(Arc::new(Shared {
             context,
             namespace,

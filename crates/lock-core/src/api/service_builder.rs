@@ -2,8 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
+#[cfg(feature = "testing")]
+use std::sync::Mutex;
+#[cfg(feature = "testing")]
+use std::sync::Weak;
 
 use crate::backend::{AnyBackend, Clock, LockBackend};
+#[cfg(feature = "testing")]
+use crate::engine::held::ServiceContext;
 use crate::engine::metrics::LabelOf;
 use crate::types::handover::Handover;
 #[cfg(feature = "metrics")]
@@ -21,6 +27,9 @@ pub struct LockServiceBuilder {
     pub(crate) handover: Handover,
     pub(crate) process: Description,
     pub(crate) metrics_label: Option<LabelOf>,
+    /// Where the service is to be noted, for tests that take a lock away from it.
+    #[cfg(feature = "testing")]
+    pub(crate) noted_in: Option<Arc<Mutex<Vec<Weak<ServiceContext>>>>>,
 }
 
 impl LockServiceBuilder {
@@ -33,6 +42,8 @@ impl LockServiceBuilder {
             handover: Handover::default(),
             process: Description::default(),
             metrics_label: None,
+            #[cfg(feature = "testing")]
+            noted_in: None,
         }
     }
 
