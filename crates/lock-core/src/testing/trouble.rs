@@ -1,7 +1,6 @@
 //! What happens to the requests of a test store.
 
 use std::collections::HashMap;
-use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -58,9 +57,8 @@ impl Troubles {
         let until = Clock::TOKIO.now() + RESPONSE_TIMEOUT;
         let mut is_delayed = false;
         loop {
-            let mut changed = pin!(self.changed.notified());
-            // From here on, so that no change is missed.
-            changed.as_mut().enable();
+            // Before the look, so that no change is missed.
+            let changed = self.changed.notified();
             match self.of(key) {
                 None => return Ok(()),
                 Some(Trouble::Delay(_)) if is_delayed => return Ok(()),
