@@ -266,7 +266,8 @@ impl<'a> Acquisition<'a> {
         self.long_at = Instant::FAR_FUTURE;
         if self.last_failure.is_none() {
             let is_forever = self.deadline == Instant::FAR_FUTURE;
-            tell_long_wait(&self.context, &self.target, self.waited(), is_forever);
+            let span = self.asking.span().clone();
+            tell_long_wait(&self.context, &self.target, (self.waited(), is_forever), span);
         }
     }
 

@@ -27,6 +27,7 @@ pub(crate) mod plan;
 pub(crate) mod renew;
 pub(crate) mod schedule;
 pub(crate) mod shutdown;
+pub(crate) mod spans;
 pub(crate) mod store;
 mod store_health;
 pub(crate) mod telemetry;

@@ -2,11 +2,9 @@
 //! and the guide lists them.
 //!
 //! Every event has the target `distlock` and the fields `event`, `backend` and, if it is about one
-//! lock, `lock`. [`acquire_span`] surrounds every acquisition.
+//! lock, `lock`.
 
 use std::time::Duration;
-
-use tracing::{Level, Span, span};
 
 use crate::backend::LockBackend;
 use crate::backend::event::event;
@@ -23,12 +21,6 @@ use crate::types::message_text::{quoted, shortened};
 use crate::types::name::{LockKey, LockName, MAX_KEY_BYTES};
 use crate::types::status::{LockStatus, ReleaseOutcome};
 use crate::types::time_text::utc;
-
-/// The span around one acquisition, with its wait.
-pub(crate) fn acquire_span(lock: &str, backend: &str) -> Span {
-    let lock = shortened(lock, MAX_KEY_BYTES);
-    span!(target: "distlock", Level::DEBUG, "distlock.acquire", lock = &*lock, backend)
-}
 
 /// A program has connected to this store.
 pub(crate) fn store_chosen(store: &Store, namespace: &str) {

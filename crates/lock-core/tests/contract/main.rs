@@ -26,6 +26,7 @@ mod passing_on;
 mod polling;
 mod sharing;
 mod shutting_down;
+mod spans;
 mod telemetry;
 mod threads;
 mod verifying;
