@@ -11,6 +11,8 @@ mod engine;
 pub mod machine;
 pub mod memory;
 mod sync;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod time;
 mod types;
 
@@ -34,7 +36,8 @@ pub use api::lock::Lock;
 pub use api::lock_set::LockSet;
 pub use api::lock_set_guard::LockSetGuard;
 pub use api::lock_token::LockToken;
-pub use api::service::{LockService, LockServiceBuilder};
+pub use api::service::LockService;
+pub use api::service_builder::LockServiceBuilder;
 pub use time::instant::Instant;
 pub use types::error::{LockError, LockErrorKind, Result};
 pub use types::fencing::FencingToken;

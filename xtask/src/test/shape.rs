@@ -14,7 +14,7 @@ struct Rule {
 const NETWORK: [&str; 9] =
     ["redis", "tonic", "hyper", "h2", "reqwest", "rustls", "native-tls", "openssl", "quinn"];
 
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 9] = [
     Rule {
         package: "distlock",
         features: "--no-default-features",
@@ -50,6 +50,12 @@ const RULES: [Rule; 8] = [
         features: "--features=dapr,tls",
         absent: &["redis", "lock-redis"],
         why: "only the feature `redis` brings Redis",
+    },
+    Rule {
+        package: "distlock",
+        features: "--features=redis,dapr,quorum,tls,serde,testing",
+        absent: &["metrics"],
+        why: "only the feature `metrics` brings the facade of that name",
     },
     Rule {
         package: "distlock",
