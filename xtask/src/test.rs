@@ -15,7 +15,7 @@ use testbed::{DAPRD_VARIABLE, DaprBinary, ServerKind};
 use crate::project::{FACADE, PRODUCT, Project};
 use crate::report::{Counts, Finding, Report};
 use crate::verb::{Failure, Outcome, no_more};
-use crate::{daprd, exec, model, servers, tidy};
+use crate::{book, daprd, exec, model, servers, tidy};
 use busy::BusyLoops;
 use cargo::{check, check_command, run_tests};
 
@@ -23,7 +23,7 @@ use cargo::{check, check_command, run_tests};
 const SUITES: [(&str, &[&str]); 4] = [
     ("tests all features", &PRODUCT),
     // What an absent feature says can only be seen without it.
-    ("tests no features", &["--package", FACADE, "--no-default-features"]),
+    ("tests no features", &["--package", FACADE, "--package", "pages", "--no-default-features"]),
     ("tests xtask", &["--package", "xtask"]),
     ("tests bench", &["--package", "lock-bench"]),
 ];
@@ -83,6 +83,7 @@ fn test_everything(report: &mut Report, servers: &Servers, project: &Project) {
         command.args(["doc", "--no-deps"]).args(PRODUCT).env("RUSTDOCFLAGS", "-D warnings");
         check_command("documentation", &mut command)
     });
+    report.step("book", book::finding);
     report.step("model", || model::finding(project));
     report.step("licences and sources", deny);
     report.step("oldest Rust", || versions::oldest_rust(project));
