@@ -173,12 +173,7 @@ pub mod quorum {
     pub use lock_quorum::{QuorumBackend, QuorumBackendBuilder};
 }
 
-/// Compiles and runs the code in the project's Markdown pages as doctests.
+/// Compiles and runs the code in the README of this package.
 #[cfg(doctest)]
-mod texts {
-    #[doc = include_str!("../../../README.md")]
-    struct Readme;
-
-    #[doc = include_str!("../../../docs/guide.md")]
-    struct Guide;
-}
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -3,6 +3,7 @@
 //!
 //! Programs use the crate `distlock`, which re-exports what they need. This crate is for authors of
 //! backends: see [`backend`].
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod api;
 pub mod backend;
@@ -52,3 +53,8 @@ pub use types::process::ProcessInfo;
 pub use types::status::{LockStatus, ReleaseOutcome, ShutdownReport};
 #[doc(hidden)]
 pub use types::{duration_text, message_text, time_text};
+
+/// Compiles and runs the code in the README of this package.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
