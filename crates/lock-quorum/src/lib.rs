@@ -72,6 +72,7 @@ mod builder;
 mod failure;
 mod health;
 mod jobs;
+mod list;
 mod member;
 mod members;
 mod revote;

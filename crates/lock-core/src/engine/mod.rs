@@ -13,6 +13,7 @@ pub(crate) mod extend;
 mod farewell;
 pub(crate) mod held;
 pub(crate) mod holder;
+pub(crate) mod inspect;
 mod local_queues;
 mod loss_text;
 mod outage;
