@@ -265,7 +265,7 @@ mod tests {
             assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
             read += 1;
         }
-        assert_eq!(read, 8);
+        assert_eq!(read, 10);
     }
 
     #[test]

@@ -16,7 +16,7 @@ fn force(url: &str, options: &str, name: &str) -> std::process::Command {
 fn a_lock_is_taken_from_its_holder_and_given_to_the_next() {
     let server = server();
     let url = server.url();
-    let mut command = run(&url, "--ttl 60s -k 0s", "x", "echo ready; sleep 600");
+    let mut command = run(&url, "--ttl 15s -k 0s", "x", "echo ready; sleep 600");
     let holder = Running::until_ready(command.stdin(Stdio::piped()));
     let mut next = Running::start(&mut run(&url, "", "x", "echo mine $DISTLOCK_FENCING_TOKEN"));
     until(|| redis(&server, "EXISTS lock:x").ends_with('1') && is_awaited(&url));
