@@ -80,10 +80,10 @@ pub use connect::connect;
 
 #[doc(inline)]
 pub use lock_core::{
-    DEFAULT_ACQUIRE_WAIT, DEFAULT_TTL, FencingToken, Handover, Holder, Lease, LeaseSet, Lock,
-    LockError, LockErrorKind, LockGuard, LockName, LockOptions, LockService, LockServiceBuilder,
-    LockSet, LockSetGuard, LockStatus, LockToken, LossReason, MAX_KEY_BYTES, MIN_KEEP_ALIVE_TTL,
-    OnLost, ProcessInfo, ReleaseOutcome, Result, ShutdownReport, Waiter, Who,
+    DEFAULT_ACQUIRE_WAIT, DEFAULT_TTL, FencingToken, Handover, HeldLock, Holder, HolderId, Lease,
+    LeaseSet, Lock, LockError, LockErrorKind, LockGuard, LockName, LockOptions, LockService,
+    LockServiceBuilder, LockSet, LockSetGuard, LockStatus, LockToken, LossReason, MAX_KEY_BYTES,
+    MIN_KEEP_ALIVE_TTL, OnLost, ProcessInfo, ReleaseOutcome, Result, ShutdownReport, Waiter, Who,
 };
 #[doc(hidden)]
 pub use lock_core::{duration_text, time_text};
@@ -129,10 +129,10 @@ pub mod backend {
     pub use lock_core::backend::name_program;
     #[doc(inline)]
     pub use lock_core::backend::{
-        AcquireReply, AcquireRequest, AnyBackend, Backoff, Capabilities, Clock, Grant, InstanceId,
-        Instant, Lane, LockBackend, LockKey, OwnerToken, ReleaseReply, ReleaseRequest, RenewReply,
-        RenewRequest, Sleep, Ticket, Waiting, Wake, holder_of, in_time, on_system_clock,
-        this_process,
+        AcquireReply, AcquireRequest, AnyBackend, Backoff, Capabilities, Clock, EvictRequest,
+        Grant, InstanceId, Instant, Lane, ListCursor, ListReply, ListRequest, LockBackend, LockKey,
+        OwnerToken, ReleaseReply, ReleaseRequest, RenewReply, RenewRequest, Sleep, Ticket, Waiting,
+        Wake, holder_of, in_time, on_system_clock, this_process,
     };
 }
 

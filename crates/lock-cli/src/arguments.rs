@@ -38,6 +38,8 @@ pub(crate) enum Verb {
     Run(Run),
     Wait(Wait),
     Status(Status),
+    List(List),
+    Release(Release),
     Check(Check),
     /// Print a script that completes this command line in a shell
     Completions {
@@ -133,6 +135,47 @@ pub(crate) struct Status {
     pub(crate) names: Vec<String>,
 }
 
+/// List the locks that are held, for how long, by whom, and who waits for them.
+///
+/// It shows the locks of the namespace, whoever holds them. On Redis it goes through all keys of the
+/// server, in small steps. Exit codes: 0 the store was asked, whatever it said, 122 it could not be
+/// asked or refused, 125 the command line is wrong or the store cannot list locks.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    pub(crate) store: Store,
+    /// Only locks whose names begin so
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(crate) prefix: String,
+    /// Print a JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Take a lock away from whoever holds it.
+///
+/// It is for a holder that is known to be of no use any more, such as a process on a machine that was
+/// switched off. If the holder still runs, two run at once. It shows whose the lock is, asks, and
+/// releases what it has shown and nothing else: if somebody else holds the lock by then, it does
+/// nothing.
+///
+/// Exit codes: 0 the holder that was shown has the lock no more, 1 nothing was done, 122 the store
+/// could not be asked or refused, 125 the command line is wrong or the store cannot show holders.
+#[derive(Debug, Args)]
+#[command(override_usage = "distlock release --force [--yes] NAME")]
+pub(crate) struct Release {
+    #[command(flatten)]
+    pub(crate) store: Store,
+    /// Somebody else's lock is meant
+    #[arg(long, required = true)]
+    pub(crate) force: bool,
+    /// Do not ask; needed where there is no terminal
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// The name of the lock
+    pub(crate) name: String,
+}
+
 /// Connect to the store, and say what it can do and what it lacks.
 ///
 /// It takes and releases a lock of a random name, so that missing permissions are found. Exit
@@ -222,7 +265,7 @@ mod tests {
             assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
             read += 1;
         }
-        assert_eq!(read, 8);
+        assert_eq!(read, 10);
     }
 
     #[test]

@@ -6,7 +6,9 @@
 mod arguments;
 mod check;
 mod exit;
+mod list;
 mod output;
+mod release;
 #[cfg(unix)]
 mod run;
 mod shell;
@@ -60,6 +62,8 @@ fn carry_out(verb: Verb) -> Result<Ending, Failure> {
         )),
         Verb::Wait(wait) => in_runtime(wait::wait(&wait)),
         Verb::Status(status) => in_runtime(status::status(&status)),
+        Verb::List(list) => in_runtime(list::list(&list)),
+        Verb::Release(release) => in_runtime(release::release(&release)),
         Verb::Check(check) => in_runtime(check::check(&check)),
         Verb::Completions { shell } => shell::completions(shell),
         Verb::Man => shell::man(),

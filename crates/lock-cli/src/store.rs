@@ -4,6 +4,7 @@ use distlock::{LockConfig, LockOptions, LockService};
 
 use crate::arguments::Store;
 use crate::exit::{self, Failure};
+use crate::output::tell;
 
 /// A store that answered.
 pub(crate) struct Connected {
@@ -16,6 +17,16 @@ impl Connected {
     /// Whether nobody but this process can see the locks.
     pub(crate) fn is_private(&self) -> bool {
         self.address.starts_with("memory:")
+    }
+
+    /// Tells whoever looks at locks that there are none but this process's.
+    pub(crate) fn warn_if_private(&self) {
+        if self.is_private() {
+            tell(
+                "warning: the store is the memory of this process, so it shows no locks of other \
+                 programs",
+            );
+        }
     }
 }
 

@@ -29,6 +29,9 @@ fn what_the_store_cannot_do_is_said() {
     for verb in ["status", "wait"] {
         end_of(&mut distlock([verb, "--url", &url, "x"])).says(125, &["distlock: status", "dapr"]);
     }
+    end_of(&mut distlock(["list", "--url", &url])).says(125, &["distlock: list", "dapr", "list"]);
+    end_of(&mut distlock(["release", "--force", "--yes", "--url", &url, "x"]))
+        .says(125, &["this store cannot show who holds a lock"]);
     let ended = end_of(&mut distlock(["check", "--url", &url]));
     assert_eq!((ended.code, &*ended.errors), (0, ""), "{ended:?}");
     assert!(ended.output.contains("renewal     no: `distlock run` ends a command"), "{ended:?}");

@@ -1,8 +1,10 @@
 //! What needs a server that several programs share. Which one it is makes no difference to them.
 
+mod listing;
 mod looking;
 mod loss;
 mod others;
+mod releasing;
 mod signals;
 
 use std::io::{Read, Write};
