@@ -9,9 +9,18 @@ use crate::exec;
 /// What users depend on.
 pub(crate) const FACADE: &str = "distlock";
 /// What every feature is turned on for. Not this program: its one feature brings a client of container engines, which
-/// `cargo xtask integration` alone needs. Not the benches: their peers' features would leak into all else.
-pub(crate) const PRODUCT: [&str; 6] =
-    ["--workspace", "--exclude", "xtask", "--exclude", "lock-bench", "--all-features"];
+/// `cargo xtask integration` alone needs. Not the benches, and not the programs beside other libraries: the features
+/// that those need would leak into all else.
+pub(crate) const PRODUCT: [&str; 8] = [
+    "--workspace",
+    "--exclude",
+    "xtask",
+    "--exclude",
+    "lock-bench",
+    "--exclude",
+    "lock-examples",
+    "--all-features",
+];
 
 /// What `cargo metadata` says about the workspace.
 pub(crate) struct Project(Value);

@@ -20,12 +20,13 @@ use busy::BusyLoops;
 use cargo::{check, check_command, run_tests};
 
 /// What is tested, each with the features that are on.
-const SUITES: [(&str, &[&str]); 4] = [
+const SUITES: [(&str, &[&str]); 5] = [
     ("tests all features", &PRODUCT),
     // What an absent feature says can only be seen without it.
     ("tests no features", &["--package", FACADE, "--no-default-features"]),
     ("tests xtask", &["--package", "xtask"]),
     ("tests bench", &["--package", "lock-bench"]),
+    ("tests beside others", &["--package", "lock-examples"]),
 ];
 
 /// What the command line asks for.
