@@ -12,10 +12,16 @@ mod release;
 #[cfg(unix)]
 mod run;
 mod shell;
+#[cfg(unix)]
+mod signals;
 mod status;
 mod store;
+#[cfg(unix)]
+mod terminal;
 mod wait;
 mod warnings;
+#[cfg(unix)]
+mod watch;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -46,7 +52,7 @@ fn main() -> ExitCode {
     match ending {
         Ending::Code(code) => code.into(),
         #[cfg(unix)]
-        Ending::Signal(number) => run::end_by(number).into(),
+        Ending::Signal(number) => signals::end_by(number).into(),
     }
 }
 
@@ -59,6 +65,13 @@ fn carry_out(verb: Verb) -> Result<Ending, Failure> {
             exit::USAGE,
             "`run` needs process groups and signals, which this system does not have; use the \
              library",
+        )),
+        #[cfg(unix)]
+        Verb::Watch(watch) => watch::watch(&watch),
+        #[cfg(not(unix))]
+        Verb::Watch(_) => Err(Failure::new(
+            exit::USAGE,
+            "`watch` needs signals and terminals of Unix; use `distlock list`",
         )),
         Verb::Wait(wait) => in_runtime(wait::wait(&wait)),
         Verb::Status(status) => in_runtime(status::status(&status)),

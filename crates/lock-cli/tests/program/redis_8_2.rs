@@ -6,6 +6,8 @@ mod loss;
 mod others;
 mod releasing;
 mod signals;
+#[cfg(target_os = "linux")]
+mod watching;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
