@@ -4,6 +4,7 @@
 //! of its own.
 
 mod arguments;
+mod bench;
 mod check;
 mod exit;
 mod list;
@@ -78,11 +79,13 @@ fn carry_out(verb: Verb) -> Result<Ending, Failure> {
         Verb::List(list) => in_runtime(list::list(&list)),
         Verb::Release(release) => in_runtime(release::release(&release)),
         Verb::Check(check) => in_runtime(check::check(&check)),
+        Verb::Bench(bench) => bench::bench(&bench),
         Verb::Completions { shell } => shell::completions(shell),
         Verb::Man => shell::man(),
     }
 }
 
+/// Runs a verb that signals may end at any time.
 fn in_runtime(verb: impl Future<Output = Result<Ending, Failure>>) -> Result<Ending, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| {

@@ -1,5 +1,6 @@
 //! What needs a server that several programs share. Which one it is makes no difference to them.
 
+mod benching;
 mod listing;
 mod looking;
 mod loss;
