@@ -11,7 +11,7 @@ use crate::{status, store};
 
 pub(crate) async fn release(arguments: &arguments::Release) -> Result<Ending, Failure> {
     let name = &*arguments.name;
-    if !arguments.yes && !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+    if !arguments.yes && !has_terminal() {
         let message = "it asks before it takes a lock away, and there is no terminal to ask on; \
                        --yes does it without asking";
         return Err(Failure::new(exit::USAGE, message));
@@ -52,6 +52,10 @@ pub(crate) async fn release(arguments: &arguments::Release) -> Result<Ending, Fa
         }
     };
     Ok(Ending::Code(code))
+}
+
+fn has_terminal() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
 /// Shows whose the lock is, where the question will be.

@@ -30,12 +30,23 @@ impl Connected {
     }
 }
 
+/// Where the store is, without user name and password; without connecting.
+pub(crate) fn address(store: &Store) -> Result<String, Failure> {
+    Ok(config(store)?.to_string())
+}
+
 /// Connects. `defaults` are options that neither the environment nor the URL sets.
 pub(crate) async fn connect(store: &Store, defaults: LockOptions) -> Result<Connected, Failure> {
     let config = config(store)?.defaults(defaults);
     let address = config.to_string();
     let locks = config.connect().await?;
     Ok(Connected { locks, address })
+}
+
+/// The seed of a hash map is random enough for a name that nobody else uses.
+pub(crate) fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id())
 }
 
 fn config(store: &Store) -> Result<LockConfig, Failure> {

@@ -62,6 +62,13 @@ fn verbs_that_look_at_locks_say_of_memory_that_nobody_elses_are_there() {
 }
 
 #[test]
+fn bench_measures_memory_too() {
+    let ended = end_of(&mut distlock(["bench", "--url=memory:", "--seconds=1", "--tasks=2"]));
+    assert_eq!((ended.code, &*ended.errors), (0, ""), "{ended:?}");
+    assert!(ended.output.starts_with("2 tasks in 1 service, 4 locks, memory:\n"), "{ended:?}");
+}
+
+#[test]
 fn help_version_completions_and_manual_are_printed() {
     for (arguments, parts) in [
         (&["--help"][..], &["DISTLOCK_URL", "status", "completions"][..]),
