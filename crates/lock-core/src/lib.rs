@@ -43,14 +43,14 @@ pub use time::instant::Instant;
 pub use types::error::{LockError, LockErrorKind, Result};
 pub use types::fencing::FencingToken;
 pub use types::handover::Handover;
-pub use types::holder::{Holder, Waiter, Who};
+pub use types::holder::{Holder, HolderId, Waiter, Who};
 pub use types::loss::LossReason;
 pub use types::name::{LockName, MAX_KEY_BYTES};
 pub use types::options::{
     DEFAULT_ACQUIRE_WAIT, DEFAULT_TTL, LockOptions, MIN_KEEP_ALIVE_TTL, OnLost,
 };
 pub use types::process::ProcessInfo;
-pub use types::status::{LockStatus, ReleaseOutcome, ShutdownReport};
+pub use types::status::{HeldLock, LockStatus, ReleaseOutcome, ShutdownReport};
 #[doc(hidden)]
 pub use types::{duration_text, message_text, time_text};
 

@@ -73,6 +73,7 @@ mod builder;
 mod failure;
 mod health;
 mod jobs;
+mod list;
 mod member;
 mod members;
 mod revote;

@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use lock_core::backend::{
-    AcquireReply, AcquireRequest, Capabilities, LockBackend, LockKey, ReleaseReply, ReleaseRequest,
-    RenewReply, RenewRequest,
+    AcquireReply, AcquireRequest, Capabilities, EvictRequest, ListReply, ListRequest, LockBackend,
+    LockKey, ReleaseReply, ReleaseRequest, RenewReply, RenewRequest,
 };
 use lock_core::{LockStatus, Result};
 
@@ -13,6 +13,7 @@ use crate::builder::RedisBackendBuilder;
 use crate::ops::Protocol;
 use crate::ops::parts::Parts;
 use crate::ops::registry::Registry;
+use crate::wire::confirmer::wait_for_nobody;
 use crate::wire::failure::Failure;
 use crate::wire::greeting::ping;
 
@@ -21,7 +22,8 @@ const TTL_MAX: Duration = Duration::from_secs(24 * 24 * 60 * 60);
 
 /// Locks on a Redis or Valkey server.
 ///
-/// Connecting is lazy: the first operation makes the first of at most two connections.
+/// Connecting is lazy: the first operation makes the first of at most two connections, or three
+/// with [`replicas`](RedisBackendBuilder::replicas).
 /// See the [crate's documentation](crate).
 pub struct RedisBackend {
     pub(crate) protocol: Protocol,
@@ -89,6 +91,14 @@ impl LockBackend for RedisBackend {
         self.protocol.status(&self.parts, &key).await
     }
 
+    async fn list(&self, request: ListRequest) -> Result<ListReply> {
+        self.protocol.list(&self.parts, &request).await
+    }
+
+    async fn evict(&self, request: EvictRequest) -> Result<ReleaseReply> {
+        self.protocol.evict(&self.parts, request).await
+    }
+
     fn check_key(&self, key: &LockKey) -> Result<()> {
         self.parts.lock_key(key).map(drop).map_err(Failure::into_error)
     }
@@ -97,7 +107,13 @@ impl LockBackend for RedisBackend {
         let deadline = self.parts.deadline();
         let connecting = self.parts.topology.keyless().connection(deadline);
         let connection = connecting.await.map_err(Failure::into_error)?;
-        connection.send(ping(), deadline).await.map(drop).map_err(Failure::into_error)
+        let pinged = connection.send(ping(), deadline).await;
+        let pinged = match pinged {
+            // It waits for nobody, and says whether it may be used.
+            Ok(_) if self.parts.asks_replicas => connection.send(wait_for_nobody(), deadline).await,
+            pinged => pinged,
+        };
+        pinged.map(drop).map_err(Failure::into_error)
     }
 
     async fn close(&self) {

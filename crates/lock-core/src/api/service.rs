@@ -1,5 +1,7 @@
 //! The lock service: a backend, a namespace and default options.
 
+mod tools;
+
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -305,6 +307,11 @@ impl LockService {
             answer
         };
         asked.await.map_err(|error| error.with_operation("ping"))
+    }
+
+    /// What its tools need.
+    fn parts(&self) -> (ServiceHandle, Arc<str>) {
+        (self.0.context.clone(), Arc::clone(&self.0.namespace))
     }
 
     /// Logs which store the service uses. For `distlock::connect`.

@@ -16,6 +16,7 @@ mod farewell;
 pub(crate) mod held;
 mod hold;
 pub(crate) mod holder;
+pub(crate) mod inspect;
 mod lease_end;
 mod local_queues;
 mod loss_text;

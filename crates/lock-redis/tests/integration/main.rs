@@ -15,6 +15,7 @@ mod protocol;
 mod queue;
 mod refusals;
 mod registry;
+mod replicas;
 mod runtimes;
 mod scripted;
 mod sentinel;
@@ -22,6 +23,7 @@ mod servers;
 mod service;
 #[cfg(feature = "tls")]
 mod tls;
+mod tools;
 mod uncontended;
 mod verifying;
 mod ways;

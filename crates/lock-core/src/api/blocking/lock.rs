@@ -11,7 +11,7 @@ use crate::api::lock_token::LockToken;
 use crate::sync::blocking::block_on;
 use crate::types::error::{LockError, Result};
 use crate::types::options::{LockOptions, option_setters};
-use crate::types::status::LockStatus;
+use crate::types::status::{LockStatus, ReleaseOutcome};
 
 /// The name and the options of a lock: **a plan, not a lock that is held**.
 ///
@@ -166,6 +166,21 @@ impl Lock {
     #[track_caller]
     pub fn status(&self) -> Result<Option<LockStatus>> {
         block_on(self.0.status())
+    }
+
+    /// Takes the lock from whoever holds it, as a tool for people; see
+    /// [`LockService::force_release`](crate::LockService::force_release).
+    ///
+    /// # Errors
+    ///
+    /// As [`LockService::force_release`](crate::LockService::force_release).
+    ///
+    /// # Panics
+    ///
+    /// In [asynchronous code](crate::blocking::LockService#panics).
+    #[track_caller]
+    pub fn force_release(&self, shown: &LockStatus) -> Result<ReleaseOutcome> {
+        block_on(self.0.force_release(shown))
     }
 }
 
