@@ -65,6 +65,8 @@
 //! | a majority of independent Redis or Valkey servers | `redis+quorum://` | `redis` and `quorum` | `quorum` |
 //!
 //! No feature is on by default. `tls` adds TLS to the stores of the other features.
+//! `metrics` counts and measures through the facade of that name.
+//! `testing` adds the module of that name, for tests of programs that use locks.
 //! `serde` implements deserialization for [`LockConfig`], so that it can be read from a file, and
 //! serde's traits for [`LockOptions`], [`FencingToken`] and [`LockName`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -140,6 +142,14 @@ pub mod memory {
     pub use lock_core::memory::MemoryBackend;
 }
 
+/// For tests of programs that use locks: a store in which a test takes locks away, holds them, and
+/// lets requests fail.
+#[cfg(feature = "testing")]
+pub mod testing {
+    #[doc(inline)]
+    pub use lock_core::testing::TestStore;
+}
+
 /// The store on Redis or Valkey: for settings that a URL cannot express, and for existing
 /// connections.
 #[cfg(feature = "redis")]
@@ -163,12 +173,7 @@ pub mod quorum {
     pub use lock_quorum::{QuorumBackend, QuorumBackendBuilder};
 }
 
-/// Compiles and runs the code in the project's Markdown pages as doctests.
+/// Compiles and runs the code in the README of this package.
 #[cfg(doctest)]
-mod texts {
-    #[doc = include_str!("../../../README.md")]
-    struct Readme;
-
-    #[doc = include_str!("../../../docs/guide.md")]
-    struct Guide;
-}
+#[doc = include_str!("../README.md")]
+struct Readme;

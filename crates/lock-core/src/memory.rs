@@ -77,6 +77,17 @@ impl MemoryBackend {
         });
     }
 
+    /// Gives a lock to this token for so long, whoever holds it, and leaves its queue as it is.
+    #[cfg(feature = "testing")]
+    pub(crate) fn give(&self, key: &LockKey, owner: (OwnerToken, Duration), clock: Clock) {
+        self.with(|store| {
+            // The first request decides on the clock, and the test store has one clock.
+            store.common.clock.get_or_insert(clock);
+            let entry = store.locks.entry(key.clone()).or_default();
+            entry.grant(clock.now(), owner, &mut store.common);
+        });
+    }
+
     /// Works in the store, and then tells those whom it concerns: a waker is somebody else's code,
     /// which may use this very store.
     fn with<T>(&self, work: impl FnOnce(&mut Store) -> T) -> T {

@@ -128,6 +128,7 @@
 //!   If the program has installed none when the backend makes its first TLS connection, the backend
 //!   installs that of *ring*, for the whole process.
 //!   To use another, such as aws-lc-rs, call `CryptoProvider::install_default` before.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backend;
 mod builder;
@@ -142,3 +143,8 @@ pub use backend::RedisBackend;
 pub use builder::RedisBackendBuilder;
 pub use builder::sentinels::Sentinels;
 pub use protocol::dapr::DaprKeyPrefix;
+
+/// Compiles and runs the code in the README of this package.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -9,9 +9,9 @@ use crate::api::execute;
 use crate::api::guard::LockGuard;
 use crate::api::lease::Lease;
 use crate::api::lock_token::LockToken;
-use crate::engine::acquire::acquire;
+use crate::engine::acquire::{acquire, acquire_or_find};
 use crate::engine::held::ServiceHandle;
-use crate::engine::holder::{Found, after_wait};
+use crate::engine::holder::Found;
 use crate::engine::inspect;
 use crate::engine::pass_on;
 use crate::engine::plan::Plan;
@@ -160,17 +160,10 @@ impl Lock {
     pub fn acquire(&self) -> impl Future<Output = Result<LockGuard>> + Send + 'static + use<> {
         let (context, plan) = (Arc::clone(&self.context), Arc::clone(&self.plan));
         async move {
-            let began = context.store().now();
-            let (asked, acquiring) = (Arc::clone(&plan), Arc::clone(&context));
-            match acquire(acquiring, plan, DEFAULT_ACQUIRE_WAIT, "acquire").await? {
-                Some(held) => Ok(LockGuard::new(held)),
-                None => {
-                    let waited = context.store().now().saturating_duration_since(began);
-                    let deadline = asked.deadline(began, DEFAULT_ACQUIRE_WAIT);
-                    let found = match asked.key() {
-                        Some(key) => after_wait(&context, key, deadline).await,
-                        None => Found::Other(None),
-                    };
+            let asked = Arc::clone(&plan);
+            match acquire_or_find(context, plan, DEFAULT_ACQUIRE_WAIT, "acquire").await? {
+                Ok(held) => Ok(LockGuard::new(held)),
+                Err((waited, found)) => {
                     let error = timed_out(waited, found);
                     Err(error.with_operation("acquire").with_name(asked.name()))
                 }

@@ -56,7 +56,8 @@ impl Parts {
                 let keys: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
                 let asked =
                     permissions::named(failure, connection, self.needs, (&keys, rule), deadline);
-                Err(asked.await)
+                // In a place of its own: it is rare, and the futures of requests are to be small.
+                Err(Box::pin(asked).await)
             }
             result => result,
         }

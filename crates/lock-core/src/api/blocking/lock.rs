@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::api::blocking::guard::LockGuard;
 use crate::api::blocking::lease::Lease;
+use crate::api::execute::Guarding;
 use crate::api::lock;
 use crate::api::lock_token::LockToken;
 use crate::sync::blocking::block_on;
@@ -130,7 +131,7 @@ impl Lock {
     pub fn execute<T>(&self, f: impl FnOnce(Lease) -> T) -> Result<Option<T>> {
         let acquired = block_on(self.0.try_acquire_for("execute"))?;
         let Some(guard) = acquired.map(LockGuard) else { return Ok(None) };
-        let value = f(guard.lease());
+        let value = guard.0.span().in_scope(|| f(guard.lease()));
         guard.release();
         Ok(Some(value))
     }
