@@ -48,6 +48,7 @@ use text::invalid;
 /// | `sentinel_password_file` | `DISTLOCK_SENTINEL_PASSWORD_FILE` | the file with the password of the Sentinels that name the master of the Redis store | none |
 /// | `api_token_file` | `DISTLOCK_API_TOKEN_FILE` | the file with the API token of the Dapr sidecar | `DAPR_API_TOKEN` |
 /// | `key_prefix` | `DISTLOCK_KEY_PREFIX` | the prefix of the keys of the Redis store | `lock:` |
+/// | `replicas` | `DISTLOCK_REPLICAS` | how many replicas of the server of the Redis store have to confirm a lock | `0` |
 /// | `endpoint` | `DISTLOCK_ENDPOINT` | the address of the Dapr sidecar | from the variables that Dapr sets |
 ///
 /// These are options of every lock, each with the meaning of the setter of the same name in

@@ -64,7 +64,8 @@
 //! | a lock store of a Dapr sidecar | `dapr://` | `dapr` | `dapr` |
 //! | a majority of independent Redis or Valkey servers | `redis+quorum://` | `redis` and `quorum` | `quorum` |
 //!
-//! No feature is on by default. `tls` adds TLS to the stores of the other features.
+//! No feature is on by default. `connection-manager` lets the Redis store use an existing
+//! `ConnectionManager` of the `redis` crate. `tls` adds TLS to the stores of the other features.
 //! `metrics` counts and measures through the facade of that name.
 //! `testing` adds the module of that name, for tests of programs that use locks.
 //! `serde` implements deserialization for [`LockConfig`], so that it can be read from a file, and
@@ -152,10 +153,32 @@ pub mod testing {
 
 /// The store on Redis or Valkey: for settings that a URL cannot express, and for existing
 /// connections.
+///
+/// A program that has a client or a connection of the `redis` crate can give it to the backend, if it
+/// is of the version that this crate uses, which is [`redis_rs`](redis::redis_rs):
+///
+/// ```
+/// use distlock::LockService;
+/// use distlock::redis::{RedisBackend, redis_rs};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = redis_rs::Client::open("redis://127.0.0.1:6379")?;
+/// // Nothing is connected before the first operation.
+/// let locks = LockService::new(RedisBackend::builder().client(client).build()?);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// [`connection`](redis::RedisBackendBuilder::connection) takes a `MultiplexedConnection`, and with the
+/// feature `connection-manager`, `connection_manager` takes a `ConnectionManager`.
 #[cfg(feature = "redis")]
 pub mod redis {
     #[doc(inline)]
-    pub use lock_redis::{DaprKeyPrefix, RedisBackend, RedisBackendBuilder};
+    pub use lock_redis::{DaprKeyPrefix, RedisBackend, RedisBackendBuilder, Sentinels};
+
+    /// The crate [`redis`](https://docs.rs/redis), in the version whose clients and connections the
+    /// [builder](RedisBackendBuilder) takes.
+    pub use lock_redis::redis_rs;
 }
 
 /// The store behind a Dapr sidecar: for settings that a URL cannot express, and for existing

@@ -258,40 +258,6 @@ fn blocking(store: &Store<'_>) {
     assert_eq!(tell("blocking", store), expected);
 }
 
-mod telemetry {
-    use super::*;
-
-    const STORE: Store<'_> = Store { url: None, shown: "memory:" };
-
-    #[test]
-    fn opentelemetry_shows_the_body_inside_its_lock() {
-        let expected = [
-            "receipt: Some(\"charged\")",
-            "POST /orders/42/payment",
-            "  distlock.acquire lock=order:42 outcome=acquired fencing_token=…",
-            "  distlock.hold lock=order:42 fencing_token=…",
-            "    charge",
-        ];
-        assert_eq!(tell("opentelemetry", &STORE), expected);
-    }
-
-    #[cfg(feature = "metrics")]
-    #[test]
-    fn prometheus_scrapes_what_was_done() {
-        let told = tell("prometheus", &STORE);
-        let value = |of: &[&str]| {
-            let line = told.iter().find(|line| of.iter().all(|part| line.contains(part)));
-            line.and_then(|line| line.rsplit(' ').next()).unwrap_or("missing")
-        };
-        assert_eq!(value(&["acquisitions_total{", "lock=\"order\"", "\"acquired\""]), "4");
-        assert_eq!(value(&["acquisitions_total{", "lock=\"report\"", "\"refused\""]), "1");
-        assert_eq!(value(&["hold_seconds_count{", "lock=\"order\""]), "4");
-        assert_eq!(value(&["hold_seconds_bucket{", "lock=\"report\"", "le=\"0.1\""]), "0");
-        assert_eq!(value(&["leases_held{", "lock=\"report\""]), "0");
-        assert_eq!(value(&["store_up{", "backend=\"memory\""]), "1");
-    }
-}
-
 /// Needs a store that two processes share.
 #[cfg(feature = "redis")]
 fn hand_to_worker(store: &Store<'_>) {

@@ -13,6 +13,7 @@ use crate::builder::RedisBackendBuilder;
 use crate::ops::Protocol;
 use crate::ops::parts::Parts;
 use crate::ops::registry::Registry;
+use crate::wire::confirmer::wait_for_nobody;
 use crate::wire::failure::Failure;
 use crate::wire::greeting::ping;
 
@@ -21,7 +22,8 @@ const TTL_MAX: Duration = Duration::from_secs(24 * 24 * 60 * 60);
 
 /// Locks on a Redis or Valkey server.
 ///
-/// Connecting is lazy: the first operation makes the first of at most two connections.
+/// Connecting is lazy: the first operation makes the first of at most two connections, or three
+/// with [`replicas`](RedisBackendBuilder::replicas).
 /// See the [crate's documentation](crate).
 pub struct RedisBackend {
     pub(crate) protocol: Protocol,
@@ -105,7 +107,13 @@ impl LockBackend for RedisBackend {
         let deadline = self.parts.deadline();
         let connecting = self.parts.topology.keyless().connection(deadline);
         let connection = connecting.await.map_err(Failure::into_error)?;
-        connection.send(ping(), deadline).await.map(drop).map_err(Failure::into_error)
+        let pinged = connection.send(ping(), deadline).await;
+        let pinged = match pinged {
+            // It waits for nobody, and says whether it may be used.
+            Ok(_) if self.parts.asks_replicas => connection.send(wait_for_nobody(), deadline).await,
+            pinged => pinged,
+        };
+        pinged.map(drop).map_err(Failure::into_error)
     }
 
     async fn close(&self) {

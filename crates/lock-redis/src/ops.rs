@@ -1,6 +1,7 @@
 //! The operations of a backend: each is one exchange with the server, and one file.
 
 mod acquire;
+mod confirm;
 mod evict;
 mod list;
 pub(crate) mod parts;
@@ -56,6 +57,13 @@ impl Protocol {
         request: &AcquireRequest,
     ) -> Result<AcquireReply> {
         let attempted = acquire::acquire(parts, self.queue.as_ref(), request).await;
+        let attempted = match attempted {
+            // In a place of its own: most have no replicas to ask.
+            Ok(reply) if parts.asks_replicas => {
+                Box::pin(confirm::granted(parts, self.queue.as_ref(), request, reply)).await
+            }
+            attempted => attempted,
+        };
         attempted.map_err(Failure::into_error)
     }
 

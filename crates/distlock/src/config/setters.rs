@@ -23,6 +23,13 @@ impl LockConfig {
         self
     }
 
+    /// How many replicas of the server of the Redis store have to confirm a lock before it is granted,
+    /// so that a failover does not lose it. Default: none.
+    pub fn replicas(mut self, count: u8) -> Self {
+        self.settings.put(&redis::REPLICAS, u16::from(count));
+        self
+    }
+
     /// How long the lease of a lock is that sets no ttl itself. Default: 60 s.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.settings.put(&options::TTL, ttl);

@@ -20,6 +20,8 @@ pub(crate) struct Parts {
     pub(crate) response_timeout: Duration,
     /// The locks that others have been seen to want.
     pub(crate) contended: Contended,
+    /// Whether replicas have to confirm what is granted.
+    pub(crate) asks_replicas: bool,
     /// What the scripts need of a server.
     pub(crate) needs: Needs,
 }

@@ -15,6 +15,7 @@ mod protocol;
 mod queue;
 mod refusals;
 mod registry;
+mod replicas;
 mod runtimes;
 mod scripted;
 mod sentinel;

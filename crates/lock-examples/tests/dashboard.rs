@@ -1,5 +1,4 @@
 //! The dashboard for Grafana shows what there is.
-#![cfg(feature = "metrics")]
 #![expect(clippy::unwrap_used, reason = "tests, helpers included, fail by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};

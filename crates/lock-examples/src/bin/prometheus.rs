@@ -1,7 +1,7 @@
 //! Metrics for Prometheus, on an endpoint `/metrics`.
 //!
 //! With an address it works and serves until it is stopped, to be scraped by a Prometheus server:
-//! `cargo run -p distlock --features metrics --example prometheus 127.0.0.1:9000`.
+//! `cargo run -p lock-examples --bin prometheus 127.0.0.1:9000`.
 //! Without one it works for a moment, asks itself, and prints what it is told.
 
 #![expect(clippy::print_stdout, reason = "an example prints what happens")]
@@ -61,10 +61,11 @@ async fn work(locks: &LockService) -> distlock::Result<()> {
         let lock = locks.lock(format!("order:{number}")).wait(Duration::from_secs(5));
         lock.execute(async |_lease| sleep(Duration::from_millis(takes)).await).await
     };
-    let report = locks.lock("report").ttl(Duration::from_millis(600)).keep_alive();
+    let report = locks.lock("report").ttl(Duration::from_secs(3)).keep_alive();
     let report = report.execute(async |_lease| {
         let refused = locks.lock("report").try_acquire().await?;
-        sleep(Duration::from_millis(500)).await;
+        // Long enough for a renewal.
+        sleep(Duration::from_millis(1_200)).await;
         Ok::<_, distlock::LockError>(refused.is_none())
     });
     tokio::try_join!(order(1, 30), order(1, 60), order(2, 10), order(2, 90), report)?;
