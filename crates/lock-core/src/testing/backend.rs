@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 
 use super::trouble::{RESPONSE_TIMEOUT, Troubles};
 use crate::backend::{
-    AcquireReply, AcquireRequest, Capabilities, Clock, LockBackend, LockKey, ReleaseReply,
-    ReleaseRequest, RenewReply, RenewRequest,
+    AcquireReply, AcquireRequest, Capabilities, Clock, ListReply, ListRequest, LockBackend,
+    LockKey, ReleaseReply, ReleaseRequest, RenewReply, RenewRequest,
 };
 use crate::memory::MemoryBackend;
 use crate::types::error::{LockError, LockErrorKind, Result};
@@ -77,6 +77,11 @@ impl LockBackend for TestBackend {
     async fn status(&self, key: LockKey) -> Result<Option<LockStatus>> {
         self.troubles.pass(Some(&key)).await?;
         self.memory.status(key).await
+    }
+
+    async fn list(&self, request: ListRequest) -> Result<ListReply> {
+        self.troubles.pass(None).await?;
+        self.memory.list(request).await
     }
 
     async fn ping(&self) -> Result<()> {

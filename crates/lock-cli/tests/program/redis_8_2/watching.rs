@@ -105,6 +105,7 @@ fn ctrl_z_gives_the_terminal_back_and_fg_goes_on() {
     terminal.types(CTRL_Z);
     is_left(&mut terminal);
     terminal.shows("Stopped");
+    terminal.shows("$ ");
     terminal.types("stty -a | grep -o ' icanon'\n");
     terminal.shows(" icanon\r\n");
     assert_eq!(redis(&server, "SET lock:x theirs"), "+OK");
@@ -113,6 +114,8 @@ fn ctrl_z_gives_the_terminal_back_and_fg_goes_on() {
     picture(&mut terminal, "another program, which has stored \"theirs\"");
     terminal.types("q");
     is_left(&mut terminal);
+    // The prompt: what is typed before it may still be for the program.
+    terminal.shows("$ ");
     terminal.types("echo back$((1 + 1))\n");
     terminal.shows("back2");
 }

@@ -19,9 +19,8 @@ impl LockService {
     /// # Cost
     ///
     /// On Redis it goes through all keys of the server, whatever the prefix: one step for some
-    /// hundred keys, and another one for the locks among them. No step holds up other clients for
-    /// more than about a millisecond, but a server with ten million keys is asked twenty thousand
-    /// times. A quorum asks several of its members for their lists, and a majority about each name.
+    /// hundred keys, and another one for the locks among them. So no step holds up other clients for
+    /// long, but a server with ten million keys is asked twenty thousand times. A quorum asks several of its members for their lists, and a majority about each name.
     ///
     /// On Redis with an empty key prefix and an empty namespace, every text that is stored on the
     /// server counts as a lock.
