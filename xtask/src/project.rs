@@ -47,6 +47,14 @@ impl Project {
             .collect()
     }
 
+    /// The names of the members that are published.
+    pub(crate) fn published(&self) -> Vec<&str> {
+        let packages = self.0["packages"].as_array().into_iter().flatten();
+        // An empty list of registries is `publish = false`; null is any registry.
+        let published = packages.filter(|package| package["publish"].is_null());
+        published.filter_map(|package| package["name"].as_str()).collect()
+    }
+
     /// The minimum supported Rust version that the package declares.
     pub(crate) fn rust_version(&self, package: &str) -> Option<&str> {
         self.package(package)?["rust_version"].as_str()
@@ -74,7 +82,15 @@ mod tests {
             "rust_version": "1.88",
             "manifest_path": "/here/a/Cargo.toml",
             "features": { "default": [], "redis": ["dep:redis"], "tls": [] },
+        }, {
+            "name": "tests",
+            "publish": [],
         }]}))
+    }
+
+    #[test]
+    fn what_is_not_published_says_so() {
+        assert_eq!(project().published(), ["a"]);
     }
 
     #[test]

@@ -4,6 +4,8 @@ mod address;
 mod environment;
 #[cfg(feature = "serde")]
 mod file;
+#[cfg(feature = "metrics")]
+mod metrics_label;
 mod options;
 mod others;
 mod scheme;
@@ -120,6 +122,8 @@ pub struct LockConfig {
     is_absent_from_env: bool,
     settings: Settings,
     options: LockOptions,
+    #[cfg(feature = "metrics")]
+    metrics_label: Option<metrics_label::LabelOf>,
 }
 
 impl LockConfig {
@@ -320,8 +324,10 @@ impl LockConfig {
             .describe(LockService::builder((address.open)(&settings)?))
             .namespace(namespace)
             .handover(settings.handover())
-            .defaults(options::apply(&settings, self.options))
-            .build();
+            .defaults(options::apply(&settings, self.options));
+        #[cfg(feature = "metrics")]
+        let service = metrics_label::apply(service, self.metrics_label);
+        let service = service.build();
         service.check().map_err(|error| error.with_operation("connect"))?;
         Ok((service, settings.flag(&LAZY) == Some(true)))
     }

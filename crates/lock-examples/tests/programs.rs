@@ -75,6 +75,38 @@ fn a_database_refuses_a_writer_that_has_lost_its_lock() {
     });
 }
 
+#[test]
+fn opentelemetry_shows_the_body_inside_its_lock() {
+    everywhere(|url| {
+        let story = tell(env!("CARGO_BIN_EXE_opentelemetry"), url);
+        let expected = [
+            "receipt: Some(\"charged\")",
+            "POST /orders/42/payment",
+            "  distlock.acquire lock=order:42 outcome=acquired fencing_token=…",
+            "  distlock.hold lock=order:42 fencing_token=…",
+            "    charge",
+        ];
+        assert_eq!(story, expected);
+    });
+}
+
+#[test]
+fn prometheus_scrapes_what_was_done() {
+    everywhere(|url| {
+        let story = tell(env!("CARGO_BIN_EXE_prometheus"), url);
+        let value = |of: &[&str]| {
+            let line = story.iter().find(|line| of.iter().all(|part| line.contains(part)));
+            line.and_then(|line| line.rsplit(' ').next()).unwrap_or("missing")
+        };
+        assert_eq!(value(&["acquisitions_total{", "lock=\"order\"", "\"acquired\""]), "4");
+        assert_eq!(value(&["acquisitions_total{", "lock=\"report\"", "\"refused\""]), "1");
+        assert_eq!(value(&["hold_seconds_count{", "lock=\"order\""]), "4");
+        assert_eq!(value(&["hold_seconds_bucket{", "lock=\"report\"", "le=\"0.1\""]), "0");
+        assert_eq!(value(&["leases_held{", "lock=\"report\""]), "0");
+        assert_eq!(value(&["store_up{"]), "1");
+    });
+}
+
 /// In memory, and on the newest Redis.
 fn everywhere(tells: impl Fn(Option<&str>)) {
     tells(None);

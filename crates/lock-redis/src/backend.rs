@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use lock_core::backend::{
-    AcquireReply, AcquireRequest, Capabilities, LockBackend, LockKey, ReleaseReply, ReleaseRequest,
-    RenewReply, RenewRequest,
+    AcquireReply, AcquireRequest, Capabilities, EvictRequest, ListReply, ListRequest, LockBackend,
+    LockKey, ReleaseReply, ReleaseRequest, RenewReply, RenewRequest,
 };
 use lock_core::{LockStatus, Result};
 
@@ -89,6 +89,14 @@ impl LockBackend for RedisBackend {
 
     async fn status(&self, key: LockKey) -> Result<Option<LockStatus>> {
         self.protocol.status(&self.parts, &key).await
+    }
+
+    async fn list(&self, request: ListRequest) -> Result<ListReply> {
+        self.protocol.list(&self.parts, &request).await
+    }
+
+    async fn evict(&self, request: EvictRequest) -> Result<ReleaseReply> {
+        self.protocol.evict(&self.parts, request).await
     }
 
     fn check_key(&self, key: &LockKey) -> Result<()> {

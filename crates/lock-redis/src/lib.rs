@@ -133,6 +133,7 @@
 //!   If the program has installed none when the backend makes its first TLS connection, the backend
 //!   installs that of *ring*, for the whole process.
 //!   To use another, such as aws-lc-rs, call `CryptoProvider::install_default` before.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backend;
 mod builder;
@@ -150,3 +151,8 @@ pub use protocol::dapr::DaprKeyPrefix;
 /// The crate [`redis`](https://docs.rs/redis), in the version whose clients and connections
 /// [`RedisBackendBuilder`] takes.
 pub use redis as redis_rs;
+
+/// Compiles and runs the code in the README of this package.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -2,6 +2,8 @@
 
 mod acquire;
 mod confirm;
+mod evict;
+mod list;
 pub(crate) mod parts;
 pub(crate) mod registry;
 mod release;
@@ -12,8 +14,8 @@ mod uncontended;
 use std::sync::Arc;
 
 use lock_core::backend::{
-    AcquireReply, AcquireRequest, Capabilities, LockKey, ReleaseReply, ReleaseRequest, RenewReply,
-    RenewRequest,
+    AcquireReply, AcquireRequest, Capabilities, EvictRequest, ListReply, ListRequest, LockKey,
+    ReleaseReply, ReleaseRequest, RenewReply, RenewRequest,
 };
 use lock_core::{LockStatus, Result};
 
@@ -42,6 +44,7 @@ impl Protocol {
         Capabilities::none()
             .with_renew(true)
             .with_inspect(true)
+            .with_list(true)
             .with_fencing(true)
             .with_min_hold(true)
             .with_repeatable(true)
@@ -83,5 +86,13 @@ impl Protocol {
 
     pub(crate) async fn status(&self, parts: &Parts, key: &LockKey) -> Result<Option<LockStatus>> {
         status::status(parts, key).await.map_err(Failure::into_error)
+    }
+    pub(crate) async fn list(&self, parts: &Parts, request: &ListRequest) -> Result<ListReply> {
+        list::list(parts, request).await.map_err(Failure::into_error)
+    }
+
+    pub(crate) async fn evict(&self, parts: &Parts, request: EvictRequest) -> Result<ReleaseReply> {
+        let evicted = evict::evict(parts, self.queue.as_deref(), request).await;
+        evicted.map_err(Failure::into_error)
     }
 }

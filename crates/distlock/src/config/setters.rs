@@ -57,6 +57,18 @@ impl LockConfig {
         self
     }
 
+    /// Adds the label `lock` to the metrics that are about locks, as
+    /// [`LockServiceBuilder::metrics_label`](crate::LockServiceBuilder::metrics_label). Default: no such
+    /// label.
+    #[cfg(feature = "metrics")]
+    pub fn metrics_label<F>(mut self, label_of: F) -> Self
+    where
+        F: for<'a> Fn(&'a crate::LockName) -> &'a str + Send + Sync + 'static,
+    {
+        self.metrics_label = Some(std::sync::Arc::new(label_of));
+        self
+    }
+
     /// What others read of this process when they ask who holds a lock: the name of the program, as
     /// [`LockServiceBuilder::program`](crate::LockServiceBuilder::program). Default: the file name of
     /// the executable.

@@ -216,9 +216,11 @@ async fn workers_never_overlap_while_servers_fail_by_turns(kind: &ServerKind) {
 }
 
 async fn the_rules_of_the_guide_are_enough_for_each_server_of_a_quorum(kind: &ServerKind) {
-    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide.md");
-    let page = std::fs::read_to_string(page).unwrap();
-    let line = page.lines().find(|line| line.starts_with("ACL SETUSER locks on ")).unwrap();
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    let pages = std::fs::read_dir(docs.join("guide")).into_iter().flatten();
+    let pages = pages.map(|page| page.unwrap().path()).chain([docs.join("guide.md")]);
+    let text: String = pages.map(|page| std::fs::read_to_string(page).unwrap()).collect();
+    let line = text.lines().find(|line| line.starts_with("ACL SETUSER locks on ")).unwrap();
     let all = Servers::start(kind, 3);
     let mut builder = QuorumBackend::builder();
     for server in &all.servers {

@@ -81,6 +81,11 @@ impl Standalone {
         Route::new(&self.0, Lane::Caller)
     }
 
+    /// All servers that have keys: where a caller's command goes that asks each of them.
+    pub(crate) fn masters(&self) -> Vec<Route<'_>> {
+        vec![self.keyless()]
+    }
+
     /// A connection that is up, for what is worth no new one: rather the library's own.
     pub(crate) fn up(&self) -> Option<Arc<Connection>> {
         self.0.up().last()

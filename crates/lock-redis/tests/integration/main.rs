@@ -24,6 +24,7 @@ mod servers;
 mod service;
 #[cfg(feature = "tls")]
 mod tls;
+mod tools;
 mod uncontended;
 mod verifying;
 mod ways;

@@ -27,11 +27,13 @@ const FOR_PUSHES: [&str; 4] = ["+ssubscribe", "+spublish", "+pubsub|shardnumsub"
 /// What is not missed.
 const FOR_COMFORT: [&str; 5] = ["+script|load", "+info", "+zcard", "+incr", "+client|kill"];
 
-/// The only line of the guide that begins so.
+/// The only line of the guide that begins so, on whichever of its pages.
 pub(super) fn line_that_begins(with: &str) -> String {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide.md");
-    let page = std::fs::read_to_string(page).unwrap();
-    let mut lines = page.lines().filter(|line| line.starts_with(with));
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    let pages = std::fs::read_dir(docs.join("guide")).into_iter().flatten();
+    let pages = pages.map(|page| page.unwrap().path()).chain([docs.join("guide.md")]);
+    let text: String = pages.map(|page| std::fs::read_to_string(page).unwrap()).collect();
+    let mut lines = text.lines().filter(|line| line.starts_with(with));
     let line = lines.next().unwrap();
     assert_eq!(lines.next(), None);
     line.to_owned()
