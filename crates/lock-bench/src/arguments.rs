@@ -7,6 +7,7 @@ use crate::workloads;
 
 pub(crate) const HELP: &str = "\
 usage: lock-bench [flags]
+       lock-bench failovers [ROUNDS] [WORD]   what failovers cost, in the cases with WORD in their names
 
   --only W1,W6     only these workloads
   --quick          short rounds, for a look; no figures to quote

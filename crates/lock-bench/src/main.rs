@@ -6,6 +6,7 @@
 
 mod arguments;
 mod contenders;
+mod failovers;
 mod failure;
 mod measure;
 mod processes;
@@ -25,6 +26,11 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     if let Some(result) = processes::run(&words) {
         return ended(result);
+    }
+    if let Some((first, words)) = words.split_first()
+        && first == failovers::FAILOVERS
+    {
+        return ended(failovers::run(words));
     }
     match Arguments::parse(words.into_iter()) {
         Ok(Command::Run(arguments)) => ended(run(&arguments)),

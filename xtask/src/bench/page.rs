@@ -19,6 +19,8 @@ struct Section {
 }
 
 const INTRODUCTION: &str = include_str!("introduction.md");
+/// The figures of `lock-bench failovers`, which take too long to be measured with the others.
+const FAILOVERS: &str = include_str!("failovers.md");
 
 const PAIRS: &[Column] = &[
     Column("pairs_per_second", "pairs/s", 1.0, false),
@@ -215,6 +217,8 @@ pub(super) fn write(results: &Results, others: &[Results], machine: &str) -> Pag
     for other in others {
         write!(text, "\n{}, W2:\n\n{}", other.runtime(), table(&other.cells("W2"), PAIRS)).ok();
     }
+    text += "\n";
+    text += FAILOVERS;
     Page { text, plots }
 }
 
