@@ -47,7 +47,9 @@ impl Couple {
 
     fn builder(&self) -> RedisBackendBuilder {
         let url = self.master.server.url();
-        RedisBackend::builder().url(url).register_process(false).response_timeout(TIMEOUT)
+        let builder = RedisBackend::builder().url(url).register_process(false);
+        // A lock that is left free for others is asked for, and not pushed.
+        builder.look_out_for_pollers(false).response_timeout(TIMEOUT)
     }
 
     /// A backend that is patient, for replicas that answer.
