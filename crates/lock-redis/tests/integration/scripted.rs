@@ -429,7 +429,7 @@ async fn a_number_that_was_drawn_when_the_lock_was_gone_is_not_handed_out() {
         ("GET", _) => format!("$35\r\ndl:{}\r\n", "0".repeat(32)),
         _ => healthy(command, "7.0.15", "standalone"),
     });
-    let backend = build(RedisBackend::builder().url(url));
+    let backend = build(RedisBackend::builder().url(url).register_process(false));
     let (owner, _) = take(&backend, "x", MINUTE).await;
     release(&backend, "x", owner).await.unwrap();
     assert!(is_held(&attempt(&backend, "x", token(), MINUTE).await.unwrap()));

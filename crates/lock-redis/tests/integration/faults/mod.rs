@@ -17,7 +17,7 @@ use lock_redis::RedisBackend;
 use crate::common::{self, Store};
 
 /// Short, so that the tests are; long enough for a busy machine to answer in.
-const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// So long that no test can mistake an expiry for a release.
 const LONG: Duration = Duration::from_secs(3_600);

@@ -41,9 +41,11 @@ fn wait_for_it(locks: &LockService) -> JoinSet<LockGuard> {
 
 async fn until_in_line(locks: &LockService, waiters: usize) {
     loop {
-        let status = locks.status("x").await.unwrap();
-        if status.and_then(|status| status.waiters) == Some(waiters as u64) {
-            return;
+        match locks.status("x").await {
+            Ok(Some(status)) if status.waiters == Some(waiters as u64) => return,
+            Ok(_) => {}
+            // The machine may be busy.
+            Err(error) => assert!(error.is_retryable(), "{error}"),
         }
     }
 }
@@ -92,8 +94,9 @@ async fn those_whose_connection_is_half_open_are_all_served(kind: &ServerKind) {
 async fn those_whose_pushes_are_dropped_are_all_served(kind: &ServerKind) {
     let mut store = Store::start(kind);
     let (holder, locks) = (direct(&store), behind_proxy(&store));
-    // Short enough for those who watch the holder not to wait for the fallback.
-    let lock = holder.lock("x").ttl(Duration::from_secs(3)).keep_alive();
+    // Short enough for those who watch the holder not to wait for the fallback, and long enough for
+    // the holder not to lose it on a busy machine: somebody in line would have it then.
+    let lock = holder.lock("x").ttl(Duration::from_secs(10)).keep_alive();
     let guard = lock.acquire().await.unwrap();
     let waiting = wait_for_it(&locks);
     until_in_line(&holder, WAITERS).await;
