@@ -32,6 +32,7 @@
 mod binary;
 #[cfg(feature = "certificates")]
 mod certificates;
+mod cluster;
 mod daprd;
 mod port;
 mod process;
@@ -44,6 +45,7 @@ pub mod wait;
 pub use binary::{SERVERS_VARIABLE, ServerBinary, ServerKind, ServerSource, available};
 #[cfg(feature = "certificates")]
 pub use certificates::Authority;
+pub use cluster::{ClusterSet, ClusterSettings};
 pub use daprd::{DAPRD_VARIABLE, DaprBinary};
 pub use port::ReservedPort;
 pub use redis::RedisServer;
