@@ -12,9 +12,9 @@ use lock_core::{LockStatus, Result};
 use crate::builder::RedisBackendBuilder;
 use crate::ops::Protocol;
 use crate::ops::parts::Parts;
+use crate::ops::ping;
 use crate::ops::registry::Registry;
 use crate::wire::failure::Failure;
-use crate::wire::greeting::ping;
 
 const TTL_MIN: Duration = Duration::from_millis(10);
 const TTL_MAX: Duration = Duration::from_secs(24 * 24 * 60 * 60);
@@ -95,9 +95,7 @@ impl LockBackend for RedisBackend {
 
     async fn ping(&self) -> Result<()> {
         let deadline = self.parts.deadline();
-        let connecting = self.parts.topology.keyless().connection(deadline);
-        let connection = connecting.await.map_err(Failure::into_error)?;
-        connection.send(ping(), deadline).await.map(drop).map_err(Failure::into_error)
+        ping::ping(&self.parts.topology, deadline).await.map_err(Failure::into_error)
     }
 
     async fn close(&self) {

@@ -1,6 +1,8 @@
 //! How a [`RedisBackend`] is set up.
 
+pub(crate) mod cluster;
 mod endpoint;
+mod hosts;
 pub(crate) mod sentinels;
 
 use std::fmt;
@@ -14,6 +16,7 @@ use redis::Client;
 use redis::aio::MultiplexedConnection;
 
 use crate::backend::RedisBackend;
+use crate::builder::cluster::ClusterNodes;
 use crate::builder::endpoint::{invalid, open, own};
 use crate::builder::sentinels::Sentinels;
 use crate::contended::Contended;
@@ -24,6 +27,8 @@ use crate::protocol::dapr::DaprKeyPrefix;
 use crate::protocol::keys::RESERVED_PREFIX;
 use crate::protocol::{needs, scripts};
 use crate::queue::Queue;
+use crate::topology::Topology;
+use crate::topology::cluster::{self as of_cluster, Cluster};
 use crate::topology::dialer::Dialer;
 use crate::topology::sentinel;
 use crate::topology::standalone::{Server as Endpoint, Source, Standalone};
@@ -61,6 +66,7 @@ enum Server {
     Missing,
     Url(String),
     Sentinels(Sentinels),
+    Cluster(ClusterNodes),
     Client(Client),
     Connection(Channel),
 }
@@ -71,11 +77,13 @@ enum Place {
     Server(Source, String),
     /// The master that Sentinels name.
     Master(sentinel::Settings),
+    /// A cluster.
+    Cluster(of_cluster::Settings),
 }
 
 impl Place {
-    fn topology(self, dialer: Dialer, connect_timeout: Duration) -> Standalone {
-        match self {
+    fn topology(self, dialer: Dialer, connect_timeout: Duration) -> Topology {
+        Topology::Single(match self {
             Self::Server(source, address) => {
                 Standalone::new(Endpoint { source, address, dialer }, connect_timeout)
             }
@@ -84,7 +92,10 @@ impl Place {
                 let master: Arc<dyn Connector> = Arc::new(master);
                 Standalone::over(&master, false, connect_timeout)
             }
-        }
+            Self::Cluster(settings) => {
+                return Topology::Cluster(Cluster::new(settings, dialer.of_cluster()));
+            }
+        })
     }
 }
 
@@ -93,13 +104,16 @@ fn one((source, address, session): (Source, String, Session)) -> (Place, Session
 }
 
 impl Server {
-    /// The Sentinels in place of a URL that names some.
+    /// The Sentinels, or the nodes of a cluster, in place of a URL that names some.
     fn resolved(self) -> Result<Self> {
         match self {
-            Self::Url(url) => match Sentinels::from_url(&url)? {
-                Some(sentinels) => Ok(Self::Sentinels(sentinels)),
-                None => Ok(Self::Url(url)),
-            },
+            Self::Url(url) => {
+                Ok(match (Sentinels::from_url(&url)?, ClusterNodes::from_url(&url)?) {
+                    (Some(sentinels), _) => Self::Sentinels(sentinels),
+                    (None, Some(nodes)) => Self::Cluster(nodes),
+                    (None, None) => Self::Url(url),
+                })
+            }
             other => Ok(other),
         }
     }
@@ -127,6 +141,9 @@ impl RedisBackendBuilder {
     /// hosts and the ports of the Sentinels, and the user and the password of the master.
     /// See [`Sentinels`].
     ///
+    /// Or a cluster: `redis[s]+cluster://[[user]:password@]host[:port][,host[:port]…]`, with some of its
+    /// nodes. See [`ClusterNodes`].
+    ///
     /// `rediss` and `valkeys` need the feature `tls`.
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.server = Server::Url(url.into());
@@ -147,6 +164,23 @@ impl RedisBackendBuilder {
     /// ```
     pub fn sentinels(mut self, sentinels: Sentinels) -> Self {
         self.server = Server::Sentinels(sentinels);
+        self
+    }
+
+    /// The cluster that these nodes belong to.
+    ///
+    /// ```
+    /// # mod distlock { pub use lock_core::*; pub mod redis { pub use lock_redis::*; } }
+    /// use distlock::redis::RedisBackend;
+    ///
+    /// # fn main() -> distlock::Result<()> {
+    /// let nodes = ["a.example:7000", "b.example:7000", "c.example:7000"];
+    /// let backend = RedisBackend::builder().cluster(nodes).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn cluster(mut self, nodes: impl Into<ClusterNodes>) -> Self {
+        self.server = Server::Cluster(nodes.into());
         self
     }
 
@@ -314,15 +348,19 @@ impl RedisBackendBuilder {
                     sentinels.checked(&credentials, self.sentinel_password_file)?;
                 (Place::Master(settings), session)
             }
+            Server::Cluster(nodes) if self.sentinel_password_file.is_none() => {
+                let (settings, session) = nodes.checked(&credentials, self.response_timeout)?;
+                (Place::Cluster(settings), session)
+            }
             _ if self.sentinel_password_file.is_some() => {
                 return Err(invalid(
                     "sentinel_password_file is set, and no Sentinels are given; remove it, or write \
                      redis+sentinel://HOST:PORT/MASTER",
                 ));
             }
-            Server::Missing => {
+            Server::Missing | Server::Cluster(_) => {
                 return Err(invalid(
-                    "no Redis server was given; call url, sentinels, client or connection",
+                    "no Redis server was given; call url, sentinels, cluster, client or connection",
                 ));
             }
             Server::Url(url) => one(own(&open(&url, &credentials)?, &credentials)?),
@@ -390,6 +428,7 @@ impl fmt::Debug for RedisBackendBuilder {
             Server::Missing => "missing",
             Server::Url(_) => "a url",
             Server::Sentinels(_) => "sentinels",
+            Server::Cluster(_) => "a cluster",
             Server::Client(_) => "a client",
             Server::Connection(_) => "an existing connection",
         };

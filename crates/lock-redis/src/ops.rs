@@ -2,6 +2,7 @@
 
 mod acquire;
 pub(crate) mod parts;
+pub(crate) mod ping;
 pub(crate) mod registry;
 mod release;
 mod renew;

@@ -16,6 +16,6 @@ pub(crate) mod permissions;
 pub(crate) mod refusal;
 pub(crate) mod runtime;
 pub(crate) mod server_clock;
-mod slot_set;
+pub(crate) mod slot_set;
 mod subscriptions;
 mod window;

@@ -168,6 +168,8 @@ impl ClusterSet {
     pub fn give_slot(&self, slot: u16, to: usize) -> io::Result<()> {
         let slot = slot.to_string();
         let give = ["CLUSTER", "SETSLOT", &slot, "NODE", self.name(to)];
+        // The others believe the larger number.
+        self.ask(to, &["CLUSTER", "BUMPEPOCH"])?;
         // The new owner first: the one before would know of nobody else.
         self.ask(to, &give)?;
         (0..self.masters).filter(|&place| place != to).try_for_each(|place| {

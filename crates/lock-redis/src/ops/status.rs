@@ -2,22 +2,41 @@
 
 use std::collections::HashMap;
 
+use futures_util::future::join_all;
 use lock_core::backend::{InstanceId, Lane, LockKey, OwnerToken, holder_of};
 use lock_core::{Holder, Instant, LockStatus, ProcessInfo, Who};
 use redis::{Pipeline, Value};
 
 use crate::ops::parts::{Parts, about};
 use crate::protocol::keys::Keys;
+use crate::protocol::slots::slot;
 use crate::protocol::{holder, process, reply};
-use crate::wire::connection::Connection;
+use crate::topology::home::Home;
+use crate::topology::tries::Tries;
 use crate::wire::failure::Failure;
 
 /// Reads the lease of a lock and whose it is, and who waits in its queue.
 pub(crate) async fn status(parts: &Parts, key: &LockKey) -> Result<Option<LockStatus>, Failure> {
     let keys = Keys::new(&parts.key_prefix, key)?;
-    let (lock, queue, slot) = (keys.lock.as_str(), keys.queue(), keys.slot);
     let deadline = parts.deadline();
-    let connection = parts.topology.route(slot, Lane::Caller).connection(deadline).await?;
+    let mut tries = Tries::default();
+    loop {
+        let home = parts.topology.home(keys.slot, deadline).await?;
+        let status = at(parts, &keys, &home, deadline).await;
+        let Err(failure) = status else { return status };
+        home.again(failure, &mut tries, deadline).await?;
+    }
+}
+
+/// Asks one server.
+async fn at(
+    parts: &Parts,
+    keys: &Keys,
+    home: &Home<'_>,
+    deadline: Instant,
+) -> Result<Option<LockStatus>, Failure> {
+    let (lock, queue) = (keys.lock.as_str(), keys.queue());
+    let connection = home.route(Lane::Caller).connection(deadline).await?;
     let mut question = Pipeline::new();
     // The first only asks for the type: a key that is no lock must not be shown as one.
     question.cmd("STRLEN").arg(lock).cmd("PTTL").arg(lock).cmd("GET").arg(lock);
@@ -40,7 +59,7 @@ pub(crate) async fn status(parts: &Parts, key: &LockKey) -> Result<Option<LockSt
         holder::Value::Ours { token, .. } => Some(token),
         holder::Value::Other(_) => None,
     });
-    let known = registered(&connection, holding.chain(&waiting), deadline).await;
+    let known = registered(parts, holding.chain(&waiting), deadline).await;
     let of = |token: OwnerToken| holder_of(token, known.get(&token.instance()).cloned());
     let mut status =
         LockStatus::new(left).with_queue(waiting.iter().map(|&token| of(token).into()));
@@ -60,9 +79,9 @@ fn tokens(entries: &Value) -> Vec<OwnerToken> {
     entries.iter().filter_map(reply::text).filter_map(holder::entry).collect()
 }
 
-/// What the server knows of the processes of these tokens; it is not asked about this one.
+/// What the servers know of the processes of these tokens; they are not asked about this one.
 async fn registered(
-    connection: &Connection,
+    parts: &Parts,
     tokens: impl Iterator<Item = &OwnerToken>,
     deadline: Instant,
 ) -> HashMap<InstanceId, ProcessInfo> {
@@ -71,16 +90,22 @@ async fn registered(
         tokens.map(OwnerToken::instance).filter(|instance| Some(*instance) != own).collect();
     instances.sort_unstable();
     instances.dedup();
-    if instances.is_empty() {
-        return HashMap::new();
-    }
-    let mut question = Pipeline::new();
-    for instance in &instances {
-        question.cmd("GET").arg(process::key(*instance));
-    }
-    let answers = connection.send_all(&question, deadline).await.unwrap_or_default();
-    let known = instances.into_iter().zip(answers).filter_map(|(instance, answer)| {
-        Some((instance, process::read(reply::text(&answer.ok()?)?)?))
-    });
-    known.collect()
+    // Where there is one server, they leave in one write.
+    let asking = instances.into_iter().map(|instance| registered_as(parts, instance, deadline));
+    join_all(asking).await.into_iter().flatten().collect()
+}
+
+/// What is known of one process; none if it cannot be had at once.
+async fn registered_as(
+    parts: &Parts,
+    instance: InstanceId,
+    deadline: Instant,
+) -> Option<(InstanceId, ProcessInfo)> {
+    let key = process::key(instance);
+    let home = parts.topology.home(slot(&key), deadline).await.ok()?;
+    let connection = home.route(Lane::Caller).connection(deadline).await.ok()?;
+    let mut question = redis::cmd("GET");
+    question.arg(key);
+    let answer = connection.send(question, deadline).await.ok()?;
+    Some((instance, process::read(reply::text(&answer)?)?))
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may panic as tests may")]
 #![expect(clippy::print_stdout, reason = "figures, for those who ask with `--nocapture`")]
 
+mod cluster;
 mod common;
 mod conformance;
 mod connections;
