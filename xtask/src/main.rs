@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to a person")]
 
 mod bench;
+mod book;
 mod daprd;
 mod exec;
 mod fetch;
@@ -12,6 +13,7 @@ mod images;
 mod integration;
 mod libtest;
 mod model;
+mod package;
 mod paths;
 mod project;
 mod report;
@@ -91,6 +93,20 @@ const VERBS: &[Verb] = &[
         about: "checks the repository itself: layout, lengths, words, manifests, links, imports",
         run: tidy::run,
     },
+    Verb {
+        name: "package",
+        arguments: "",
+        about: "packages each crate as for a release, unpacks it, builds it against the other packages alone,\n\
+                and runs its doctests (some minutes the first time)",
+        run: package::run,
+    },
+    Verb {
+        name: "book",
+        arguments: "",
+        about: "builds the pages of docs/ as a book in target/book, and checks its links (needs mdbook;\n\
+                with mdbook-mermaid the diagrams are pictures)",
+        run: book::run,
+    },
     Verb { name: "help", arguments: "", about: "prints this text", run: help },
 ];
 
@@ -159,6 +175,8 @@ mod tests {
         assert_eq!(usage_error(&["tset"]), "unknown command `tset`");
         assert_eq!(usage_error(&["test", "--loose"]), "unexpected argument `--loose`");
         assert_eq!(usage_error(&["tidy", "now"]), "unexpected argument `now`");
+        assert_eq!(usage_error(&["book", "now"]), "unexpected argument `now`");
+        assert_eq!(usage_error(&["package", "now"]), "unexpected argument `now`");
         assert_eq!(usage_error(&["servers", "--stop"]), "unexpected argument `--stop`");
         assert_eq!(usage_error(&["model", "--ful"]), "unexpected argument `--ful`");
         assert_eq!(usage_error(&["images", "now"]), "unexpected argument `now`");

@@ -9,9 +9,18 @@ use crate::exec;
 /// What users depend on.
 pub(crate) const FACADE: &str = "distlock";
 /// What every feature is turned on for. Not this program: its one feature brings a client of container engines, which
-/// `cargo xtask integration` alone needs. Not the benches: their peers' features would leak into all else.
-pub(crate) const PRODUCT: [&str; 6] =
-    ["--workspace", "--exclude", "xtask", "--exclude", "lock-bench", "--all-features"];
+/// `cargo xtask integration` alone needs. Not the benches, and not the programs beside other libraries: the features
+/// that those need would leak into all else.
+pub(crate) const PRODUCT: [&str; 8] = [
+    "--workspace",
+    "--exclude",
+    "xtask",
+    "--exclude",
+    "lock-bench",
+    "--exclude",
+    "lock-examples",
+    "--all-features",
+];
 
 /// What `cargo metadata` says about the workspace.
 pub(crate) struct Project(Value);
@@ -36,6 +45,14 @@ impl Project {
             .filter_map(|package| package["manifest_path"].as_str())
             .map(PathBuf::from)
             .collect()
+    }
+
+    /// The names of the members that are published.
+    pub(crate) fn published(&self) -> Vec<&str> {
+        let packages = self.0["packages"].as_array().into_iter().flatten();
+        // An empty list of registries is `publish = false`; null is any registry.
+        let published = packages.filter(|package| package["publish"].is_null());
+        published.filter_map(|package| package["name"].as_str()).collect()
     }
 
     /// The minimum supported Rust version that the package declares.
@@ -65,7 +82,15 @@ mod tests {
             "rust_version": "1.88",
             "manifest_path": "/here/a/Cargo.toml",
             "features": { "default": [], "redis": ["dep:redis"], "tls": [] },
+        }, {
+            "name": "tests",
+            "publish": [],
         }]}))
+    }
+
+    #[test]
+    fn what_is_not_published_says_so() {
+        assert_eq!(project().published(), ["a"]);
     }
 
     #[test]

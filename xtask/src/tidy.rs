@@ -5,6 +5,8 @@ mod evidence;
 mod imports;
 mod links;
 mod manifests;
+mod pages;
+mod published;
 mod source;
 mod text;
 
@@ -53,6 +55,8 @@ fn problems(files: &[Source]) -> Vec<Problem> {
     problems.extend(links::problems(files));
     problems.extend(imports::problems(files));
     problems.extend(events::problems(files));
+    problems.extend(pages::problems(files));
+    problems.extend(published::problems(files));
     problems
 }
 

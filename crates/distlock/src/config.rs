@@ -4,6 +4,8 @@ mod address;
 mod environment;
 #[cfg(feature = "serde")]
 mod file;
+#[cfg(feature = "metrics")]
+mod metrics_label;
 mod options;
 mod others;
 mod scheme;
@@ -46,6 +48,7 @@ use text::invalid;
 /// | `sentinel_password_file` | `DISTLOCK_SENTINEL_PASSWORD_FILE` | the file with the password of the Sentinels that name the master of the Redis store | none |
 /// | `api_token_file` | `DISTLOCK_API_TOKEN_FILE` | the file with the API token of the Dapr sidecar | `DAPR_API_TOKEN` |
 /// | `key_prefix` | `DISTLOCK_KEY_PREFIX` | the prefix of the keys of the Redis store | `lock:` |
+/// | `replicas` | `DISTLOCK_REPLICAS` | how many replicas of the server of the Redis store have to confirm a lock | `0` |
 /// | `endpoint` | `DISTLOCK_ENDPOINT` | the address of the Dapr sidecar | from the variables that Dapr sets |
 ///
 /// These are options of every lock, each with the meaning of the setter of the same name in
@@ -119,6 +122,8 @@ pub struct LockConfig {
     is_absent_from_env: bool,
     settings: Settings,
     options: LockOptions,
+    #[cfg(feature = "metrics")]
+    metrics_label: Option<metrics_label::LabelOf>,
 }
 
 impl LockConfig {
@@ -319,8 +324,10 @@ impl LockConfig {
             .describe(LockService::builder((address.open)(&settings)?))
             .namespace(namespace)
             .handover(settings.handover())
-            .defaults(options::apply(&settings, self.options))
-            .build();
+            .defaults(options::apply(&settings, self.options));
+        #[cfg(feature = "metrics")]
+        let service = metrics_label::apply(service, self.metrics_label);
+        let service = service.build();
         service.check().map_err(|error| error.with_operation("connect"))?;
         Ok((service, settings.flag(&LAZY) == Some(true)))
     }

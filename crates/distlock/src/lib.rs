@@ -64,7 +64,10 @@
 //! | a lock store of a Dapr sidecar | `dapr://` | `dapr` | `dapr` |
 //! | a majority of independent Redis or Valkey servers | `redis+quorum://` | `redis` and `quorum` | `quorum` |
 //!
-//! No feature is on by default. `tls` adds TLS to the stores of the other features.
+//! No feature is on by default. `connection-manager` lets the Redis store use an existing
+//! `ConnectionManager` of the `redis` crate. `tls` adds TLS to the stores of the other features.
+//! `metrics` counts and measures through the facade of that name.
+//! `testing` adds the module of that name, for tests of programs that use locks.
 //! `serde` implements deserialization for [`LockConfig`], so that it can be read from a file, and
 //! serde's traits for [`LockOptions`], [`FencingToken`] and [`LockName`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -78,10 +81,10 @@ pub use connect::connect;
 
 #[doc(inline)]
 pub use lock_core::{
-    DEFAULT_ACQUIRE_WAIT, DEFAULT_TTL, FencingToken, Handover, Holder, Lease, LeaseSet, Lock,
-    LockError, LockErrorKind, LockGuard, LockName, LockOptions, LockService, LockServiceBuilder,
-    LockSet, LockSetGuard, LockStatus, LockToken, LossReason, MAX_KEY_BYTES, MIN_KEEP_ALIVE_TTL,
-    OnLost, ProcessInfo, ReleaseOutcome, Result, ShutdownReport, Waiter, Who,
+    DEFAULT_ACQUIRE_WAIT, DEFAULT_TTL, FencingToken, Handover, HeldLock, Holder, HolderId, Lease,
+    LeaseSet, Lock, LockError, LockErrorKind, LockGuard, LockName, LockOptions, LockService,
+    LockServiceBuilder, LockSet, LockSetGuard, LockStatus, LockToken, LossReason, MAX_KEY_BYTES,
+    MIN_KEEP_ALIVE_TTL, OnLost, ProcessInfo, ReleaseOutcome, Result, ShutdownReport, Waiter, Who,
 };
 #[doc(hidden)]
 pub use lock_core::{duration_text, time_text};
@@ -127,10 +130,10 @@ pub mod backend {
     pub use lock_core::backend::name_program;
     #[doc(inline)]
     pub use lock_core::backend::{
-        AcquireReply, AcquireRequest, AnyBackend, Backoff, Capabilities, Clock, Grant, InstanceId,
-        Instant, Lane, LockBackend, LockKey, OwnerToken, ReleaseReply, ReleaseRequest, RenewReply,
-        RenewRequest, Sleep, Ticket, Waiting, Wake, holder_of, in_time, on_system_clock,
-        this_process,
+        AcquireReply, AcquireRequest, AnyBackend, Backoff, Capabilities, Clock, EvictRequest,
+        Grant, InstanceId, Instant, Lane, ListCursor, ListReply, ListRequest, LockBackend, LockKey,
+        OwnerToken, ReleaseReply, ReleaseRequest, RenewReply, RenewRequest, Sleep, Ticket, Waiting,
+        Wake, holder_of, in_time, on_system_clock, this_process,
     };
 }
 
@@ -140,12 +143,42 @@ pub mod memory {
     pub use lock_core::memory::MemoryBackend;
 }
 
+/// For tests of programs that use locks: a store in which a test takes locks away, holds them, and
+/// lets requests fail.
+#[cfg(feature = "testing")]
+pub mod testing {
+    #[doc(inline)]
+    pub use lock_core::testing::TestStore;
+}
+
 /// The store on Redis or Valkey: for settings that a URL cannot express, and for existing
 /// connections.
+///
+/// A program that has a client or a connection of the `redis` crate can give it to the backend, if it
+/// is of the version that this crate uses, which is [`redis_rs`](redis::redis_rs):
+///
+/// ```
+/// use distlock::LockService;
+/// use distlock::redis::{RedisBackend, redis_rs};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = redis_rs::Client::open("redis://127.0.0.1:6379")?;
+/// // Nothing is connected before the first operation.
+/// let locks = LockService::new(RedisBackend::builder().client(client).build()?);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// [`connection`](redis::RedisBackendBuilder::connection) takes a `MultiplexedConnection`, and with the
+/// feature `connection-manager`, `connection_manager` takes a `ConnectionManager`.
 #[cfg(feature = "redis")]
 pub mod redis {
     #[doc(inline)]
-    pub use lock_redis::{DaprKeyPrefix, RedisBackend, RedisBackendBuilder};
+    pub use lock_redis::{DaprKeyPrefix, RedisBackend, RedisBackendBuilder, Sentinels};
+
+    /// The crate [`redis`](https://docs.rs/redis), in the version whose clients and connections the
+    /// [builder](RedisBackendBuilder) takes.
+    pub use lock_redis::redis_rs;
 }
 
 /// The store behind a Dapr sidecar: for settings that a URL cannot express, and for existing
@@ -163,12 +196,7 @@ pub mod quorum {
     pub use lock_quorum::{QuorumBackend, QuorumBackendBuilder};
 }
 
-/// Compiles and runs the code in the project's Markdown pages as doctests.
+/// Compiles and runs the code in the README of this package.
 #[cfg(doctest)]
-mod texts {
-    #[doc = include_str!("../../../README.md")]
-    struct Readme;
-
-    #[doc = include_str!("../../../docs/guide.md")]
-    struct Guide;
-}
+#[doc = include_str!("../README.md")]
+struct Readme;

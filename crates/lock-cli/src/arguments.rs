@@ -39,7 +39,11 @@ pub(crate) enum Verb {
     Run(Run),
     Wait(Wait),
     Status(Status),
+    List(List),
+    Watch(Watch),
+    Release(Release),
     Check(Check),
+    Bench(Bench),
     /// Print a script that completes this command line in a shell
     Completions {
         shell: Shell,
@@ -48,7 +52,7 @@ pub(crate) enum Verb {
     Man,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Store {
     /// The store; better set `DISTLOCK_URL` if the URL holds a password
     #[arg(long, value_name = "URL")]
@@ -134,6 +138,71 @@ pub(crate) struct Status {
     pub(crate) names: Vec<String>,
 }
 
+/// List the locks that are held, for how long, by whom, and who waits for them.
+///
+/// It shows the locks of the namespace, whoever holds them. On Redis it goes through all keys of the
+/// server, in small steps. Exit codes: 0 the store was asked, whatever it said, 122 it could not be
+/// asked or refused, 125 the command line is wrong or the store cannot list locks.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    pub(crate) store: Store,
+    /// Only locks whose names begin so
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(crate) prefix: String,
+    /// Print a JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Watch the locks that are held, and who waits for them.
+///
+/// On a terminal it shows them and keeps the picture up to date, until `q` or Ctrl-C. Without one it
+/// prints a line for each change. Without names it shows all locks that are held, for which it goes
+/// through all keys of a Redis server each time.
+///
+/// Exit codes: 0 it was ended by `q`, or nobody reads its output any more, 122 the store could not
+/// be asked or refused, 125 the command line is wrong or the store cannot show locks. A signal ends
+/// it as it ends other programs.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Watch {
+    #[command(flatten)]
+    pub(crate) store: Store,
+    /// Only locks whose names begin so
+    #[arg(long, value_name = "TEXT", conflicts_with = "names")]
+    pub(crate) prefix: Option<String>,
+    /// How long to wait before the store is asked again; at least 100ms
+    #[arg(long, value_name = "TIME", value_parser = pause, default_value = "1s")]
+    pub(crate) every: Duration,
+    /// The names of locks, which are shown also while they are free
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+}
+
+/// Take a lock away from whoever holds it.
+///
+/// It is for a holder that is known to be of no use any more, such as a process on a machine that was
+/// switched off. If the holder still runs, two run at once. It shows whose the lock is, asks, and
+/// releases what it has shown and nothing else: if somebody else holds the lock by then, it does
+/// nothing.
+///
+/// Exit codes: 0 the holder that was shown has the lock no more, 1 nothing was done, 122 the store
+/// could not be asked or refused, 125 the command line is wrong or the store cannot show holders.
+#[derive(Debug, Args)]
+#[command(override_usage = "distlock release --force [--yes] NAME")]
+pub(crate) struct Release {
+    #[command(flatten)]
+    pub(crate) store: Store,
+    /// Somebody else's lock is meant
+    #[arg(long, required = true)]
+    pub(crate) force: bool,
+    /// Do not ask; needed where there is no terminal
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// The name of the lock
+    pub(crate) name: String,
+}
+
 /// Connect to the store, and say what it can do and what it lacks.
 ///
 /// It takes and releases a lock of a random name, so that missing permissions are found. Exit
@@ -146,6 +215,31 @@ pub(crate) struct Check {
     /// End with code 1 if the store lacks one of these
     #[arg(long, value_name = "ABILITY", value_delimiter = ',')]
     pub(crate) require: Vec<Ability>,
+}
+
+/// Put a short load on the store, and say how fast its locks are.
+///
+/// Tasks take and release locks whose names nobody else uses, as fast as they can, and count whether
+/// two ever hold the same one. It leaves no lock behind, also if it is interrupted.
+///
+/// Exit codes: 0 the load has run, 1 a lock was held twice, 122 the store could not be asked or
+/// refused, 125 the command line is wrong, or the store may be used by others and --yes is missing.
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    #[command(flatten)]
+    pub(crate) store: Store,
+    /// How many tasks take locks at the same time
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = value_parser!(u32).range(1..=1_000))]
+    pub(crate) tasks: u32,
+    /// How many locks there are; fewer than tasks is contention
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = value_parser!(u32).range(1..=1_000))]
+    pub(crate) names: u32,
+    /// How long it takes
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = value_parser!(u32).range(1..=60))]
+    pub(crate) seconds: u32,
+    /// Put the load on a store that is not on this machine
+    #[arg(short, long)]
+    pub(crate) yes: bool,
 }
 
 /// What a store may be able to do.
@@ -170,6 +264,13 @@ pub(crate) enum WaitTime {
 
 fn duration(text: &str) -> Result<Duration, String> {
     duration_text::parse(text)
+}
+
+fn pause(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        pause if pause < Duration::from_millis(100) => Err("it is less than 100ms".to_owned()),
+        pause => Ok(pause),
+    }
 }
 
 fn wait(text: &str) -> Result<WaitTime, String> {
@@ -216,14 +317,15 @@ mod tests {
         let blocks = PAGE.split("```").skip(1).step_by(2).filter(|block| !block.contains("[OPT"));
         let mut read = 0;
         for line in blocks.flat_map(str::lines) {
-            let is_command = line.starts_with("$ ") || !line.contains("# ");
+            let is_command =
+                line.starts_with("$ ") || !line.contains("# ") && !line.contains("(pid ");
             let Some(at) = line.find("distlock ").filter(|_| is_command) else { continue };
-            let line = line[at..].split(" >").next().unwrap();
+            let line = line[at..].split(['>', '|']).next().unwrap();
             let parsed = Arguments::try_parse_from(line.split_whitespace());
             assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
             read += 1;
         }
-        assert_eq!(read, 8);
+        assert_eq!(read, 13);
     }
 
     #[test]

@@ -104,13 +104,7 @@ async fn release(guard: LockGuard) -> Result<(), Failure> {
 }
 
 fn name_of_probe() -> String {
-    format!("distlock-check:{:016x}", random())
-}
-
-/// The seed of a hash map is random enough for a name that nobody else uses.
-fn random() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(std::process::id())
+    format!("distlock-check:{:016x}", store::random())
 }
 
 const fn has(able: Capabilities, ability: Ability) -> bool {

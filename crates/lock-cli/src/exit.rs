@@ -9,6 +9,10 @@ use distlock::{LockError, LockErrorKind};
 pub(crate) const SUCCESS: u8 = 0;
 /// `check` found something that is to be changed.
 pub(crate) const TO_BE_CHANGED: u8 = 1;
+/// `bench` found a lock that was held twice.
+pub(crate) const HELD_TWICE: u8 = 1;
+/// `release` did nothing.
+pub(crate) const NOTHING_DONE: u8 = 1;
 /// The store could not be asked, or refused.
 pub(crate) const STORE: u8 = 122;
 /// The lock was lost while the command ran.

@@ -4,16 +4,25 @@
 //! of its own.
 
 mod arguments;
+mod bench;
 mod check;
 mod exit;
+mod list;
 mod output;
+mod release;
 #[cfg(unix)]
 mod run;
 mod shell;
+#[cfg(unix)]
+mod signals;
 mod status;
 mod store;
+#[cfg(unix)]
+mod terminal;
 mod wait;
 mod warnings;
+#[cfg(unix)]
+mod watch;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -44,7 +53,7 @@ fn main() -> ExitCode {
     match ending {
         Ending::Code(code) => code.into(),
         #[cfg(unix)]
-        Ending::Signal(number) => run::end_by(number).into(),
+        Ending::Signal(number) => signals::end_by(number).into(),
     }
 }
 
@@ -58,14 +67,25 @@ fn carry_out(verb: Verb) -> Result<Ending, Failure> {
             "`run` needs process groups and signals, which this system does not have; use the \
              library",
         )),
+        #[cfg(unix)]
+        Verb::Watch(watch) => watch::watch(&watch),
+        #[cfg(not(unix))]
+        Verb::Watch(_) => Err(Failure::new(
+            exit::USAGE,
+            "`watch` needs signals and terminals of Unix; use `distlock list`",
+        )),
         Verb::Wait(wait) => in_runtime(wait::wait(&wait)),
         Verb::Status(status) => in_runtime(status::status(&status)),
+        Verb::List(list) => in_runtime(list::list(&list)),
+        Verb::Release(release) => in_runtime(release::release(&release)),
         Verb::Check(check) => in_runtime(check::check(&check)),
+        Verb::Bench(bench) => bench::bench(&bench),
         Verb::Completions { shell } => shell::completions(shell),
         Verb::Man => shell::man(),
     }
 }
 
+/// Runs a verb that signals may end at any time.
 fn in_runtime(verb: impl Future<Output = Result<Ending, Failure>>) -> Result<Ending, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| {

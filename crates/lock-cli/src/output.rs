@@ -38,6 +38,11 @@ impl Display for Span {
     }
 }
 
+/// `1 lock`, `2 locks`.
+pub(crate) fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// A text as JSON writes it.
 pub(crate) fn json_text(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);

@@ -2,8 +2,6 @@
 
 mod group;
 mod launch;
-mod signals;
-mod terminal;
 mod watch;
 
 use std::ffi::OsString;
@@ -20,14 +18,13 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use crate::arguments::{self, WaitTime};
 use crate::exit::{self, Ending, Failure};
 use crate::output::{Span, tell};
+use crate::signals::{self, Blocked};
+use crate::terminal::Terminal;
 use crate::{store, warnings};
 use group::{End, Group};
-use signals::Blocked;
-use terminal::Terminal;
 use watch::{Event, Outcome, Watch};
 
 pub(crate) use launch::in_child;
-pub(crate) use signals::end_by;
 
 /// A wait that takes longer than this is told, if somebody sits at a terminal.
 const SILENT_WAIT: Duration = Duration::from_secs(1);

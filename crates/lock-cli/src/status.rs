@@ -11,19 +11,30 @@ use crate::output::{self, Span, json_text};
 use crate::store;
 
 pub(crate) async fn status(arguments: &arguments::Status) -> Result<Ending, Failure> {
-    let locks = store::connect(&arguments.store, LockOptions::new()).await?.locks;
+    let store = store::connect(&arguments.store, LockOptions::new()).await?;
+    store.warn_if_private();
+    let locks = store.locks;
     let mut found = Vec::new();
     for name in &arguments.names {
         found.push((&**name, locks.status(&**name).await?));
     }
-    let text = if arguments.json { json(&found) } else { for_people(&found) };
+    print(&found, arguments.json)
+}
+
+/// Prints locks: as JSON, or as a table.
+pub(crate) fn print(
+    found: &[(&str, Option<LockStatus>)],
+    as_json: bool,
+) -> Result<Ending, Failure> {
+    let text = if as_json { json(found) } else { for_people(found) };
     output::print(&text).map_err(|error| {
         Failure::new(exit::USAGE, format!("the status cannot be written: {error}"))
     })?;
     Ok(Ending::Code(exit::SUCCESS))
 }
 
-fn for_people(found: &[(&str, Option<LockStatus>)]) -> String {
+/// A table with a line for each lock and for each who waits.
+pub(crate) fn for_people(found: &[(&str, Option<LockStatus>)]) -> String {
     let head = ["NAME", "STATE", "ENDS IN", "WAITING", "FENCING TOKEN", "SINCE", "WHO"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for (name, status) in found {

@@ -4,6 +4,7 @@ use distlock::{LockConfig, LockOptions, LockService};
 
 use crate::arguments::Store;
 use crate::exit::{self, Failure};
+use crate::output::tell;
 
 /// A store that answered.
 pub(crate) struct Connected {
@@ -17,6 +18,21 @@ impl Connected {
     pub(crate) fn is_private(&self) -> bool {
         self.address.starts_with("memory:")
     }
+
+    /// Tells whoever looks at locks that there are none but this process's.
+    pub(crate) fn warn_if_private(&self) {
+        if self.is_private() {
+            tell(
+                "warning: the store is the memory of this process, so it shows no locks of other \
+                 programs",
+            );
+        }
+    }
+}
+
+/// Where the store is, without user name and password; without connecting.
+pub(crate) fn address(store: &Store) -> Result<String, Failure> {
+    Ok(config(store)?.to_string())
 }
 
 /// Connects. `defaults` are options that neither the environment nor the URL sets.
@@ -25,6 +41,12 @@ pub(crate) async fn connect(store: &Store, defaults: LockOptions) -> Result<Conn
     let address = config.to_string();
     let locks = config.connect().await?;
     Ok(Connected { locks, address })
+}
+
+/// The seed of a hash map is random enough for a name that nobody else uses.
+pub(crate) fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id())
 }
 
 fn config(store: &Store) -> Result<LockConfig, Failure> {

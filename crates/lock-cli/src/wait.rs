@@ -15,7 +15,9 @@ const PAUSES: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_s
 
 pub(crate) async fn wait(arguments: &arguments::Wait) -> Result<Ending, Failure> {
     let began = Instant::now();
-    let locks = store::connect(&arguments.store, LockOptions::new()).await?.locks;
+    let store = store::connect(&arguments.store, LockOptions::new()).await?;
+    store.warn_if_private();
+    let locks = store.locks;
     let lock = locks.lock(&*arguments.name);
     let mut asked = 0;
     while let Some(status) = lock.status().await? {

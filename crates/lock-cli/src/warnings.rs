@@ -9,6 +9,8 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 /// What the program says itself, in better words.
 const SAID_ELSEWHERE: [&str; 2] = ["lost", "released"];
+/// Fields that are for programs which read a log: the sentence says the same in words.
+const IN_THE_SENTENCE: [&str; 3] = ["waited", "remaining", "holder"];
 
 /// The warnings so far.
 #[derive(Clone, Default)]
@@ -64,7 +66,7 @@ impl<F: Fn(String) + Send + Sync + 'static> Subscriber for Listener<F> {
         let mut text = Text::default();
         event.record(&mut text);
         if !text.is_said_elsewhere && !text.message.is_empty() {
-            (self.tell)(text.message + &text.fields);
+            (self.tell)(text.sentence());
         }
     }
 
@@ -73,12 +75,28 @@ impl<F: Fn(String) + Send + Sync + 'static> Subscriber for Listener<F> {
     fn exit(&self, _: &Id) {}
 }
 
-/// An event as a sentence with its fields behind it.
+/// An event as a sentence with those of its fields behind it that it does not say itself.
 #[derive(Default)]
 struct Text {
     message: String,
-    fields: String,
+    fields: Vec<(&'static str, String)>,
     is_said_elsewhere: bool,
+}
+
+impl Text {
+    fn sentence(self) -> String {
+        let mut sentence = self.message;
+        let message = sentence.len();
+        for (name, value) in self.fields {
+            let of_holder = name.starts_with("holder_");
+            let is_said = of_holder || IN_THE_SENTENCE.contains(&name);
+            if !is_said && !sentence[..message].contains(&value) {
+                // Writing to a `String` cannot fail.
+                write!(sentence, "; {name}: {value}").ok();
+            }
+        }
+        sentence
+    }
 }
 
 impl Visit for Text {
@@ -91,11 +109,38 @@ impl Visit for Text {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        // Writing to a `String` cannot fail.
-        let written = match field.name() {
-            "message" => write!(self.message, "{value:?}"),
-            name => write!(self.fields, "; {name}: {value:?}"),
-        };
-        written.ok();
+        let value = format!("{value:?}");
+        match field.name() {
+            "message" => self.message = value,
+            name => self.fields.push((name, value)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_is_a_sentence_and_no_field_says_the_same_again() {
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&said);
+        let listener = Listener { tell: move |text| heard.lock().unwrap().push(text) };
+        tracing::subscriber::with_default(listener, || {
+            let message =
+                "a task has waited 30s for the lock \"x\"; it is held by w (pid 7 on host a)";
+            tracing::warn!(
+                target: "distlock", event = "long_wait", backend = "redis", lock = "x",
+                waited = "30.001s", remaining = "59.1s", waiters = 2,
+                holder = "w (pid 7 on host a)", holder_program = "w", holder_host = "a",
+                holder_pid = 7, holder_since = "2026-11-26T12:03:04Z", "{message}"
+            );
+            tracing::warn!(target: "distlock", event = "lost", "said elsewhere");
+            tracing::info!(target: "distlock", event = "long_wait", "no warning");
+            tracing::warn!(target: "another", "not ours");
+        });
+        let sentence = "a task has waited 30s for the lock \"x\"; it is held by w (pid 7 on host a); \
+                        backend: redis; waiters: 2";
+        assert_eq!(*said.lock().unwrap(), [sentence]);
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Programs use the crate `distlock`, which re-exports what they need. This crate is for authors of
 //! backends: see [`backend`].
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod api;
 pub mod backend;
@@ -11,6 +12,8 @@ mod engine;
 pub mod machine;
 pub mod memory;
 mod sync;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod time;
 mod types;
 
@@ -34,18 +37,24 @@ pub use api::lock::Lock;
 pub use api::lock_set::LockSet;
 pub use api::lock_set_guard::LockSetGuard;
 pub use api::lock_token::LockToken;
-pub use api::service::{LockService, LockServiceBuilder};
+pub use api::service::LockService;
+pub use api::service_builder::LockServiceBuilder;
 pub use time::instant::Instant;
 pub use types::error::{LockError, LockErrorKind, Result};
 pub use types::fencing::FencingToken;
 pub use types::handover::Handover;
-pub use types::holder::{Holder, Waiter, Who};
+pub use types::holder::{Holder, HolderId, Waiter, Who};
 pub use types::loss::LossReason;
 pub use types::name::{LockName, MAX_KEY_BYTES};
 pub use types::options::{
     DEFAULT_ACQUIRE_WAIT, DEFAULT_TTL, LockOptions, MIN_KEEP_ALIVE_TTL, OnLost,
 };
 pub use types::process::ProcessInfo;
-pub use types::status::{LockStatus, ReleaseOutcome, ShutdownReport};
+pub use types::status::{HeldLock, LockStatus, ReleaseOutcome, ShutdownReport};
 #[doc(hidden)]
 pub use types::{duration_text, message_text, time_text};
+
+/// Compiles and runs the code in the README of this package.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -8,8 +8,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::backend::{
-    AcquireReply, AcquireRequest, Capabilities, Clock, Grant, LockBackend, LockKey, OwnerToken,
-    ReleaseReply, ReleaseRequest, RenewReply, RenewRequest, Ticket, Waiting, Wake, holder_of,
+    AcquireReply, AcquireRequest, Capabilities, Clock, Grant, ListReply, ListRequest, LockBackend,
+    LockKey, OwnerToken, ReleaseReply, ReleaseRequest, RenewReply, RenewRequest, Ticket, Waiting,
+    Wake, holder_of,
 };
 use crate::sync::panics;
 use crate::time::instant::Instant;
@@ -53,6 +54,7 @@ impl MemoryBackend {
         .with_fencing(true)
         .with_queueing(true)
         .with_inspect(true)
+        .with_list(true)
         .with_min_hold(true)
         .with_repeatable(true)
         .with_local_clock(true)
@@ -72,6 +74,17 @@ impl MemoryBackend {
             if let Some(entry) = store.locks.get_mut(key) {
                 entry.holder = None;
             }
+        });
+    }
+
+    /// Gives a lock to this token for so long, whoever holds it, and leaves its queue as it is.
+    #[cfg(feature = "testing")]
+    pub(crate) fn give(&self, key: &LockKey, owner: (OwnerToken, Duration), clock: Clock) {
+        self.with(|store| {
+            // The first request decides on the clock, and the test store has one clock.
+            store.common.clock.get_or_insert(clock);
+            let entry = store.locks.entry(key.clone()).or_default();
+            entry.grant(clock.now(), owner, &mut store.common);
         });
     }
 
@@ -117,6 +130,10 @@ impl LockBackend for MemoryBackend {
 
     async fn status(&self, key: LockKey) -> Result<Option<LockStatus>> {
         Ok(self.with(|store| store.status(&key)))
+    }
+
+    async fn list(&self, request: ListRequest) -> Result<ListReply> {
+        Ok(ListReply::new(self.with(|store| store.list(&request.prefix))))
     }
 }
 
@@ -271,6 +288,16 @@ impl Store {
                 .with_holder(holder_of(holder.token, None).with_released(holder.is_resting))
                 .with_queue(waiters().map(|waiter| holder_of(waiter.token, None).into())),
         )
+    }
+
+    fn list(&mut self, prefix: &str) -> Vec<(LockKey, LockStatus)> {
+        let keys = self.locks.keys().filter(|key| key.as_str().starts_with(prefix));
+        let keys: Vec<LockKey> = keys.cloned().collect();
+        let held = keys.into_iter().filter_map(|key| {
+            let status = self.status(&key)?;
+            Some((key, status))
+        });
+        held.collect()
     }
 
     /// Throws out what expired unseen; amortised over the requests that came since.

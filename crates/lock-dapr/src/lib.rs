@@ -71,6 +71,7 @@
 //!   [`Denied`](lock_core::LockErrorKind::Denied).
 //!   Without this feature such endpoints are refused, because the API token would be sent in plain
 //!   text.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backend;
 mod builder;
@@ -84,3 +85,8 @@ mod sidecar;
 
 pub use backend::DaprBackend;
 pub use builder::DaprBackendBuilder;
+
+/// Compiles and runs the code in the README of this package.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

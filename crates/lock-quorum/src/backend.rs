@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use lock_core::backend::{
-    AcquireReply, AcquireRequest, Backoff, Capabilities, Clock, LockBackend, LockKey, ReleaseReply,
-    ReleaseRequest, RenewReply, RenewRequest, in_time,
+    AcquireReply, AcquireRequest, Backoff, Capabilities, Clock, ListReply, ListRequest,
+    LockBackend, LockKey, ReleaseReply, ReleaseRequest, RenewReply, RenewRequest, in_time,
 };
 use lock_core::{LockStatus, Result};
 
 use crate::absent::Absent;
 use crate::builder::QuorumBackendBuilder;
 use crate::member::Member;
-use crate::{ask, tell};
+use crate::{ask, list, tell};
 
 /// How long closing waits for what members still owe.
 const SETTLING: Duration = Duration::from_millis(250);
@@ -68,6 +68,7 @@ impl LockBackend for QuorumBackend {
         let all = members.fold(first, |all, one| {
             all.with_renew(all.renew && one.renew)
                 .with_inspect(all.inspect && one.inspect)
+                .with_list(all.list && one.list && all.inspect && one.inspect)
                 .with_min_hold(all.min_hold && one.min_hold)
                 .with_local_clock(all.local_clock && one.local_clock)
                 .with_ttl_granularity(all.ttl_granularity.max(one.ttl_granularity))
@@ -99,6 +100,10 @@ impl LockBackend for QuorumBackend {
 
     async fn status(&self, key: LockKey) -> Result<Option<LockStatus>> {
         tell::status(&self.members, key).await
+    }
+
+    async fn list(&self, request: ListRequest) -> Result<ListReply> {
+        list::list(&self.members, request).await
     }
 
     fn check_key(&self, key: &LockKey) -> Result<()> {

@@ -64,6 +64,7 @@
 //! - **Exclusion when clocks jump.** Each member measures the lease by its own clock.
 //!
 //! [Redlock]: https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod absent;
 mod ask;
@@ -72,6 +73,7 @@ mod builder;
 mod failure;
 mod health;
 mod jobs;
+mod list;
 mod member;
 mod members;
 mod revote;
@@ -82,3 +84,8 @@ mod votes;
 
 pub use backend::QuorumBackend;
 pub use builder::QuorumBackendBuilder;
+
+/// Compiles and runs the code in the README of this package.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

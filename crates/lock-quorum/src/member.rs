@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use lock_core::backend::{
-    AcquireReply, AcquireRequest, AnyBackend, Capabilities, GivenUp, Instant, LockBackend, LockKey,
-    OwnerToken, ReleaseReply, ReleaseRequest, RenewReply, RenewRequest,
+    AcquireReply, AcquireRequest, AnyBackend, Capabilities, GivenUp, Instant, ListReply,
+    ListRequest, LockBackend, LockKey, OwnerToken, ReleaseReply, ReleaseRequest, RenewReply,
+    RenewRequest,
 };
 use lock_core::machine::attempt::{Next, StoreAttempt};
 use lock_core::{LockError, LockErrorKind, LockStatus, Result};
@@ -111,6 +112,10 @@ impl Member {
 
     pub(crate) fn status(self: &Arc<Self>, key: LockKey) -> Exchange<Option<LockStatus>> {
         self.exchange(|backend| async move { backend.status(key).await })
+    }
+
+    pub(crate) fn list(self: &Arc<Self>, request: ListRequest) -> Exchange<ListReply> {
+        self.exchange(|backend| async move { backend.list(request).await })
     }
 
     pub(crate) fn ping(self: &Arc<Self>) -> Exchange<()> {

@@ -198,6 +198,21 @@ fn doubt_set(member: &Member, request: &RenewRequest, sent: Instant, now: Instan
 
 /// Looks at a lock: it is held if it is held at a majority.
 pub(crate) async fn status(members: &[Arc<Member>], key: LockKey) -> Result<Option<LockStatus>> {
+    look(members, key).await.map_err(|unclear| unclear.error)
+}
+
+/// A majority neither holds a lock nor has it free.
+pub(crate) struct Unclear {
+    /// Whether a majority has answered all the same.
+    pub(crate) has_quorum: bool,
+    pub(crate) error: LockError,
+}
+
+/// As [`status`].
+pub(crate) async fn look(
+    members: &[Arc<Member>],
+    key: LockKey,
+) -> std::result::Result<Option<LockStatus>, Unclear> {
     let majority = Majority::of(members.len());
     let clock = Clock::SYSTEM;
     let (mut tally, mut failures) = (Tally::new(majority), Failures::default());
@@ -243,7 +258,10 @@ pub(crate) async fn status(members: &[Arc<Member>], key: LockKey) -> Result<Opti
             }))
         }
         Finding::Nobody | Finding::Other => Ok(None),
-        Finding::Unclear => Err(failures.into_error(majority, |member| members[member].name())),
+        Finding::Unclear => Err(Unclear {
+            has_quorum: tally.has_quorum(),
+            error: failures.into_error(majority, |member| members[member].name()),
+        }),
     }
 }
 

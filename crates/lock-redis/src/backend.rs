@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use lock_core::backend::{
-    AcquireReply, AcquireRequest, Capabilities, LockBackend, LockKey, ReleaseReply, ReleaseRequest,
-    RenewReply, RenewRequest,
+    AcquireReply, AcquireRequest, Capabilities, EvictRequest, ListReply, ListRequest, LockBackend,
+    LockKey, ReleaseReply, ReleaseRequest, RenewReply, RenewRequest,
 };
 use lock_core::{LockStatus, Result};
 
@@ -21,7 +21,8 @@ const TTL_MAX: Duration = Duration::from_secs(24 * 24 * 60 * 60);
 
 /// Locks on a Redis or Valkey server.
 ///
-/// Connecting is lazy: the first operation makes the first of at most two connections.
+/// Connecting is lazy: the first operation makes the first of at most two connections, or three
+/// with [`replicas`](RedisBackendBuilder::replicas).
 /// See the [crate's documentation](crate).
 pub struct RedisBackend {
     pub(crate) protocol: Protocol,
@@ -89,13 +90,22 @@ impl LockBackend for RedisBackend {
         self.protocol.status(&self.parts, &key).await
     }
 
+    async fn list(&self, request: ListRequest) -> Result<ListReply> {
+        self.protocol.list(&self.parts, &request).await
+    }
+
+    async fn evict(&self, request: EvictRequest) -> Result<ReleaseReply> {
+        self.protocol.evict(&self.parts, request).await
+    }
+
     fn check_key(&self, key: &LockKey) -> Result<()> {
         self.parts.lock_key(key).map(drop).map_err(Failure::into_error)
     }
 
     async fn ping(&self) -> Result<()> {
         let deadline = self.parts.deadline();
-        ping::ping(&self.parts.topology, deadline).await.map_err(Failure::into_error)
+        let pinging = ping::ping(&self.parts, deadline);
+        pinging.await.map_err(Failure::into_error)
     }
 
     async fn close(&self) {

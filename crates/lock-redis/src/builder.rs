@@ -3,6 +3,7 @@
 pub(crate) mod cluster;
 mod endpoint;
 mod hosts;
+mod place;
 pub(crate) mod sentinels;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use redis::aio::MultiplexedConnection;
 use crate::backend::RedisBackend;
 use crate::builder::cluster::ClusterNodes;
 use crate::builder::endpoint::{invalid, open, own};
+use crate::builder::place::{Place, one};
 use crate::builder::sentinels::Sentinels;
 use crate::contended::Contended;
 use crate::ops::Protocol;
@@ -27,15 +29,11 @@ use crate::protocol::dapr::DaprKeyPrefix;
 use crate::protocol::keys::RESERVED_PREFIX;
 use crate::protocol::{needs, scripts};
 use crate::queue::Queue;
-use crate::topology::Topology;
-use crate::topology::cluster::{self as of_cluster, Cluster};
 use crate::topology::dialer::Dialer;
-use crate::topology::sentinel;
-use crate::topology::standalone::{Server as Endpoint, Source, Standalone};
+use crate::topology::standalone::{Reach, Source};
 use crate::wire::channel::Channel;
 use crate::wire::credentials::Credentials;
 use crate::wire::greeting::{Greeting, Session};
-use crate::wire::link::Connector;
 
 /// Long enough for a busy server and a lost packet, short enough to be waited for.
 const DEFAULT_RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -58,6 +56,7 @@ pub struct RedisBackendBuilder {
     response_timeout: Duration,
     credentials: Credentials,
     sentinel_password_file: Option<PathBuf>,
+    replicas: u8,
     looks_out: bool,
     registers: bool,
 }
@@ -69,38 +68,6 @@ enum Server {
     Cluster(ClusterNodes),
     Client(Client),
     Connection(Channel),
-}
-
-/// What is connected to.
-enum Place {
-    /// A server, and where it is, for people.
-    Server(Source, String),
-    /// The master that Sentinels name.
-    Master(sentinel::Settings),
-    /// A cluster.
-    Cluster(of_cluster::Settings),
-}
-
-impl Place {
-    fn topology(self, dialer: Dialer, connect_timeout: Duration) -> Topology {
-        Topology::Single(match self {
-            Self::Server(source, address) => {
-                Standalone::new(Endpoint { source, address, dialer }, connect_timeout)
-            }
-            Self::Master(settings) => {
-                let master = sentinel::Sentinels::new(settings, dialer.of_master());
-                let master: Arc<dyn Connector> = Arc::new(master);
-                Standalone::over(&master, false, connect_timeout)
-            }
-            Self::Cluster(settings) => {
-                return Topology::Cluster(Cluster::new(settings, dialer.of_cluster()));
-            }
-        })
-    }
-}
-
-fn one((source, address, session): (Source, String, Session)) -> (Place, Session) {
-    (Place::Server(source, address), session)
 }
 
 impl Server {
@@ -127,6 +94,7 @@ impl RedisBackendBuilder {
             response_timeout: DEFAULT_RESPONSE_TIMEOUT,
             credentials: Credentials::default(),
             sentinel_password_file: None,
+            replicas: 0,
             looks_out: true,
             registers: true,
         }
@@ -306,6 +274,25 @@ impl RedisBackendBuilder {
         self
     }
 
+    /// How many replicas of the server have to confirm a lock before it is granted; none unless it is
+    /// set.
+    ///
+    /// It is for a server with replicas of which one can take its place, such as behind
+    /// [`sentinels`](Self::sentinels): a failover loses what the new master had not received.
+    /// A grant waits until so many have it, for a quarter of the response timeout at most; one that
+    /// they have not confirmed by then is given back, and the error is retryable.
+    /// Where fewer have confirmed for 10 s, those that do are enough from then on, and a warning says
+    /// so: replicas that are gone do not keep everybody from every lock.
+    ///
+    /// It costs one connection more, a `SET` and a `WAIT` for each grant, or for all that are made at
+    /// the same time, and two round trips: to the server, and from there to the replicas.
+    /// It does not make the server strongly consistent, see
+    /// [`WAIT`](https://redis.io/docs/latest/commands/wait/).
+    pub fn replicas(mut self, count: u8) -> Self {
+        self.replicas = count;
+        self
+    }
+
     /// Whether programs may be about that take the locks by asking again and again; `true` unless it
     /// is set.
     ///
@@ -348,6 +335,12 @@ impl RedisBackendBuilder {
                     sentinels.checked(&credentials, self.sentinel_password_file)?;
                 (Place::Master(settings), session)
             }
+            Server::Cluster(_) if self.replicas > 0 => {
+                return Err(invalid(
+                    "replicas is set, and the nodes of a cluster cannot be asked for that yet; leave \
+                     it out, and set min-replicas-to-write at the nodes",
+                ));
+            }
             Server::Cluster(nodes) if self.sentinel_password_file.is_none() => {
                 let (settings, session) = nodes.checked(&credentials, self.response_timeout)?;
                 (Place::Cluster(settings), session)
@@ -371,6 +364,12 @@ impl RedisBackendBuilder {
                      out password_file, tls_ca_file, tls_cert_file and tls_key_file",
                 ));
             }
+            Server::Connection(_) if self.replicas > 0 => {
+                return Err(invalid(
+                    "replicas is set, and waiting for them holds up the connection, so it needs one \
+                     of its own; give the builder a URL or a client, or leave out replicas",
+                ));
+            }
             Server::Connection(connection) => {
                 let address = "an existing connection".to_owned();
                 one((Source::Existing(connection), address, Session::default()))
@@ -380,16 +379,21 @@ impl RedisBackendBuilder {
         // Over an existing connection nothing can be pushed.
         let has_pushes = !matches!(place, Place::Server(Source::Existing(_), _));
         let queue = has_pushes.then(|| Queue::new(late_after, self.looks_out)).transpose()?;
-        let protocol = Protocol::new(queue.map(Arc::new));
+        let asks_replicas = self.replicas > 0;
+        let queue = queue.map(|queue| Arc::new(queue.asking_again(asks_replicas)));
+        let protocol = Protocol::new(queue);
+        let replicas = u32::from(self.replicas);
+        let reach = Reach { response_timeout: self.response_timeout, replicas };
         let greeting = Greeting::new(session, needs::ALL, scripts::load_all);
         let dialer = Dialer { credentials, greeting, listener: protocol.listener() };
         Ok(RedisBackend {
             protocol,
             parts: Parts {
-                topology: place.topology(dialer, self.response_timeout),
+                topology: place.topology(dialer, reach),
                 key_prefix: key_prefix.into(),
                 response_timeout: self.response_timeout,
                 contended: Contended::default(),
+                asks_replicas,
                 needs: needs::ALL,
             },
             late_after,
@@ -436,6 +440,7 @@ impl fmt::Debug for RedisBackendBuilder {
             .field("server", &server)
             .field("key_prefix", &self.key_prefix)
             .field("response_timeout", &self.response_timeout)
+            .field("replicas", &self.replicas)
             .field("looks_out", &self.looks_out)
             .field("registers", &self.registers)
             .finish_non_exhaustive()

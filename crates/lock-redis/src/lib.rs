@@ -50,7 +50,8 @@
 //! - A read-only replica answers every change with an error.
 //! - Replication is asynchronous: a lock that was taken just before a failover may be unknown to
 //!   the new master, which then gives it to somebody else.
-//!   With [`Sentinels`], connections leave the old master as soon as one of them tells of a new one.
+//!   With [`Sentinels`], connections leave the old master as soon as one of them tells of a new one;
+//!   with [`replicas`](RedisBackendBuilder::replicas), a lock is granted when replicas have it.
 //!
 //! # Waiting
 //!
@@ -102,6 +103,9 @@
 //! With [`Sentinels`], each new connection asks all of them for the master, and the library's own thread
 //! has one more connection to each of them, to hear of a failover.
 //!
+//! With [`replicas`](RedisBackendBuilder::replicas) there is a third connection, over which replicas are
+//! asked whether they have a lock: it stands still while they are waited for.
+//!
 //! An existing connection, or connection manager, is the only connection of its backend; see
 //! [`RedisBackendBuilder::connection`].
 //!
@@ -116,6 +120,7 @@
 //! Each new connection asks whether the commands may be used, and an error names what is missing.
 //! With `client|kill`, `info` and `incr` locks that nobody else wants are taken by plain commands;
 //! without one of these they are taken by the script, which costs the server three times the work.
+//! [`replicas`](RedisBackendBuilder::replicas) needs `wait`.
 //! `CONFIG` is not needed.
 //!
 //! # Features
@@ -128,6 +133,7 @@
 //!   If the program has installed none when the backend makes its first TLS connection, the backend
 //!   installs that of *ring*, for the whole process.
 //!   To use another, such as aws-lc-rs, call `CryptoProvider::install_default` before.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backend;
 mod builder;
@@ -143,3 +149,11 @@ pub use builder::RedisBackendBuilder;
 pub use builder::cluster::ClusterNodes;
 pub use builder::sentinels::Sentinels;
 pub use protocol::dapr::DaprKeyPrefix;
+/// The crate [`redis`](https://docs.rs/redis), in the version whose clients and connections
+/// [`RedisBackendBuilder`] takes.
+pub use redis as redis_rs;
+
+/// Compiles and runs the code in the README of this package.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,6 +1,9 @@
 //! The operations of a backend: each is one exchange with the server, and one file.
 
 mod acquire;
+mod confirm;
+mod evict;
+mod list;
 pub(crate) mod parts;
 pub(crate) mod ping;
 pub(crate) mod registry;
@@ -12,8 +15,8 @@ mod uncontended;
 use std::sync::Arc;
 
 use lock_core::backend::{
-    AcquireReply, AcquireRequest, Capabilities, LockKey, ReleaseReply, ReleaseRequest, RenewReply,
-    RenewRequest,
+    AcquireReply, AcquireRequest, Capabilities, EvictRequest, ListReply, ListRequest, LockKey,
+    ReleaseReply, ReleaseRequest, RenewReply, RenewRequest,
 };
 use lock_core::{LockStatus, Result};
 
@@ -42,6 +45,7 @@ impl Protocol {
         Capabilities::none()
             .with_renew(true)
             .with_inspect(true)
+            .with_list(true)
             .with_fencing(true)
             .with_min_hold(true)
             .with_repeatable(true)
@@ -54,6 +58,13 @@ impl Protocol {
         request: &AcquireRequest,
     ) -> Result<AcquireReply> {
         let attempted = acquire::acquire(parts, self.queue.as_ref(), request).await;
+        let attempted = match attempted {
+            // In a place of its own: most have no replicas to ask.
+            Ok(reply) if parts.asks_replicas => {
+                Box::pin(confirm::granted(parts, self.queue.as_ref(), request, reply)).await
+            }
+            attempted => attempted,
+        };
         attempted.map_err(Failure::into_error)
     }
 
@@ -76,5 +87,13 @@ impl Protocol {
 
     pub(crate) async fn status(&self, parts: &Parts, key: &LockKey) -> Result<Option<LockStatus>> {
         status::status(parts, key).await.map_err(Failure::into_error)
+    }
+    pub(crate) async fn list(&self, parts: &Parts, request: &ListRequest) -> Result<ListReply> {
+        list::list(parts, request).await.map_err(Failure::into_error)
+    }
+
+    pub(crate) async fn evict(&self, parts: &Parts, request: EvictRequest) -> Result<ReleaseReply> {
+        let evicted = evict::evict(parts, self.queue.as_deref(), request).await;
+        evicted.map_err(Failure::into_error)
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod needs;
 pub(crate) mod owner;
 pub(crate) mod process;
 pub(crate) mod reply;
+pub(crate) mod scan;
 pub(crate) mod scripts;
 pub(crate) mod slots;
 pub(crate) mod units;

@@ -47,6 +47,8 @@ pub(crate) struct Queue {
     digits: Box<str>,
     /// How long after it was sent an attempt can still run.
     late_after: Duration,
+    /// A grant that was pushed is asked for once more before it is believed.
+    asks_again: bool,
     entries: Mutex<Entries>,
 }
 
@@ -105,7 +107,12 @@ impl Queue {
     pub(crate) fn new(late_after: Duration, looks_out: bool) -> Result<Self> {
         let digits = OwnerToken::random()?.to_string().into();
         let entries = Entries { look_out: looks_out.then(LookOut::default), ..Entries::default() };
-        Ok(Self { digits, late_after, entries: Mutex::new(entries) })
+        Ok(Self { digits, late_after, asks_again: false, entries: Mutex::new(entries) })
+    }
+
+    /// Says that a grant that was pushed is asked for once more before it is believed.
+    pub(crate) fn asking_again(self, asks_again: bool) -> Self {
+        Self { asks_again, ..self }
     }
 
     /// Where the pushes for those who wait for locks of this slot arrive.
@@ -220,7 +227,8 @@ impl Queue {
             Push::Hint { token, left } => (None, Some((token, left))),
             Push::Granted { token, number, window, next } => {
                 let grant = PushedGrant { number, window };
-                (entries.granted(now, token, grant), next.map(|next| (next, window)))
+                let granted = entries.granted(now, token, grant, self.asks_again);
+                (granted, next.map(|next| (next, window)))
             }
         };
         let hinted = hinted.and_then(|(token, left)| entries.hinted(now, token, left));
@@ -312,11 +320,21 @@ impl Entry {
 
 impl Entries {
     /// Whom to wake for a grant.
-    fn granted(&mut self, now: Instant, token: OwnerToken, grant: PushedGrant) -> Option<Waker> {
+    fn granted(
+        &mut self,
+        now: Instant,
+        token: OwnerToken,
+        grant: PushedGrant,
+        asks_again: bool,
+    ) -> Option<Waker> {
         let entry = self.waiting(token)?;
         let PushedGrant { number, window } = grant;
         if entry.waiter.pushed(now, number, window) == waiter::Push::Ignored {
             return None;
+        }
+        if asks_again {
+            entry.waiter.push_lost(now);
+            return entry.waker.take();
         }
         entry.grant = Some(grant);
         entry.waker.take()

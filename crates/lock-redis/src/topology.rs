@@ -16,6 +16,7 @@ use lock_core::Instant;
 use crate::topology::cluster::Cluster;
 use crate::topology::home::Home;
 use crate::topology::standalone::Standalone;
+use crate::wire::confirmer::Confirmer;
 use crate::wire::failure::Failure;
 
 /// The servers of a backend. Cheap to clone.
@@ -52,7 +53,15 @@ impl Topology {
         }
     }
 
-    /// All servers that have keys.
+    /// Who asks the replicas of the server that has this slot, if they are to be asked.
+    pub(crate) fn confirmer(&self, slot: u16) -> Option<&Confirmer> {
+        match self {
+            Self::Single(single) => single.confirmer(slot),
+            Self::Cluster(_) => None,
+        }
+    }
+
+    /// All servers that have keys, in an order that stays.
     pub(crate) async fn homes(&self, deadline: Instant) -> Result<Vec<Home<'_>>, Failure> {
         match self {
             Self::Single(single) => Ok(vec![single.home()]),

@@ -1,6 +1,7 @@
 //! Bytes on their way to a server and back, and the health of what carries them.
 
 pub(crate) mod channel;
+pub(crate) mod confirmer;
 pub(crate) mod connection;
 pub(crate) mod credentials;
 mod doomed;
@@ -14,6 +15,7 @@ pub(crate) mod link;
 pub(crate) mod pair;
 pub(crate) mod permissions;
 pub(crate) mod refusal;
+mod replicas;
 pub(crate) mod runtime;
 pub(crate) mod server_clock;
 pub(crate) mod slot_set;

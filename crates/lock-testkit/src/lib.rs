@@ -5,6 +5,7 @@
 //! - [`proxy`] makes a network fail.
 //! - [`spy`] and [`limited`] stand before a backend: one watches it, one takes abilities away.
 //! - [`direct`] sends single requests to a backend.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "conformance")]
 pub mod broken;

@@ -1,8 +1,8 @@
 //! Stands before a backend and takes abilities away, to test what is done without them.
 
 use lock_core::backend::{
-    AcquireReply, AcquireRequest, AnyBackend, Capabilities, LockBackend, LockKey, ReleaseReply,
-    ReleaseRequest, RenewReply, RenewRequest,
+    AcquireReply, AcquireRequest, AnyBackend, Capabilities, EvictRequest, ListReply, ListRequest,
+    LockBackend, LockKey, ReleaseReply, ReleaseRequest, RenewReply, RenewRequest,
 };
 use lock_core::{LockError, LockErrorKind, LockStatus, Result};
 
@@ -70,6 +70,15 @@ impl LockBackend for Limited {
     async fn status(&self, key: LockKey) -> Result<Option<LockStatus>> {
         self.needs(self.capabilities.inspect, "show the status of a lock")?;
         self.inner.status(key).await
+    }
+
+    async fn list(&self, request: ListRequest) -> Result<ListReply> {
+        self.needs(self.capabilities.list, "list locks")?;
+        self.inner.list(request).await
+    }
+
+    async fn evict(&self, request: EvictRequest) -> Result<ReleaseReply> {
+        self.inner.evict(request).await
     }
 
     fn check_key(&self, key: &LockKey) -> Result<()> {

@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lock_core::backend::{
-    AcquireReply, AcquireRequest, AnyBackend, Capabilities, Clock, LockBackend, LockKey,
-    OwnerToken, ReleaseReply, ReleaseRequest, RenewReply, RenewRequest, Waiting, Wake,
+    AcquireReply, AcquireRequest, AnyBackend, Capabilities, Clock, EvictRequest, ListReply,
+    ListRequest, LockBackend, LockKey, OwnerToken, ReleaseReply, ReleaseRequest, RenewReply,
+    RenewRequest, Waiting, Wake,
 };
 use lock_core::{LockError, LockErrorKind, LockName, LockStatus, Result};
 use tokio::sync::watch;
@@ -21,6 +22,8 @@ pub enum Method {
     Release,
     Renew,
     Status,
+    List,
+    Evict,
     CheckKey,
     Ping,
     Close,
@@ -28,7 +31,7 @@ pub enum Method {
 
 impl Method {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Kind,
         Self::Address,
         Self::Capabilities,
@@ -36,6 +39,8 @@ impl Method {
         Self::Release,
         Self::Renew,
         Self::Status,
+        Self::List,
+        Self::Evict,
         Self::CheckKey,
         Self::Ping,
         Self::Close,
@@ -221,6 +226,8 @@ async fn call_every_method(backend: &impl LockBackend) {
     backend.acquire(AcquireRequest::new(key.clone(), token, ttl, clock)).await.ok();
     backend.renew(vec![RenewRequest::new(key.clone(), token, ttl, clock)]).await.ok();
     backend.status(key.clone()).await.ok();
+    backend.list(ListRequest::new(key.as_str())).await.ok();
+    backend.evict(EvictRequest::new(key.clone(), token.into(), clock)).await.ok();
     backend.release(ReleaseRequest::new(key, token, clock)).await.ok();
     backend.close().await;
 }
@@ -278,6 +285,16 @@ impl LockBackend for Spy {
     async fn status(&self, key: LockKey) -> Result<Option<LockStatus>> {
         self.note(Method::Status);
         self.inner.status(key).await
+    }
+
+    async fn list(&self, request: ListRequest) -> Result<ListReply> {
+        self.note(Method::List);
+        self.inner.list(request).await
+    }
+
+    async fn evict(&self, request: EvictRequest) -> Result<ReleaseReply> {
+        self.note(Method::Evict);
+        self.inner.evict(request).await
     }
 
     fn check_key(&self, key: &LockKey) -> Result<()> {

@@ -35,11 +35,12 @@ async fn a_limited_backend_forwards_what_it_is_left_with() {
     assert_eq!(forgotten, [lock_testkit::spy::Method::Capabilities]);
 }
 
-const NEEDS: [Need; 7] = [
+const NEEDS: [Need; 8] = [
     Need::Renew,
     Need::Fencing,
     Need::Queueing,
     Need::Inspect,
+    Need::List,
     Need::MinHold,
     Need::Repeatable,
     Need::Lateness,

@@ -32,6 +32,7 @@
 mod binary;
 #[cfg(feature = "certificates")]
 mod certificates;
+mod clock;
 mod cluster;
 mod daprd;
 mod port;
@@ -45,6 +46,7 @@ pub mod wait;
 pub use binary::{SERVERS_VARIABLE, ServerBinary, ServerKind, ServerSource, available};
 #[cfg(feature = "certificates")]
 pub use certificates::Authority;
+pub use clock::WallClock;
 pub use cluster::{ClusterSet, ClusterSettings};
 pub use daprd::{DAPRD_VARIABLE, DaprBinary};
 pub use port::ReservedPort;

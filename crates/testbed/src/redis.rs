@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
 use crate::binary::{ServerBinary, ServerKind};
+use crate::clock::WallClock;
 use crate::port::ReservedPort;
 use crate::process::{Launch, Marks, Process, REPLY_LIMIT, StartFailure, on_free_ports, running};
 
@@ -19,6 +20,7 @@ pub struct RedisServer {
     binary: ServerBinary,
     extra_args: Vec<String>,
     port: ReservedPort,
+    clock: Option<WallClock>,
     process: Option<Process>,
 }
 
@@ -45,9 +47,33 @@ impl RedisServer {
     pub fn start_with(kind: &ServerKind, extra_args: &[&str]) -> io::Result<Self> {
         let binary = kind.find()?;
         let extra_args: Vec<String> = extra_args.iter().map(ToString::to_string).collect();
-        let start = |port: &ReservedPort| launch(&binary, port.number(), &extra_args);
+        Self::launch(kind, binary, extra_args, None)
+    }
+
+    /// As [`start`](Self::start), with this clock.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_with_clock(kind: &ServerKind, clock: WallClock) -> io::Result<Self> {
+        Self::launch(kind, kind.find()?, Vec::new(), Some(clock))
+    }
+
+    fn launch(
+        kind: &ServerKind,
+        binary: ServerBinary,
+        extra_args: Vec<String>,
+        clock: Option<WallClock>,
+    ) -> io::Result<Self> {
+        let start =
+            |port: &ReservedPort| launch(&binary, port.number(), &extra_args, clock.as_ref());
         let (port, process) = on_free_ports(kind.name(), ReservedPort::reserve, start)?;
-        Ok(Self { binary, extra_args, port, process: Some(process) })
+        Ok(Self { binary, extra_args, port, clock, process: Some(process) })
+    }
+
+    /// The clock that it was [started with](Self::start_with_clock).
+    pub fn clock(&self) -> Option<&WallClock> {
+        self.clock.as_ref()
     }
 
     /// Kills the server without a chance to clean up (`SIGKILL`) and waits until it is gone.
@@ -64,7 +90,8 @@ impl RedisServer {
     /// As [`start`](Self::start); `AddrInUse` if another program took the port meanwhile.
     pub fn restart(&mut self) -> io::Result<()> {
         self.kill();
-        self.process = Some(launch(&self.binary, self.port(), &self.extra_args)?);
+        self.process =
+            Some(launch(&self.binary, self.port(), &self.extra_args, self.clock.as_ref())?);
         Ok(())
     }
 
@@ -136,6 +163,7 @@ fn launch(
     binary: &ServerBinary,
     port: u16,
     extra_args: &[String],
+    clock: Option<&WallClock>,
 ) -> Result<Process, StartFailure> {
     let mut command_line = binary.command_line();
     command_line.extend(["--bind", "127.0.0.1", "--port"].map(OsString::from));
@@ -143,7 +171,9 @@ fn launch(
     let quiet = ["--save", "", "--appendonly", "no", "--daemonize", "no"];
     command_line.extend(quiet.map(OsString::from));
     command_line.extend(extra_args.iter().map(OsString::from));
-    let process = Process::launch(Launch { command_line, environment: &[], marks: MARKS })?;
+    let environment = clock.map(WallClock::environment);
+    let environment = environment.as_ref().map_or(&[][..], |environment| &environment[..]);
+    let process = Process::launch(Launch { command_line, environment, marks: MARKS })?;
     ping(&process, port)?;
     Ok(process)
 }

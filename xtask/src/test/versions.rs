@@ -63,10 +63,7 @@ fn rustup_cargo(toolchain: &str) -> Command {
 
 /// The manifests with links to the sources beside them.
 fn copy_manifests(project: &Project, copy: &Path) -> std::io::Result<()> {
-    fs::remove_dir_all(copy).or_else(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Ok(()),
-        _ => Err(error),
-    })?;
+    paths::remove_tree(copy)?;
     fs::create_dir_all(copy)?;
     fs::copy(paths::root().join("Cargo.toml"), copy.join("Cargo.toml"))?;
     for manifest in project.manifests() {

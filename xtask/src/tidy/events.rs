@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::source::{Problem, Source};
 
-const GUIDE: &str = "docs/guide.md";
+/// How the table of events begins, on one of the pages.
+const TABLE: &str = "| event | level |";
 /// The macro itself.
 const MACRO: &str = "crates/lock-core/src/backend/event.rs";
 /// The crates that log.
@@ -31,15 +32,22 @@ pub(super) fn problems(files: &[Source]) -> Vec<Problem> {
             events.entry(logged.name).or_default().push((&file.path, logged));
         }
     }
-    let Some(guide) = files.iter().find(|file| file.path == GUIDE) else { return problems };
-    let rows = rows(&guide.text);
+    let has_table = |file: &&Source| {
+        file.path.starts_with("docs/") && file.text.lines().any(|line| line.starts_with(TABLE))
+    };
+    let Some(page) = files.iter().find(has_table) else {
+        problems.push(Problem::in_file("docs", "no page has the table of events"));
+        return problems;
+    };
+    let rows = rows(&page.text);
     for (name, places) in &events {
         let row = rows.iter().find(|row| row.name == *name);
         for (path, logged) in places {
             let what = match (row, logged.level) {
-                (None, _) => format!("the event `{name}` is not in the table of {GUIDE}"),
+                (None, _) => format!("the event `{name}` is not in the table of {}", page.path),
                 (Some(row), Some(level)) if !row.levels.contains(level) => {
-                    format!("the event `{name}` is {level} here, and {} in {GUIDE}", row.levels)
+                    let (levels, page) = (row.levels, &page.path);
+                    format!("the event `{name}` is {level} here, and {levels} in {page}")
                 }
                 _ => continue,
             };
@@ -48,7 +56,7 @@ pub(super) fn problems(files: &[Source]) -> Vec<Problem> {
     }
     for row in rows.iter().filter(|row| !events.contains_key(row.name)) {
         let what = format!("the event `{}` is logged nowhere", row.name);
-        problems.push(Problem::in_line(GUIDE, row.line, what));
+        problems.push(Problem::in_line(&page.path, row.line, what));
     }
     problems
 }
@@ -100,10 +108,10 @@ struct Row<'a> {
     line: usize,
 }
 
-/// The rows of the guide's table of events.
-fn rows(guide: &str) -> Vec<Row<'_>> {
-    let lines = guide.lines().enumerate();
-    let table = lines.skip_while(|(_, line)| !line.starts_with("| event | level |")).skip(2);
+/// The rows of the table of events.
+fn rows(page: &str) -> Vec<Row<'_>> {
+    let lines = page.lines().enumerate();
+    let table = lines.skip_while(|(_, line)| !line.starts_with(TABLE)).skip(2);
     let table = table.take_while(|(_, line)| line.starts_with('|'));
     table
         .filter_map(|(line, row)| {
@@ -120,10 +128,11 @@ mod tests {
     use super::*;
 
     const CODE: &str = "crates/lock-redis/src/wire/link.rs";
-    const TABLE: &str = "| event | level | what |\n|---|---|---|\n| `lost` | WARN, DEBUG | it |\n";
+    const GUIDE: &str = "docs/guide.md";
+    const EVENTS: &str = "| event | level | what |\n|---|---|---|\n| `lost` | WARN, DEBUG | it |\n";
 
     fn found(code: &str) -> Vec<String> {
-        let files = [source(CODE, code), source(GUIDE, TABLE)];
+        let files = [source(CODE, code), source(GUIDE, EVENTS)];
         problems(&files).iter().map(ToString::to_string).collect()
     }
 

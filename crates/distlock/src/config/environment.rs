@@ -118,6 +118,7 @@ mod tests {
             ("DISTLOCK_TLS_KEY_FILE", "/c"),
             ("DISTLOCK_PASSWORD_FILE", "/d"),
             ("DISTLOCK_SENTINEL_PASSWORD_FILE", "/f"),
+            ("DISTLOCK_REPLICAS", "1"),
             ("DISTLOCK_API_TOKEN_FILE", "/e"),
             ("DISTLOCK_TEST_SERVERS", "of others"),
             ("URL", "of others"),
@@ -148,6 +149,7 @@ mod tests {
             ("tls_key_file", "/c"),
             ("password_file", "/d"),
             ("sentinel_password_file", "/f"),
+            ("replicas", "1"),
             ("api_token_file", "/e"),
         ] {
             expected.read(words::find(word).unwrap(), value, word).unwrap();

@@ -23,6 +23,13 @@ impl LockConfig {
         self
     }
 
+    /// How many replicas of the server of the Redis store have to confirm a lock before it is granted,
+    /// so that a failover does not lose it. Default: none.
+    pub fn replicas(mut self, count: u8) -> Self {
+        self.settings.put(&redis::REPLICAS, u16::from(count));
+        self
+    }
+
     /// How long the lease of a lock is that sets no ttl itself. Default: 60 s.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.settings.put(&options::TTL, ttl);
@@ -47,6 +54,18 @@ impl LockConfig {
     /// [`Handover::OFF`](crate::Handover::OFF) gives strict order over all processes.
     pub fn handover(mut self, handover: Handover) -> Self {
         self.settings.put_handover(handover);
+        self
+    }
+
+    /// Adds the label `lock` to the metrics that are about locks, as
+    /// [`LockServiceBuilder::metrics_label`](crate::LockServiceBuilder::metrics_label). Default: no such
+    /// label.
+    #[cfg(feature = "metrics")]
+    pub fn metrics_label<F>(mut self, label_of: F) -> Self
+    where
+        F: for<'a> Fn(&'a crate::LockName) -> &'a str + Send + Sync + 'static,
+    {
+        self.metrics_label = Some(std::sync::Arc::new(label_of));
         self
     }
 

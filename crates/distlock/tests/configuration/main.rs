@@ -100,7 +100,7 @@ fn parameters_are_refused_by_name_value_and_what_is_accepted() {
             "accepted are namespace, response_timeout, lazy, handover_grants, handover_time, \
              program, program_version, program_host, ttl, wait, keep_alive, max_hold, min_hold, \
              on_lost, require_fencing, tls_ca_file, tls_cert_file, tls_key_file, key_prefix, \
-             password_file, sentinel_password_file, endpoint, api_token_file",
+             password_file, replicas, sentinel_password_file, endpoint, api_token_file",
         ],
     );
     refused("memory:?db=1", &["unknown parameter `db`; accepted are namespace"]);
@@ -108,6 +108,7 @@ fn parameters_are_refused_by_name_value_and_what_is_accepted() {
     refused("memory:?ttl=1d", &["`ttl` is \"1d\"", "\"5m\" or \"1h\""]);
     refused("memory:?ttl", &["`ttl` is \"\"", "no duration"]);
     refused("memory:?response_timeout=soon", &["`response_timeout` is \"soon\""]);
+    refused("memory:?replicas=256", &["`replicas` is \"256\"", "whole number, of 255 at most"]);
     refused("memory:?lazy=1", &["`lazy` is \"1\"", "`true` or `false`"]);
     refused("memory:?on_lost=stop", &["`on_lost` is \"stop\"", "`cancel` or `continue`"]);
     refused("memory:?wait=5", &["`wait` is \"5\"", "write \"5s\" or \"5ms\", or `forever`"]);

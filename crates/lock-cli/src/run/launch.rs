@@ -14,8 +14,8 @@ use rustix::process::{Pid, getpgrp, getpid, getppid};
 
 use crate::exit;
 use crate::output::tell;
-use crate::run::signals::{self, Blocked};
-use crate::run::terminal::Terminal;
+use crate::signals::{self, Blocked};
+use crate::terminal::Terminal;
 
 /// The first argument of the child. No verb, and so in no help: it is not for people.
 const VERB: &str = "__become";

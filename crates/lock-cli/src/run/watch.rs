@@ -11,8 +11,8 @@ use tokio::time::{Instant, sleep_until};
 use crate::arguments;
 use crate::output::{Span, tell};
 use crate::run::group::{Change, End, Group};
-use crate::run::signals::Blocked;
-use crate::run::terminal::Terminal;
+use crate::signals::Blocked;
+use crate::terminal::Terminal;
 
 /// How often a group whose leader has ended is looked at: of other processes than its children, the
 /// system tells nobody when they end.

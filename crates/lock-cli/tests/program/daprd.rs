@@ -29,6 +29,16 @@ fn what_the_store_cannot_do_is_said() {
     for verb in ["status", "wait"] {
         end_of(&mut distlock([verb, "--url", &url, "x"])).says(125, &["distlock: status", "dapr"]);
     }
+    end_of(&mut distlock(["list", "--url", &url])).says(125, &["distlock: list", "dapr", "list"]);
+    end_of(&mut distlock(["release", "--force", "--yes", "--url", &url, "x"]))
+        .says(125, &["this store cannot show who holds a lock"]);
+    // What is behind a sidecar is not known.
+    end_of(&mut distlock(["bench", "--url", &url])).says(125, &["others may use that store"]);
+    let ended = end_of(&mut distlock(["bench", "--url", &url, "--seconds=1", "--yes"]));
+    assert_eq!((ended.code, &*ended.errors), (0, ""), "{ended:?}");
+    assert!(ended.output.contains("held twice: 0 times"), "{ended:?}");
+    end_of(&mut distlock(["watch", "--url", &url])).says(125, &["distlock: list", "dapr"]);
+    end_of(&mut distlock(["watch", "--url", &url, "x"])).says(125, &["distlock: status", "dapr"]);
     let ended = end_of(&mut distlock(["check", "--url", &url]));
     assert_eq!((ended.code, &*ended.errors), (0, ""), "{ended:?}");
     assert!(ended.output.contains("renewal     no: `distlock run` ends a command"), "{ended:?}");

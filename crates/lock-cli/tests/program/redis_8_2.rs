@@ -1,9 +1,14 @@
 //! What needs a server that several programs share. Which one it is makes no difference to them.
 
+mod benching;
+mod listing;
 mod looking;
 mod loss;
 mod others;
+mod releasing;
 mod signals;
+#[cfg(target_os = "linux")]
+mod watching;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

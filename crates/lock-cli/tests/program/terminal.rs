@@ -9,11 +9,12 @@ use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::harness::{LIMIT, program, until};
 
-const CTRL_C: &str = "\u{3}";
-const CTRL_Z: &str = "\u{1a}";
+pub(crate) const CTRL_C: &str = "\u{3}";
+pub(crate) const CTRL_Z: &str = "\u{1a}";
 
 /// An interactive shell on a terminal of its own.
 pub(crate) struct Terminal {
@@ -47,6 +48,12 @@ impl Terminal {
 
     pub(crate) fn types(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Gives the terminal so many lines and columns, as whoever pulls at the corner of its window.
+    pub(crate) fn resize(&self, lines: u16, columns: u16) {
+        let size = Winsize { ws_row: lines, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&self.keyboard, size).unwrap();
     }
 
     /// Waits for this text, behind what was expected before. Returns what was shown up to its end.

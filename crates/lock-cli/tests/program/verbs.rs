@@ -51,6 +51,24 @@ fn check_says_of_memory_that_it_excludes_nobody() {
 }
 
 #[test]
+fn verbs_that_look_at_locks_say_of_memory_that_nobody_elses_are_there() {
+    let warning = "warning: the store is the memory of this process, so it shows no locks of other";
+    for verb in
+        [&["status", "x"][..], &["wait", "x"], &["list"], &["release", "--force", "-y", "x"]]
+    {
+        let ended = end_of(distlock(verb.iter().copied()).env("DISTLOCK_URL", "memory:"));
+        ended.says(0, &[warning]);
+    }
+}
+
+#[test]
+fn bench_measures_memory_too() {
+    let ended = end_of(&mut distlock(["bench", "--url=memory:", "--seconds=1", "--tasks=2"]));
+    assert_eq!((ended.code, &*ended.errors), (0, ""), "{ended:?}");
+    assert!(ended.output.starts_with("2 tasks in 1 service, 4 locks, memory:\n"), "{ended:?}");
+}
+
+#[test]
 fn help_version_completions_and_manual_are_printed() {
     for (arguments, parts) in [
         (&["--help"][..], &["DISTLOCK_URL", "status", "completions"][..]),

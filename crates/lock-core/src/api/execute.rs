@@ -4,6 +4,8 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
+use tracing::{Instrument, Span};
+
 use crate::types::error::{LockError, Result};
 use crate::types::options::OnLost;
 use crate::types::status::ReleaseOutcome;
@@ -14,6 +16,9 @@ pub(crate) trait Guarding {
     type View;
 
     fn view(&self) -> Self::View;
+
+    /// What surrounds the body.
+    fn span(&self) -> Span;
 
     /// Ends when it is lost, and says how.
     fn loss(&self) -> impl Future<Output = LockError> + Send + 'static;
@@ -49,7 +54,10 @@ where
     F: FnOnce(G::View) -> Fut,
     Fut: Future<Output = T>,
 {
-    let mut body = pin!(f(guard.view()));
+    let span = guard.span();
+    // What the body does before its first await belongs to it, too.
+    let body = span.in_scope(|| f(guard.view()));
+    let mut body = pin!(body.instrument(span));
     if on_lost == OnLost::Continue {
         return Ok(body.await);
     }

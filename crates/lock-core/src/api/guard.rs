@@ -5,11 +5,14 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Span;
+
 use crate::api::execute::Guarding;
 use crate::api::lease::{self, Lease};
 use crate::api::lock_token::LockToken;
 use crate::engine::held::Held;
 use crate::engine::pass_on;
+use crate::engine::spans;
 use crate::types::error::{LockError, Result};
 use crate::types::fencing::FencingToken;
 use crate::types::loss::LossReason;
@@ -199,6 +202,11 @@ impl Guarding for LockGuard {
 
     fn view(&self) -> Lease {
         self.lease()
+    }
+
+    fn span(&self) -> Span {
+        let lease = self.0.lease();
+        spans::hold_span(lease.name(), lease.store().kind(), lease.fencing())
     }
 
     fn loss(&self) -> impl Future<Output = LockError> + Send + 'static {

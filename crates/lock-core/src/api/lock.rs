@@ -9,18 +9,17 @@ use crate::api::execute;
 use crate::api::guard::LockGuard;
 use crate::api::lease::Lease;
 use crate::api::lock_token::LockToken;
-use crate::backend::LockBackend;
-use crate::engine::acquire::acquire;
+use crate::engine::acquire::{acquire, acquire_or_find};
 use crate::engine::held::ServiceHandle;
-use crate::engine::holder::{Found, after_wait};
+use crate::engine::holder::Found;
+use crate::engine::inspect;
 use crate::engine::pass_on;
 use crate::engine::plan::Plan;
-use crate::sync::panics;
 use crate::types::duration_text::rounded;
 use crate::types::error::{LockError, LockErrorKind, Result};
 use crate::types::holder::held_by;
 use crate::types::options::{DEFAULT_ACQUIRE_WAIT, LockOptions, option_setters};
-use crate::types::status::LockStatus;
+use crate::types::status::{LockStatus, ReleaseOutcome};
 
 /// The name and the options of a lock: **a plan, not a lock that is held**.
 ///
@@ -161,17 +160,10 @@ impl Lock {
     pub fn acquire(&self) -> impl Future<Output = Result<LockGuard>> + Send + 'static + use<> {
         let (context, plan) = (Arc::clone(&self.context), Arc::clone(&self.plan));
         async move {
-            let began = context.store().now();
-            let (asked, acquiring) = (Arc::clone(&plan), Arc::clone(&context));
-            match acquire(acquiring, plan, DEFAULT_ACQUIRE_WAIT, "acquire").await? {
-                Some(held) => Ok(LockGuard::new(held)),
-                None => {
-                    let waited = context.store().now().saturating_duration_since(began);
-                    let deadline = asked.deadline(began, DEFAULT_ACQUIRE_WAIT);
-                    let found = match asked.key() {
-                        Some(key) => after_wait(&context, key, deadline).await,
-                        None => Found::Other(None),
-                    };
+            let asked = Arc::clone(&plan);
+            match acquire_or_find(context, plan, DEFAULT_ACQUIRE_WAIT, "acquire").await? {
+                Ok(held) => Ok(LockGuard::new(held)),
+                Err((waited, found)) => {
                     let error = timed_out(waited, found);
                     Err(error.with_operation("acquire").with_name(asked.name()))
                 }
@@ -349,19 +341,36 @@ impl Lock {
         async move {
             let asked = async {
                 let key = context.admit(&plan)?.key;
-                let backend = context.store().backend().clone();
-                let status = panics::caught(async { backend.status(key.clone()).await });
-                let answer = context.background().in_runtime(status).await;
-                context.store().heard(&answer);
-                let mut status = answer?;
-                if let Some(LockStatus { waiters: Some(waiters), .. }) = &mut status {
-                    // One of this service's tasks stands in the store's queue for the others.
-                    *waiters += context.queues().waiting(&key) as u64;
-                }
-                Ok(status)
+                inspect::status(&context, &key).await
             };
             let asked: Result<_> = asked.await;
             asked.map_err(|error| error.with_operation("status").with_name(plan.name()))
+        }
+    }
+
+    /// Takes the lock from whoever holds it; see
+    /// [`LockService::force_release`](crate::LockService::force_release).
+    ///
+    /// # Errors
+    ///
+    /// As [`LockService::force_release`](crate::LockService::force_release).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`LockService::force_release`](crate::LockService::force_release).
+    pub fn force_release(
+        &self,
+        shown: &LockStatus,
+    ) -> impl Future<Output = Result<ReleaseOutcome>> + Send + 'static + use<> {
+        let (context, plan) = (Arc::clone(&self.context), Arc::clone(&self.plan));
+        let holder = shown.holder.as_ref().and_then(|holder| holder.id.clone());
+        async move {
+            let forced = async {
+                let key = context.admit(&plan)?.key;
+                inspect::force_release(&context, key, holder).await
+            };
+            let forced: Result<_> = forced.await;
+            forced.map_err(|error| error.with_operation("force_release").with_name(plan.name()))
         }
     }
 }

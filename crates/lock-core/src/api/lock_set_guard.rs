@@ -6,11 +6,14 @@ use std::mem;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tracing::Span;
 
 use crate::api::execute::Guarding;
 use crate::api::guard::LockGuard;
+use crate::api::lease::Lease;
 use crate::api::lease_set::LeaseSet;
 use crate::engine::acquire_all::HeldSet;
+use crate::engine::spans;
 use crate::types::error::{LockError, Result};
 use crate::types::fencing::FencingToken;
 use crate::types::loss::LossReason;
@@ -144,6 +147,12 @@ impl Guarding for LockSetGuard {
 
     fn view(&self) -> LeaseSet {
         self.leases()
+    }
+
+    fn span(&self) -> Span {
+        let leases = self.leases.leases();
+        let kind = leases.first().map_or("", |lease| lease.0.store().kind());
+        spans::hold_all_span(leases.iter().map(Lease::name), kind)
     }
 
     fn loss(&self) -> impl Future<Output = LockError> + Send + 'static {

@@ -11,3 +11,4 @@ pub(crate) mod lock_set_guard;
 pub(crate) mod lock_token;
 pub(crate) mod manual;
 pub(crate) mod service;
+pub(crate) mod service_builder;

@@ -1,18 +1,24 @@
 //! The lock service: a backend, a namespace and default options.
 
+mod tools;
+
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+#[cfg(feature = "testing")]
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use crate::api::lease::Lease;
 use crate::api::lock::Lock;
 use crate::api::lock_set::LockSet;
 use crate::api::manual::ManualLocks;
+use crate::api::service_builder::LockServiceBuilder;
 use crate::backend::this_process::describe;
-use crate::backend::{AnyBackend, Capabilities, Clock, LockBackend};
+use crate::backend::{AnyBackend, Capabilities, LockBackend};
 use crate::engine::acquire_all::SetPlan;
 use crate::engine::held::{ServiceContext, ServiceHandle, SharedLease};
+use crate::engine::metrics::Metrics;
 use crate::engine::plan::{self, Plan};
 use crate::engine::schedule::Schedule;
 use crate::engine::store::Store;
@@ -20,10 +26,8 @@ use crate::engine::{renew, shutdown, telemetry, tell};
 use crate::memory::MemoryBackend;
 use crate::sync::panics;
 use crate::types::error::{LockError, Result};
-use crate::types::handover::Handover;
 use crate::types::name::LockName;
 use crate::types::options::LockOptions;
-use crate::types::process::Description;
 use crate::types::status::{LockStatus, ShutdownReport};
 
 /// Distributed locks on one store.
@@ -108,14 +112,7 @@ impl LockService {
     /// locks.check().unwrap();
     /// ```
     pub fn builder(backend: impl LockBackend) -> LockServiceBuilder {
-        LockServiceBuilder {
-            backend: AnyBackend::new(backend),
-            namespace: "".into(),
-            defaults: LockOptions::new(),
-            clock: Clock::SYSTEM,
-            handover: Handover::default(),
-            process: Description::default(),
-        }
+        LockServiceBuilder::new(AnyBackend::new(backend))
     }
 
     /// Names a lock, and returns **a plan, not a lock that is held**; see [`Lock`].
@@ -312,6 +309,11 @@ impl LockService {
         asked.await.map_err(|error| error.with_operation("ping"))
     }
 
+    /// What its tools need.
+    fn parts(&self) -> (ServiceHandle, Arc<str>) {
+        (self.0.context.clone(), Arc::clone(&self.0.namespace))
+    }
+
     /// Logs which store the service uses. For `distlock::connect`.
     #[doc(hidden)]
     pub fn log_store(&self) {
@@ -368,99 +370,22 @@ impl fmt::Debug for LockService {
     }
 }
 
-/// Builds a [`LockService`]; made by [`LockService::builder`].
-#[must_use = "a builder does nothing until `build`"]
-pub struct LockServiceBuilder {
-    backend: AnyBackend,
-    namespace: Arc<str>,
-    defaults: LockOptions,
-    clock: Clock,
-    handover: Handover,
-    process: Description,
-}
-
 impl LockServiceBuilder {
-    /// A prefix of all names, such as `shop:`. It is used as it is; no separator is added. Default:
-    /// empty.
-    ///
-    /// Services with the same namespace on the same store exclude each other.
-    pub fn namespace(mut self, prefix: impl Into<Arc<str>>) -> Self {
-        self.namespace = prefix.into();
-        self
-    }
-
-    /// The options that every lock of this service starts with. A lock can set each of them anew.
-    ///
-    /// [`LockService::check`] checks them.
-    pub fn defaults(mut self, options: LockOptions) -> Self {
-        self.defaults = options;
-        self
-    }
-
-    /// How often, and for how long, a lease is handed over between the tasks of this service before
-    /// it goes back to the store. Default: 64 times and 5 ms. [`Handover::OFF`] gives strict order
-    /// over all processes.
-    ///
-    /// Each task gets a guard, a deadline and a larger fencing token of its own. Nothing is handed
-    /// over if the backend cannot renew leases.
-    pub fn handover(mut self, handover: Handover) -> Self {
-        self.handover = handover;
-        self
-    }
-
-    /// What others read of this process when they ask who holds a lock: the name of the program.
-    /// Default: the file name of the executable.
-    ///
-    /// What is said with this method and the two that follow counts for the whole process, from
-    /// [`build`](Self::build) on: there is one description, of which every service can set a part.
-    /// Each text is cut to 64 characters. Whoever may read the store can read it, so it must not
-    /// hold secrets.
-    pub fn program(mut self, name: impl Into<String>) -> Self {
-        self.process.program = Some(name.into());
-        self
-    }
-
-    /// As [`program`](Self::program): the version of the program. Default: none.
-    pub fn program_version(mut self, version: impl Into<String>) -> Self {
-        self.process.version = Some(version.into());
-        self
-    }
-
-    /// As [`program`](Self::program): the machine on which the program runs. Default: its host name.
-    pub fn program_host(mut self, host: impl Into<String>) -> Self {
-        self.process.host = Some(host.into());
-        self
-    }
-
-    /// For tests: leases follow [`tokio::time`], which can be paused. The background's work is done
-    /// by tasks of the runtime in which the service is first used, not by a thread.
-    ///
-    /// ```
-    /// # use lock_core as distlock;
-    /// # use std::time::Duration;
-    /// # use distlock::{LockService, memory::MemoryBackend};
-    /// # let runtime = tokio::runtime::Builder::new_current_thread()
-    /// #     .enable_all().start_paused(true).build().unwrap();
-    /// # runtime.block_on(async {
-    /// let locks = LockService::builder(MemoryBackend::new()).tokio_time().build();
-    /// let guard = locks.lock("x").ttl(Duration::from_secs(60)).acquire().await.unwrap();
-    /// tokio::time::sleep(Duration::from_secs(61)).await; // takes no time while the clock is paused
-    /// assert!(!guard.is_held());
-    /// # });
-    /// ```
-    pub fn tokio_time(mut self) -> Self {
-        self.clock = Clock::TOKIO;
-        self
-    }
-
     /// Makes the service. It does no I/O; [`LockService::check`] checks the default options.
     #[must_use]
     pub fn build(self) -> LockService {
-        let Self { backend, namespace, defaults, clock, handover, process } = self;
+        let Self { backend, namespace, defaults, clock, handover, process, metrics_label, .. } =
+            self;
         describe(&process);
-        let store = Store::new(backend, clock);
+        let metrics = Metrics::new(&backend, metrics_label);
+        let store = Store::new(backend, clock, metrics);
         let context = ServiceContext::new(store, handover, background_jobs);
         let context = ServiceHandle::new(Arc::new(context));
+        #[cfg(feature = "testing")]
+        if let Some(noted_in) = self.noted_in {
+            let mut services = noted_in.lock().unwrap_or_else(PoisonError::into_inner);
+            services.push(Arc::downgrade(&context));
+        }
         LockService(Arc::new(Shared {
             context,
             namespace,
@@ -473,14 +398,4 @@ impl LockServiceBuilder {
 /// What the background does for as long as a service lives.
 async fn background_jobs(schedule: Arc<Schedule<SharedLease>>, store: Store) {
     tokio::join!(renew::run(Arc::clone(&schedule), store.clone()), tell::run(schedule, store));
-}
-
-impl fmt::Debug for LockServiceBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LockServiceBuilder")
-            .field("backend", &self.backend.kind())
-            .field("namespace", &self.namespace)
-            .field("defaults", &self.defaults)
-            .finish_non_exhaustive()
-    }
 }

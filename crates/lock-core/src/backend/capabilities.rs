@@ -27,6 +27,8 @@ pub struct Capabilities {
     pub queueing: bool,
     /// `status` can be asked.
     pub inspect: bool,
+    /// `list` can be asked.
+    pub list: bool,
     /// A release can leave the name taken for the rest of `min_hold`.
     pub min_hold: bool,
     /// A request can be repeated with the same token: it finds its own grant.
@@ -58,6 +60,7 @@ impl Capabilities {
             fencing: false,
             queueing: false,
             inspect: false,
+            list: false,
             min_hold: false,
             repeatable: false,
             local_clock: false,
@@ -103,6 +106,8 @@ setters! {
     with_queueing queueing: bool,
     /// Sets [`inspect`](Self::inspect).
     with_inspect inspect: bool,
+    /// Sets [`list`](Self::list).
+    with_list list: bool,
     /// Sets [`min_hold`](Self::min_hold).
     with_min_hold min_hold: bool,
     /// Sets [`repeatable`](Self::repeatable).

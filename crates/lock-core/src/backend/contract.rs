@@ -8,8 +8,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::backend::capabilities::Capabilities;
-use crate::backend::reply::{AcquireReply, ReleaseReply, RenewReply};
-use crate::backend::request::{AcquireRequest, ReleaseRequest, RenewRequest};
+use crate::backend::reply::{AcquireReply, ListReply, ReleaseReply, RenewReply};
+use crate::backend::request::{
+    AcquireRequest, EvictRequest, ListRequest, ReleaseRequest, RenewRequest,
+};
 use crate::types::error::{LockError, LockErrorKind, Result};
 use crate::types::name::LockKey;
 use crate::types::status::LockStatus;
@@ -108,6 +110,43 @@ pub trait LockBackend: Send + Sync + 'static {
         drop(key);
         let error = unsupported(self.kind(), "show the status of a lock");
         async { Err(error) }
+    }
+
+    /// Lists a part of the locks that are held, with what [`status`](Self::status) says of each.
+    ///
+    /// # Behavior
+    ///
+    /// - Names every lock whose key begins with the prefix, byte for byte, and that is held from
+    ///   the first question to the last answer; what begins or ends meanwhile it may name or not.
+    /// - Names no key that begins otherwise, and none that is free when it is looked at.
+    /// - May name a lock twice.
+    /// - Each answer costs the store a bounded amount of work, however many keys there are:
+    ///   [`next`](ListReply::next) says where the next one goes on.
+    fn list(&self, request: ListRequest) -> impl Future<Output = Result<ListReply>> + Send {
+        drop(request);
+        let error = unsupported(self.kind(), "list locks");
+        async { Err(error) }
+    }
+
+    /// Takes a lock from the holder that a status has named. For people; the core never does it by
+    /// itself.
+    ///
+    /// By default it is the [`release`](Self::release) of that holder's token, and what another
+    /// program has stored is left alone.
+    ///
+    /// # Behavior
+    ///
+    /// - As a release by the holder itself: the next in the queue gets the lock, fencing tokens
+    ///   rise, it can be repeated. It also ends a `min_hold`.
+    /// - The holder is compared atomically; nobody else's lock is touched.
+    fn evict(&self, request: EvictRequest) -> impl Future<Output = Result<ReleaseReply>> + Send {
+        async move {
+            let EvictRequest { key, holder, clock } = request;
+            match holder.token() {
+                Some(token) => self.release(ReleaseRequest::new(key, token, clock)).await,
+                None => Err(unsupported(self.kind(), "remove what another program has stored")),
+            }
+        }
     }
 
     /// Refuses keys that this store cannot keep. Called by [`Lock::check`](crate::Lock::check)
@@ -222,6 +261,16 @@ macro_rules! forward {
             $through::status($owned, key).await
         }
 
+        async fn list(&self, request: ListRequest) -> Result<ListReply> {
+            let $this = self;
+            $through::list($owned, request).await
+        }
+
+        async fn evict(&self, request: EvictRequest) -> Result<ReleaseReply> {
+            let $this = self;
+            $through::evict($owned, request).await
+        }
+
         fn check_key(&self, key: &LockKey) -> Result<()> {
             let $this = self;
             $through::check_key($borrowed, key)
@@ -271,6 +320,8 @@ trait ErasedBackend: Send + Sync {
     async fn release(self: Arc<Self>, request: ReleaseRequest) -> Result<ReleaseReply>;
     async fn renew(self: Arc<Self>, batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>>;
     async fn status(self: Arc<Self>, key: LockKey) -> Result<Option<LockStatus>>;
+    async fn list(self: Arc<Self>, request: ListRequest) -> Result<ListReply>;
+    async fn evict(self: Arc<Self>, request: EvictRequest) -> Result<ReleaseReply>;
     fn check_key(&self, key: &LockKey) -> Result<()>;
     async fn ping(self: Arc<Self>) -> Result<()>;
     async fn close(self: Arc<Self>);
@@ -304,6 +355,14 @@ impl<B: LockBackend> ErasedBackend for B {
 
     async fn status(self: Arc<Self>, key: LockKey) -> Result<Option<LockStatus>> {
         LockBackend::status(&*self, key).await
+    }
+
+    async fn list(self: Arc<Self>, request: ListRequest) -> Result<ListReply> {
+        LockBackend::list(&*self, request).await
+    }
+
+    async fn evict(self: Arc<Self>, request: EvictRequest) -> Result<ReleaseReply> {
+        LockBackend::evict(&*self, request).await
     }
 
     fn check_key(&self, key: &LockKey) -> Result<()> {

@@ -71,8 +71,11 @@ pub(crate) mod token;
 
 pub use capabilities::Capabilities;
 pub use contract::{AnyBackend, LockBackend};
-pub use reply::{AcquireReply, Grant, ReleaseReply, RenewReply, Waiting, Wake};
-pub use request::{AcquireRequest, GivenUp, Lane, ReleaseRequest, RenewRequest};
+pub use reply::{AcquireReply, Grant, ListReply, ReleaseReply, RenewReply, Waiting, Wake};
+pub use request::{
+    AcquireRequest, EvictRequest, GivenUp, Lane, ListCursor, ListRequest, ReleaseRequest,
+    RenewRequest,
+};
 pub use runtime::{background_runtime, is_background_thread};
 pub use support::{in_time, on_system_clock};
 #[doc(hidden)]

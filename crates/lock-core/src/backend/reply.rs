@@ -5,10 +5,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use crate::backend::request::ListCursor;
 use crate::backend::token::Ticket;
 use crate::time::instant::Instant;
 use crate::types::error::LockError;
 use crate::types::fencing::FencingToken;
+use crate::types::name::LockKey;
+use crate::types::status::LockStatus;
 
 /// The answer to a request for a lock. Made by backends.
 #[derive(Debug)]
@@ -150,6 +153,31 @@ pub enum ReleaseReply {
     NotHeld,
     /// Another token owns the lock.
     HeldByOther,
+}
+
+/// A part of the locks that are held. Made by backends.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListReply {
+    /// Some of them, in no order; perhaps none.
+    pub locks: Vec<(LockKey, LockStatus)>,
+    /// Where the list goes on; `None` at its end.
+    pub next: Option<ListCursor>,
+}
+
+impl ListReply {
+    /// The last part of a list.
+    #[must_use]
+    pub const fn new(locks: Vec<(LockKey, LockStatus)>) -> Self {
+        Self { locks, next: None }
+    }
+
+    /// Says that the list goes on.
+    #[must_use]
+    pub fn with_next(mut self, next: ListCursor) -> Self {
+        self.next = Some(next);
+        self
+    }
 }
 
 /// The answer to one renewal. Made by backends.

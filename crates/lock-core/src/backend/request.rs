@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::backend::token::{OwnerToken, Ticket};
 use crate::time::clock::Clock;
 use crate::time::instant::Instant;
+use crate::types::holder::HolderId;
 use crate::types::name::LockKey;
 
 /// One request for a lock. Made by the core.
@@ -160,5 +161,67 @@ impl RenewRequest {
     pub const fn with_within(mut self, within: Duration) -> Self {
         self.within = within;
         self
+    }
+}
+
+/// A question for the locks that are held, of which one answer may hold a part only. Made by the
+/// core.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ListRequest {
+    /// What the keys begin with: literally, and perhaps nothing.
+    pub prefix: Arc<str>,
+    /// Where the answer before this one ended; `None` to begin.
+    pub cursor: Option<ListCursor>,
+}
+
+impl ListRequest {
+    /// The first question.
+    pub fn new(prefix: impl Into<Arc<str>>) -> Self {
+        Self { prefix: prefix.into(), cursor: None }
+    }
+
+    /// Goes on where an answer ended.
+    #[must_use]
+    pub fn after(mut self, cursor: ListCursor) -> Self {
+        self.cursor = Some(cursor);
+        self
+    }
+}
+
+/// Where a list goes on: text that only the backend that wrote it can read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListCursor(Box<str>);
+
+impl ListCursor {
+    /// A place in a list.
+    pub fn new(place: impl Into<Box<str>>) -> Self {
+        Self(place.into())
+    }
+
+    /// The backend's own words.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Takes a lock from a holder that a status has named. Made by the core.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct EvictRequest {
+    /// The lock.
+    pub key: LockKey,
+    /// Whose lock; nobody else is touched.
+    pub holder: HolderId,
+    /// The time to measure by.
+    pub clock: Clock,
+}
+
+impl EvictRequest {
+    /// Takes the lock from this holder.
+    #[must_use]
+    pub const fn new(key: LockKey, holder: HolderId, clock: Clock) -> Self {
+        Self { key, holder, clock }
     }
 }

@@ -56,7 +56,8 @@ pub fn holder_of(token: OwnerToken, registered: Option<ProcessInfo>) -> Holder {
     let is_this_process = InstanceId::current().is_ok_and(|id| id == token.instance());
     let process = if is_this_process { Some(this_process()) } else { registered };
     let who = process.map_or(Who::Unregistered, Who::Process);
-    Holder { since: Some(token.began()), is_this_process, ..Holder::new(who) }
+    let holder = Holder { since: Some(token.began()), is_this_process, ..Holder::new(who) };
+    holder.with_id(token.into())
 }
 
 /// The process as it is when nobody has described it.

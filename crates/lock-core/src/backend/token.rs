@@ -6,6 +6,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::types::error::{LockError, LockErrorKind, Result};
+use crate::types::holder::HolderId;
 
 /// Who owns a lock in the store: 128 bits, fresh for every store attempt, never reused.
 ///
@@ -146,6 +147,23 @@ impl OwnerToken {
             pair[1] = DIGITS[usize::from(byte & 15)];
         }
         hex
+    }
+}
+
+impl From<OwnerToken> for HolderId {
+    fn from(token: OwnerToken) -> Self {
+        Self::of_token(token.0)
+    }
+}
+
+impl HolderId {
+    /// The token that owns the lock; `None` for another program's value. For backends.
+    #[must_use]
+    pub const fn token(&self) -> Option<OwnerToken> {
+        match self.token_bytes() {
+            Some(token) => Some(OwnerToken(token)),
+            None => None,
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use crate::backend::{AcquireRequest, GivenUp, Grant, Ticket, Waiting, Wake};
+use crate::engine::asking::Asking;
 use crate::engine::attempt_driver::{Asked, AttemptDriver};
 use crate::engine::doubt::Doubt;
 use crate::engine::held::{Held, NewLease, ServiceContext, SharedLease};
@@ -26,7 +27,7 @@ use crate::types::error::{LockError, LockErrorKind, Result};
 const RETRY: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
 
 /// One task's acquisition of a lock, for its whole queue if it leads one.
-pub(crate) struct Acquisition {
+pub(crate) struct Acquisition<'a> {
     context: Arc<ServiceContext>,
     plan: Arc<Plan>,
     target: Target,
@@ -47,6 +48,7 @@ pub(crate) struct Acquisition {
     /// Counts it among the tasks that cannot ask the store.
     counted: Option<CountedWait>,
     leadership: Leadership<SharedLease, Held>,
+    asking: &'a Asking<'a>,
 }
 
 /// What to wait for before asking again.
@@ -55,13 +57,14 @@ enum Until {
     News(Waiting),
 }
 
-impl Acquisition {
+impl<'a> Acquisition<'a> {
     /// Somebody has wanted the lock since `began`, and asks for it from `now` until `deadline`.
     pub(crate) fn new(
         context: &Arc<ServiceContext>,
         mut leadership: Leadership<SharedLease, Held>,
         plan: Arc<Plan>,
         target: &Target,
+        asking: &'a Asking<'a>,
         (began, now, deadline): (Instant, Instant, Instant),
     ) -> Result<Self> {
         let (ticket, driver) = match leadership.take_state() {
@@ -89,6 +92,7 @@ impl Acquisition {
             last_failure: None,
             counted: None,
             leadership,
+            asking,
         })
     }
 
@@ -105,6 +109,7 @@ impl Acquisition {
             if self.now >= self.deadline {
                 return self.give_up();
             }
+            self.asking.is_waiting();
             self.tell_if_long();
             self.will_act(&until);
             let pushed = self.wait(until).await;
@@ -151,6 +156,7 @@ impl Acquisition {
                 Until::Time(now)
             }
             Asked::Held { retry_after } => {
+                self.asking.is_contended();
                 self.last_failure = None;
                 self.counted = None;
                 self.failures = 0;
@@ -164,6 +170,7 @@ impl Acquisition {
                 Until::Time(now + pause.min(soonest))
             }
             Asked::Queued(waiting) => {
+                self.asking.is_contended();
                 self.last_failure = None;
                 self.counted = None;
                 self.failures = 0;
@@ -259,7 +266,8 @@ impl Acquisition {
         self.long_at = Instant::FAR_FUTURE;
         if self.last_failure.is_none() {
             let is_forever = self.deadline == Instant::FAR_FUTURE;
-            tell_long_wait(&self.context, &self.target, self.waited(), is_forever);
+            let span = self.asking.span().clone();
+            tell_long_wait(&self.context, &self.target, (self.waited(), is_forever), span);
         }
     }
 
@@ -283,7 +291,7 @@ impl Acquisition {
     }
 }
 
-impl Drop for Acquisition {
+impl Drop for Acquisition<'_> {
     fn drop(&mut self) {
         let Self { leadership, driver, ticket, plan, .. } = self;
         let (ticket, ttl) = (*ticket, plan.options.ttl);

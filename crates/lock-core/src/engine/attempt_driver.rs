@@ -17,6 +17,7 @@ use crate::backend::{
 };
 use crate::engine::background::Background;
 use crate::engine::farewell::{Errand, MOMENT};
+use crate::engine::metrics::Count;
 use crate::engine::store::Store;
 use crate::engine::telemetry;
 use crate::machine::attempt::{Next, StepAnswer, StoreAttempt, Verdict};
@@ -392,6 +393,9 @@ impl AttemptDriver {
             Ok(reply) => self.machine.release_answered(reply),
             Err(error) => {
                 self.machine.release_failed(self.store.now());
+                let refused = !error.is_retryable();
+                let what = if refused { Count::ReleaseRefused } else { Count::ReleaseUnanswered };
+                self.store.metrics().count(what, None);
                 // A caller is told by the outcome.
                 panics::contained(|| telemetry::release_failed(&self.store, &self.key, &error));
                 self.release_error = Some(error);

@@ -83,6 +83,7 @@ impl<L: Watched + Scheduled, G> Context<L, G> {
     }
 
     pub(crate) fn ensure_open(&self) -> Result<()> {
+        self.store.metrics().begin();
         if self.is_closing() {
             return Err(LockError::shut_down());
         }

@@ -40,8 +40,12 @@ pub(crate) async fn extend(shared: &SharedLease, ttl: Duration) -> Result<()> {
         return Err(LockError::new(LockErrorKind::InvalidConfig, message).not_applied());
     }
     let sent = store.now();
-    let extension =
-        shared.update(|lease| lease.extend(sent, ttl)).map_err(|end| shared.ended_error(end))?;
+    let (before, extension) = shared.update(|lease| (lease.ttl(), lease.extend(sent, ttl)));
+    let extension = extension.map_err(|end| shared.ended_error(end))?;
+    if ttl < before {
+        // It counts from now, whatever the store says.
+        shared.hold().set_anew(sent, sent, before);
+    }
     if let Some(at) = extension.look_at {
         shared.schedule(at);
     }
@@ -55,6 +59,7 @@ pub(crate) async fn extend(shared: &SharedLease, ttl: Duration) -> Result<()> {
         Ok(RenewReply::Renewed) => {
             unanswered.0 = None;
             shared.doubt().confirmed(sent);
+            shared.hold().set_anew(sent, now, before);
             let extended = shared.update(|lease| lease.extended(extension, sent, now));
             let is_reliable = extended.map_err(|end| shared.ended_error(end))?;
             return if is_reliable { Ok(()) } else { Err(may_be_undone()) };

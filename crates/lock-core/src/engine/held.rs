@@ -11,8 +11,11 @@ use crate::backend::OwnerToken;
 use crate::engine::attempt_driver::AttemptDriver;
 use crate::engine::context::{Context, Handle};
 use crate::engine::doubt::Doubt;
+use crate::engine::hold::{Hold, Used};
+use crate::engine::lease_end;
 use crate::engine::local_queues::{NextLeader, Released, Watched};
 use crate::engine::loss_text::loss_text;
+use crate::engine::metrics::Level;
 use crate::engine::plan::{Plan, Target};
 use crate::engine::schedule::{Scheduled, Slot};
 use crate::engine::store::Store;
@@ -89,12 +92,11 @@ impl Held {
             token,
             fencing,
             term,
-            since: now,
+            hold: Hold::new(now),
             doubt,
             slot: Slot::new(),
             deadline: AtomicU64::new(lease.deadline().as_nanos()),
             ended: AtomicU8::new(0),
-            is_handed_out: AtomicBool::new(false),
             is_missed: AtomicBool::new(false),
             changed: LazyNotify::default(),
             lease: Mutex::new(lease),
@@ -140,7 +142,9 @@ impl Held {
         if self.0.context.is_closing() {
             return Err(LockError::shut_down());
         }
-        self.0.is_handed_out.store(true, Ordering::SeqCst);
+        if self.0.hold.hand_out() {
+            self.0.store().metrics().raise(Level::Held, Some(self.0.name()));
+        }
         Ok(self)
     }
 
@@ -171,16 +175,13 @@ pub(crate) struct SharedLease {
     token: OwnerToken,
     fencing: Option<FencingToken>,
     term: Term,
-    /// When it was acquired.
-    since: Instant,
+    hold: Hold,
     doubt: Doubt,
     slot: Slot,
     /// The lease's deadline in nanoseconds, to be read without the mutex.
     deadline: AtomicU64,
     /// How the lease ended, once it has, to be read without the mutex.
     ended: AtomicU8,
-    /// Whether a user has ever had the guard.
-    is_handed_out: AtomicBool,
     /// Whether it was told that another task of the service waits for it for long.
     is_missed: AtomicBool,
     changed: LazyNotify,
@@ -216,19 +217,13 @@ impl SharedLease {
         &self.doubt
     }
 
-    /// When it was acquired.
-    pub(crate) const fn since(&self) -> Instant {
-        self.since
+    pub(crate) const fn hold(&self) -> &Hold {
+        &self.hold
     }
 
     /// Another task of the service waits for it for long; `true` the first time.
     pub(crate) fn begins_to_be_missed(&self) -> bool {
         !self.is_missed.swap(true, Ordering::Relaxed)
-    }
-
-    /// Whether a user has had the guard.
-    pub(crate) fn is_handed_out(&self) -> bool {
-        self.is_handed_out.load(Ordering::SeqCst)
     }
 
     pub(crate) fn deadline(&self) -> Instant {
@@ -301,7 +296,7 @@ impl SharedLease {
             return Ending::without_release(ReleaseOutcome::AlreadyExpired);
         }
         let now = self.store().now();
-        let Some(given_up) = self.update(|lease| lease.give_up(now)) else {
+        let Some(given_up) = self.update_at(Some(now), |lease| lease.give_up(now)) else {
             return Ending::without_release(ReleaseOutcome::AlreadyExpired);
         };
         self.context.schedule().leave(self);
@@ -341,7 +336,7 @@ impl SharedLease {
     /// In one step: the holder, who learns of the loss, must not take the release first.
     pub(crate) fn shut_down(&self) -> (bool, Option<AttemptDriver>) {
         let now = self.store().now();
-        let (is_ended_here, given_up) = self.update(|lease| {
+        let (is_ended_here, given_up) = self.update_at(Some(now), |lease| {
             let is_ended_here = lease.look(now).is_none();
             lease.lose(LossReason::ShutDown);
             (is_ended_here, lease.give_up(now))
@@ -361,6 +356,11 @@ impl SharedLease {
 
     /// Changes the lease, and tells everybody whom the change concerns.
     pub(crate) fn update<T>(&self, change: impl FnOnce(&mut Lease) -> T) -> T {
+        self.update_at(None, change)
+    }
+
+    /// As [`update`](Self::update), by one who has just looked at the clock.
+    fn update_at<T>(&self, now: Option<Instant>, change: impl FnOnce(&mut Lease) -> T) -> T {
         let mut lease = self.lock();
         let before = (lease.deadline(), lease.ended());
         let result = change(&mut lease);
@@ -371,20 +371,33 @@ impl SharedLease {
         self.deadline.store(after.0.as_nanos(), Ordering::SeqCst);
         self.ended.store(after.1.map_or(0, LeaseEnd::code), Ordering::SeqCst);
         let is_offered = lease.is_offered();
+        let (ttl, keeps_alive) = (lease.ttl(), lease.keeps_alive());
         drop(lease);
         self.changed.notify();
-        if let (None, Some(LeaseEnd::Lost(reason))) = (before.1, after.1) {
+        if let (None, Some(end)) = (before.1, after.1) {
+            let now = now.unwrap_or_else(|| self.store().now());
+            let held = now.saturating_duration_since(self.hold.since());
+            let used = Used { end, held, ttl, keeps_alive, part: self.hold.used(now, ttl) };
+            self.on_end(used, is_offered);
+        }
+        result
+    }
+
+    /// The lease has ended.
+    fn on_end(&self, used: Used, is_offered: bool) {
+        let store = self.store();
+        if let LeaseEnd::Lost(reason) = used.end {
             // An offer that no task accepted is nobody's loss.
-            let store = self.store();
             if reason == LossReason::PassedOn {
                 telemetry::passed_on(store, &self.target.name);
             } else if !is_offered {
-                let held = store.now().saturating_duration_since(self.since);
-                telemetry::lost(store, &self.target.name, held, &self.loss_text(reason));
+                telemetry::lost(store, &self.target.name, used.held, &self.loss_text(reason));
             }
             self.context.queues().lost(&self.target.key, self.term);
         }
-        result
+        if self.hold.end() {
+            lease_end::ended(store, &self.target, used);
+        }
     }
 
     /// What is left of this lease, held by the next task.

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Span;
+
 use crate::backend::{LockBackend, LockKey, holder_of};
 use crate::engine::held::{ServiceContext, SharedLease};
 use crate::engine::plan::Target;
+use crate::engine::spans;
 use crate::engine::store::Store;
 use crate::engine::store_health::Paced;
 use crate::engine::telemetry;
@@ -55,8 +58,8 @@ pub(crate) async fn after_wait(
 pub(crate) fn tell_long_wait(
     context: &ServiceContext,
     target: &Target,
-    waited: Duration,
-    is_forever: bool,
+    (waited, is_forever): (Duration, bool),
+    span: Span,
 ) {
     let (store, target) = (context.store().clone(), target.clone());
     context.background().spawn(async move {
@@ -67,6 +70,9 @@ pub(crate) fn tell_long_wait(
             None
         };
         panics::contained(|| {
+            if let Some(holder) = status.as_ref().and_then(|status| status.holder.as_ref()) {
+                spans::record_holder(&span, holder);
+            }
             let told = (is_told, is_forever);
             telemetry::long_wait(&store, &target.name, waited, status.as_ref(), told);
         });
@@ -80,7 +86,7 @@ pub(crate) fn tell_long_hold(lease: &Arc<SharedLease>, waited: Duration, is_fore
     }
     let store = lease.store();
     let is_told = store.health().allows(Paced::LongWait, store.now());
-    let held = store.now().saturating_duration_since(lease.since());
+    let held = store.now().saturating_duration_since(lease.hold().since());
     panics::contained(|| {
         telemetry::long_hold(store, lease.name(), waited, held, (is_told, is_forever));
     });

@@ -8,6 +8,7 @@ use crate::backend::{OwnerToken, RenewReply, RenewRequest};
 use crate::engine::doubt::Doubt;
 use crate::engine::extend::{cannot_renew, extend, renew_one};
 use crate::engine::held::{Held, NewLease, ServiceContext};
+use crate::engine::metrics::Count;
 use crate::engine::plan::Plan;
 use crate::engine::store::Store;
 use crate::engine::telemetry;
@@ -100,6 +101,7 @@ pub(crate) async fn adopt(
         held.lease().pass_on().ok();
     }
     let held = held.hand_out()?;
+    store.metrics().count(Count::Adopted, Some(held.lease().name()));
     telemetry::adopted(context.store(), held.lease().name(), fencing);
     Ok(held)
 }

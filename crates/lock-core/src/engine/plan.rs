@@ -46,6 +46,11 @@ impl Plan {
         self.target.as_ref().ok().map(|target| &target.key)
     }
 
+    /// The name, if it is allowed.
+    pub(crate) fn lock_name(&self) -> Option<&LockName> {
+        self.target.as_ref().ok().map(|target| &target.name)
+    }
+
     /// The name as it was given.
     pub(crate) fn name(&self) -> &str {
         match &self.target {

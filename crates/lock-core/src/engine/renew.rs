@@ -8,16 +8,22 @@ use std::time::Duration;
 
 use crate::backend::{LockBackend, RenewReply, RenewRequest};
 use crate::engine::held::SharedLease;
+use crate::engine::metrics::Count;
 use crate::engine::schedule::Schedule;
 use crate::engine::store::Store;
 use crate::engine::telemetry;
 use crate::machine::lease::{Duty, Renewal};
 use crate::sync::panics;
 use crate::time::instant::Instant;
+use crate::types::error::LockError;
 use crate::types::loss::LossReason;
 
 /// A lease is looked at again so long after a panic.
 const AFTER_PANIC: Duration = Duration::from_millis(100);
+
+/// A renewal is late if it is confirmed when more than this part of the ttl is over: the first one is
+/// sent after a third.
+const LATE: f64 = 0.5;
 
 /// So many leases are renewed by one call of the backend.
 const BATCH: usize = 5_000;
@@ -98,7 +104,10 @@ async fn renew(batch: Vec<Sent>, store: Store) {
         // Too few answers: nothing is known of any of them.
         Ok(_) => batch.iter().for_each(|renewal| renewal.retry(now)),
         Err(error) => {
-            batch.iter().for_each(|renewal| renewal.retry(now));
+            for renewal in &batch {
+                renewal.count_failed(&store, &error);
+                renewal.retry(now);
+            }
             telemetry::renewal_failed(&store, None, batch.len(), &error);
         }
     }
@@ -107,27 +116,41 @@ async fn renew(batch: Vec<Sent>, store: Store) {
 impl Sent {
     fn settle(&self, sent: Instant, now: Instant, reply: RenewReply) {
         let Some(shared) = self.lease.upgrade() else { return };
+        let (metrics, lock) = (shared.store().metrics(), Some(shared.name()));
         let lost = match reply {
             RenewReply::Renewed => {
                 shared.doubt().confirmed(sent);
-                let look_at = shared.update(|lease| {
+                let (ttl, look_at) = shared.update(|lease| {
                     let renewed = lease.renewed(self.renewal, sent, now);
-                    renewed.unwrap_or_else(|_| lease.undo_at(now))
+                    (lease.ttl(), renewed.unwrap_or_else(|_| lease.undo_at(now)))
                 });
+                metrics.count(Count::Renewed, lock);
+                if shared.hold().set_anew(sent, now, ttl) > LATE {
+                    metrics.count(Count::RenewedLate, lock);
+                }
                 return shared.schedule(look_at);
             }
             RenewReply::NotHeld => LossReason::Removed,
             RenewReply::HeldByOther => LossReason::HeldByOther,
             RenewReply::Failed(error) => {
+                self.count_failed(shared.store(), &error);
                 telemetry::renewal_failed(shared.store(), Some(shared.name()), 1, &error);
                 return self.retry(now);
             }
         };
+        metrics.count(Count::RenewalNotHeld, lock);
         let undo_at = shared.update(|lease| {
             lease.lose(lost);
             lease.undo_at(now)
         });
         shared.schedule(undo_at);
+    }
+
+    fn count_failed(&self, store: &Store, error: &LockError) {
+        let refused = !error.is_retryable();
+        let what = if refused { Count::RenewalRefused } else { Count::RenewalUnanswered };
+        let lease = self.lease.upgrade();
+        store.metrics().count(what, lease.as_ref().map(|lease| lease.name()));
     }
 
     fn retry(&self, now: Instant) {

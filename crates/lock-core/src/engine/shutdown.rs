@@ -90,7 +90,7 @@ const fn holding(lease: Arc<SharedLease>) -> Holding {
 fn report(holdings: &[Holding]) -> ShutdownReport {
     let mut report = ShutdownReport::default();
     for Holding { lease, is_ended_here, outcome } in holdings {
-        if !lease.is_handed_out() {
+        if !lease.hold().is_handed_out() {
             // Granted, but never given to anybody: the shutdown came before.
             continue;
         }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use crate::backend::capabilities::Capabilities;
 use crate::backend::{AnyBackend, Clock, LockBackend, RenewReply};
+use crate::engine::advice::Advice;
+use crate::engine::metrics::{Count, Metrics};
 use crate::engine::store_health::StoreHealth;
 use crate::time::instant::Instant;
 use crate::types::error::{LockError, Result};
@@ -16,12 +18,14 @@ pub(crate) struct Store {
     kind: &'static str,
     clock: Clock,
     health: Arc<StoreHealth>,
+    metrics: Metrics,
+    advice: Arc<Advice>,
 }
 
 impl Store {
-    pub(crate) fn new(backend: AnyBackend, clock: Clock) -> Self {
-        let kind = backend.kind();
-        Self { backend, kind, clock, health: Arc::new(StoreHealth::new()) }
+    pub(crate) fn new(backend: AnyBackend, clock: Clock, metrics: Metrics) -> Self {
+        let (kind, health) = (backend.kind(), Arc::new(StoreHealth::new(metrics.clone())));
+        Self { backend, kind, clock, health, metrics, advice: Arc::default() }
     }
 
     pub(crate) const fn backend(&self) -> &AnyBackend {
@@ -46,6 +50,14 @@ impl Store {
 
     pub(crate) const fn health(&self) -> &Arc<StoreHealth> {
         &self.health
+    }
+
+    pub(crate) const fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    pub(crate) fn advice(&self) -> &Advice {
+        &self.advice
     }
 
     /// Takes note of what came of an exchange, whoever asked.
@@ -76,6 +88,7 @@ impl Store {
     fn heard_error(&self, error: &LockError) {
         // A refusal is told to whoever asked, and says nothing of the others.
         if error.is_retryable() {
+            self.metrics.count(Count::StoreFailed, None);
             self.health.failed(self.now(), error);
         }
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::engine::metrics::{Level, Metrics};
 use crate::engine::outage::{News, Outage};
 use crate::engine::pace::Pace;
 use crate::time::instant::Instant;
@@ -23,11 +24,18 @@ pub(crate) enum Paced {
     RenewalRefused,
     ReleaseRefused,
     LongWait,
+    LeaseTight,
 }
 
 impl Paced {
-    const ALL: [Self; 5] =
-        [Self::Lost, Self::Released, Self::RenewalRefused, Self::ReleaseRefused, Self::LongWait];
+    const ALL: [Self; 6] = [
+        Self::Lost,
+        Self::Released,
+        Self::RenewalRefused,
+        Self::ReleaseRefused,
+        Self::LongWait,
+        Self::LeaseTight,
+    ];
 
     /// The name of the event.
     pub(crate) const fn event(self) -> &'static str {
@@ -37,6 +45,7 @@ impl Paced {
             Self::RenewalRefused => "renewal_refused",
             Self::ReleaseRefused => "release_refused",
             Self::LongWait => "long_wait",
+            Self::LeaseTight => "lease_tight",
         }
     }
 }
@@ -61,6 +70,7 @@ pub(crate) struct StoreHealth {
     /// Whether the last request failed, to be read without the mutex.
     is_troubled: AtomicBool,
     state: Mutex<State>,
+    metrics: Metrics,
     /// There is something to tell, or a time to wait for.
     changed: Notify,
 }
@@ -79,7 +89,7 @@ struct Wait {
 }
 
 impl StoreHealth {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(metrics: Metrics) -> Self {
         let state = State {
             outage: Outage::none(),
             paces: [const { Pace::new() }; Paced::ALL.len()],
@@ -90,6 +100,7 @@ impl StoreHealth {
         Self {
             is_troubled: AtomicBool::new(false),
             state: Mutex::new(state),
+            metrics,
             changed: Notify::new(),
         }
     }
@@ -162,7 +173,11 @@ impl StoreHealth {
         news: Option<News>,
         cause: Option<LockError>,
     ) {
-        self.is_troubled.store(state.outage.lasts(), Ordering::Relaxed);
+        let is_troubled = state.outage.lasts();
+        if self.is_troubled.swap(is_troubled, Ordering::Relaxed) != is_troubled {
+            // While the state is locked, so that the last to say it is right.
+            self.metrics.set(Level::StoreUp, !is_troubled);
+        }
         let Some(news) = news else { return };
         let waits = state.waits(now);
         state.to_tell.push(ToTell::Outage { news, cause, waits });
@@ -200,10 +215,16 @@ impl Drop for CountedWait {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::AnyBackend;
+    use crate::memory::MemoryBackend;
     use crate::types::error::LockErrorKind;
 
     fn at(seconds: u64) -> Instant {
         Instant::ORIGIN + Duration::from_secs(seconds)
+    }
+
+    fn metrics() -> Metrics {
+        Metrics::new(&AnyBackend::new(MemoryBackend::new()), None)
     }
 
     fn error() -> LockError {
@@ -212,7 +233,7 @@ mod tests {
 
     #[test]
     fn what_waits_is_told_with_the_outage() {
-        let health = Arc::new(StoreHealth::new());
+        let health = Arc::new(StoreHealth::new(metrics()));
         health.failed(at(100), &error());
         let (first, second) = (health.count_wait(at(95), 3), health.count_wait(at(90), 2));
         drop(health.count_wait(at(1), 7));
@@ -237,7 +258,7 @@ mod tests {
 
     #[test]
     fn what_was_left_out_is_told_in_time() {
-        let health = StoreHealth::new();
+        let health = StoreHealth::new(metrics());
         assert_eq!(health.next_to_tell(), Instant::FAR_FUTURE);
         let logged = (0..7).filter(|_| health.allows(Paced::Lost, at(1))).count();
         assert!(health.allows(Paced::Released, at(1)));

@@ -2,19 +2,18 @@
 //! and the guide lists them.
 //!
 //! Every event has the target `distlock` and the fields `event`, `backend` and, if it is about one
-//! lock, `lock`. [`acquire_span`] surrounds every acquisition.
+//! lock, `lock`.
 
 use std::time::Duration;
 
-use tracing::{Level, Span, span};
-
 use crate::backend::LockBackend;
 use crate::backend::event::event;
+use crate::engine::hold::Used;
 use crate::engine::outage::News;
 use crate::engine::pace::WINDOW;
 use crate::engine::store::Store;
 use crate::engine::store_health::{Paced, Waits};
-use crate::types::duration_text::rounded;
+use crate::types::duration_text::{exact, rounded};
 use crate::types::error::LockError;
 use crate::types::fencing::FencingToken;
 use crate::types::holder::{Who, held_by};
@@ -22,12 +21,6 @@ use crate::types::message_text::{quoted, shortened};
 use crate::types::name::{LockKey, LockName, MAX_KEY_BYTES};
 use crate::types::status::{LockStatus, ReleaseOutcome};
 use crate::types::time_text::utc;
-
-/// The span around one acquisition, with its wait.
-pub(crate) fn acquire_span(lock: &str, backend: &str) -> Span {
-    let lock = shortened(lock, MAX_KEY_BYTES);
-    span!(target: "distlock", Level::DEBUG, "distlock.acquire", lock = &*lock, backend)
-}
 
 /// A program has connected to this store.
 pub(crate) fn store_chosen(store: &Store, namespace: &str) {
@@ -243,6 +236,36 @@ pub(crate) fn lost(store: &Store, lock: &LockName, held: Duration, reason: &str)
         };
     }
     if store.health().allows(Paced::Lost, store.now()) { say!(WARN) } else { say!(DEBUG) }
+}
+
+/// A lease was released that was hardly long enough.
+pub(crate) fn lease_tight(store: &Store, lock: &LockName, used: Used) {
+    let Used { ttl, keeps_alive, part, .. } = used;
+    let (how, cure) = if keeps_alive {
+        (
+            "went without a confirmed renewal for",
+            "find out why the store answers late, or raise the ttl",
+        )
+    } else {
+        ("was released after", "raise the ttl, or use keep_alive")
+    };
+    macro_rules! say {
+        ($level:ident) => {
+            event!(
+                $level,
+                "lease_tight",
+                store.kind(),
+                lock = lock.as_str(),
+                ?ttl,
+                part,
+                "the lock {} {how} {:.0} % of its ttl of {}, and would have been lost a little later: {cure}",
+                quoted(lock.as_str()),
+                part * 100.0,
+                exact(ttl)
+            )
+        };
+    }
+    if store.health().allows(Paced::LeaseTight, store.now()) { say!(WARN) } else { say!(DEBUG) }
 }
 
 /// The guard was turned into a token.

@@ -1,6 +1,7 @@
 //! Who holds a lock, and who waits for it, as far as the store knows.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::types::process::ProcessInfo;
@@ -36,6 +37,54 @@ pub struct Holder {
     pub is_this_process: bool,
     /// Whether it has released the lock, whose name stays taken for the rest of its `min_hold`.
     pub has_released: bool,
+    /// By what the store knows it, for [`force_release`](crate::LockService::force_release).
+    pub id: Option<HolderId>,
+}
+
+/// By what a store knows a holder: two are equal if they are of the same grant.
+///
+/// It is opaque, and its [`Debug`] text hides what it is made of.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct HolderId(Id);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Id {
+    Token([u8; 16]),
+    Value(Arc<[u8]>),
+}
+
+impl HolderId {
+    pub(crate) const fn of_token(token: [u8; 16]) -> Self {
+        Self(Id::Token(token))
+    }
+
+    /// That of a program that does not use this library, and has stored this value. For backends.
+    #[must_use]
+    pub fn of_value(value: impl Into<Arc<[u8]>>) -> Self {
+        Self(Id::Value(value.into()))
+    }
+
+    pub(crate) const fn token_bytes(&self) -> Option<[u8; 16]> {
+        match &self.0 {
+            Id::Token(token) => Some(*token),
+            Id::Value(_) => None,
+        }
+    }
+
+    /// The value that another program has stored. For backends.
+    #[must_use]
+    pub fn value(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Id::Token(_) => None,
+            Id::Value(value) => Some(value),
+        }
+    }
+}
+
+impl fmt::Debug for HolderId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HolderId(…)")
+    }
 }
 
 /// Who waits for a lock in the store's queue. Part of a [`LockStatus`](crate::LockStatus).
@@ -56,7 +105,14 @@ impl Holder {
     /// Somebody of whom no more is known. For backends.
     #[must_use]
     pub const fn new(who: Who) -> Self {
-        Self { who, since: None, is_this_process: false, has_released: false }
+        Self { who, since: None, is_this_process: false, has_released: false, id: None }
+    }
+
+    /// Says by what the store knows it.
+    #[must_use]
+    pub fn with_id(mut self, id: HolderId) -> Self {
+        self.id = Some(id);
+        self
     }
 
     /// Says whether it has released the lock already.

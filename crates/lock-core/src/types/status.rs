@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::types::fencing::FencingToken;
 use crate::types::holder::{Holder, Waiter};
+use crate::types::name::LockName;
 
 /// What the store says about a lock that somebody holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,6 +62,22 @@ impl LockStatus {
     pub fn with_queue(mut self, queue: impl IntoIterator<Item = Waiter>) -> Self {
         self.queue = queue.into_iter().take(Self::MAX_QUEUE).collect();
         self
+    }
+}
+
+/// A lock that somebody holds, as [`LockService::list`](crate::LockService::list) finds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HeldLock {
+    /// Its name, without the service's namespace.
+    pub name: LockName,
+    /// What the store says about it.
+    pub status: LockStatus,
+}
+
+impl HeldLock {
+    pub(crate) const fn new(name: LockName, status: LockStatus) -> Self {
+        Self { name, status }
     }
 }
 

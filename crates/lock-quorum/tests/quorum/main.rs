@@ -11,4 +11,5 @@ mod restart;
 mod seeded;
 mod servers;
 mod store;
+mod tools;
 mod undo;

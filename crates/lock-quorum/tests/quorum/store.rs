@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lock_core::backend::{
-    AcquireReply, AcquireRequest, AnyBackend, Capabilities, Clock, LockBackend, LockKey,
-    ReleaseReply, ReleaseRequest, RenewReply, RenewRequest,
+    AcquireReply, AcquireRequest, AnyBackend, Capabilities, Clock, ListReply, ListRequest,
+    LockBackend, LockKey, ReleaseReply, ReleaseRequest, RenewReply, RenewRequest,
 };
 use lock_core::memory::MemoryBackend;
 use lock_core::{LockError, LockErrorKind, LockStatus, Result};
@@ -178,6 +178,10 @@ impl LockBackend for Store {
 
     async fn status(&self, key: LockKey) -> Result<Option<LockStatus>> {
         self.send(Clock::SYSTEM, |memory| async move { memory.status(key).await }).await
+    }
+
+    async fn list(&self, request: ListRequest) -> Result<ListReply> {
+        self.send(Clock::SYSTEM, |memory| async move { memory.list(request).await }).await
     }
 
     async fn ping(&self) -> Result<()> {

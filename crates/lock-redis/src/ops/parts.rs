@@ -20,6 +20,8 @@ pub(crate) struct Parts {
     pub(crate) response_timeout: Duration,
     /// The locks that others have been seen to want.
     pub(crate) contended: Contended,
+    /// Whether replicas have to confirm what is granted.
+    pub(crate) asks_replicas: bool,
     /// What the scripts need of a server.
     pub(crate) needs: Needs,
 }
@@ -56,7 +58,8 @@ impl Parts {
                 let keys: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
                 let asked =
                     permissions::named(failure, connection, self.needs, (&keys, rule), deadline);
-                Err(asked.await)
+                // In a place of its own: it is rare, and the futures of requests are to be small.
+                Err(Box::pin(asked).await)
             }
             result => result,
         }

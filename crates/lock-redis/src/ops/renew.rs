@@ -5,6 +5,7 @@ use lock_core::Instant;
 use lock_core::backend::{Clock, Lane, RenewReply, RenewRequest};
 use redis::Cmd;
 
+use crate::ops::confirm::Lock;
 use crate::ops::parts::Parts;
 use crate::protocol::owner::Owner;
 use crate::protocol::reply::{self, Renewed};
@@ -222,6 +223,7 @@ async fn renew_over(
     leases: &[Lease<'_>],
     deadline: Instant,
 ) -> Result<Vec<RenewReply>, Failure> {
+    let mut sent = Clock::SYSTEM.now();
     let mut renewed = send(parts, connection, leases, deadline).await?;
     let late = renewed.iter().find_map(|renewed| match renewed {
         Renewed::TooLate { server_micros } => Some(*server_micros),
@@ -230,9 +232,33 @@ async fn renew_over(
     if let Some(server_micros) = late {
         // Its clock was set forwards. What is renewed twice is renewed.
         connection.note_time(server_micros);
+        sent = Clock::SYSTEM.now();
         renewed = send(parts, connection, leases, deadline).await?;
     }
-    Ok(renewed.into_iter().map(reply_of).collect())
+    let replies = renewed.into_iter().map(reply_of).zip(leases);
+    Ok(join_all(replies.map(|(reply, lease)| confirmed(parts, reply, lease, sent, deadline))).await)
+}
+
+/// An extension is a promise of its own, so replicas have to confirm it.
+///
+/// Another renewal that a failover loses leaves the lease before it, of which two thirds are left.
+async fn confirmed(
+    parts: &Parts,
+    reply: RenewReply,
+    lease: &Lease<'_>,
+    sent: Instant,
+    deadline: Instant,
+) -> RenewReply {
+    let Lease { lock, request, .. } = lease;
+    if !(parts.asks_replicas && request.exact && matches!(reply, RenewReply::Renewed)) {
+        return reply;
+    }
+    let slot = slot(lock);
+    let stands = Lock { key: lock, slot, token: request.token };
+    match Box::pin(stands.stands(parts, sent + request.ttl, deadline)).await {
+        Ok(()) => reply,
+        Err(failure) => RenewReply::Failed(failure.applied().or_unknown().into_error()),
+    }
 }
 
 async fn send(

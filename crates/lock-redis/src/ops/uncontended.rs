@@ -80,26 +80,32 @@ pub(super) async fn give_back(
     connection: &Connection,
     deadline: Instant,
 ) -> Result<bool, Failure> {
-    let owner = Owner(request.token);
-    let deleted = if connection.deletes_if_equal() {
-        let mut command = Cmd::with_capacity(3, 128);
-        command.arg("DELIFEQ").arg(&keys.lock);
-        owner.write_to(&mut command);
-        connection.send(command, deadline).await
-    } else {
-        let arguments = |command: &mut Cmd| {
-            command.arg(1).arg(&keys.lock);
-            owner.write_to(command);
-        };
-        Scripts::of(connection.dialect()).delete.run(connection, arguments, deadline).await
-    };
-    match deleted {
-        Ok(deleted) => Ok(deleted == Value::Int(1)),
+    match delete(connection, &keys.lock, &Owner(request.token).value(), deadline).await {
         // It is of no use to ask for the same in other words if nothing is known to have come of it.
         Err(failure) if failure.is_passing() => Err(failure),
         // The release script says what is wrong.
-        Err(_) => Ok(false),
+        deleted => Ok(deleted.unwrap_or(false)),
     }
+}
+
+/// Deletes a lock's key if this is its value; whether it was.
+pub(super) async fn delete(
+    connection: &Connection,
+    lock: &str,
+    value: &[u8],
+    deadline: Instant,
+) -> Result<bool, Failure> {
+    let deleted = if connection.deletes_if_equal() {
+        let mut command = Cmd::with_capacity(3, 128);
+        command.arg("DELIFEQ").arg(lock).arg(value);
+        connection.send(command, deadline).await
+    } else {
+        let arguments = |command: &mut Cmd| {
+            command.arg(1).arg(lock).arg(value);
+        };
+        Scripts::of(connection.dialect()).delete.run(connection, arguments, deadline).await
+    };
+    Ok(deleted? == Value::Int(1))
 }
 
 /// Commands that may still run when they are not settled.

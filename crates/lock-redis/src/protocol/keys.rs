@@ -7,6 +7,7 @@
 //! | `dl:m:{<tag>}:<lock's Redis key>` | that somebody who asks again and again wants the lock |
 //! | `dl:p:<instance>` | what a process says of itself; see [`process`](super::process) |
 //! | `dl:f:{<tag>}` | the last number that was issued in the lock's slot |
+//! | `dl:w:{<tag>}` | nothing: it is written before replicas are asked how far they are |
 //!
 //! A channel, `dl:c:{<tag>}:<32 random digits>`, is spelled like a key, because it belongs to a slot
 //! as well.
@@ -92,8 +93,19 @@ pub(crate) fn channel(slot: u16, digits: &str) -> String {
 
 /// The key of the fencing counter of a slot.
 fn fence_key(slot: u16) -> String {
+    key_of_slot('f', slot)
+}
+
+/// The key of a slot that is written before `WAIT`.
+pub(crate) fn marker(slot: u16) -> String {
+    key_of_slot('w', slot)
+}
+
+fn key_of_slot(kind: char, slot: u16) -> String {
     let mut key = String::with_capacity(12);
-    key.push_str("dl:f:{");
+    key.push_str("dl:");
+    key.push(kind);
+    key.push_str(":{");
     push_tag(&mut key, slot);
     key.push('}');
     key
@@ -129,6 +141,7 @@ mod tests {
             let key = fence_key(slot_number);
             assert_eq!(slot(&key), slot_number, "{key}");
             assert!(key.len() <= "dl:f:{12345}".len(), "{key}");
+            assert_eq!(slot(&marker(slot_number)), slot_number);
             let channel = channel(slot_number, "00112233445566778899aabbccddeeff");
             assert_eq!(slot(&channel), slot_number, "{channel}");
         }

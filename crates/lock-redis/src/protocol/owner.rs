@@ -17,11 +17,16 @@ pub(crate) struct Owner(pub(crate) OwnerToken);
 impl Owner {
     /// Appends the value to a command.
     pub(crate) fn write_to(self, command: &mut redis::Cmd) {
+        command.arg(&self.value()[..]);
+    }
+
+    /// The value of a lock that nobody waits for.
+    pub(crate) fn value(self) -> [u8; MARK.len() + 32] {
         let mut value = [0; MARK.len() + 32];
         let (mark, digits) = value.split_at_mut(MARK.len());
         mark.copy_from_slice(MARK);
         digits.copy_from_slice(&self.0.to_hex());
-        command.arg(&value[..]);
+        value
     }
 
     /// Whether this is what stands in the key of a lock that the token has, whatever mark it bears.

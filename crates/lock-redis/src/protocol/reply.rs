@@ -147,7 +147,18 @@ pub(crate) fn text(value: &Value) -> Option<&[u8]> {
     }
 }
 
-/// The reply of `ZCARD`.
+/// The reply of `SCAN`: where it goes on, which is 0 at the end, and the keys.
+pub(crate) fn scanned(value: &Value) -> Result<(u64, &[Value]), UnexpectedReply> {
+    let read = || {
+        let Value::Array(parts) = value else { return None };
+        let [cursor, Value::Array(keys)] = parts.as_slice() else { return None };
+        let cursor = std::str::from_utf8(text(cursor)?).ok()?.parse().ok()?;
+        Some((cursor, keys.as_slice()))
+    };
+    read().ok_or(UnexpectedReply("one of SCAN"))
+}
+
+/// The reply of `ZCARD` or `STRLEN`.
 pub(crate) fn count(value: &Value) -> Option<u64> {
     match value {
         Value::Int(count) => u64::try_from(*count).ok(),
@@ -255,6 +266,7 @@ mod tests {
             drop(renewed(&value, count));
             drop(time_to_live(&value));
             drop(was_set(&value));
+            drop(scanned(&value));
         }
     }
 }

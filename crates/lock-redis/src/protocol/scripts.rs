@@ -135,8 +135,8 @@ impl Script {
                 let mut by_text = Cmd::new();
                 by_text.arg("EVAL").arg(&self.text);
                 arguments(&mut by_text);
-                // The server remembers it from now on.
-                connection.send_unless(given_up, by_text, deadline).await
+                // The server remembers it from now on. In a place of its own, because it is rare.
+                Box::pin(connection.send_unless(given_up, by_text, deadline)).await
             }
             result => result,
         }

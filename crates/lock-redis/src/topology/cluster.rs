@@ -70,6 +70,7 @@ impl Cluster {
             let message = "no node of the cluster has a slot; assign the slots to nodes";
             return Err(Failure::unavailable(message).not_applied());
         }
+        nodes.sort_by(|one, other| one.address.cmp(&other.address));
         let home = |node| Home::Node(Residence::new(Arc::clone(&self.0), node, 0));
         Ok(nodes.into_iter().map(home).collect())
     }

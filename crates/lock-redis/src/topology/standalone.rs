@@ -11,6 +11,7 @@ use redis::Client;
 use crate::topology::dialer::Dialer;
 use crate::topology::home::Home;
 use crate::wire::channel::Channel;
+use crate::wire::confirmer::Confirmer;
 use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;
 use crate::wire::greeting;
@@ -20,6 +21,14 @@ use crate::wire::pair::Pair;
 /// The connections to one server. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Standalone(Pair);
+
+/// How long an answer may take, the time to connect included, and how many replicas have to confirm
+/// a lock.
+#[derive(Clone, Copy)]
+pub(crate) struct Reach {
+    pub(crate) response_timeout: Duration,
+    pub(crate) replicas: u32,
+}
 
 /// Where the connections to a server come from.
 pub(crate) enum Source {
@@ -39,21 +48,26 @@ pub(crate) struct Server {
 
 impl Standalone {
     /// One server, wherever it is.
-    pub(crate) fn new(server: Server, connect_timeout: Duration) -> Self {
+    pub(crate) fn new(server: Server, reach: Reach) -> Self {
         let is_shared = matches!(server.source, Source::Existing(_));
         let server: Arc<dyn Connector> = Arc::new(server);
-        Self::over(&server, is_shared, connect_timeout)
+        Self::over(&server, is_shared, reach)
     }
 
     /// Whatever server this leads to; over one connection alone if that is shared.
-    pub(crate) fn over(
-        connector: &Arc<dyn Connector>,
-        is_shared: bool,
-        connect_timeout: Duration,
-    ) -> Self {
-        let link = |driver| Link::new(Arc::clone(connector), driver, connect_timeout);
+    pub(crate) fn over(connector: &Arc<dyn Connector>, is_shared: bool, reach: Reach) -> Self {
+        let Reach { response_timeout, replicas } = reach;
+        let link = |driver| Link::new(Arc::clone(connector), driver, response_timeout);
         let callers = (!is_shared).then(|| link(Driver::Caller));
-        Self(Pair::new(callers, link(Driver::Background)))
+        let confirmer =
+            || Confirmer::new(connector, replicas, response_timeout / 4, response_timeout);
+        let confirmer = (replicas > 0).then(confirmer);
+        Self(Pair::new(callers, link(Driver::Background)).confirmed_by(confirmer))
+    }
+
+    /// Who asks the replicas of the server that has this slot, if they are to be asked.
+    pub(crate) fn confirmer(&self, _slot: u16) -> Option<&Confirmer> {
+        self.0.confirmer()
     }
 
     pub(crate) fn home(&self) -> Home<'_> {

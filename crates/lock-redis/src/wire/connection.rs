@@ -452,7 +452,7 @@ fn out_of_step_failure() -> Failure {
 }
 
 /// The future, with the waker of a task of the user's so wrapped that its panic goes no further.
-async fn contained<T>(mut future: Pin<&mut impl Future<Output = T>>) -> T {
+pub(super) async fn contained<T>(mut future: Pin<&mut impl Future<Output = T>>) -> T {
     poll_fn(|cx| {
         if is_background_thread() {
             return future.as_mut().poll(cx);

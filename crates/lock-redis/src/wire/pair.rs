@@ -13,6 +13,7 @@ use lock_core::Instant;
 use lock_core::backend::{Clock, Lane};
 use tokio::runtime::Id;
 
+use crate::wire::confirmer::Confirmer;
 use crate::wire::connection::Connection;
 use crate::wire::doomed::Doomed;
 use crate::wire::failure::Failure;
@@ -27,11 +28,23 @@ pub(crate) struct Pair {
     background: Link,
     /// What a command lies in that may run late.
     doomed: Arc<Doomed>,
+    /// Where replicas are to confirm what is written.
+    confirmer: Option<Confirmer>,
 }
 
 impl Pair {
     pub(crate) fn new(callers: Option<Link>, background: Link) -> Self {
-        Self { callers, background, doomed: Arc::default() }
+        Self { callers, background, doomed: Arc::default(), confirmer: None }
+    }
+
+    /// Says that replicas of the server are to confirm what is written.
+    pub(crate) fn confirmed_by(self, confirmer: Option<Confirmer>) -> Self {
+        Self { confirmer, ..self }
+    }
+
+    /// Who asks the replicas of the server, if they are to be asked.
+    pub(crate) fn confirmer(&self) -> Option<&Confirmer> {
+        self.confirmer.as_ref()
     }
 
     /// A connection for a command of this lane, made if it is not there.
@@ -100,6 +113,9 @@ impl Pair {
             callers.close();
         }
         self.background.close();
+        if let Some(confirmer) = &self.confirmer {
+            confirmer.close();
+        }
     }
 
     async fn connection_from(

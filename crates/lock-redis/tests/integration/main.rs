@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may panic as tests may")]
 #![expect(clippy::print_stdout, reason = "figures, for those who ask with `--nocapture`")]
 
+mod clock;
 mod cluster;
 mod common;
 mod conformance;
@@ -16,6 +17,7 @@ mod protocol;
 mod queue;
 mod refusals;
 mod registry;
+mod replicas;
 mod runtimes;
 mod scripted;
 mod sentinel;
@@ -23,6 +25,7 @@ mod servers;
 mod service;
 #[cfg(feature = "tls")]
 mod tls;
+mod tools;
 mod uncontended;
 mod verifying;
 mod ways;

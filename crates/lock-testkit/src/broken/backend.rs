@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lock_core::backend::{
-    AcquireReply, AcquireRequest, Capabilities, LockBackend, LockKey, ReleaseReply, ReleaseRequest,
-    RenewReply, RenewRequest,
+    AcquireReply, AcquireRequest, Capabilities, EvictRequest, ListReply, ListRequest, LockBackend,
+    LockKey, ReleaseReply, ReleaseRequest, RenewReply, RenewRequest,
 };
 use lock_core::memory::MemoryBackend;
 use lock_core::{LockError, LockErrorKind, LockName, LockStatus, Result};
@@ -174,6 +174,17 @@ impl LockBackend for BrokenBackend {
     async fn status(&self, key: LockKey) -> Result<Option<LockStatus>> {
         let key = self.key(key);
         Ok(self.store().status(&key))
+    }
+
+    async fn list(&self, request: ListRequest) -> Result<ListReply> {
+        Ok(ListReply::new(self.store().list(&request.prefix)))
+    }
+
+    async fn evict(&self, request: EvictRequest) -> Result<ReleaseReply> {
+        let EvictRequest { key, holder, clock, .. } = request;
+        let key = self.key(key);
+        let Some(token) = holder.token() else { return Err(failure("it has no token")) };
+        Ok(self.store().evict(&ReleaseRequest::new(key, token, clock)))
     }
 
     fn check_key(&self, key: &LockKey) -> Result<()> {

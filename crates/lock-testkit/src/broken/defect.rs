@@ -113,6 +113,19 @@ defects! {
     /// A status does not tell a lock that rests from one that is held.
     StatusHidesTheRest => "holders::a_status_says_that_a_holder_has_released",
 
+    /// A list leaves the last lock out.
+    ListLeavesOneOut => "tools::a_list_names_what_is_held",
+    /// A list takes its prefix for a pattern.
+    ListTakesPatterns => "tools::a_list_takes_its_prefix_literally",
+    /// A forced release says that it was done, and was not.
+    EvictsNobody => "tools::a_forced_release_frees_what_was_shown",
+    /// A forced release ends the grant of whoever holds the lock.
+    EvictsWhoeverHolds => "tools::a_forced_release_touches_nobody_else",
+    /// A forced release leaves a name taken for its `min_hold`.
+    EvictionLeavesTheRest => "tools::a_forced_release_ends_a_min_hold",
+    /// A forced release lets fencing tokens begin anew.
+    EvictionLowersFencing => "tools::a_forced_release_hands_over_to_the_queue",
+
     /// Its connection is driven by the newest of the runtimes that have called.
     TiedToARuntime => "runtimes::a_runtime_that_stands_still_holds_up_no_other",
 

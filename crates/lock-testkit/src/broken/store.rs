@@ -211,6 +211,46 @@ impl Store {
         Some(status.with_holder(holder_of(token, None).with_released(shows_rest)))
     }
 
+    pub(super) fn list(&mut self, prefix: &str) -> Vec<(LockKey, LockStatus)> {
+        let literal = match self.defect {
+            Some(Defect::ListTakesPatterns) => prefix.split('*').next().unwrap_or(prefix),
+            _ => prefix,
+        };
+        let keys = self.locks.keys().filter(|key| key.as_str().starts_with(literal));
+        let mut keys: Vec<LockKey> = keys.cloned().collect();
+        keys.sort_unstable();
+        let held = keys.into_iter().filter_map(|key| {
+            let status = self.status(&key)?;
+            Some((key, status))
+        });
+        let mut held: Vec<_> = held.collect();
+        if self.defect == Some(Defect::ListLeavesOneOut) {
+            held.pop();
+        }
+        held
+    }
+
+    pub(super) fn evict(&mut self, request: &ReleaseRequest) -> ReleaseReply {
+        let Some(entry) = self.locks.get_mut(&request.key) else { return ReleaseReply::NotHeld };
+        let holder = entry.holder.as_ref();
+        let (is_resting, token) =
+            holder.map_or((false, request.token), |holder| (holder.is_resting, holder.token));
+        match self.defect {
+            Some(Defect::EvictsNobody) => return ReleaseReply::Released,
+            Some(Defect::EvictionLeavesTheRest) if is_resting => return ReleaseReply::Released,
+            Some(Defect::EvictionLowersFencing) => self.grants = 0,
+            Some(Defect::EvictsWhoeverHolds) => {
+                return self.release(&ReleaseRequest::new(
+                    request.key.clone(),
+                    token,
+                    request.clock,
+                ));
+            }
+            _ => {}
+        }
+        self.release(request)
+    }
+
     pub(super) fn is_free(&mut self, key: &LockKey, clock: Clock) -> bool {
         self.expire(key, clock.now());
         self.locks.get(key).is_none_or(|entry| entry.holder.is_none())

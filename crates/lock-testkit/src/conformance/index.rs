@@ -4,7 +4,7 @@ use super::claim::{Claim, Counter};
 use super::need::Need;
 use super::{
     cancellation, exclusion, execute, expiry, fencing, holders, loss, manual_pair, naming, options,
-    passing_on, release, renewal, runtimes, several, shutdown, waiting,
+    passing_on, release, renewal, runtimes, several, shutdown, tools, waiting,
 };
 
 /// Hands the list of claims to another macro of this crate.
@@ -122,6 +122,20 @@ macro_rules! __with_all_claims {
                     "A status says that a name is only kept taken for the rest of its min_hold.";
                 who_is_refused_is_told_who_holds [Inspect]
                     "The error of a wait in vain names the holder.";
+            }
+            tools {
+                a_list_names_what_is_held [List] else a_list_is_refused
+                    "A list names the locks that are held, with their states, and no others.";
+                a_list_takes_its_prefix_literally [List] else a_list_is_refused
+                    "A list names what begins with its prefix, byte for byte, and nothing else.";
+                a_forced_release_frees_what_was_shown [Inspect] else a_forced_release_is_refused
+                    "A forced release ends the grant that a status has shown.";
+                a_forced_release_touches_nobody_else [Inspect] else a_forced_release_is_refused
+                    "A forced release does nothing if somebody else holds the lock by now.";
+                a_forced_release_ends_a_min_hold [MinHold, Inspect]
+                    "A forced release frees a name that is kept taken for a min_hold.";
+                a_forced_release_hands_over_to_the_queue [Queueing, Inspect]
+                    "After a forced release the next in the queue has the lock, with a larger fencing token.";
             }
             cancellation {
                 an_attempt_given_up_is_undone [] "A grant whose caller is gone is released.";

@@ -71,6 +71,7 @@ mod release;
 mod renewal;
 mod several;
 mod shutdown;
+mod tools;
 mod waiting;
 
 pub use ::async_trait::async_trait;

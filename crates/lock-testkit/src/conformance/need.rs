@@ -16,6 +16,8 @@ pub enum Need {
     Queueing,
     /// [`Capabilities::inspect`].
     Inspect,
+    /// [`Capabilities::list`].
+    List,
     /// [`Capabilities::min_hold`].
     MinHold,
     /// [`Capabilities::repeatable`].
@@ -31,6 +33,7 @@ impl Need {
             Self::Fencing => capabilities.fencing,
             Self::Queueing => capabilities.queueing,
             Self::Inspect => capabilities.inspect,
+            Self::List => capabilities.list,
             Self::MinHold => capabilities.min_hold,
             Self::Repeatable => capabilities.repeatable,
             Self::Lateness => !capabilities.late_after.is_zero(),
@@ -45,6 +48,7 @@ impl fmt::Display for Need {
             Self::Fencing => "fencing",
             Self::Queueing => "queueing",
             Self::Inspect => "inspect",
+            Self::List => "list",
             Self::MinHold => "min_hold",
             Self::Repeatable => "repeatable",
             Self::Lateness => "lateness",

@@ -12,6 +12,7 @@ use crate::config::word::{Kind, Word};
 
 pub(crate) const KEY_PREFIX: Word = Word::new("key_prefix", Kind::Text);
 pub(crate) const PASSWORD_FILE: Word = Word::new("password_file", Kind::SecretFile);
+pub(crate) const REPLICAS: Word = Word::new("replicas", Kind::Number(u8::MAX as u16));
 
 pub(super) const SCHEME: Scheme = Scheme {
     spellings: &[
@@ -25,7 +26,7 @@ pub(super) const SCHEME: Scheme = Scheme {
     ],
     example: "redis://localhost:6379",
     has_host: true,
-    words: &[KEY_PREFIX, PASSWORD_FILE],
+    words: &[KEY_PREFIX, PASSWORD_FILE, REPLICAS],
     check: accept_all,
     read,
 };
@@ -131,6 +132,9 @@ pub(super) fn builder(
     }
     if let Some(timeout) = settings.duration(&RESPONSE_TIMEOUT) {
         builder = builder.response_timeout(timeout);
+    }
+    if let Some(replicas) = settings.number(&REPLICAS).and_then(|count| u8::try_from(count).ok()) {
+        builder = builder.replicas(replicas);
     }
     if let Some(path) = settings.text(&PASSWORD_FILE) {
         builder = builder.password_file(path);

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use crate::api::blocking::guard::LockGuard;
 use crate::api::blocking::lease::Lease;
+use crate::api::execute::Guarding;
 use crate::api::lock;
 use crate::api::lock_token::LockToken;
 use crate::sync::blocking::block_on;
 use crate::types::error::{LockError, Result};
 use crate::types::options::{LockOptions, option_setters};
-use crate::types::status::LockStatus;
+use crate::types::status::{LockStatus, ReleaseOutcome};
 
 /// The name and the options of a lock: **a plan, not a lock that is held**.
 ///
@@ -130,7 +131,7 @@ impl Lock {
     pub fn execute<T>(&self, f: impl FnOnce(Lease) -> T) -> Result<Option<T>> {
         let acquired = block_on(self.0.try_acquire_for("execute"))?;
         let Some(guard) = acquired.map(LockGuard) else { return Ok(None) };
-        let value = f(guard.lease());
+        let value = guard.0.span().in_scope(|| f(guard.lease()));
         guard.release();
         Ok(Some(value))
     }
@@ -165,6 +166,21 @@ impl Lock {
     #[track_caller]
     pub fn status(&self) -> Result<Option<LockStatus>> {
         block_on(self.0.status())
+    }
+
+    /// Takes the lock from whoever holds it, as a tool for people; see
+    /// [`LockService::force_release`](crate::LockService::force_release).
+    ///
+    /// # Errors
+    ///
+    /// As [`LockService::force_release`](crate::LockService::force_release).
+    ///
+    /// # Panics
+    ///
+    /// In [asynchronous code](crate::blocking::LockService#panics).
+    #[track_caller]
+    pub fn force_release(&self, shown: &LockStatus) -> Result<ReleaseOutcome> {
+        block_on(self.0.force_release(shown))
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::api::blocking::lease_set::LeaseSet;
 use crate::api::blocking::lock_set_guard::LockSetGuard;
+use crate::api::execute::Guarding;
 use crate::api::lock_set;
 use crate::sync::blocking::block_on;
 use crate::types::error::{LockError, Result};
@@ -89,7 +90,7 @@ impl LockSet {
     pub fn execute<T>(&self, f: impl FnOnce(LeaseSet) -> T) -> Result<Option<T>> {
         let acquired = block_on(self.0.try_acquire_for("execute"))?;
         let Some(guard) = acquired.map(LockSetGuard) else { return Ok(None) };
-        let value = f(guard.leases());
+        let value = guard.0.span().in_scope(|| f(guard.leases()));
         guard.release();
         Ok(Some(value))
     }

@@ -10,7 +10,7 @@ use crate::backend::{Capabilities, LockBackend};
 use crate::sync::blocking::block_on;
 use crate::types::error::{LockError, Result};
 use crate::types::name::LockName;
-use crate::types::status::{LockStatus, ShutdownReport};
+use crate::types::status::{HeldLock, LockStatus, ReleaseOutcome, ShutdownReport};
 
 /// Distributed locks on one store, for programs without an asynchronous main.
 ///
@@ -95,6 +95,38 @@ impl LockService {
         N: TryInto<LockName, Error: Into<LockError>>,
     {
         self.lock(name).status()
+    }
+
+    /// Lists the locks that are held; see [`LockService::list`](crate::LockService::list).
+    ///
+    /// # Errors
+    ///
+    /// As [`LockService::list`](crate::LockService::list).
+    ///
+    /// # Panics
+    ///
+    /// In [asynchronous code](Self#panics).
+    #[track_caller]
+    pub fn list(&self, prefix: &str) -> Result<Vec<HeldLock>> {
+        block_on(self.0.list(prefix))
+    }
+
+    /// Takes a lock from its holder, as a tool for people; see
+    /// [`LockService::force_release`](crate::LockService::force_release).
+    ///
+    /// # Errors
+    ///
+    /// As [`LockService::force_release`](crate::LockService::force_release).
+    ///
+    /// # Panics
+    ///
+    /// In [asynchronous code](Self#panics).
+    #[track_caller]
+    pub fn force_release<N>(&self, name: N, shown: &LockStatus) -> Result<ReleaseOutcome>
+    where
+        N: TryInto<LockName, Error: Into<LockError>>,
+    {
+        self.lock(name).force_release(shown)
     }
 
     /// What the backend can do; see [`LockService::capabilities`](crate::LockService::capabilities).

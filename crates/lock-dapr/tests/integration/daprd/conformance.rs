@@ -32,6 +32,7 @@ impl Harness for Dapr {
             Need::Fencing,
             Need::Queueing,
             Need::Inspect,
+            Need::List,
             Need::MinHold,
             Need::Repeatable,
         ]

@@ -3,3 +3,4 @@
 mod disabled;
 mod passing;
 mod permissions;
+mod stores;

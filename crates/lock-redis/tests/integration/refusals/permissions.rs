@@ -27,18 +27,20 @@ const FOR_PUSHES: [&str; 4] = ["+ssubscribe", "+spublish", "+pubsub|shardnumsub"
 /// What is not missed.
 const FOR_COMFORT: [&str; 5] = ["+script|load", "+info", "+zcard", "+incr", "+client|kill"];
 
-/// The only line of the guide that begins so.
-fn line_that_begins(with: &str) -> String {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide.md");
-    let page = std::fs::read_to_string(page).unwrap();
-    let mut lines = page.lines().filter(|line| line.starts_with(with));
+/// The only line of the guide that begins so, on whichever of its pages.
+pub(super) fn line_that_begins(with: &str) -> String {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    let pages = std::fs::read_dir(docs.join("guide")).into_iter().flatten();
+    let pages = pages.map(|page| page.unwrap().path()).chain([docs.join("guide.md")]);
+    let text: String = pages.map(|page| std::fs::read_to_string(page).unwrap()).collect();
+    let mut lines = text.lines().filter(|line| line.starts_with(with));
     let line = lines.next().unwrap();
     assert_eq!(lines.next(), None);
     line.to_owned()
 }
 
 /// The line of the guide for servers of this kind, as words.
-fn line_of_the_guide(kind: &ServerKind) -> Vec<String> {
+pub(super) fn line_of_the_guide(kind: &ServerKind) -> Vec<String> {
     let mut line = line_that_begins("ACL SETUSER locks on ");
     for (rule, of_this) in FOR_PUSHES.iter().zip(for_pushes(kind)) {
         assert!(line.contains(rule), "{line}");
@@ -162,7 +164,7 @@ async fn each_rule_of_the_guide_is_missed_by_its_name(kind: &ServerKind) {
 }
 
 /// Everything that is done with a lock which somebody may want.
-async fn everything(backend: &Arc<RedisBackend>) -> Result<()> {
+pub(super) async fn everything(backend: &Arc<RedisBackend>) -> Result<()> {
     let owner = token();
     fencing(attempt(backend, "x", owner, MINUTE).await?);
     let next = token();

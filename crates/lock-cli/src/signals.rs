@@ -27,7 +27,7 @@ const READ: [Number; 9] = [
 ];
 
 /// The signals that are blocked in this process.
-pub(super) struct Blocked {
+pub(crate) struct Blocked {
     read: SigSet,
     /// Those, and `SIGTTOU`, without what was blocked before.
     by_us: SigSet,
@@ -35,7 +35,7 @@ pub(super) struct Blocked {
 
 impl Blocked {
     /// Blocks them in this thread, and in all that it starts.
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let before = SigSet::thread_get_mask()?;
         let ignored = ignored();
         let is_free =
@@ -50,7 +50,7 @@ impl Blocked {
     }
 
     /// Starts a thread that reads the signals, until nobody listens.
-    pub(super) fn listen(&self, tell: impl Fn(Signal) -> bool + Send + 'static) -> io::Result<()> {
+    pub(crate) fn listen(&self, tell: impl Fn(Signal) -> bool + Send + 'static) -> io::Result<()> {
         let read = self.read;
         let listen = move || {
             while let Ok(number) = read.wait() {
@@ -64,7 +64,7 @@ impl Blocked {
     }
 
     /// What a child has to unblock: see [`unblock`].
-    pub(super) fn numbers(&self) -> String {
+    pub(crate) fn numbers(&self) -> String {
         let numbers: Vec<String> =
             self.by_us.iter().map(|signal| (signal as i32).to_string()).collect();
         numbers.join(",")
@@ -74,7 +74,7 @@ impl Blocked {
     ///
     /// The kernel does not stop it where nobody could continue it, since no shell watches its
     /// process group.
-    pub(super) fn stop_self(&self) {
+    pub(crate) fn stop_self(&self) {
         if !self.read.contains(Number::SIGTSTP) {
             return;
         }
@@ -89,7 +89,7 @@ impl Blocked {
 }
 
 /// Unblocks the signals with these numbers in this thread.
-pub(super) fn unblock(numbers: &str) -> io::Result<()> {
+pub(crate) fn unblock(numbers: &str) -> io::Result<()> {
     let numbers = numbers.split(',').filter_map(|number| number.parse::<i32>().ok());
     let signals: SigSet = numbers.filter_map(|number| Number::try_from(number).ok()).collect();
     Ok(signals.thread_unblock()?)
@@ -113,7 +113,7 @@ pub(crate) fn end_by(number: i32) -> u8 {
 /// Tells the own process group of a signal that a key of the terminal sent to the command alone.
 ///
 /// Without this, a shell script would go on behind a command that was ended by Ctrl-C.
-pub(super) fn pass_on_to_own_group(number: i32) {
+pub(crate) fn pass_on_to_own_group(number: i32) {
     if [Signal::INT, Signal::QUIT].iter().any(|signal| signal.as_raw() == number) {
         let signal = Signal::from_named_raw(number);
         signal.map(kill_current_process_group);

@@ -9,33 +9,37 @@ use rustix::process::{Pid, getpgrp};
 use rustix::termios::{tcgetpgrp, tcsetpgrp};
 
 /// The terminal of this session.
-pub(super) struct Terminal(File);
+pub(crate) struct Terminal(File);
 
 impl Terminal {
     /// `None` if the session has none, as below cron.
-    pub(super) fn open() -> Option<Self> {
+    pub(crate) fn open() -> Option<Self> {
         File::options().read(true).write(true).open("/dev/tty").map(Self).ok()
+    }
+
+    pub(crate) fn device(&self) -> &File {
+        &self.0
     }
 
     /// Whether the command gets it at once.
     ///
     /// It does if it is ours, except in a pipeline: there the keys are for the other programs too, and
     /// one of them may read them, as a pager does.
-    pub(super) fn is_for_the_command(&self) -> bool {
+    pub(crate) fn is_for_the_command(&self) -> bool {
         self.is_ours() && !is_pipe(&io::stdin()) && !is_pipe(&io::stdout())
     }
 
     /// Whether this program is in the foreground.
-    pub(super) fn is_ours(&self) -> bool {
+    pub(crate) fn is_ours(&self) -> bool {
         self.belongs_to(getpgrp())
     }
 
-    pub(super) fn belongs_to(&self, group: Pid) -> bool {
+    pub(crate) fn belongs_to(&self, group: Pid) -> bool {
         tcgetpgrp(&self.0).is_ok_and(|foreground| foreground == group)
     }
 
     /// Gives it to a process group. `SIGTTOU` must be blocked, or the kernel stops us.
-    pub(super) fn give_to(&self, group: Pid) {
+    pub(crate) fn give_to(&self, group: Pid) {
         // Fails if the group has ended, or the terminal has hung up: then nobody misses it.
         tcsetpgrp(&self.0, group).ok();
     }
