@@ -18,6 +18,9 @@ use crate::wire::pair::Pair;
 /// second.
 const PAUSE: Backoff = Backoff::new(Duration::from_millis(2), Duration::from_millis(50));
 
+/// For another try at least so much time must be left, or it would only hide why the one before failed.
+const ANOTHER_TRY: Duration = Duration::from_millis(10);
+
 /// A slot and the node that has it, as far as is known.
 pub(crate) struct Residence {
     cluster: Arc<Shared>,
@@ -102,7 +105,7 @@ impl Residence {
 /// Waits for so long; fails if there is no time for that, or for another try behind it.
 async fn wait(pause: Duration, failure: Failure, deadline: Instant) -> Result<(), Failure> {
     let until = Clock::SYSTEM.now() + pause;
-    if until >= deadline {
+    if until + ANOTHER_TRY >= deadline {
         return Err(failure);
     }
     if !pause.is_zero() {

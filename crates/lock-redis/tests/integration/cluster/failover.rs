@@ -146,7 +146,7 @@ async fn while_a_master_is_dead_the_leases_at_the_others_are_renewed_in_time(kin
 }
 
 /// Long enough for a busy machine to renew in.
-const TTL: Duration = Duration::from_secs(3);
+const TTL: Duration = Duration::from_secs(6);
 
 async fn a_node_that_is_stopped_for_good_is_left_when_others_take_its_slots(kind: &ServerKind) {
     let mut set = masters(kind, 2);

@@ -18,7 +18,7 @@ use testbed::{ClusterSet, ClusterSettings, RedisServer, ServerKind};
 use crate::common::*;
 
 /// Short, so that the tests are; long enough for a busy machine to answer in.
-const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 const LONG: Duration = Duration::from_secs(3_600);
 
 /// A backend that sends nothing of its own accord.
