@@ -15,7 +15,9 @@ use crate::LockConfig;
 /// | `redis+unix:///PATH[?db=DATABASE&user=USER&pass=PASSWORD]` | the same over a Unix socket (feature `redis`) |
 /// | `redis+sentinel://[[USER]:PASSWORD@]HOST[:PORT][,HOST[:PORT]…]/MASTER[/DATABASE]` | the master that Sentinels at these hosts name (feature `redis`) |
 /// | `rediss+sentinel://…` | the same over TLS (features `redis` and `tls`) |
-/// | `valkey://…`, `valkeys://…`, `valkey+unix://…`, `unix://…`, `valkey+sentinel://…`, `valkeys+sentinel://…` | other names for these |
+/// | `redis+cluster://[[USER]:PASSWORD@]HOST[:PORT][,HOST[:PORT]…]` | the Redis or Valkey cluster that these nodes belong to (feature `redis`) |
+/// | `rediss+cluster://…` | the same over TLS (features `redis` and `tls`) |
+/// | `valkey://…`, `valkeys://…`, `valkey+unix://…`, `unix://…`, `valkey+sentinel://…`, `valkeys+sentinel://…`, `valkey+cluster://…`, `valkeys+cluster://…` | other names for these |
 /// | `dapr://STORE[?endpoint=ENDPOINT]` | the lock store of a Dapr sidecar (feature `dapr`) |
 /// | `redis+quorum://[[USER]:PASSWORD@]HOST[:PORT],HOST[:PORT],HOST[:PORT][/DATABASE]` | a majority of independent servers (features `redis` and `quorum`) |
 /// | `rediss+quorum://…`, `valkey+quorum://…`, `valkeys+quorum://…` | the same over TLS, and other names for these |
@@ -23,7 +25,7 @@ use crate::LockConfig;
 ///
 /// The user and the password of a URL with Sentinels are those of the master. Those of the Sentinels are
 /// its parameters `sentinel_user` and `sentinel_pass`; a file can hold the password instead
-/// (`sentinel_password_file`). Redis Cluster is not supported yet; its URLs are refused.
+/// (`sentinel_password_file`).
 ///
 /// Without `?endpoint=`, the address of the sidecar comes from the environment variable
 /// `DAPR_GRPC_ENDPOINT` or `DAPR_GRPC_PORT`, and is `127.0.0.1:50001` if neither is set. The API token

@@ -12,10 +12,9 @@ use lock_core::{LockStatus, Result};
 use crate::builder::RedisBackendBuilder;
 use crate::ops::Protocol;
 use crate::ops::parts::Parts;
+use crate::ops::ping;
 use crate::ops::registry::Registry;
-use crate::wire::confirmer::wait_for_nobody;
 use crate::wire::failure::Failure;
-use crate::wire::greeting::ping;
 
 const TTL_MIN: Duration = Duration::from_millis(10);
 const TTL_MAX: Duration = Duration::from_secs(24 * 24 * 60 * 60);
@@ -105,15 +104,8 @@ impl LockBackend for RedisBackend {
 
     async fn ping(&self) -> Result<()> {
         let deadline = self.parts.deadline();
-        let connecting = self.parts.topology.keyless().connection(deadline);
-        let connection = connecting.await.map_err(Failure::into_error)?;
-        let pinged = connection.send(ping(), deadline).await;
-        let pinged = match pinged {
-            // It waits for nobody, and says whether it may be used.
-            Ok(_) if self.parts.asks_replicas => connection.send(wait_for_nobody(), deadline).await,
-            pinged => pinged,
-        };
-        pinged.map(drop).map_err(Failure::into_error)
+        let pinging = ping::ping(&self.parts, deadline);
+        pinging.await.map_err(Failure::into_error)
     }
 
     async fn close(&self) {

@@ -1,6 +1,9 @@
 //! How a [`RedisBackend`] is set up.
 
+pub(crate) mod cluster;
 mod endpoint;
+mod hosts;
+mod place;
 pub(crate) mod sentinels;
 
 use std::fmt;
@@ -14,7 +17,9 @@ use redis::Client;
 use redis::aio::MultiplexedConnection;
 
 use crate::backend::RedisBackend;
+use crate::builder::cluster::ClusterNodes;
 use crate::builder::endpoint::{invalid, open, own};
+use crate::builder::place::{Place, one};
 use crate::builder::sentinels::Sentinels;
 use crate::contended::Contended;
 use crate::ops::Protocol;
@@ -25,12 +30,10 @@ use crate::protocol::keys::RESERVED_PREFIX;
 use crate::protocol::{needs, scripts};
 use crate::queue::Queue;
 use crate::topology::dialer::Dialer;
-use crate::topology::sentinel;
-use crate::topology::standalone::{Reach, Server as Endpoint, Source, Standalone};
+use crate::topology::standalone::{Reach, Source};
 use crate::wire::channel::Channel;
 use crate::wire::credentials::Credentials;
 use crate::wire::greeting::{Greeting, Session};
-use crate::wire::link::Connector;
 
 /// Long enough for a busy server and a lost packet, short enough to be waited for.
 const DEFAULT_RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -62,45 +65,22 @@ enum Server {
     Missing,
     Url(String),
     Sentinels(Sentinels),
+    Cluster(ClusterNodes),
     Client(Client),
     Connection(Channel),
 }
 
-/// What is connected to.
-enum Place {
-    /// A server, and where it is, for people.
-    Server(Source, String),
-    /// The master that Sentinels name.
-    Master(sentinel::Settings),
-}
-
-impl Place {
-    fn topology(self, dialer: Dialer, reach: Reach) -> Standalone {
-        match self {
-            Self::Server(source, address) => {
-                Standalone::new(Endpoint { source, address, dialer }, reach)
-            }
-            Self::Master(settings) => {
-                let master = sentinel::Sentinels::new(settings, dialer.of_master());
-                let master: Arc<dyn Connector> = Arc::new(master);
-                Standalone::over(&master, false, reach)
-            }
-        }
-    }
-}
-
-fn one((source, address, session): (Source, String, Session)) -> (Place, Session) {
-    (Place::Server(source, address), session)
-}
-
 impl Server {
-    /// The Sentinels in place of a URL that names some.
+    /// The Sentinels, or the nodes of a cluster, in place of a URL that names some.
     fn resolved(self) -> Result<Self> {
         match self {
-            Self::Url(url) => match Sentinels::from_url(&url)? {
-                Some(sentinels) => Ok(Self::Sentinels(sentinels)),
-                None => Ok(Self::Url(url)),
-            },
+            Self::Url(url) => {
+                Ok(match (Sentinels::from_url(&url)?, ClusterNodes::from_url(&url)?) {
+                    (Some(sentinels), _) => Self::Sentinels(sentinels),
+                    (None, Some(nodes)) => Self::Cluster(nodes),
+                    (None, None) => Self::Url(url),
+                })
+            }
             other => Ok(other),
         }
     }
@@ -129,6 +109,9 @@ impl RedisBackendBuilder {
     /// hosts and the ports of the Sentinels, and the user and the password of the master.
     /// See [`Sentinels`].
     ///
+    /// Or a cluster: `redis[s]+cluster://[[user]:password@]host[:port][,host[:port]…]`, with some of its
+    /// nodes. See [`ClusterNodes`].
+    ///
     /// `rediss` and `valkeys` need the feature `tls`.
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.server = Server::Url(url.into());
@@ -149,6 +132,23 @@ impl RedisBackendBuilder {
     /// ```
     pub fn sentinels(mut self, sentinels: Sentinels) -> Self {
         self.server = Server::Sentinels(sentinels);
+        self
+    }
+
+    /// The cluster that these nodes belong to.
+    ///
+    /// ```
+    /// # mod distlock { pub use lock_core::*; pub mod redis { pub use lock_redis::*; } }
+    /// use distlock::redis::RedisBackend;
+    ///
+    /// # fn main() -> distlock::Result<()> {
+    /// let nodes = ["a.example:7000", "b.example:7000", "c.example:7000"];
+    /// let backend = RedisBackend::builder().cluster(nodes).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn cluster(mut self, nodes: impl Into<ClusterNodes>) -> Self {
+        self.server = Server::Cluster(nodes.into());
         self
     }
 
@@ -335,15 +335,25 @@ impl RedisBackendBuilder {
                     sentinels.checked(&credentials, self.sentinel_password_file)?;
                 (Place::Master(settings), session)
             }
+            Server::Cluster(_) if self.replicas > 0 => {
+                return Err(invalid(
+                    "replicas is set, and the nodes of a cluster cannot be asked for that yet; leave \
+                     it out, and set min-replicas-to-write at the nodes",
+                ));
+            }
+            Server::Cluster(nodes) if self.sentinel_password_file.is_none() => {
+                let (settings, session) = nodes.checked(&credentials, self.response_timeout)?;
+                (Place::Cluster(settings), session)
+            }
             _ if self.sentinel_password_file.is_some() => {
                 return Err(invalid(
                     "sentinel_password_file is set, and no Sentinels are given; remove it, or write \
                      redis+sentinel://HOST:PORT/MASTER",
                 ));
             }
-            Server::Missing => {
+            Server::Missing | Server::Cluster(_) => {
                 return Err(invalid(
-                    "no Redis server was given; call url, sentinels, client or connection",
+                    "no Redis server was given; call url, sentinels, cluster, client or connection",
                 ));
             }
             Server::Url(url) => one(own(&open(&url, &credentials)?, &credentials)?),
@@ -422,6 +432,7 @@ impl fmt::Debug for RedisBackendBuilder {
             Server::Missing => "missing",
             Server::Url(_) => "a url",
             Server::Sentinels(_) => "sentinels",
+            Server::Cluster(_) => "a cluster",
             Server::Client(_) => "a client",
             Server::Connection(_) => "an existing connection",
         };

@@ -1,5 +1,5 @@
-//! The Redis and Valkey backend of `distlock`: locks on one server, Redis 6.2 or later or Valkey, or on
-//! the master that Sentinels name.
+//! The Redis and Valkey backend of `distlock`: locks on one server, Redis 6.2 or later or Valkey, on
+//! the master that Sentinels name, or on a cluster.
 //!
 //! ```
 //! # mod distlock { pub use lock_core::*; pub mod redis { pub use lock_redis::*; } }
@@ -146,6 +146,7 @@ mod wire;
 
 pub use backend::RedisBackend;
 pub use builder::RedisBackendBuilder;
+pub use builder::cluster::ClusterNodes;
 pub use builder::sentinels::Sentinels;
 pub use protocol::dapr::DaprKeyPrefix;
 /// The crate [`redis`](https://docs.rs/redis), in the version whose clients and connections

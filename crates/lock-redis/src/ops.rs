@@ -5,6 +5,7 @@ mod confirm;
 mod evict;
 mod list;
 pub(crate) mod parts;
+pub(crate) mod ping;
 pub(crate) mod registry;
 mod release;
 mod renew;

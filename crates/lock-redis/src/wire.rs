@@ -18,6 +18,6 @@ pub(crate) mod refusal;
 mod replicas;
 pub(crate) mod runtime;
 pub(crate) mod server_clock;
-mod slot_set;
+pub(crate) mod slot_set;
 mod subscriptions;
 mod window;

@@ -33,6 +33,7 @@ mod binary;
 #[cfg(feature = "certificates")]
 mod certificates;
 mod clock;
+mod cluster;
 mod daprd;
 mod port;
 mod process;
@@ -46,6 +47,7 @@ pub use binary::{SERVERS_VARIABLE, ServerBinary, ServerKind, ServerSource, avail
 #[cfg(feature = "certificates")]
 pub use certificates::Authority;
 pub use clock::WallClock;
+pub use cluster::{ClusterSet, ClusterSettings};
 pub use daprd::{DAPRD_VARIABLE, DaprBinary};
 pub use port::ReservedPort;
 pub use redis::RedisServer;

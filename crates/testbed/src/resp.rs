@@ -40,6 +40,22 @@ pub(crate) fn ask(
     read(&mut input)
 }
 
+/// A connection for many commands, one after the other.
+#[derive(Debug)]
+pub(crate) struct Dialogue(BufReader<TcpStream>);
+
+impl Dialogue {
+    pub(crate) fn begin(address: SocketAddr, password: Option<&str>) -> io::Result<Self> {
+        connect(address, password).map(Self)
+    }
+
+    /// Sends a command and returns the reply. After any error but a refusal it is of no use.
+    pub(crate) fn ask(&mut self, command: &[&str]) -> io::Result<Reply> {
+        send(self.0.get_ref(), command)?;
+        read(&mut self.0)
+    }
+}
+
 /// What a Sentinel tells of what it sees.
 pub(crate) struct Events(BufReader<TcpStream>);
 

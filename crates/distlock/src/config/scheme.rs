@@ -1,5 +1,6 @@
 //! The kinds of stores that a URL can name: one file for each, and one line in [`ALL`].
 
+mod cluster;
 pub(crate) mod dapr;
 mod definition;
 mod memory;
@@ -17,8 +18,14 @@ use super::word::Word;
 pub(super) use definition::{Located, Open, Parameter};
 use definition::{Scheme, Spelling, check_features};
 
-const ALL: &[&Scheme] =
-    &[&memory::SCHEME, &redis::SCHEME, &sentinel::SCHEME, &quorum::SCHEME, &dapr::SCHEME];
+const ALL: &[&Scheme] = &[
+    &memory::SCHEME,
+    &redis::SCHEME,
+    &sentinel::SCHEME,
+    &cluster::SCHEME,
+    &quorum::SCHEME,
+    &dapr::SCHEME,
+];
 
 /// The kind of store that a URL names, and the way in which it does.
 pub(super) struct Named {

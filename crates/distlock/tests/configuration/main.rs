@@ -40,7 +40,7 @@ fn refused(url: &str, causes: &[&str]) {
 #[test]
 fn urls_without_a_known_scheme_are_refused_with_the_schemes_that_there_are() {
     let all = "accepted are memory, redis, rediss, redis+unix, valkey, valkeys, valkey+unix, unix, \
-               redis+sentinel, rediss+sentinel, valkey+sentinel, valkeys+sentinel, redis+quorum, \
+               redis+sentinel, rediss+sentinel, valkey+sentinel, valkeys+sentinel, redis+cluster, rediss+cluster, valkey+cluster, valkeys+cluster, redis+quorum, \
                rediss+quorum, valkey+quorum, valkeys+quorum, dapr";
     refused("", &["is empty", "redis://localhost:6379", "memory:"]);
     refused("  ", &["is empty"]);
@@ -65,12 +65,15 @@ fn what_other_libraries_know_and_this_one_does_not_is_refused_with_what_to_write
     for url in ["redis-sentinel://a", "valkey-sentinel://:secret@a:1,b:2/main"] {
         refused(url, &["redis+sentinel://HOST:PORT,HOST:PORT/MASTER"]);
     }
-    for url in ["redis+cluster://a:1", "valkey-cluster://a:1,b:2", "REDISS+CLUSTER://a"] {
-        refused(url, &["Cluster is not supported yet", "redis://HOST:PORT"]);
+    for url in ["redis-cluster://a:1", "valkey-cluster://:secret@a:1,b:2", "RedisCluster://a"] {
+        refused(url, &["redis+cluster://HOST:PORT,HOST:PORT"]);
     }
     for url in ["redis://a:1,b:2", "valkeys://u:secret@a:1,b:2/0", "rediss://a,b", "redis://a:1,b"]
     {
-        refused(url, &["several servers", "redis+sentinel://", "Cluster is not supported yet"]);
+        refused(
+            url,
+            &["several servers", "redis+sentinel://", "redis+cluster://", "redis+quorum://"],
+        );
     }
     refused("redis-socket:///run/redis.sock", &["redis+unix:///PATH"]);
     refused("redis+tls://a", &["rediss://HOST:PORT"]);

@@ -39,6 +39,20 @@ fn malformed_redis_urls_are_refused_with_their_fault() {
 }
 
 #[test]
+fn malformed_urls_of_clusters_are_refused_with_their_fault() {
+    refused("redis+cluster://", &["no host"]);
+    refused("redis+cluster://a,", &["no host"]);
+    refused("valkey+cluster://,a", &["no host"]);
+    refused("redis+cluster://a,b:0", &["port is 0"]);
+    refused("redis+cluster://a,b:x", &["malformed", "port"]);
+    refused("redis+cluster://a,a:6379", &["\"a:6379\" is given twice"]);
+    refused("redis+cluster://a/1", &["database is \"1\"", "leave it out"]);
+    refused("redis+cluster://:a/b@h", &["%2F"]);
+    refused("redis+cluster://a@h", &["no password"]);
+    refused("redis+cluster://a?db=0", &["unknown parameter `db`"]);
+}
+
+#[test]
 fn malformed_urls_of_sentinels_are_refused_with_their_fault() {
     refused("redis+sentinel://a:1", &["names no master", "redis+sentinel://a:1/MASTER"]);
     refused("valkey+sentinel://a,b:2/", &["names no master", "valkey+sentinel://a,b:2/MASTER"]);

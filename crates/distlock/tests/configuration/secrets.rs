@@ -7,7 +7,7 @@ use distlock::LockConfig;
 use proptest::prelude::*;
 
 /// How URLs go wrong around a user name and a password.
-const SHAPES: [&str; 42] = [
+const SHAPES: [&str; 46] = [
     "redis://user:SECRET@h:6379/0",
     "redis://:SECRET@h",
     "redis://SECRET@h",
@@ -44,6 +44,10 @@ const SHAPES: [&str; 42] = [
     "redis+sentinel://a/main?sentinel_user=SECRET",
     "redis+sentinel://a/main?sentinel_password_file=SECRET",
     "redis+cluster://:SECRET@a",
+    "redis+cluster://user:SECRET@a:1,b:2",
+    "redis+cluster://a:1,user:SECRET@b:2",
+    "redis+cluster://a?password_file=SECRET",
+    "redis-cluster://:SECRET@a",
     "redis://user:SECRET@a:1,b:2",
     "redis+tls://user:SECRET@h",
     "redis://user:SECRET,@h",

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use lock_core::Result;
 use lock_core::message_text::{host_and_port, quoted};
 use percent_encoding::percent_decode_str;
-use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
+use redis::{Client, RedisConnectionInfo};
 
 use crate::builder::endpoint::{adjusted, check_login, check_tls, invalid, opened};
+use crate::builder::hosts::{host_of, info, is_tls, split};
 use crate::topology::sentinel::{Sentinel, Settings};
 use crate::wire::credentials::Credentials;
 use crate::wire::greeting::Session;
@@ -112,23 +113,10 @@ impl Sentinels {
     /// Reads a URL; none if it is one of something else.
     pub(crate) fn from_url(url: &str) -> Result<Option<Self>> {
         let Some((scheme, rest)) = url.split_once("+sentinel://") else { return Ok(None) };
-        let is_tls = match scheme {
-            "redis" | "valkey" => false,
-            "rediss" | "valkeys" => true,
-            _ => return Ok(None),
-        };
+        let Some(is_tls) = is_tls(scheme) else { return Ok(None) };
         let malformed = || invalid(format!("the URL is not one of Sentinels; write {SPELLING}"));
-        let behind = rest.find(['/', '?', '#']).map_or("", |end| &rest[end..]);
-        if behind.contains(['@', '#']) {
-            // A part of a password stands before it then, and must not be taken for a host.
-            return Err(malformed());
-        }
-        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (authority, path) = rest.split_once('/').ok_or_else(malformed)?;
-        let (login, hosts) = match authority.rsplit_once('@') {
-            Some((login, hosts)) => (format!("{login}@"), hosts),
-            None => (String::new(), authority),
-        };
+        let (login, hosts, path, query) = split(rest).ok_or_else(malformed)?;
+        let path = path.ok_or_else(malformed)?;
         let (master, database) = path.split_once('/').unwrap_or((path, ""));
         let decoded = |text: &str| {
             let decoded = percent_decode_str(text).decode_utf8();
@@ -168,7 +156,7 @@ impl Sentinels {
             )));
         }
         check_login(&self.data, credentials)?;
-        let data = self.info(ELSEWHERE.to_owned(), DEFAULT_PORT, &self.data)?;
+        let data = info(self.is_tls, ELSEWHERE.to_owned(), DEFAULT_PORT, &self.data)?;
         credentials.check(&data)?;
         let (data, session) = adjusted(&data);
         // Finds out now what would be wrong at each connection.
@@ -203,13 +191,13 @@ impl Sentinels {
         }
         let mut sentinels: Vec<Sentinel> = Vec::new();
         for host in &self.hosts {
-            let (host, port) = host_of(host)?;
+            let (host, port) = host_of(host, "Sentinel", DEFAULT_PORT)?;
             let address = host_and_port(&host, port);
             if sentinels.iter().any(|earlier| earlier.address == address) {
                 return Err(invalid(format!("the Sentinel {} is given twice", quoted(&address))));
             }
             // What would select a database and name the client is left out: a Sentinel has neither.
-            let info = self.info(host, port, &self.own.clone().set_skip_set_lib_name())?;
+            let info = info(self.is_tls, host, port, &self.own.clone().set_skip_set_lib_name())?;
             let client = opened(adjusted(&info).0)?;
             credentials.read_into(&client)?;
             sentinels.push(Sentinel { client, address });
@@ -219,46 +207,6 @@ impl Sentinels {
         }
         Ok(sentinels)
     }
-
-    fn info(
-        &self,
-        host: String,
-        port: u16,
-        settings: &RedisConnectionInfo,
-    ) -> Result<ConnectionInfo> {
-        let address = if self.is_tls {
-            ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
-        } else {
-            ConnectionAddr::Tcp(host, port)
-        };
-        let info = address.into_connection_info();
-        let info = info.map_err(|error| invalid("a server cannot be used").with_source(error))?;
-        Ok(info.set_redis_settings(settings.clone()))
-    }
-}
-
-/// Host and port of a Sentinel.
-fn host_of(text: &str) -> Result<(String, u16)> {
-    let malformed = || {
-        invalid(format!(
-            "a Sentinel's address is {}; write HOST, HOST:PORT or [IPv6]:PORT",
-            quoted(text)
-        ))
-    };
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => rest.split_once(']').ok_or_else(malformed)?,
-        None => text.find(':').map_or((text, ""), |colon| text.split_at(colon)),
-    };
-    let port = match port.strip_prefix(':') {
-        Some(port) => port.parse().ok().filter(|port| *port != 0).ok_or_else(malformed)?,
-        None if port.is_empty() => DEFAULT_PORT,
-        None => return Err(malformed()),
-    };
-    let is_odd = |c: char| c.is_whitespace() || c.is_control() || "/?#@[]".contains(c);
-    if host.is_empty() || host.contains(is_odd) {
-        return Err(malformed());
-    }
-    Ok((host.to_owned(), port))
 }
 
 impl fmt::Debug for Sentinels {
@@ -310,8 +258,8 @@ mod tests {
         for (url, cause) in [
             ("redis+sentinel://a:1", "write redis[s]+sentinel://"),
             ("redis+sentinel://a:1/", "the name of the master is \"\""),
-            ("redis+sentinel:///main", "a Sentinel's address is \"\""),
-            ("redis+sentinel://a:1,/main", "a Sentinel's address is \"\""),
+            ("redis+sentinel:///main", "the address of a Sentinel is \"\""),
+            ("redis+sentinel://a:1,/main", "the address of a Sentinel is \"\""),
             ("redis+sentinel://a:0/main", "\"a:0\"; write HOST, HOST:PORT"),
             ("redis+sentinel://a:x/main", "\"a:x\""),
             ("redis+sentinel://[::1/main", "\"[::1\""),

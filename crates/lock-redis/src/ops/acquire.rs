@@ -16,6 +16,8 @@ use crate::protocol::reply::{self, Acquired, Holder};
 use crate::protocol::scripts::{self, Scripts};
 use crate::protocol::units::whole_millis;
 use crate::queue::{self, Queue};
+use crate::topology::home::Home;
+use crate::topology::tries::Tries;
 use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;
 
@@ -52,29 +54,49 @@ pub(crate) async fn acquire(
 ) -> Result<AcquireReply, Failure> {
     let keys = Keys::new(&parts.key_prefix, &request.key)?;
     let deadline = parts.deadline_of(request);
-    let route = parts.topology.route(keys.slot, Lane::Caller);
+    let (mut is_taken, mut tries) = (false, Tries::default());
+    // What was taken stays so until it is released, whatever has failed since.
+    let told = |failure: Failure, is_taken| if is_taken { failure.applied() } else { failure };
+    loop {
+        let home = parts.topology.home(keys.slot, deadline).await;
+        let home = home.map_err(|failure| told(failure, is_taken))?;
+        let asked = at(parts, queue, request, &keys, &home, &mut is_taken, deadline).await;
+        let Err(failure) = asked else { return asked };
+        let again = home.again(failure, &mut tries, deadline).await;
+        again.map_err(|failure| told(failure, is_taken))?;
+    }
+}
+
+/// Asks one server.
+async fn at(
+    parts: &Parts,
+    queue: Option<&Arc<Queue>>,
+    request: &AcquireRequest,
+    keys: &Keys,
+    home: &Home<'_>,
+    is_taken: &mut bool,
+    deadline: Instant,
+) -> Result<AcquireReply, Failure> {
+    let route = home.route(Lane::Caller);
     let connection = route.connection(deadline).await?;
-    let mut is_taken = false;
-    let mut may_be_free = may_be_free(parts, queue, request, &keys, &connection);
+    let mut may_be_free = may_be_free(parts, queue, request, keys, &connection);
     // Its number is known to be above all others if one was drawn over this connection before.
     if may_be_free && connection.counted().contains(keys.slot) {
-        match uncontended::take(parts, request, &keys, (route, &connection), deadline).await? {
+        match uncontended::take(parts, request, keys, (route, &connection), deadline).await? {
             Taken::As(number) => {
                 if let Some(queue) = queue.filter(|_| request.queue) {
                     queue.taken(request.token);
                 }
-                return granted(number, None, request.ttl, &keys);
+                return granted(number, None, request.ttl, keys);
             }
-            Taken::Unnumbered => is_taken = true,
+            Taken::Unnumbered => *is_taken = true,
             Taken::No => {
                 parts.contended.insert(&keys.lock);
                 may_be_free = false;
             }
         }
     }
-    let asked = by_script(parts, queue, request, &keys, &connection, may_be_free, deadline).await;
-    // What was taken stays so until it is released, whatever has failed since.
-    asked.map_err(|failure| if is_taken { failure.applied() } else { failure })
+    by_script(parts, queue, request, keys, &connection, may_be_free, deadline).await
 }
 
 /// Whether it is likely that nobody else wants the lock.
@@ -100,7 +122,7 @@ async fn by_script(
     deadline: Instant,
 ) -> Result<AcquireReply, Failure> {
     if connection.tries_writing() {
-        connection.send(scripts::try_writing(), deadline).await?;
+        connection.send(scripts::try_writing(&keys.beside()), deadline).await?;
     }
     // Whoever need not wait need not subscribe.
     let mut tries_first = may_be_free && request.queue && queue.is_some();

@@ -1,5 +1,6 @@
 //! Taking a lock from a holder that a status has named.
 
+use lock_core::Instant;
 use lock_core::backend::{EvictRequest, Lane, ReleaseReply, ReleaseRequest};
 use redis::{Cmd, Value};
 
@@ -7,6 +8,8 @@ use crate::ops::parts::Parts;
 use crate::ops::{release, uncontended};
 use crate::protocol::keys::Keys;
 use crate::queue::Queue;
+use crate::topology::home::Home;
+use crate::topology::tries::Tries;
 use crate::wire::failure::Failure;
 
 /// The holder's own release, or the deletion of what another program has stored.
@@ -22,8 +25,25 @@ pub(crate) async fn evict(
     }
     let keys = Keys::new(&parts.key_prefix, &key)?;
     let deadline = parts.deadline();
-    let connection = parts.topology.route(keys.slot, Lane::Background).connection(deadline).await?;
-    let value = holder.value().unwrap_or_default();
+    let mut tries = Tries::default();
+    loop {
+        let home = parts.topology.home(keys.slot, deadline).await?;
+        let value = holder.value().unwrap_or_default();
+        let deleted = at(parts, &keys, &home, value, deadline).await;
+        let Err(failure) = deleted else { return deleted };
+        home.again(failure, &mut tries, deadline).await?;
+    }
+}
+
+/// Deletes what another program has stored, at one server.
+async fn at(
+    parts: &Parts,
+    keys: &Keys,
+    home: &Home<'_>,
+    value: &[u8],
+    deadline: Instant,
+) -> Result<ReleaseReply, Failure> {
+    let connection = home.route(Lane::Background).connection(deadline).await?;
     let deleted = uncontended::delete(&connection, &keys.lock, value, deadline).await;
     let deleted = deleted.map_err(Failure::or_unknown);
     if parts.named(deleted, &connection, &[&keys.lock], deadline).await? {

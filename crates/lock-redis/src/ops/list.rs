@@ -1,6 +1,6 @@
 //! Finding the locks that are held: through the whole key space, step by step.
 
-use lock_core::backend::{ListCursor, ListReply, ListRequest, LockKey};
+use lock_core::backend::{Lane, ListCursor, ListReply, ListRequest, LockKey};
 use lock_core::{LockErrorKind, LockName};
 use redis::{Cmd, Value};
 
@@ -21,12 +21,12 @@ pub(crate) async fn list(parts: &Parts, request: &ListRequest) -> Result<ListRep
         None => Place::BEGIN,
         Some(cursor) => Place::read(cursor.as_str()).ok_or_else(foreign_cursor)?,
     };
-    let servers = parts.topology.masters();
-    let Some(route) = servers.get(place.server) else {
+    let deadline = parts.deadline();
+    let servers = parts.topology.homes(deadline).await?;
+    let Some(server) = servers.get(place.server) else {
         return Ok(ListReply::new(Vec::new()));
     };
-    let deadline = parts.deadline();
-    let connection = route.connection(deadline).await?;
+    let connection = server.route(Lane::Caller).connection(deadline).await?;
     let mut scan = Cmd::new();
     scan.arg("SCAN").arg(place.cursor);
     scan.arg("MATCH").arg(pattern(&parts.key_prefix, &request.prefix));
@@ -47,6 +47,8 @@ pub(crate) async fn list(parts: &Parts, request: &ListRequest) -> Result<ListRep
                 Ok(None) => {}
                 // It has become something else since it was found.
                 Err(failure) if failure.kind == LockErrorKind::Backend => {}
+                // It has gone to another node since.
+                Err(failure) if failure.of_cluster.is_some() => {}
                 Err(failure) => return Err(failure),
             }
         }

@@ -8,14 +8,14 @@ use lock_core::{Instant, LockErrorKind};
 
 use crate::contended::Contended;
 use crate::protocol::keys;
-use crate::topology::standalone::Standalone;
+use crate::topology::Topology;
 use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;
 use crate::wire::permissions::{self, Needs};
 
 /// What all operations need.
 pub(crate) struct Parts {
-    pub(crate) topology: Standalone,
+    pub(crate) topology: Topology,
     pub(crate) key_prefix: Box<str>,
     pub(crate) response_timeout: Duration,
     /// The locks that others have been seen to want.

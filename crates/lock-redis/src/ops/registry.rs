@@ -14,7 +14,8 @@ use tokio::task::AbortHandle;
 use crate::protocol::process;
 use crate::protocol::slots::slot;
 use crate::protocol::units::whole_millis;
-use crate::topology::standalone::Standalone;
+use crate::topology::Topology;
+use crate::topology::tries::Tries;
 use crate::wire::failure::Failure;
 
 /// How long a process is known after it was last heard of.
@@ -39,7 +40,7 @@ impl Registry {
     }
 
     /// Begins, unless it has begun or is over.
-    pub(crate) fn begin(&self, topology: &Standalone) {
+    pub(crate) fn begin(&self, topology: &Topology) {
         // A value that hardly ever changes costs next to nothing to read.
         if self.has_begun.load(Ordering::Relaxed) || self.has_begun.swap(true, Ordering::SeqCst) {
             return;
@@ -65,7 +66,7 @@ impl Drop for Registry {
     }
 }
 
-async fn keep_registered(topology: Standalone) {
+async fn keep_registered(topology: Topology) {
     let Ok(instance) = InstanceId::current() else { return };
     let (key, mut is_failing) = (process::key(instance), false);
     loop {
@@ -98,23 +99,29 @@ async fn keep_registered(topology: Standalone) {
     }
 }
 
-async fn register(topology: &Standalone, key: &str) -> Result<(), Failure> {
+async fn register(topology: &Topology, key: &str) -> Result<(), Failure> {
     let registering = async {
-        let connection = match topology.up() {
-            Some(connection) => connection,
-            None => {
-                let deadline = Clock::SYSTEM.now() + WITHIN;
-                topology.route(slot(key), Lane::Background).connection(deadline).await?
-            }
-        };
-        let mut command = redis::cmd("SET");
-        command.arg(key).arg(process::write(&this_process()));
-        command.arg("PX").arg(whole_millis(KNOWN_FOR));
-        // A runtime of the user's may drive the connection and stand still for a while. That is no
-        // reason to give the connection up.
-        connection.send(command, Instant::FAR_FUTURE).await
+        let mut tries = Tries::default();
+        loop {
+            let deadline = Clock::SYSTEM.now() + WITHIN;
+            let home = topology.home(slot(key), deadline).await?;
+            let connection = match home.up() {
+                Some(connection) => Ok(connection),
+                None => home.route(Lane::Background).connection(deadline).await,
+            };
+            let set = async {
+                let mut command = redis::cmd("SET");
+                command.arg(key).arg(process::write(&this_process()));
+                command.arg("PX").arg(whole_millis(KNOWN_FOR));
+                // A runtime of the user's may drive the connection and stand still for a while.
+                // That is no reason to give the connection up.
+                connection?.send(command, Instant::FAR_FUTURE).await
+            };
+            let Err(failure) = set.await else { return Ok(()) };
+            home.again(failure, &mut tries, deadline).await?;
+        }
     };
     let registered = in_time(Clock::SYSTEM.now() + WITHIN, registering).await;
     let no_answer = || Err(Failure::unavailable("the server did not answer in time"));
-    registered.unwrap_or_else(no_answer).map(drop)
+    registered.unwrap_or_else(no_answer)
 }

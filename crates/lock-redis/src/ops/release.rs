@@ -21,6 +21,7 @@ use crate::protocol::scripts::Scripts;
 use crate::protocol::units::whole_millis;
 use crate::queue::Queue;
 use crate::topology::route::Route;
+use crate::topology::tries::Tries;
 use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;
 use crate::wire::runtime::user_runtime;
@@ -36,7 +37,6 @@ pub(crate) async fn release(
 ) -> Result<ReleaseReply, Failure> {
     let keys = Keys::new(&parts.key_prefix, &request.key)?;
     let deadline = parts.deadline();
-    let route = parts.topology.route(keys.slot, request.lane);
     let leaving = queue.map(|queue| queue.leaving(request.token));
     let window = leaving.and_then(|leaving| leaving.window);
     let words = Words {
@@ -52,7 +52,13 @@ pub(crate) async fn release(
     }
     let exchange =
         |connection| give_back(parts, connection, queue, &keys, request, &words, deadline);
-    over(route, deadline, exchange).await
+    let mut tries = Tries::default();
+    loop {
+        let home = parts.topology.home(keys.slot, deadline).await?;
+        let released = over(home.route(request.lane), deadline, &exchange).await;
+        let Err(failure) = released else { return released };
+        home.again(failure, &mut tries, deadline).await?;
+    }
 }
 
 async fn give_back(

@@ -10,12 +10,12 @@ use crate::ops::parts::Parts;
 use crate::protocol::owner::Owner;
 use crate::protocol::reply::{self, Renewed};
 use crate::protocol::scripts::Scripts;
-use crate::protocol::slots;
+use crate::protocol::slots::slot;
 use crate::protocol::units::whole_millis;
-use crate::topology::route::Route;
-use crate::topology::standalone::Standalone;
+use crate::topology::home::Home;
+use crate::topology::tries::Tries;
 use crate::wire::connection::Connection;
-use crate::wire::failure::Failure;
+use crate::wire::failure::{Failure, OfCluster};
 
 /// Locks that a script renews in one go: more would keep the server from others for long.
 const MAX_A_SCRIPT: usize = 500;
@@ -24,12 +24,13 @@ const MAX_A_SCRIPT: usize = 500;
 struct Lease<'a> {
     place: usize,
     lock: String,
+    slot: u16,
     request: &'a RenewRequest,
 }
 
-/// The leases of one route.
+/// The leases of one server.
 struct Group<'a> {
-    route: Route<'a>,
+    home: Home<'a>,
     leases: Vec<Lease<'a>>,
 }
 
@@ -43,16 +44,18 @@ pub(crate) async fn renew(
     let deadline = Clock::SYSTEM.now() + within.min(parts.response_timeout);
     let mut leases = Vec::with_capacity(batch.len());
     for (place, request) in batch.iter().enumerate() {
-        leases.push(Lease { place, lock: parts.lock_key(&request.key)?, request });
+        let lock = parts.lock_key(&request.key)?;
+        leases.push(Lease { place, slot: slot(&lock), lock, request });
     }
-    let groups = by_route(&parts.topology, leases);
+    let homes = parts.topology.homes_of(leases.iter().map(|lease| lease.slot), deadline).await;
     let mut replies = Vec::with_capacity(batch.len());
+    let groups = by_home(leases, homes, &mut replies)?;
     let exchanges = join_all(groups.iter().map(|group| group.renew(parts, deadline)));
     for (group, exchanged) in groups.iter().zip(exchanges.await) {
         match exchanged {
             Ok(answered) => replies.extend(answered),
             // Nothing else could be asked for either: that is said once for all.
-            Err(failure) if groups.len() == 1 => return Err(failure),
+            Err(failure) if groups.len() == 1 && replies.is_empty() => return Err(failure),
             Err(failure) => replies.extend(group.leases.iter().map(|lease| lease.failed(&failure))),
         }
     }
@@ -67,13 +70,20 @@ impl Group<'_> {
         shared: &Parts,
         deadline: Instant,
     ) -> Result<Vec<(usize, RenewReply)>, Failure> {
-        let connection = self.route.connection(deadline).await?;
         // All parts are written before the first is answered.
-        let parts = || self.leases.chunks(MAX_A_SCRIPT);
+        let parts = self.parts();
         let exchanges =
-            join_all(parts().map(|part| renew_part(shared, &connection, part, deadline)));
+            join_all(parts.iter().map(|part| renew_part(shared, &self.home, part, deadline)));
+        let exchanged = exchanges.await;
+        let mut failures = exchanged.iter().map(|exchanged| exchanged.as_ref().err());
+        if let Some(Some(first)) = failures.next()
+            && first.is_unconnected
+            && failures.all(|failure| failure.is_some_and(|failure| failure.is_unconnected))
+        {
+            return Err(first.clone());
+        }
         let mut replies = Vec::with_capacity(self.leases.len());
-        for (part, exchanged) in parts().zip(exchanges.await) {
+        for (part, exchanged) in parts.iter().zip(exchanged) {
             match exchanged {
                 Ok(answers) => {
                     replies.extend(part.iter().map(|lease| lease.place).zip(answers));
@@ -86,28 +96,128 @@ impl Group<'_> {
         }
         Ok(replies)
     }
+
+    /// What one script can renew.
+    fn parts(&self) -> Vec<&[Lease<'_>]> {
+        if self.home.keeps_slots_apart() {
+            let of_slots = self.leases.chunk_by(|one, other| one.slot == other.slot);
+            of_slots.flat_map(|of_slot| of_slot.chunks(MAX_A_SCRIPT)).collect()
+        } else {
+            self.leases.chunks(MAX_A_SCRIPT).collect()
+        }
+    }
 }
 
 impl Lease<'_> {
     fn failed(&self, failure: &Failure) -> (usize, RenewReply) {
         (self.place, RenewReply::Failed(failure.clone().into_error()))
     }
-}
 
-/// Keys of different routes cannot be named in one script.
-fn by_route<'a>(topology: &'a Standalone, leases: Vec<Lease<'a>>) -> Vec<Group<'a>> {
-    let mut groups: Vec<Group<'a>> = Vec::new();
-    for lease in leases {
-        let route = topology.route(slots::slot(&lease.lock), Lane::Background);
-        match groups.iter_mut().find(|group| group.route == route) {
-            Some(group) => group.leases.push(lease),
-            None => groups.push(Group { route, leases: vec![lease] }),
+    /// What came of renewing it alone.
+    fn reply(&self, renewed: Result<Vec<RenewReply>, Failure>) -> RenewReply {
+        let missing = || self.failed(&Failure::unavailable("the server did not answer")).1;
+        match renewed {
+            Ok(replies) => replies.into_iter().next().unwrap_or_else(missing),
+            Err(failure) => self.failed(&failure.or_unknown()).1,
         }
     }
-    groups
 }
 
+/// The leases by their servers. One of which it is not known where it is has failed, unless that is so
+/// with all.
+fn by_home<'a>(
+    leases: Vec<Lease<'a>>,
+    homes: Vec<Result<Home<'a>, Failure>>,
+    failed: &mut Vec<(usize, RenewReply)>,
+) -> Result<Vec<Group<'a>>, Failure> {
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    let mut last = None;
+    for (lease, home) in leases.into_iter().zip(homes) {
+        match home {
+            Ok(home) => match groups.iter_mut().find(|group| group.home == home) {
+                Some(group) => group.leases.push(lease),
+                None => groups.push(Group { home, leases: vec![lease] }),
+            },
+            Err(failure) => {
+                failed.push(lease.failed(&failure));
+                last = Some(failure);
+            }
+        }
+    }
+    if let Some(failure) = last
+        && groups.is_empty()
+    {
+        return Err(failure);
+    }
+    for group in &mut groups {
+        if group.home.keeps_slots_apart() {
+            group.leases.sort_by_key(|lease| lease.slot);
+        }
+    }
+    Ok(groups)
+}
+
+/// Renews leases that one script can renew, at this server or at where their slot has moved to.
 async fn renew_part(
+    parts: &Parts,
+    home: &Home<'_>,
+    leases: &[Lease<'_>],
+    deadline: Instant,
+) -> Result<Vec<RenewReply>, Failure> {
+    match renew_at(parts, home, leases, deadline).await {
+        // In a place of its own: this is rare.
+        Err(failure) if home.keeps_slots_apart() => {
+            Box::pin(renew_elsewhere(parts, home, leases, failure, deadline)).await
+        }
+        renewed => renewed,
+    }
+}
+
+/// Goes on when the node that was asked did not renew.
+async fn renew_elsewhere(
+    parts: &Parts,
+    home: &Home<'_>,
+    leases: &[Lease<'_>],
+    mut failure: Failure,
+    deadline: Instant,
+) -> Result<Vec<RenewReply>, Failure> {
+    let Some(slot) = leases.first().map(|lease| lease.slot) else { return Ok(Vec::new()) };
+    let (mut tries, mut moved) = (Tries::default(), None);
+    loop {
+        let at = moved.as_ref().unwrap_or(home);
+        if let Some(Ok(connection)) = at.asking(&failure, deadline).await {
+            match renew_over(parts, &connection, leases, deadline).await {
+                Err(other) => failure = other,
+                renewed => return renewed,
+            }
+        }
+        if failure.of_cluster.as_deref() == Some(&OfCluster::TryAgain) && leases.len() > 1 {
+            // Some have moved already and some have not; each alone is at one of both nodes.
+            let alone = leases.chunks(1).map(|lease| renew_part(parts, at, lease, deadline));
+            let alone = join_all(alone).await;
+            return Ok(leases.iter().zip(alone).map(|(lease, alone)| lease.reply(alone)).collect());
+        }
+        at.again(failure, &mut tries, deadline).await?;
+        let at = moved.insert(parts.topology.home(slot, deadline).await?);
+        match renew_at(parts, at, leases, deadline).await {
+            Err(other) => failure = other,
+            renewed => return renewed,
+        }
+    }
+}
+
+/// Renews leases at this server.
+async fn renew_at(
+    parts: &Parts,
+    home: &Home<'_>,
+    leases: &[Lease<'_>],
+    deadline: Instant,
+) -> Result<Vec<RenewReply>, Failure> {
+    let connection = home.route(Lane::Background).connection(deadline).await?;
+    renew_over(parts, &connection, leases, deadline).await
+}
+
+async fn renew_over(
     parts: &Parts,
     connection: &Connection,
     leases: &[Lease<'_>],
@@ -143,7 +253,7 @@ async fn confirmed(
     if !(parts.asks_replicas && request.exact && matches!(reply, RenewReply::Renewed)) {
         return reply;
     }
-    let slot = slots::slot(lock);
+    let slot = slot(lock);
     let stands = Lock { key: lock, slot, token: request.token };
     match Box::pin(stands.stands(parts, sent + request.ttl, deadline)).await {
         Ok(()) => reply,

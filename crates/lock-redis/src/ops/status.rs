@@ -3,13 +3,17 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use lock_core::backend::{InstanceId, Lane, LockKey, OwnerToken, holder_of};
 use lock_core::{Holder, HolderId, Instant, LockStatus, ProcessInfo, Who};
 use redis::{Pipeline, Value};
 
 use crate::ops::parts::{Parts, about};
 use crate::protocol::keys::Keys;
+use crate::protocol::slots::slot;
 use crate::protocol::{holder, process, reply};
+use crate::topology::home::Home;
+use crate::topology::tries::Tries;
 use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;
 
@@ -17,8 +21,19 @@ use crate::wire::failure::Failure;
 pub(crate) async fn status(parts: &Parts, key: &LockKey) -> Result<Option<LockStatus>, Failure> {
     let keys = Keys::new(&parts.key_prefix, key)?;
     let deadline = parts.deadline();
-    let connection = parts.topology.route(keys.slot, Lane::Caller).connection(deadline).await?;
-    let looked = look(parts, &connection, &[keys], "GET", deadline).await?;
+    let mut tries = Tries::default();
+    loop {
+        let home = parts.topology.home(keys.slot, deadline).await?;
+        let status = at(parts, &keys, &home, deadline).await;
+        let Err(failure) = status else { return status };
+        home.again(failure, &mut tries, deadline).await?;
+    }
+}
+
+/// Looks at one server.
+async fn at(parts: &Parts, keys: &Keys, home: &Home<'_>, deadline: Instant) -> Found {
+    let connection = home.route(Lane::Caller).connection(deadline).await?;
+    let looked = look(parts, &connection, std::slice::from_ref(keys), "GET", deadline).await?;
     looked.into_iter().next().unwrap_or(Ok(None))
 }
 
@@ -55,7 +70,7 @@ pub(super) async fn look(
         seen.push(see(parts, connection, &keys.lock, &mut answers, deadline).await);
     }
     let held = || seen.iter().filter_map(|seen| seen.as_ref().ok()?.as_ref());
-    let known = registered(connection, held().flat_map(Seen::tokens), deadline).await;
+    let known = registered(parts, held().flat_map(Seen::tokens), deadline).await;
     Ok(seen.into_iter().map(|seen| Ok(seen?.map(|seen| seen.status(&known)))).collect())
 }
 
@@ -140,9 +155,9 @@ fn tokens(entries: &Value) -> Vec<OwnerToken> {
     entries.iter().filter_map(reply::text).filter_map(holder::entry).collect()
 }
 
-/// What the server knows of the processes of these tokens; it is not asked about this one.
+/// What the servers know of the processes of these tokens; they are not asked about this one.
 async fn registered(
-    connection: &Connection,
+    parts: &Parts,
     tokens: impl Iterator<Item = &OwnerToken>,
     deadline: Instant,
 ) -> HashMap<InstanceId, ProcessInfo> {
@@ -151,16 +166,22 @@ async fn registered(
         tokens.map(OwnerToken::instance).filter(|instance| Some(*instance) != own).collect();
     instances.sort_unstable();
     instances.dedup();
-    if instances.is_empty() {
-        return HashMap::new();
-    }
-    let mut question = Pipeline::new();
-    for instance in &instances {
-        question.cmd("GET").arg(process::key(*instance));
-    }
-    let answers = connection.send_all(&question, deadline).await.unwrap_or_default();
-    let known = instances.into_iter().zip(answers).filter_map(|(instance, answer)| {
-        Some((instance, process::read(reply::text(&answer.ok()?)?)?))
-    });
-    known.collect()
+    // Where there is one server, they leave in one write.
+    let asking = instances.into_iter().map(|instance| registered_as(parts, instance, deadline));
+    join_all(asking).await.into_iter().flatten().collect()
+}
+
+/// What is known of one process; none if it cannot be had at once.
+async fn registered_as(
+    parts: &Parts,
+    instance: InstanceId,
+    deadline: Instant,
+) -> Option<(InstanceId, ProcessInfo)> {
+    let key = process::key(instance);
+    let home = parts.topology.home(slot(&key), deadline).await.ok()?;
+    let connection = home.route(Lane::Caller).connection(deadline).await.ok()?;
+    let mut question = redis::cmd("GET");
+    question.arg(key);
+    let answer = connection.send(question, deadline).await.ok()?;
+    Some((instance, process::read(reply::text(&answer)?)?))
 }

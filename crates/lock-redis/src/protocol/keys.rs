@@ -64,6 +64,11 @@ impl Keys {
         fence_key(self.slot)
     }
 
+    /// A key in the slot of the lock that nobody uses.
+    pub(crate) fn beside(&self) -> String {
+        format!("dl:?:{{{:x}}}", tag(self.slot))
+    }
+
     pub(crate) fn queue(&self) -> String {
         key_beside('q', self.slot, &self.lock)
     }
@@ -158,7 +163,7 @@ mod tests {
             let key = LockKey::new("", name).unwrap();
             let keys = Keys::new("lock:", &key).unwrap();
             let home = slot(&keys.lock);
-            for key in keys.all() {
+            for key in keys.all().into_iter().chain([keys.beside()]) {
                 prop_assert_eq!(slot(&key), home);
             }
         }

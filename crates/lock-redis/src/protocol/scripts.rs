@@ -155,10 +155,11 @@ pub(crate) fn load_all(dialect: Dialect) -> Vec<Cmd> {
     Scripts::of(dialect).all().map(Script::load).into()
 }
 
-/// A command that changes nothing, and that a server refuses when it refuses writes.
-pub(crate) fn try_writing() -> Cmd {
+/// A command that changes nothing, if nobody uses this key, and that a server refuses when it refuses
+/// writes.
+pub(crate) fn try_writing(key: &str) -> Cmd {
     let mut command = redis::cmd("DEL");
-    command.arg("dl:?");
+    command.arg(key);
     command
 }
 

@@ -26,6 +26,11 @@ impl Dialer {
         Self { greeting: self.greeting.of_master(), ..self }
     }
 
+    /// Takes nodes of a cluster that have slots.
+    pub(crate) fn of_cluster(self) -> Self {
+        Self { greeting: self.greeting.of_master().of_cluster(), ..self }
+    }
+
     /// The health of a connection that is about to be made.
     pub(crate) fn health(&self) -> Health {
         Health::new(self.listener.clone())

@@ -10,9 +10,7 @@ use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;
 use crate::wire::pair::Pair;
 
-/// Where the commands of one lane go that name keys of one slot.
-///
-/// Keys of equal routes may be named in one command.
+/// Where the commands of one lane go to a server.
 #[derive(Clone, Copy)]
 pub(crate) struct Route<'a> {
     pair: &'a Pair,
@@ -26,7 +24,7 @@ impl<'a> Route<'a> {
 
     /// The connection, made if it is not there.
     pub(crate) async fn connection(self, deadline: Instant) -> Result<Arc<Connection>, Failure> {
-        self.pair.connection(self.lane, deadline).await
+        self.pair.connection(self.lane, deadline).await.map_err(Failure::unconnected)
     }
 
     /// As [`connection`](Self::connection), for a release by a task of this runtime of the user's.
@@ -35,7 +33,8 @@ impl<'a> Route<'a> {
         here: Option<Id>,
         deadline: Instant,
     ) -> Result<Arc<Connection>, Failure> {
-        self.pair.connection_in_order(here, self.lane, deadline).await
+        let connecting = self.pair.connection_in_order(here, self.lane, deadline);
+        connecting.await.map_err(Failure::unconnected)
     }
 
     /// A plain command was sent over this connection and not answered: the connection is ended
@@ -47,11 +46,5 @@ impl<'a> Route<'a> {
     /// The way that depends on no runtime of the user's.
     pub(crate) fn in_background(self) -> Self {
         Self { lane: Lane::Background, ..self }
-    }
-}
-
-impl PartialEq for Route<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        std::ptr::eq(self.pair, other.pair) && self.lane == other.lane
     }
 }

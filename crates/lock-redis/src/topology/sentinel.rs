@@ -75,7 +75,7 @@ impl Sentinels {
         let health = self.dialer.health().when_replica(move || masters.leave(&address));
         let health = Arc::new(health);
         self.masters.connecting(&master.address, &health);
-        let client = self.settings.client_of(&master.address)?;
+        let client = master.address.client(&self.settings.data)?;
         let dialed = self.dialer.dial(&client, health, deadline).await;
         dialed.map_err(|failure| about(failure, master))
     }

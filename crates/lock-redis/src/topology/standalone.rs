@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use lock_core::backend::Lane;
 use lock_core::{Instant, LockErrorKind};
 use redis::Client;
 
 use crate::topology::dialer::Dialer;
-use crate::topology::route::Route;
+use crate::topology::home::Home;
 use crate::wire::channel::Channel;
 use crate::wire::confirmer::Confirmer;
 use crate::wire::connection::Connection;
@@ -71,24 +70,8 @@ impl Standalone {
         self.0.confirmer()
     }
 
-    /// Where the commands of this lane go that name keys of this slot.
-    pub(crate) fn route(&self, _slot: u16, lane: Lane) -> Route<'_> {
-        Route::new(&self.0, lane)
-    }
-
-    /// Where a caller's command goes that names no key.
-    pub(crate) fn keyless(&self) -> Route<'_> {
-        Route::new(&self.0, Lane::Caller)
-    }
-
-    /// All servers that have keys: where a caller's command goes that asks each of them.
-    pub(crate) fn masters(&self) -> Vec<Route<'_>> {
-        vec![self.keyless()]
-    }
-
-    /// A connection that is up, for what is worth no new one: rather the library's own.
-    pub(crate) fn up(&self) -> Option<Arc<Connection>> {
-        self.0.up().last()
+    pub(crate) fn home(&self) -> Home<'_> {
+        Home::Only(&self.0)
     }
 
     /// Whether the server forbids pushes over a connection that carries attempts.

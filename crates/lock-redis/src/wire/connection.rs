@@ -9,7 +9,7 @@ use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future;
+use futures_util::future::{self, Either, select};
 use lock_core::backend::{Clock, GivenUp, in_time, is_background_thread};
 use lock_core::{Instant, LockErrorKind};
 use redis::{Cmd, Pipeline, RedisResult, Value};
@@ -20,7 +20,7 @@ use crate::wire::health::{ConnectionId, Health};
 use crate::wire::hello::{ChannelWords, Dialect};
 use crate::wire::identity::Identity;
 use crate::wire::server_clock::ServerClock;
-use crate::wire::slot_set::SlotSet;
+use crate::wire::slot_set::{SlotSet, Trust};
 use crate::wire::subscriptions::Subscriptions;
 use crate::wire::window::{Room, Window};
 
@@ -47,6 +47,8 @@ pub(crate) struct Connection {
     deletes_if_equal: bool,
     /// The slots whose counters were seen to be no older than the connection.
     counted: SlotSet,
+    /// For how long that is to be believed; for ever if this is none.
+    trust: Option<Trust>,
 }
 
 /// What commands are sent through.
@@ -58,6 +60,8 @@ struct Wire {
     served_at: Arc<AtomicU64>,
     /// The library's own thread drives the connection, and so wakes whoever waits for it.
     wakes_from_background: bool,
+    /// Each command is preceded by `ASKING`.
+    asks: bool,
 }
 
 impl Connection {
@@ -74,6 +78,7 @@ impl Connection {
                 health,
                 served_at,
                 wakes_from_background: is_background_thread(),
+                asks: false,
             },
             window: Window::new(),
             dialect,
@@ -84,6 +89,7 @@ impl Connection {
             identity: None,
             deletes_if_equal: false,
             counted: SlotSet::default(),
+            trust: None,
         }
     }
 
@@ -130,7 +136,29 @@ impl Connection {
     /// Slots whose counters are known to be at least what the server's clock showed when the
     /// connection was made: a server that came in another's place may have lost the last numbers.
     pub(crate) fn counted(&self) -> &SlotSet {
+        if self.trust.as_ref().is_some_and(Trust::is_over) {
+            self.counted.clear();
+        }
         &self.counted
+    }
+
+    /// Says for how long it is known of counters that they have lost no number.
+    pub(crate) fn trusting_counters_for(mut self, time: Duration) -> Self {
+        self.trust = Some(Trust::new(time));
+        self
+    }
+
+    /// No new request may use it, and nothing is pushed over it any more.
+    pub(crate) fn leave(&self) {
+        self.wire.health.close();
+    }
+
+    /// The same connection for requests that are for a slot on its way to this server.
+    pub(crate) fn asking(&self) -> Self {
+        let Wire { channel, health, .. } = self.wire.clone();
+        let mut asking = Self::new(channel, self.dialect, self.clock(), health);
+        asking.wire = Wire { asks: true, ..self.wire.clone() };
+        asking
     }
 
     /// Whether a script that writes has to be preceded by a command that does.
@@ -327,6 +355,14 @@ impl Wire {
     }
 
     async fn send(&self, command: &Cmd, deadline: Instant) -> Result<Value, Failure> {
+        if self.asks {
+            let mut asking = Pipeline::new();
+            asking.cmd("ASKING").add_command(command.clone());
+            // In a place of its own: this is rare.
+            let answers = Box::pin(self.send_all(&asking, deadline)).await?;
+            let missing = || Err(Failure::unavailable("the server did not answer"));
+            return answers.into_iter().next_back().unwrap_or_else(missing);
+        }
         let mut channel = self.channel.clone();
         let reply = std::pin::pin!(channel.send(command));
         let reply = self.within(deadline, reply).await;
@@ -376,12 +412,25 @@ impl Wire {
                 Failure::unavailable("the deadline had passed before the request was sent");
             return Err(failure.not_applied());
         }
-        match in_time(deadline, self.contained(reply)).await {
-            Some(_) if self.health.is_out_of_step() => {
-                let message =
-                    "the server ended a subscription, so its answers cannot be told apart";
-                Err(Failure::unavailable(message).breaking_connection())
+        let reply = match self.health.out_of_step() {
+            None => in_time(deadline, self.contained(reply)).await,
+            Some(out_of_step) => {
+                let awaiting = async {
+                    let out_of_step = std::pin::pin!(out_of_step);
+                    match select(reply, out_of_step).await {
+                        Either::Left((reply, _)) => Some(reply),
+                        Either::Right(_) => None,
+                    }
+                };
+                // In a place of its own: only in clusters it is needed.
+                match in_time(deadline, self.contained(Box::pin(awaiting).as_mut())).await {
+                    Some(None) => return Err(out_of_step_failure()),
+                    reply => reply.flatten(),
+                }
             }
+        };
+        match reply {
+            Some(_) if self.health.is_out_of_step() => Err(out_of_step_failure()),
             Some(reply) => {
                 // Rarely, since it is shared by all who send.
                 let before = Instant::from_nanos(self.served_at.load(Ordering::Relaxed));
@@ -395,6 +444,11 @@ impl Wire {
             }
         }
     }
+}
+
+fn out_of_step_failure() -> Failure {
+    let message = "the server ended a subscription, so its answers cannot be told apart";
+    Failure::unavailable(message).breaking_connection()
 }
 
 /// The future, with the waker of a task of the user's so wrapped that its panic goes no further.

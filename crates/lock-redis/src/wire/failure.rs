@@ -21,6 +21,10 @@ pub(crate) struct Failure {
     pub(crate) script_is_missing: bool,
     /// What the server does not let us use, if that is the cause.
     pub(crate) forbidden: Option<Forbidden>,
+    /// What a node of a cluster says of the slot, if that is the cause.
+    pub(crate) of_cluster: Option<Box<OfCluster>>,
+    /// There was no connection to send anything over.
+    pub(crate) is_unconnected: bool,
     source: Option<RedisError>,
 }
 
@@ -34,6 +38,8 @@ impl Failure {
             is_of_replica: false,
             script_is_missing: false,
             forbidden: None,
+            of_cluster: None,
+            is_unconnected: false,
             source: None,
         }
     }
@@ -50,6 +56,18 @@ impl Failure {
     /// Something ran, whatever failed after it.
     pub(crate) fn applied(mut self) -> Self {
         self.not_applied = false;
+        self
+    }
+
+    /// There was no connection to send anything over.
+    pub(crate) fn unconnected(mut self) -> Self {
+        self.is_unconnected = true;
+        self
+    }
+
+    /// A node of a cluster says this of the slot.
+    pub(crate) fn of_cluster(mut self, says: OfCluster) -> Self {
+        self.of_cluster = Some(Box::new(says));
         self
     }
 
@@ -118,6 +136,39 @@ impl Failure {
     }
 }
 
+/// What a node of a cluster says of a slot in place of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum OfCluster {
+    /// Another node has it.
+    Moved(Elsewhere),
+    /// It is on its way to another node, and the key is there, or nowhere.
+    Ask(Elsewhere),
+    /// It is on its way to another node, and some of the keys are there.
+    TryAgain,
+    /// Nobody has it, or too few nodes are up.
+    Down,
+}
+
+/// Where a node of a cluster says that a slot is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Elsewhere {
+    pub(crate) slot: u16,
+    /// None if it is the one that the speaker was asked at.
+    pub(crate) host: Option<Box<str>>,
+    pub(crate) port: u16,
+}
+
+impl Elsewhere {
+    /// Reads the words behind `MOVED` or `ASK`: `<slot> <host>:<port>`.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let (slot, address) = text.split_once(' ')?;
+        let (host, port) = address.trim_end().rsplit_once(':')?;
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let host = (!matches!(host, "" | "?")).then(|| host.into());
+        Some(Self { slot: slot.parse().ok()?, host, port: port.parse().ok()? })
+    }
+}
+
 /// What the server does not let us use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Forbidden {
@@ -151,6 +202,23 @@ impl From<UnexpectedReply> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_redirection_names_a_slot_and_an_address() {
+        let read = |text| Elsewhere::read(text).map(|it| (it.slot, it.host, it.port));
+        assert_eq!(read("3999 10.0.0.1:6381"), Some((3_999, Some("10.0.0.1".into()), 6_381)));
+        assert_eq!(read("0 node-1.example:1"), Some((0, Some("node-1.example".into()), 1)));
+        // Redis writes an IPv6 address without brackets.
+        for text in ["1 ::1:6381", "1 [::1]:6381"] {
+            assert_eq!(read(text), Some((1, Some("::1".into()), 6_381)));
+        }
+        for text in ["1 :6381", "1 ?:6381"] {
+            assert_eq!(read(text), Some((1, None, 6_381)), "{text}");
+        }
+        for text in ["", "1", "1 a", "x a:1", "1 a:70000", "70000 a:1"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn only_a_change_that_was_sent_is_unknown() {

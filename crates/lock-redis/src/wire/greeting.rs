@@ -32,6 +32,8 @@ const OLD_PROTOCOL: &str = "the server, or a proxy before it, answers HELLO 3 in
 const PASSES_REPLICAS: &str = "Redis 6.2 does not apply its min-replicas-to-write to scripts, so each request for a lock is \
      preceded by a command that it can refuse, and no lock is given to the next in a queue; use \
      Redis 7.0 or later";
+const NO_CHANNELS_OF_SLOTS: &str = "the nodes of a cluster of Redis 6.2 have no channels that belong to slots; use Redis 7.0 or \
+     later, or Valkey";
 const ENDED: &str = "is it a TLS port, or a proxy that does not know HELLO 3 (RESP3)?";
 /// Before the TLS handshake a server cannot say why it closes a connection, and what it says after it
 /// can be lost when it closes the connection behind it.
@@ -48,18 +50,33 @@ pub(crate) struct Greeting {
     preload: fn(Dialect) -> Vec<Cmd>,
     /// Whether a server that follows a master is refused.
     wants_master: bool,
+    /// Whether the server is to be a node of a cluster.
+    is_cluster: bool,
     warned_of_eviction: AtomicBool,
+    warned_of_cluster: AtomicBool,
 }
 
 impl Greeting {
     pub(crate) fn new(session: Session, needs: Needs, preload: fn(Dialect) -> Vec<Cmd>) -> Self {
-        let warned_of_eviction = AtomicBool::new(false);
-        Self { session, needs, preload, wants_master: false, warned_of_eviction }
+        Self {
+            session,
+            needs,
+            preload,
+            wants_master: false,
+            is_cluster: false,
+            warned_of_eviction: AtomicBool::new(false),
+            warned_of_cluster: AtomicBool::new(false),
+        }
     }
 
     /// Refuses a server that follows a master: it can become one, but is none yet or no longer.
     pub(crate) fn of_master(self) -> Self {
         Self { wants_master: true, ..self }
+    }
+
+    /// Takes nodes of a cluster.
+    pub(crate) fn of_cluster(self) -> Self {
+        Self { is_cluster: true, ..self }
     }
 
     /// Greets the server: one round trip, and one more on Redis 6.2.
@@ -92,6 +109,13 @@ impl Greeting {
         };
         if let Some(cause) = no_pushes {
             health.push_forbidden(&cause);
+        } else if self.is_cluster && dialect == Dialect::Redis6 {
+            // Once for all nodes.
+            if self.warned_of_cluster.swap(true, Ordering::Relaxed) {
+                health.push_forbidden_quietly();
+            } else {
+                health.push_forbidden(&NO_CHANNELS_OF_SLOTS);
+            }
         }
         if passes_replicas {
             connection = connection.trying_to_write();
@@ -118,9 +142,12 @@ impl Greeting {
         let mut next = || answers.next().unwrap_or_else(missing);
         let hello = next().map_err(of_hello)?;
         let hello = hello::hello(&hello).map_err(|_| no_resp3())?;
-        let (memory, server, ends, deletes_if_equal) = (next(), next(), next(), next().is_ok());
+        let (memory, server, ends, deleted) = (next(), next(), next(), next());
+        // Whether it may be used is looked at before where the key is.
+        let deletes_if_equal =
+            deleted.map_or_else(|failure| failure.of_cluster.is_some(), |_| true);
         let needed = [next(), next()];
-        let version = check(&hello)?;
+        let version = check(&hello, self.is_cluster)?;
         if self.wants_master && hello.is_replica() {
             let message = "the server says that it is a replica; a failover may be under way";
             return Err(Failure::unavailable(message).not_applied());
@@ -311,12 +338,16 @@ fn is_tls(client: &Client) -> bool {
     matches!(client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. })
 }
 
-fn check(hello: &Hello) -> Result<(u16, u16), Failure> {
+fn check(hello: &Hello, is_cluster: bool) -> Result<(u16, u16), Failure> {
     let refuse =
         |message: String| Err(Failure::new(LockErrorKind::InvalidConfig, message).not_applied());
     match hello.mode.as_str() {
-        "cluster" => {
-            return refuse("the server is a node of a cluster; a single server is needed".into());
+        "cluster" if !is_cluster => {
+            return refuse(
+                "the server is a node of a cluster; write redis+cluster://HOST:PORT, with the \
+                 addresses of some of its nodes"
+                    .into(),
+            );
         }
         "sentinel" => {
             return refuse(

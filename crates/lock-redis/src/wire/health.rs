@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use redis::aio::{AsyncPushSender, SendError};
 use redis::{PushInfo, PushKind, Value};
+use tokio::sync::Notify;
 
 use crate::wire::failure::Failure;
 
@@ -44,9 +45,13 @@ pub(crate) struct Health {
     has_served: AtomicBool,
     is_push_forbidden: AtomicBool,
     is_out_of_step: AtomicBool,
+    /// Tells whoever waits for an answer that it may never come, where that can be.
+    fell_out_of_step: Option<Notify>,
     listener: Option<Arc<dyn PushListener>>,
     /// What is done when the server says that it is a replica.
     when_replica: Option<Box<dyn Fn() + Send + Sync>>,
+    /// Says for several connections whether pushes are forbidden.
+    forbidden_for_all: Option<Arc<AtomicBool>>,
 }
 
 impl Health {
@@ -57,8 +62,10 @@ impl Health {
             has_served: AtomicBool::new(false),
             is_push_forbidden: AtomicBool::new(false),
             is_out_of_step: AtomicBool::new(false),
+            fell_out_of_step: None,
             listener,
             when_replica: None,
+            forbidden_for_all: None,
         }
     }
 
@@ -66,6 +73,16 @@ impl Health {
     /// no use then either.
     pub(crate) fn when_replica(self, then: impl Fn() + Send + Sync + 'static) -> Self {
         Self { when_replica: Some(Box::new(then)), ..self }
+    }
+
+    /// Says that the server may end subscriptions by itself.
+    pub(crate) fn in_cluster(self) -> Self {
+        Self { fell_out_of_step: Some(Notify::new()), ..self }
+    }
+
+    /// Says where it is to be noted when pushes are forbidden.
+    pub(crate) fn noting_forbidden_pushes(self, forbidden: &Arc<AtomicBool>) -> Self {
+        Self { forbidden_for_all: Some(Arc::clone(forbidden)), ..self }
     }
 
     pub(crate) fn id(&self) -> ConnectionId {
@@ -111,12 +128,24 @@ impl Health {
 
     /// Nothing more can be subscribed to over the connection.
     pub(crate) fn push_forbidden(&self, cause: &dyn fmt::Display) {
-        let was_forbidden = self.is_push_forbidden.swap(true, Ordering::AcqRel);
+        let was_forbidden = self.forbids_pushes();
         if let Some(listener) = &self.listener
             && !was_forbidden
         {
             listener.on_push_forbidden(self.id, cause);
         }
+    }
+
+    /// As [`push_forbidden`](Self::push_forbidden), where the listener knows.
+    pub(crate) fn push_forbidden_quietly(&self) {
+        self.forbids_pushes();
+    }
+
+    fn forbids_pushes(&self) -> bool {
+        if let Some(forbidden) = &self.forbidden_for_all {
+            forbidden.store(true, Ordering::Relaxed);
+        }
+        self.is_push_forbidden.swap(true, Ordering::AcqRel)
     }
 
     /// Whether it turned out that the server forbids pushes over the connection.
@@ -129,14 +158,30 @@ impl Health {
         self.is_out_of_step.load(Ordering::Acquire)
     }
 
+    /// Resolves when no answer can be relied on any more: none if that is not to be expected.
+    pub(crate) fn out_of_step(&self) -> Option<impl Future<Output = ()>> {
+        let fell_out_of_step = self.fell_out_of_step.as_ref()?;
+        Some(async move {
+            let mut fell = std::pin::pin!(fell_out_of_step.notified());
+            fell.as_mut().enable();
+            if !self.is_out_of_step() {
+                fell.await;
+            }
+        })
+    }
+
     /// The server has ended a subscription by itself, as a node of a cluster does with those to
     /// channels of a slot that it loses.
     ///
     /// redis-rs takes that message for the answer to the oldest command under way, and each answer
-    /// behind it for that to the next command. So the connection is of no use any more.
+    /// behind it for that to the next command. So the connection is of no use any more, and the last
+    /// command under way gets no answer.
     fn unsubscribed(&self) {
         self.is_out_of_step.store(true, Ordering::Release);
         self.close();
+        if let Some(fell_out_of_step) = &self.fell_out_of_step {
+            fell_out_of_step.notify_waiters();
+        }
     }
 }
 

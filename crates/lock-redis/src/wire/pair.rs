@@ -92,6 +92,16 @@ impl Pair {
         self.callers.as_ref().and_then(Link::up).into_iter().chain(self.background.up())
     }
 
+    /// The connection that the library's own thread drives, if it is up.
+    pub(crate) fn up_in_background(&self) -> Option<Arc<Connection>> {
+        self.background.up()
+    }
+
+    /// Whether connections are to be ended before anything else is sent.
+    pub(crate) fn has_doomed(&self) -> bool {
+        self.doomed.are_any()
+    }
+
     /// Where the server is, for people.
     pub(crate) fn address(&self) -> &str {
         self.background.address()

@@ -7,12 +7,12 @@
 use std::borrow::Cow;
 
 use lock_core::LockErrorKind;
-use lock_core::LockErrorKind::{Backend, Denied, InvalidConfig, Unavailable, Unsupported};
+use lock_core::LockErrorKind::{Backend, Denied, InvalidConfig, Unavailable};
 
 use lock_core::message_text::client_certificate;
 use redis::{ErrorKind, RedisError};
 
-use crate::wire::failure::{Failure, Forbidden};
+use crate::wire::failure::{Elsewhere, Failure, Forbidden, OfCluster};
 
 /// Longer texts of others are cut to this length in our messages.
 const MAX_SPOKEN_CHARS: usize = 160;
@@ -103,14 +103,8 @@ pub(crate) fn refusal(code: &str, detail: &str) -> Failure {
         "LOADING" => (Unavailable, "the server is loading its data".into()),
         "BUSY" => (Unavailable, "the server is busy with a long-running script".into()),
         "MASTERDOWN" => (Unavailable, "the server is a replica that lost its master".into()),
-        "TRYAGAIN" | "CLUSTERDOWN" => {
-            let said = spoken(detail);
-            (Unavailable, format!("the cluster cannot serve the key now: {said}").into())
-        }
-        "MOVED" | "ASK" | "CROSSSLOT" => (
-            Unsupported,
-            "the server is a node of a cluster, which this backend does not speak to".into(),
-        ),
+        code @ ("TRYAGAIN" | "CLUSTERDOWN" | "MOVED" | "ASK") => return of_cluster(code, detail),
+        "CROSSSLOT" => (Backend, "the keys of a lock are not in one slot of the cluster".into()),
         "ERR" if detail.contains("max number of clients") => (
             Unavailable,
             "the server has as many clients as it takes (max number of clients reached); raise its \
@@ -135,6 +129,26 @@ pub(crate) fn refusal(code: &str, detail: &str) -> Failure {
         },
     };
     Failure::new(kind, message).not_applied()
+}
+
+/// What a node of a cluster means that does not serve a key, or not now. Nothing has run.
+fn of_cluster(code: &str, detail: &str) -> Failure {
+    let says = match (code, Elsewhere::read(detail)) {
+        ("MOVED", Some(at)) => OfCluster::Moved(at),
+        ("ASK", Some(at)) => OfCluster::Ask(at),
+        ("CLUSTERDOWN", _) => OfCluster::Down,
+        _ => OfCluster::TryAgain,
+    };
+    let message: Cow<'static, str> = match &says {
+        OfCluster::Moved(_) => "another node of the cluster has the key".into(),
+        OfCluster::Ask(_) | OfCluster::TryAgain => {
+            "the cluster is moving the slot of the key to another node".into()
+        }
+        OfCluster::Down => {
+            format!("the cluster cannot serve the key now: {}", spoken(detail)).into()
+        }
+    };
+    Failure::unavailable(message).not_applied().of_cluster(says)
 }
 
 /// What a text of the server's says about commands, keys and channels that may not be used.
@@ -333,6 +347,8 @@ mod tests {
             "MASTERDOWN",
             "OOM",
             "READONLY",
+            "MOVED",
+            "ASK",
         ] {
             let failure = refusal(code, "for a while");
             assert!(failure.kind == Unavailable && failure.not_applied, "{code}: {failure:?}");

@@ -1,8 +1,13 @@
 //! A set of cluster slots.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-const SLOTS: usize = 16_384;
+use lock_core::Instant;
+use lock_core::backend::Clock;
+
+/// How many slots a cluster has (Redis Cluster specification, "Key distribution model").
+pub(crate) const SLOTS: usize = 16_384;
 const BITS: usize = u64::BITS as usize;
 
 /// A set of cluster slots that many tasks share: 2 KiB.
@@ -20,9 +25,36 @@ impl SlotSet {
         self.0[slot / BITS].load(Ordering::Relaxed) & (1 << (slot % BITS)) != 0
     }
 
+    pub(crate) fn clear(&self) {
+        self.0.iter().for_each(|bits| bits.store(0, Ordering::Relaxed));
+    }
+
     pub(crate) fn insert(&self, slot: u16) {
         let slot = usize::from(slot) % SLOTS;
         self.0[slot / BITS].fetch_or(1 << (slot % BITS), Ordering::Relaxed);
+    }
+}
+
+/// For how long a set is to be believed.
+pub(crate) struct Trust {
+    since: AtomicU64,
+    time: Duration,
+}
+
+impl Trust {
+    pub(crate) fn new(time: Duration) -> Self {
+        Self { since: AtomicU64::new(Clock::SYSTEM.now().as_nanos()), time }
+    }
+
+    /// Whether it was believed for so long; from now on it is believed again.
+    pub(crate) fn is_over(&self) -> bool {
+        let now = Clock::SYSTEM.now();
+        let until = Instant::from_nanos(self.since.load(Ordering::Relaxed)) + self.time;
+        if now < until {
+            return false;
+        }
+        self.since.store(now.as_nanos(), Ordering::Relaxed);
+        true
     }
 }
 

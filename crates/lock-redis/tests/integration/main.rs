@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "figures, for those who ask with `--nocapture`")]
 
 mod clock;
+mod cluster;
 mod common;
 mod conformance;
 mod connections;

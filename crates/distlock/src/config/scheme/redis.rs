@@ -47,9 +47,9 @@ const PASSWORD: &str = "pass";
 
 /// Why several hosts are refused.
 pub(super) const ONE_SERVER: &str = "the URL names several servers; if they are Sentinels, write \
-    redis+sentinel://HOST:PORT,HOST:PORT/MASTER; for a majority of independent servers write \
-    redis+quorum://A:PORT,B:PORT,C:PORT; Redis Cluster is not supported yet: write \
-    redis://HOST:PORT with the address of one server that is no node of a cluster";
+    redis+sentinel://HOST:PORT,HOST:PORT/MASTER; if they are nodes of a cluster, write \
+    redis+cluster://HOST:PORT,HOST:PORT; for a majority of independent servers write \
+    redis+quorum://A:PORT,B:PORT,C:PORT";
 
 /// Why a scheme is refused that other libraries know.
 pub(super) fn unsupported(scheme: &str) -> Option<&'static str> {
@@ -60,9 +60,9 @@ pub(super) fn unsupported(scheme: &str) -> Option<&'static str> {
             "Redis Sentinel is written as redis+sentinel://HOST:PORT,HOST:PORT/MASTER, with the \
              addresses of the Sentinels and the name of the master that they watch",
         ),
-        _ if scheme.contains("cluster") => Some(
-            "Redis Cluster is not supported yet; write redis://HOST:PORT with the address of a \
-             server that is no node of a cluster",
+        _ if scheme.contains("cluster") && !scheme.ends_with("+cluster") => Some(
+            "Redis Cluster is written as redis+cluster://HOST:PORT,HOST:PORT, with the addresses of \
+             some of its nodes",
         ),
         _ if scheme.contains("socket") => Some(
             "a Unix socket is written as redis+unix:///PATH, as in redis+unix:///run/redis.sock",

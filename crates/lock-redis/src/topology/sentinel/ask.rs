@@ -1,15 +1,12 @@
 //! Asks Sentinels where a master is.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
-use lock_core::backend::{Clock, in_time};
 use lock_core::message_text::quoted;
 use lock_core::{Instant, LockErrorKind};
 use redis::{Pipeline, RedisError, RedisResult, Value};
 
+use crate::topology::gather::gather;
 use crate::topology::sentinel::report::{self, Report};
 use crate::topology::sentinel::settings::{Sentinel, Settings};
 use crate::wire::channel::Channel;
@@ -17,10 +14,6 @@ use crate::wire::failure::{Failure, Forbidden};
 use crate::wire::greeting;
 use crate::wire::health::Health;
 use crate::wire::refusal::lacking;
-
-/// When most have answered, the others are not waited for any longer: one of them may be gone, and
-/// one may be the first to know of a failover.
-const GRACE: Duration = Duration::from_millis(100);
 
 /// What a Sentinel said, or why it said nothing.
 pub(super) struct Said<'a> {
@@ -31,24 +24,8 @@ pub(super) struct Said<'a> {
 
 /// Asks all Sentinels at once, over connections that are made for it.
 pub(super) async fn all(settings: &Settings, by: Instant) -> Vec<Said<'_>> {
-    let count = settings.sentinels.len();
-    let mut asking: FuturesUnordered<_> = settings
-        .sentinels
-        .iter()
-        .enumerate()
-        .map(|(index, sentinel)| async move { (index, ask(settings, sentinel).await) })
-        .collect();
-    let mut said: Vec<Option<Result<Report, Failure>>> = vec![None; count];
-    let (mut until, mut answered) = (by, 0);
-    while let Some(Some((index, report))) = in_time(until, asking.next()).await {
-        answered += usize::from(report.is_ok());
-        said[index] = Some(report);
-        if answered * 2 > count {
-            until = until.min(Clock::SYSTEM.now() + GRACE);
-        }
-    }
-    let silent = || Err(Failure::unavailable("it did not answer in time"));
-    let said = said.into_iter().map(|report| report.unwrap_or_else(silent));
+    let asking = settings.sentinels.iter().map(|sentinel| ask(settings, sentinel));
+    let said = gather(asking, |count| count / 2 + 1, by).await;
     let sentinels = settings.sentinels.iter().map(|sentinel| &*sentinel.address);
     sentinels.zip(said).map(|(sentinel, report)| Said { sentinel, report }).collect()
 }

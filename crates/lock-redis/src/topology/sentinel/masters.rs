@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use lock_core::event;
 use tokio::sync::Notify;
 
-use crate::topology::sentinel::report::{Address, Report};
+use crate::topology::address::Address;
+use crate::topology::sentinel::report::Report;
 use crate::wire::health::Health;
 
 /// See the [module's documentation](self).

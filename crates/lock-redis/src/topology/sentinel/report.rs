@@ -1,19 +1,10 @@
 //! What a Sentinel says of a master; whatever it says, nothing panics.
 
-use std::fmt;
-
-use lock_core::message_text::host_and_port;
 use redis::Value;
 
+use crate::topology::address::Address;
 use crate::wire::failure::UnexpectedReply;
 use crate::wire::hello::text;
-
-/// Where a master is, as the Sentinels spell it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Address {
-    pub(super) host: String,
-    pub(super) port: u16,
-}
 
 /// What a Sentinel says of a master.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,12 +15,6 @@ pub(super) struct Report {
     pub(super) epoch: Option<u64>,
     /// The Sentinel takes it to be down.
     pub(super) is_down: bool,
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&host_and_port(&self.host, self.port))
-    }
 }
 
 /// The channel on which Sentinels tell that a master has changed.

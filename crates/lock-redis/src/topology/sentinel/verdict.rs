@@ -11,8 +11,9 @@ use std::collections::BTreeMap;
 use lock_core::LockErrorKind;
 use lock_core::message_text::quoted;
 
+use crate::topology::address::Address;
 use crate::topology::sentinel::ask::Said;
-use crate::topology::sentinel::report::{Address, Report};
+use crate::topology::sentinel::report::Report;
 use crate::wire::failure::Failure;
 
 /// The master of this name, by what the Sentinels said.

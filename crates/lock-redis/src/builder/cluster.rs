@@ -1,0 +1,220 @@
+//! The nodes by which a cluster is found, as a program or a URL gives them.
+
+use std::fmt;
+use std::time::Duration;
+
+use lock_core::Result;
+use lock_core::message_text::quoted;
+use redis::{Client, RedisConnectionInfo};
+
+use crate::builder::endpoint::{adjusted, check_login, check_tls, invalid, opened};
+use crate::builder::hosts::{host_of, info, is_tls, split};
+use crate::topology::address::Address;
+use crate::topology::cluster::Settings;
+use crate::wire::credentials::Credentials;
+use crate::wire::greeting::Session;
+
+const DEFAULT_PORT: u16 = 6379;
+const SPELLING: &str = "redis[s]+cluster://[[user]:password@]host[:port][,host[:port]…]";
+/// Stands for the host of a node, which the cluster names.
+const ELSEWHERE: &str = "node.invalid";
+
+/// Some nodes of a Redis or Valkey cluster, and what is needed to speak to all of them.
+///
+/// As a URL: `redis+cluster://[[USER]:PASSWORD@]HOST[:PORT][,HOST[:PORT]…]`.
+/// The port is 6379 if it is left out.
+/// With `rediss+cluster://` all nodes are spoken to over TLS.
+/// `valkey+cluster://` and `valkeys+cluster://` mean the same.
+///
+/// The nodes that are given are asked who has which slots, and the others are found by that:
+///
+/// - Several nodes are asked at once, and one answer is enough. Where they say different things, the
+///   newest change of a slot's owner counts.
+/// - They are asked again when one says that a slot is elsewhere (`MOVED`), or cannot be reached. All
+///   requests wait for the same answers.
+/// - A node gets connections when one of its locks is used, at most two.
+///
+/// The nodes name each other by the addresses that they announce, which this program must be able to
+/// reach.
+///
+/// The name and the password of the user are in no text of this type.
+#[derive(Clone)]
+#[must_use = "it does nothing until it is given to the builder of a backend"]
+pub struct ClusterNodes {
+    hosts: Vec<String>,
+    is_tls: bool,
+    data: RedisConnectionInfo,
+}
+
+impl ClusterNodes {
+    /// The cluster that the nodes at these addresses belong to: `HOST`, `HOST:PORT` or `[IPv6]:PORT`.
+    pub fn new(addresses: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self {
+            hosts: addresses.into_iter().map(Into::into).collect(),
+            is_tls: false,
+            data: RedisConnectionInfo::default(),
+        }
+    }
+
+    /// The user name.
+    pub fn username(mut self, name: impl AsRef<str>) -> Self {
+        self.data = self.data.set_username(name);
+        self
+    }
+
+    /// The password.
+    pub fn password(mut self, password: impl AsRef<str>) -> Self {
+        self.data = self.data.set_password(password);
+        self
+    }
+
+    /// Speaks TLS to all nodes. It needs the feature `tls`.
+    ///
+    /// The certificate of each node must be for the host by which the cluster names it: its IP address,
+    /// unless it was told to use host names (`cluster-announce-hostname`, and
+    /// `cluster-preferred-endpoint-type hostname`).
+    pub fn tls(mut self) -> Self {
+        self.is_tls = true;
+        self
+    }
+
+    /// Reads a URL; none if it is one of something else.
+    pub(crate) fn from_url(url: &str) -> Result<Option<Self>> {
+        let Some((scheme, rest)) = url.split_once("+cluster://") else { return Ok(None) };
+        let Some(is_tls) = is_tls(scheme) else { return Ok(None) };
+        let malformed = || invalid(format!("the URL is not one of a cluster; write {SPELLING}"));
+        let (login, hosts, path, query) = split(rest).ok_or_else(malformed)?;
+        if !query.is_empty() {
+            return Err(malformed());
+        }
+        if !matches!(path, None | Some("" | "0")) {
+            return Err(invalid(format!(
+                "a cluster has no databases but 0; leave out what is behind the hosts: {SPELLING}"
+            )));
+        }
+        let mut nodes = Self::new(hosts.split(','));
+        // What stands in a URL of one server is read as it is there.
+        let data = Client::open(format!("redis://{login}{ELSEWHERE}"));
+        let data = data.map_err(|_| malformed())?;
+        nodes.data = data.get_connection_info().redis_settings().clone();
+        nodes.is_tls = is_tls;
+        Ok(Some(nodes))
+    }
+
+    /// Checks everything that can be checked without a server.
+    pub(crate) fn checked(
+        self,
+        credentials: &Credentials,
+        connect_timeout: Duration,
+    ) -> Result<(Settings, Session)> {
+        check_tls(self.is_tls)?;
+        check_login(&self.data, credentials)?;
+        let data = info(self.is_tls, ELSEWHERE.to_owned(), DEFAULT_PORT, &self.data)?;
+        credentials.check(&data)?;
+        let (data, session) = adjusted(&data);
+        // Finds out now what would be wrong at each connection.
+        credentials.read_into(&opened(data.clone())?)?;
+        let mut seeds: Vec<Address> = Vec::new();
+        for host in &self.hosts {
+            let (host, port) = host_of(host, "node", DEFAULT_PORT)?;
+            let seed = Address { host, port };
+            if seeds.contains(&seed) {
+                let seed = quoted(&seed.to_string());
+                return Err(invalid(format!("the node {seed} is given twice")));
+            }
+            seeds.push(seed);
+        }
+        if seeds.is_empty() {
+            return Err(invalid(format!("no node is given; write {SPELLING}")));
+        }
+        let shown: Vec<String> = seeds.iter().map(ToString::to_string).collect();
+        let address = format!("{} (cluster)", shown.join(", "));
+        Ok((Settings { seeds, data, connect_timeout, address }, session))
+    }
+}
+
+impl<A: Into<String>, const N: usize> From<[A; N]> for ClusterNodes {
+    fn from(addresses: [A; N]) -> Self {
+        Self::new(addresses)
+    }
+}
+
+impl<A: Into<String>> From<Vec<A>> for ClusterNodes {
+    fn from(addresses: Vec<A>) -> Self {
+        Self::new(addresses)
+    }
+}
+
+impl fmt::Debug for ClusterNodes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClusterNodes")
+            .field("addresses", &self.hosts)
+            .field("is_tls", &self.is_tls)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lock_core::LockErrorKind;
+
+    use super::*;
+
+    fn checked(url: &str) -> Result<Settings> {
+        let nodes = ClusterNodes::from_url(url)?.unwrap();
+        let checked = nodes.checked(&Credentials::default(), Duration::from_secs(1));
+        checked.map(|(settings, _)| settings)
+    }
+
+    #[test]
+    fn a_url_names_the_nodes_and_who_we_are() {
+        for url in [
+            "redis+cluster://user:p%40ss@a:1,b,[::1]:3",
+            "valkey+cluster://user:p%40ss@a:1,b,[::1]:3/0",
+        ] {
+            let settings = checked(url).unwrap();
+            assert_eq!(settings.address, "a:1, b:6379, [::1]:3 (cluster)");
+            let login = settings.data.redis_settings();
+            assert_eq!((login.username(), login.password()), (Some("user"), Some("p@ss")));
+        }
+        assert!(ClusterNodes::from_url("redis://a").unwrap().is_none());
+        let by_hand = ClusterNodes::from(["a:1"]).username("u").password("p");
+        let (settings, _) = by_hand.checked(&Credentials::default(), Duration::ZERO).unwrap();
+        assert_eq!(settings.seeds, [Address { host: "a".into(), port: 1 }]);
+    }
+
+    #[test]
+    fn what_cannot_be_right_is_refused_with_its_fault() {
+        for (url, cause) in [
+            ("redis+cluster://", "the address of a node is \"\""),
+            ("redis+cluster://a:1,", "the address of a node is \"\""),
+            ("redis+cluster://a:0", "\"a:0\"; write HOST, HOST:PORT"),
+            ("redis+cluster://a:x", "\"a:x\""),
+            ("redis+cluster://a:1,a:1", "\"a:1\" is given twice"),
+            ("redis+cluster://a/1", "no databases but 0"),
+            ("redis+cluster://a?x=1", "write redis[s]+cluster://"),
+            ("redis+cluster://:1/2@a", "write redis[s]+cluster://"),
+            ("redis+cluster://:1#2@a", "write redis[s]+cluster://"),
+            ("redis+cluster://user@a", "no password"),
+        ] {
+            let error = checked(url).err().unwrap();
+            assert_eq!(error.kind(), LockErrorKind::InvalidConfig);
+            assert!(error.to_string().contains(cause), "{url}: {error}");
+        }
+        let none = ClusterNodes::from(Vec::<String>::new());
+        let error = none.checked(&Credentials::default(), Duration::ZERO).err().unwrap();
+        assert!(error.to_string().contains("no node is given"), "{error}");
+        if cfg!(not(feature = "tls")) {
+            let error = checked("rediss+cluster://a").err().unwrap();
+            assert!(error.to_string().contains("feature `tls`"), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_text_shows_a_user_or_a_password() {
+        let url = "redis+cluster://user1:s3cret@a:1";
+        let nodes = ClusterNodes::from_url(url).unwrap().unwrap();
+        let text = format!("{nodes:?} {}", checked(url).unwrap().address);
+        assert!(!text.contains("s3cret") && !text.contains("user"), "{text}");
+    }
+}

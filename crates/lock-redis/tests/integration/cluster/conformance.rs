@@ -1,0 +1,46 @@
+//! Every claim of the conformance suite, on a cluster.
+
+use std::sync::{Arc, OnceLock};
+
+use lock_core::Result;
+use lock_core::backend::{AnyBackend, LockBackend};
+use lock_redis::RedisBackend;
+use lock_testkit::conformance::{Harness, Need, Pace, async_trait};
+use lock_testkit::conformance_tests;
+use testbed::{ClusterSet, ClusterSettings, ServerKind};
+
+use crate::common::MINUTE;
+
+/// One cluster a version that all claims share, each under names of its own. They end with this
+/// program.
+static CLUSTERS: [OnceLock<ClusterSet>; 3] = [const { OnceLock::new() }; 3];
+
+struct OnCluster(usize, ServerKind);
+
+#[async_trait]
+impl Harness for OnCluster {
+    async fn backend(&self) -> Result<AnyBackend> {
+        let set = CLUSTERS[self.0].get_or_init(|| {
+            // No claim is about a failover, and a busy machine must not cause one.
+            let settings = ClusterSettings::default().node_timeout(MINUTE);
+            ClusterSet::start_with(&self.1, &settings).unwrap()
+        });
+        let backend = Arc::new(RedisBackend::builder().url(set.url()).build()?);
+        // Whether it queues is known when it is connected.
+        Arc::clone(&backend).ping().await?;
+        Ok(AnyBackend::new(backend))
+    }
+
+    fn lacks(&self) -> Vec<Need> {
+        // Its nodes have no channels that belong to slots.
+        if self.1 == ServerKind::REDIS_6_2 { vec![Need::Queueing] } else { Vec::new() }
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::real()
+    }
+}
+
+conformance_tests!(mod redis_6_2: OnCluster(0, ServerKind::REDIS_6_2));
+conformance_tests!(mod redis_8_2: OnCluster(1, ServerKind::REDIS_8_2));
+conformance_tests!(mod valkey_9_1: OnCluster(2, ServerKind::VALKEY_9_1));
