@@ -10,7 +10,7 @@ use metrics::Unit;
 use metrics_util::MetricKind;
 use metrics_util::debugging::DebuggingRecorder;
 
-const GUIDE: &str = include_str!("../../../docs/guide.md");
+const GUIDE: &str = include_str!("../../../docs/guide/telemetry.md");
 
 /// Of a metric: type, unit, and its labels with their values, but for those that all have.
 type Row = (String, String, BTreeMap<String, Vec<String>>);

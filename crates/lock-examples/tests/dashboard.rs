@@ -39,7 +39,7 @@ fn the_dashboard_names_each_metric_and_no_other_and_only_labels_that_it_has() {
 #[test]
 fn the_alerts_of_the_guide_name_metrics_and_labels_that_there_are() {
     let there = there();
-    let guide = include_str!("../../../docs/guide.md");
+    let guide = include_str!("../../../docs/guide/telemetry.md");
     let rules: Vec<_> = guide.lines().filter_map(|line| line.strip_prefix("    expr: ")).collect();
     assert_eq!(rules.len(), 3);
     for rule in rules {
