@@ -18,17 +18,14 @@ mod redis_7_0 {
         let server = RedisServer::start(&KIND).unwrap();
         let client = redis_rs::Client::open(server.url()).unwrap();
         let connection = client.get_multiplexed_async_connection().await.unwrap();
-        let mut ways = vec![
+        let services = [
             RedisBackend::builder().connection(connection.clone()),
             RedisBackend::builder().client(client.clone()),
-        ];
-        #[cfg(feature = "connection-manager")]
-        {
-            let manager = client.get_connection_manager().await.unwrap();
-            ways.push(RedisBackend::builder().connection_manager(manager));
-        }
-        let services: Vec<LockService> =
-            ways.into_iter().map(|way| LockService::new(way.build().unwrap())).collect();
+            #[cfg(feature = "connection-manager")]
+            RedisBackend::builder()
+                .connection_manager(client.get_connection_manager().await.unwrap()),
+        ]
+        .map(|way| LockService::new(way.build().unwrap()));
         for holder in &services {
             let guard = holder.lock("x").acquire().await.unwrap();
             for other in &services {
@@ -53,15 +50,13 @@ mod redis_7_0 {
         let server = RedisServer::start(&KIND).unwrap();
         let url = server.url();
         let builder = RedisBackend::builder().url(&url).replicas(2).build().unwrap();
-        let mut services = vec![
+        let services = [
             LockService::new(builder),
             connected(LockConfig::from_url(format!("{url}?replicas=2"))).await,
             connected(LockConfig::from_url(&url).map(|config| config.replicas(2))).await,
-        ];
-        #[cfg(feature = "serde")]
-        services.push(
+            #[cfg(feature = "serde")]
             connected(Ok(toml::from_str(&format!("url = \"{url}\"\nreplicas = 2")).unwrap())).await,
-        );
+        ];
         for locks in services {
             let error = locks.lock("x").try_acquire().await.unwrap_err();
             assert_eq!(error.kind(), LockErrorKind::Unavailable, "{error}");
