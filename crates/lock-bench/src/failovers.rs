@@ -45,18 +45,17 @@ pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
 
 async fn round(case: &Case, replicas: u8) -> Result<Seen, Failure> {
     let mut scene = (case.start)()?;
-    let load = Load::start(vec![scene.service(replicas)?, scene.service(replicas)?]);
+    let services = vec![scene.service(replicas)?, scene.service(replicas)?];
+    let load = Load::start(services, scene.prefixes());
     tokio::time::sleep(BEFORE).await;
     load.keep_locks();
     tokio::time::sleep(BEFORE / 2 + BEFORE.mul_f64(fastrand::f64() / 10.0)).await;
     // Servers are ended and started by calls that block.
-    let (mut scene, failed) = tokio::task::spawn_blocking(move || {
-        let failed = scene.fail();
-        (scene, failed)
+    let (mut scene, failing) = tokio::task::spawn_blocking(move || {
+        let begun = Instant::now();
+        scene.fail().map(|()| (scene, begun..Instant::now()))
     })
-    .await?;
-    failed?;
-    let failed_at = Instant::now();
+    .await??;
     let mended_at = if case.is_mended {
         tokio::time::sleep(BEFORE).await;
         scene = tokio::task::spawn_blocking(move || scene.mend().map(|()| scene)).await??;
@@ -64,9 +63,9 @@ async fn round(case: &Case, replicas: u8) -> Result<Seen, Failure> {
     } else {
         None
     };
-    let resumed = load.until_served(mended_at.unwrap_or(failed_at), LIMIT).await;
+    let resumed = load.until_served(mended_at.unwrap_or(failing.end), LIMIT).await;
     tokio::time::sleep(AFTER).await;
-    let seen = load.end(failed_at, mended_at).await;
+    let seen = load.end(failing, mended_at).await;
     drop(scene);
     if !resumed {
         println!("service did not resume within {LIMIT:?}: {seen:?}");

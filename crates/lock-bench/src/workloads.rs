@@ -66,6 +66,21 @@ pub(crate) const ALL: &[Workload] = &[
         run: |bench, settings| Box::pin(contended::saturated_with_handover(bench, settings)),
     },
     Workload {
+        id: "W1c",
+        what: "as W1, on one server and on a cluster of three masters",
+        run: |bench, settings| Box::pin(uncontended::on_a_cluster(bench, settings, 1)),
+    },
+    Workload {
+        id: "W2c",
+        what: "as W2, on one server and on a cluster of three masters",
+        run: |bench, settings| Box::pin(uncontended::on_a_cluster(bench, settings, 64)),
+    },
+    Workload {
+        id: "W3c",
+        what: "as W3, on one server and on a cluster of three masters",
+        run: |bench, settings| Box::pin(contended::held_on_a_cluster(bench, settings)),
+    },
+    Workload {
         id: "W5",
         what: "1 task, acquire and release, on one server and on a quorum of three",
         run: |bench, settings| Box::pin(uncontended::as_a_quorum(bench, settings)),

@@ -476,6 +476,14 @@ mod tests {
     }
 
     #[test]
+    fn replicas_are_refused_on_a_cluster_with_what_to_set_instead() {
+        let builder = || RedisBackendBuilder::new().url("redis+cluster://127.0.0.1");
+        let text = refused(builder().replicas(1));
+        assert!(text.contains("min-replicas-to-write at the nodes"), "{text}");
+        assert!(builder().replicas(0).build().is_ok());
+    }
+
+    #[test]
     fn no_text_shows_the_password() {
         let builder = builder().url("redis://user:s3cret@127.0.0.1:7/3");
         assert!(!format!("{builder:?}").contains("s3cret"));

@@ -34,7 +34,7 @@ const PAIRS: &[Column] = &[
 
 const SECTIONS: &[Column] = &[
     Column("sections_per_second", "sections/s", 1.0, false),
-    Column("ratio", "to raw-local", 1.0, true),
+    Column("ratio", "to the first", 1.0, true),
     Column("wait_p50_micros", "wait p50 ms", 1e-3, false),
     Column("wait_p99_micros", "p99 ms", 1e-3, false),
     Column("wait_max_micros", "longest ms", 1e-3, true),
@@ -124,6 +124,25 @@ const ALL: &[Section] = &[
         workload: "W4p",
         title: "Hand-over inside a process: released at once",
         about: "The same, with locks that are not held for any time.",
+        columns: SECTIONS,
+    },
+    Section {
+        workload: "W1c",
+        title: "One task, on a cluster",
+        about: "As W1, on one server and on a cluster of three masters, which take turns; without replicas, as the one server has none.\n\
+                All of them share the CPUs of this machine.",
+        columns: PAIRS,
+    },
+    Section {
+        workload: "W2c",
+        title: "64 tasks, 64 locks, on a cluster",
+        about: "The same, as W2: the locks are spread over all masters.",
+        columns: PAIRS,
+    },
+    Section {
+        workload: "W3c",
+        title: "16 workers, one lock, held for 1 ms, on a cluster",
+        about: "The same, as W3: one master has the lock.",
         columns: SECTIONS,
     },
     Section {

@@ -1,6 +1,8 @@
 //! 64 tasks that want 16 locks all the time, and some that take locks and keep them.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -35,6 +37,8 @@ pub(crate) struct Load {
 
 struct Shared {
     recorder: Recorder,
+    /// With what names begin, in turn.
+    prefixes: Vec<String>,
     ends: AtomicBool,
     keeps: Notify,
     grants: Mutex<Vec<(Instant, usize)>>,
@@ -74,9 +78,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Load {
-    pub(crate) fn start(services: Vec<LockService>) -> Self {
+    /// There is a prefix, at least.
+    pub(crate) fn start(services: Vec<LockService>, prefixes: Vec<String>) -> Self {
         let shared = Arc::new(Shared {
             recorder: Recorder::new("load"),
+            prefixes,
             ends: AtomicBool::new(false),
             keeps: Notify::new(),
             grants: Mutex::default(),
@@ -110,8 +116,9 @@ impl Load {
         tokio::time::timeout(limit, served).await.is_ok()
     }
 
-    /// Ends the tasks, and looks at what they have recorded.
-    pub(crate) async fn end(mut self, failed: Instant, mended: Option<Instant>) -> Seen {
+    /// Ends the tasks, and looks at what they have recorded. To fail took this time.
+    pub(crate) async fn end(mut self, failing: Range<Instant>, mended: Option<Instant>) -> Seen {
+        let Range { start: failed, end: failed_for_good } = failing;
         self.shared.ends.store(true, Ordering::Relaxed);
         while self.tasks.join_next().await.is_some() {}
         let (paused, name_paused) = match mended {
@@ -128,7 +135,7 @@ impl Load {
         let failures = std::mem::take(&mut *lock(&self.shared.failures));
         let failed_with =
             |waits| failures.iter().filter(|(at, with)| *at >= failed && *with == waits).count();
-        let (kept, lost) = self.ask_for_kept(failed).await;
+        let (kept, lost) = self.ask_for_kept(failed_for_good).await;
         let claims = Claims::new().tolerate_late_use(WAIT);
         let report = self.shared.recorder.history().check(&claims);
         let count =
@@ -194,7 +201,7 @@ impl Load {
 impl Shared {
     async fn want(self: Arc<Self>, number: usize, service: LockService) {
         let place = number % NAMES;
-        let plan = service.lock(format!("name-{place}")).ttl(TTL).wait(WAIT);
+        let plan = service.lock(self.name(place, format_args!("name-{place}"))).ttl(TTL).wait(WAIT);
         while !self.ends.load(Ordering::Relaxed) {
             let asked = self.recorder.ask(number as u64, plan.name());
             match plan.acquire().await {
@@ -220,7 +227,7 @@ impl Shared {
             if self.ends.load(Ordering::Relaxed) {
                 return;
             }
-            let name = format!("kept-{number}-{count}");
+            let name = self.name(number, format_args!("kept-{number}-{count}"));
             let asked = self.recorder.ask((TASKS + number) as u64, name.as_str());
             match service.lock(name.as_str()).ttl(KEPT).try_acquire().await {
                 Ok(Some(guard)) => {
@@ -236,6 +243,10 @@ impl Shared {
             }
             tokio::time::sleep(REST).await;
         }
+    }
+
+    fn name(&self, place: usize, rest: impl Display) -> String {
+        format!("{}{rest}", self.prefixes[place % self.prefixes.len()])
     }
 
     /// The longest time between two grants that ended after this, and that between two of one name.

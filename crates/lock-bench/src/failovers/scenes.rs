@@ -5,7 +5,7 @@ use std::time::Duration;
 use lock_core::{Handover, LockService};
 use lock_quorum::QuorumBackend;
 use lock_redis::RedisBackend;
-use testbed::{RedisServer, SentinelSet, ServerKind};
+use testbed::{ClusterSet, RedisServer, SentinelSet, ServerKind};
 
 use crate::failure::Failure;
 
@@ -16,6 +16,11 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
 pub(crate) trait Scene: Send {
     /// A service of a process of its own.
     fn service(&self, replicas: u8) -> Result<LockService, Failure>;
+
+    /// With what the names of locks begin, in turn, so that what fails concerns all of them.
+    fn prefixes(&self) -> Vec<String> {
+        vec![String::new()]
+    }
 
     fn fail(&mut self) -> Result<(), Failure>;
 
@@ -57,6 +62,23 @@ pub(crate) const CASES: &[Case] = &[
         replicas: &[0, 1],
         is_mended: false,
         start: || sentinels(|set| Ok(set.servers[0].freeze()?)),
+    },
+    Case {
+        name: "cluster: a master is killed",
+        replicas: &[0],
+        is_mended: false,
+        start: || {
+            cluster(SLOTS, |cluster| {
+                cluster.set.servers[0].kill();
+                Ok(())
+            })
+        },
+    },
+    Case {
+        name: "cluster: the slot of all locks is moved to another master",
+        replicas: &[0],
+        is_mended: false,
+        start: || cluster(1, |cluster| Ok(cluster.set.move_slot(cluster.slots[0], 0, 1)?)),
     },
     Case {
         name: "quorum of 5: two are killed",
@@ -112,6 +134,50 @@ fn cut_off_and_killed(set: &mut SentinelSet) -> Result<(), Failure> {
         set.servers[replica].thaw()?;
     }
     Ok(())
+}
+
+/// In how many slots locks are, of those that the master has.
+const SLOTS: usize = 16;
+
+/// Three masters with a replica each. All locks are at the first master.
+struct Cluster {
+    set: ClusterSet,
+    /// Parts of names in braces, which decide of the slot.
+    tags: Vec<String>,
+    slots: Vec<u16>,
+    fails: fn(&mut Self) -> Result<(), Failure>,
+}
+
+fn cluster(
+    slots: usize,
+    fails: fn(&mut Cluster) -> Result<(), Failure>,
+) -> Result<Box<dyn Scene>, Failure> {
+    let set = ClusterSet::start(&KIND)?;
+    let mut cluster = Cluster { set, tags: Vec::new(), slots: Vec::new(), fails };
+    let mut admin = redis::Client::open(cluster.set.servers[0].url())?.get_connection()?;
+    let mut tags = (0..).map(|number| format!("{{{number}}}"));
+    while let Some(tag) = tags.next().filter(|_| cluster.slots.len() < slots) {
+        let slot = redis::cmd("CLUSTER").arg("KEYSLOT").arg(&tag).query(&mut admin)?;
+        if cluster.set.owner(slot)? == 0 {
+            cluster.tags.push(tag);
+            cluster.slots.push(slot);
+        }
+    }
+    Ok(Box::new(cluster))
+}
+
+impl Scene for Cluster {
+    fn service(&self, _replicas: u8) -> Result<LockService, Failure> {
+        service(RedisBackend::builder().url(self.set.url()))
+    }
+
+    fn prefixes(&self) -> Vec<String> {
+        self.tags.clone()
+    }
+
+    fn fail(&mut self) -> Result<(), Failure> {
+        (self.fails)(self)
+    }
 }
 
 /// Five servers that know nothing of each other.

@@ -38,50 +38,78 @@ const RARE: f64 = 10.0;
 const OURS: [&str; 4] = ["info", "config|resetstat", "flushall", "command"];
 
 pub(crate) struct Stats {
-    connection: Mutex<redis::Connection>,
+    /// To each server; there is one, at least.
+    connections: Vec<Mutex<redis::Connection>>,
 }
 
 /// Starts the server, which ends with the run.
 pub(crate) fn start(name: &str) -> Result<(RedisServer, Stats), Failure> {
     let kind = ServerKind::named(name.to_owned());
     let server = RedisServer::start(&kind)?;
-    let connection = Mutex::new(redis::Client::open(server.url())?.get_connection()?);
-    Ok((server, Stats { connection }))
+    let stats = Stats::of([&server])?;
+    Ok((server, stats))
 }
 
 impl Stats {
-    /// What the server has done so far.
-    pub(crate) fn snapshot(&self) -> Result<Snapshot, Failure> {
-        let info: String =
-            redis::cmd("INFO").arg("commandstats").query(&mut *self.connection()?)?;
-        let commands = info.lines().filter_map(|line| {
-            let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(':')?;
-            let field = |key: &str| {
-                rest.split(',').find_map(|pair| pair.strip_prefix(key)?.parse::<f64>().ok())
-            };
-            Some((name.to_owned(), Work { calls: field("calls=")?, micros: field("usec=")? }))
+    /// Of these servers together, of which one is worked with at a time, or some that are a cluster.
+    pub(crate) fn of<'a>(
+        servers: impl IntoIterator<Item = &'a RedisServer>,
+    ) -> Result<Self, Failure> {
+        let connections = servers.into_iter().map(|server| {
+            let connection = redis::Client::open(server.url())?.get_connection()?;
+            Ok::<_, Failure>(Mutex::new(connection))
         });
-        Ok(Snapshot(commands.collect()))
+        Ok(Self { connections: connections.collect::<Result<_, _>>()? })
     }
 
-    /// When this key will be gone, to a millisecond.
+    /// What the servers have done so far.
+    pub(crate) fn snapshot(&self) -> Result<Snapshot, Failure> {
+        let mut all: BTreeMap<String, Work> = BTreeMap::new();
+        for connection in self.connections() {
+            let info: String = redis::cmd("INFO").arg("commandstats").query(&mut *connection?)?;
+            let commands = info.lines().filter_map(|line| {
+                let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(':')?;
+                let field = |key: &str| {
+                    rest.split(',').find_map(|pair| pair.strip_prefix(key)?.parse::<f64>().ok())
+                };
+                Some((name, field("calls=")?, field("usec=")?))
+            });
+            for (name, calls, micros) in commands {
+                let work = all.entry(name.to_owned()).or_default();
+                work.calls += calls;
+                work.micros += micros;
+            }
+        }
+        Ok(Snapshot(all))
+    }
+
+    /// When this key of the first server will be gone, to a millisecond.
     pub(crate) fn expiry(&self, key: &str) -> Result<Instant, Failure> {
-        let left: i64 = redis::cmd("PTTL").arg(key).query(&mut *self.connection()?)?;
+        let left: i64 = redis::cmd("PTTL").arg(key).query(&mut *self.first()?)?;
         let left = u64::try_from(left).map_err(|_| format!("the key {key} is not there"))?;
         Ok(Clock::SYSTEM.now() + Duration::from_millis(left))
     }
 
     /// Throws all keys away.
     pub(crate) fn flush(&self) -> Result<(), Failure> {
-        Ok(redis::cmd("FLUSHALL").query(&mut *self.connection()?)?)
+        self.connections()
+            .try_for_each(|connection| Ok(redis::cmd("FLUSHALL").query(&mut *connection?)?))
     }
 
-    fn connection(&self) -> Result<MutexGuard<'_, redis::Connection>, Failure> {
-        Ok(self.connection.lock().map_err(|error| error.to_string())?)
+    fn first(&self) -> Result<MutexGuard<'_, redis::Connection>, Failure> {
+        self.connections().next().ok_or("no server is looked at")?
+    }
+
+    fn connections(
+        &self,
+    ) -> impl Iterator<Item = Result<MutexGuard<'_, redis::Connection>, Failure>> {
+        self.connections
+            .iter()
+            .map(|connection| Ok(connection.lock().map_err(|error| error.to_string())?))
     }
 }
 
-/// How often each command has run, and how long in all.
+/// How often each command has run, and how long in all, over all servers.
 pub(crate) struct Snapshot(BTreeMap<String, Work>);
 
 #[derive(Clone, Copy, Default)]
@@ -169,7 +197,7 @@ mod tests {
                     contended().await;
                 }
                 let sent = stats.snapshot().unwrap().since(&before).sent;
-                let mut connection = stats.connection().unwrap();
+                let mut connection = stats.first().unwrap();
                 redis::cmd("ECHO").arg(LAST).exec(&mut connection).unwrap();
                 assert_eq!(
                     sent,

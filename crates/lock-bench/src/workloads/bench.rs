@@ -1,10 +1,14 @@
 //! What all workloads share.
 
-use testbed::RedisServer;
+use std::time::Duration;
+
+use testbed::{ClusterSet, ClusterSettings, RedisServer};
 
 use crate::failure::Failure;
 use crate::measure::server::{self, Stats};
 use crate::settings::Settings;
+
+const NODE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The server of a run, and what it says of its work.
 pub(crate) struct Bench {
@@ -21,5 +25,23 @@ impl Bench {
     pub(crate) fn server(&self) -> String {
         let binary = self.server.binary();
         format!("{} ({})", binary.kind(), binary.version())
+    }
+}
+
+/// A cluster beside the server of the run.
+pub(crate) struct Cluster {
+    pub(crate) set: ClusterSet,
+    /// What the nodes and that server say together of their work.
+    pub(crate) stats: Stats,
+}
+
+impl Cluster {
+    /// Three masters. They have no replicas, as that server has none.
+    pub(crate) fn beside(bench: &Bench) -> Result<Self, Failure> {
+        // Nodes that are late under load must not take each other to be down.
+        let settings = ClusterSettings::default().without_replicas().node_timeout(NODE_TIMEOUT);
+        let set = ClusterSet::start_with(bench.server.binary().kind(), &settings)?;
+        let stats = Stats::of(set.servers.iter().chain([&bench.server]))?;
+        Ok(Self { set, stats })
     }
 }

@@ -1,13 +1,14 @@
-//! W3, W3t, W4 and their twins with hand-over: many workers, one lock.
+//! W3, W3t, W4, and their twins with hand-over and on a cluster: many workers, one lock.
 
 use std::time::Duration;
 
-use super::bench::Bench;
+use super::bench::{Bench, Cluster};
 use super::bout::Bout;
 use crate::contenders::rivals::Rival;
 use crate::failure::Failure;
 use crate::measure::awake::Awake;
 use crate::measure::figures::Cell;
+use crate::measure::server::Stats;
 use crate::settings::Settings;
 
 /// The mark comes first: the others of a round are compared with it.
@@ -37,19 +38,33 @@ impl Use {
     }
 }
 
+/// Who is compared: under which name, on which servers, and how it takes turns.
+struct Field<'a> {
+    stats: &'a Stats,
+    contestants: Vec<(&'static str, String, Rival)>,
+}
+
+impl<'a> Field<'a> {
+    /// On the server of the run.
+    fn of(bench: &'a Bench, rivals: &[Rival]) -> Self {
+        let contestant = |rival: &Rival| (rival.name(), bench.server.url(), *rival);
+        Self { stats: &bench.stats, contestants: rivals.iter().map(contestant).collect() }
+    }
+}
+
 const HOLD: Duration = Duration::from_millis(1);
 const THINK: Duration = Duration::from_millis(5);
 
 pub(crate) async fn held(bench: &Bench, settings: &Settings) -> Result<Vec<Cell>, Failure> {
     let time = settings.contest();
     let usage = Use { workers: 16, hold: HOLD, think: Duration::ZERO, time };
-    everywhere(bench, settings, &STRICT, &usage).await
+    everywhere(&Field::of(bench, &STRICT), settings, &usage).await
 }
 
 pub(crate) async fn with_thought(bench: &Bench, settings: &Settings) -> Result<Vec<Cell>, Failure> {
     let time = settings.contest();
     let usage = Use { workers: 16, hold: HOLD, think: THINK, time };
-    everywhere(bench, settings, &STRICT, &usage).await
+    everywhere(&Field::of(bench, &STRICT), settings, &usage).await
 }
 
 pub(crate) async fn saturated(bench: &Bench, settings: &Settings) -> Result<Vec<Cell>, Failure> {
@@ -64,7 +79,7 @@ pub(crate) async fn saturated_apart(
     for workers in SINGLE {
         let (hold, think) = (Duration::ZERO, Duration::ZERO);
         let usage = Use { workers, hold, think, time: settings.short_contest() };
-        cells.extend(compare(bench, settings, &APART, &usage, workers).await?);
+        cells.extend(compare(&Field::of(bench, &APART), settings, &usage, workers).await?);
     }
     Ok(cells)
 }
@@ -74,7 +89,22 @@ pub(crate) async fn held_with_handover(
     settings: &Settings,
 ) -> Result<Vec<Cell>, Failure> {
     let usage = Use { workers: 16, hold: HOLD, think: Duration::ZERO, time: settings.contest() };
-    everywhere(bench, settings, &WITH_HANDOVER, &usage).await
+    everywhere(&Field::of(bench, &WITH_HANDOVER), settings, &usage).await
+}
+
+/// One server, and a cluster of three masters, of which one has the lock.
+pub(crate) async fn held_on_a_cluster(
+    bench: &Bench,
+    settings: &Settings,
+) -> Result<Vec<Cell>, Failure> {
+    let cluster = Cluster::beside(bench)?;
+    let contestants = vec![
+        ("distlock, one server", bench.server.url(), Rival::Distlock),
+        ("distlock, cluster of 3", cluster.set.url(), Rival::Distlock),
+    ];
+    let field = Field { stats: &cluster.stats, contestants };
+    let usage = Use { workers: 16, hold: HOLD, think: Duration::ZERO, time: settings.contest() };
+    everywhere(&field, settings, &usage).await
 }
 
 pub(crate) async fn saturated_with_handover(
@@ -93,24 +123,23 @@ async fn at_every_size(
     for workers in SATURATED {
         let (hold, think) = (Duration::ZERO, Duration::ZERO);
         let usage = Use { workers, hold, think, time: settings.short_contest() };
-        cells.extend(everywhere(bench, settings, rivals, &usage).await?);
+        cells.extend(everywhere(&Field::of(bench, rivals), settings, &usage).await?);
     }
     Ok(cells)
 }
 
 /// In one process, and spread over several.
 async fn everywhere(
-    bench: &Bench,
+    field: &Field<'_>,
     settings: &Settings,
-    rivals: &[Rival],
     usage: &Use,
 ) -> Result<Vec<Cell>, Failure> {
     let mut cells = Vec::new();
     for processes in PROCESSES.into_iter().filter(|processes| *processes <= usage.workers) {
-        cells.extend(compare(bench, settings, rivals, usage, processes).await?);
+        cells.extend(compare(field, settings, usage, processes).await?);
         if settings.awake && processes == 1 && usage.halts_cpus() {
             let _awake = Awake::start()?;
-            let awake = compare(bench, settings, rivals, usage, processes).await?;
+            let awake = compare(field, settings, usage, processes).await?;
             cells.extend(awake.into_iter().map(|cell| cell.kept_awake(true)));
         }
     }
@@ -119,20 +148,20 @@ async fn everywhere(
 
 /// All of them in turn, round by round.
 async fn compare(
-    bench: &Bench,
+    field: &Field<'_>,
     settings: &Settings,
-    rivals: &[Rival],
     usage: &Use,
     processes: usize,
 ) -> Result<Vec<Cell>, Failure> {
-    let url = bench.server.url();
-    let empty = |rival: &Rival| Cell::new(rival.name(), usage.workers).over_processes(processes);
-    let mut cells: Vec<Cell> = rivals.iter().map(empty).collect();
+    let empty = |contestant: &(&'static str, String, Rival)| {
+        Cell::new(contestant.0, usage.workers).over_processes(processes)
+    };
+    let mut cells: Vec<Cell> = field.contestants.iter().map(empty).collect();
     for _ in 0..settings.contests() {
         let mut mark = None;
-        for (cell, rival) in cells.iter_mut().zip(rivals) {
+        for (cell, (name, url, rival)) in cells.iter_mut().zip(&field.contestants) {
             let bout = Bout {
-                url: &url,
+                url,
                 rival: *rival,
                 workers: usage.workers,
                 processes,
@@ -141,8 +170,8 @@ async fn compare(
                 think: usage.think,
                 time: usage.time,
             };
-            let contested = bout.run(&bench.stats).await;
-            let contested = contested.map_err(|why| format!("{}: {why}", rival.name()))?;
+            let contested = bout.run(field.stats).await;
+            let contested = contested.map_err(|why| format!("{name}: {why}"))?;
             let mark = *mark.get_or_insert(contested.rate());
             cell.add("ratio", contested.rate() / mark);
             contested.add_to(cell);

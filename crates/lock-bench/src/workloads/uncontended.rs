@@ -1,4 +1,4 @@
-//! W1, W2, W5, W6 and W7: nobody waits for anybody.
+//! W1, W2, their twins on a cluster, W5, W6 and W7: nobody waits for anybody.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use lock_quorum::QuorumBackend;
 use lock_redis::RedisBackend;
 use testbed::{DaprSidecar, RedisServer};
 
-use super::bench::Bench;
+use super::bench::{Bench, Cluster};
 use crate::contenders::dapr::{self, BareCalls};
 use crate::contenders::pairs::{Contender, Ours, Raw, Rslock, TokioMutex};
 use crate::failure::Failure;
@@ -31,6 +31,20 @@ pub(crate) async fn on_redis(
         ("distlock", Ours::redis(&url, workers)?),
     ];
     compare(&contenders, workers, settings, Some(&bench.stats)).await
+}
+
+/// One server, and a cluster of three masters.
+pub(crate) async fn on_a_cluster(
+    bench: &Bench,
+    settings: &Settings,
+    workers: usize,
+) -> Result<Vec<Cell>, Failure> {
+    let cluster = Cluster::beside(bench)?;
+    let contenders: Contenders = vec![
+        ("distlock, one server", Ours::redis(&bench.server.url(), workers)?),
+        ("distlock, cluster of 3", Ours::redis(&cluster.set.url(), workers)?),
+    ];
+    compare(&contenders, workers, settings, Some(&cluster.stats)).await
 }
 
 /// One server alone, and beside two more with which it is a quorum.
