@@ -61,11 +61,15 @@ impl Topology {
         }
     }
 
-    /// All servers that have keys, in an order that stays.
-    pub(crate) async fn homes(&self, deadline: Instant) -> Result<Vec<Home<'_>>, Failure> {
+    /// All servers that have keys, in an order that stays; asked for anew or as they are known.
+    pub(crate) async fn homes(
+        &self,
+        anew: bool,
+        deadline: Instant,
+    ) -> Result<Vec<Home<'_>>, Failure> {
         match self {
             Self::Single(single) => Ok(vec![single.home()]),
-            Self::Cluster(cluster) => Box::pin(cluster.homes(deadline)).await,
+            Self::Cluster(cluster) => Box::pin(cluster.homes(anew, deadline)).await,
         }
     }
 

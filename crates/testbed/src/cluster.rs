@@ -24,6 +24,7 @@ const WHILE_STARTING: &str = "5000";
 pub struct ClusterSettings {
     node_timeout: Duration,
     masters: usize,
+    last_has: Option<usize>,
     has_replicas: bool,
     server_args: Vec<String>,
     password: Option<String>,
@@ -35,6 +36,7 @@ impl Default for ClusterSettings {
             // A machine that is busy for less must not cause a failover.
             node_timeout: Duration::from_secs(1),
             masters: 3,
+            last_has: None,
             has_replicas: true,
             server_args: Vec::new(),
             password: None,
@@ -52,6 +54,12 @@ impl ClusterSettings {
     /// How many masters there are; 3 unless it is set.
     pub fn masters(mut self, masters: usize) -> Self {
         self.masters = masters;
+        self
+    }
+
+    /// How many slots the last master has; as many as each unless it is set.
+    pub fn last_has(mut self, slots: usize) -> Self {
+        self.last_has = Some(slots);
         self
     }
 
@@ -120,7 +128,7 @@ impl ClusterSet {
         let (masters, password) = (settings.masters, settings.password.clone());
         let dialogues = servers.iter().map(|_| Mutex::default()).collect();
         let mut set = Self { servers, masters, names: Vec::new(), password, dialogues };
-        set.join()?;
+        set.join(settings.last_has)?;
         let node_timeout = settings.node_timeout.as_millis().to_string();
         for place in 0..count {
             set.run(place, &["CONFIG", "SET", "cluster-node-timeout", &node_timeout])?;
@@ -235,18 +243,24 @@ impl ClusterSet {
         self.names.get(server).map_or("", String::as_str)
     }
 
-    fn join(&mut self) -> io::Result<()> {
+    fn join(&mut self, last_has: Option<usize>) -> io::Result<()> {
         for place in 0..self.servers.len() {
             let name = self.ask(place, &["CLUSTER", "MYID"])?;
             self.names.push(name.text().unwrap_or_default().to_owned());
         }
         for master in 0..self.masters {
-            let bound = |place: usize| SLOTS * place / self.masters;
+            let bound = |place: usize| match last_has {
+                Some(_) if place == self.masters => SLOTS,
+                Some(last) => (SLOTS - last) * place / (self.masters - 1),
+                None => SLOTS * place / self.masters,
+            };
             let slots: Vec<String> =
                 (bound(master)..bound(master + 1)).map(|slot| slot.to_string()).collect();
-            let mut add = vec!["CLUSTER", "ADDSLOTS"];
-            add.extend(slots.iter().map(String::as_str));
-            self.ask(master, &add)?;
+            if !slots.is_empty() {
+                let mut add = vec!["CLUSTER", "ADDSLOTS"];
+                add.extend(slots.iter().map(String::as_str));
+                self.ask(master, &add)?;
+            }
             // Each has a number of its own from the beginning, as `redis-cli` sees to.
             let epoch = (master + 1).to_string();
             self.ask(master, &["CLUSTER", "SET-CONFIG-EPOCH", &epoch])?;

@@ -14,8 +14,8 @@ fn is_own_one(address: &str) -> bool {
     if scheme == "memory" || scheme == "unix" || scheme.ends_with("+unix") {
         return true;
     }
-    // Sentinels, and a sidecar, may lead anywhere.
-    if scheme.contains("sentinel") || scheme == "dapr" {
+    // Sentinels, the nodes of a cluster, and a sidecar may lead anywhere.
+    if scheme.contains("sentinel") || scheme.contains("cluster") || scheme == "dapr" {
         return false;
     }
     let hosts = rest.split(['/', '?']).next().unwrap_or_default();
@@ -62,6 +62,7 @@ mod tests {
             "redis://localhost.example.com",
             "redis+quorum://127.0.0.1:1,redis-b:2",
             "redis+sentinel://127.0.0.1:26379/mymaster",
+            "redis+cluster://127.0.0.1:7000",
             "redis://127.0.0.1:1 redis://b",
             "dapr://lockstore",
             "redis://127.0.0.1@evil",

@@ -10,6 +10,7 @@ use crate::engine::held::{Held, SharedLease};
 use crate::engine::metrics::{Count, Level, Metrics, Spread};
 use crate::engine::spans;
 use crate::engine::store::Store;
+use crate::sync::panics;
 use crate::time::instant::Instant;
 use crate::types::error::Result;
 use crate::types::name::LockName;
@@ -104,7 +105,8 @@ impl<'a> Asking<'a> {
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
         if !self.is_over {
-            spans::record_outcome(self.span, "given_up", None);
+            // A subscriber that panics must not end a program whose task unwinds.
+            panics::contained(|| spans::record_outcome(self.span, "given_up", None));
             self.count(Count::GivenUp);
         }
         if Metrics::ON && self.is_waiting.load(Ordering::Relaxed) {

@@ -9,7 +9,7 @@ use crate::ops::status::look;
 use crate::protocol::keys::Keys;
 use crate::protocol::reply;
 use crate::protocol::scan::{Place, pattern};
-use crate::wire::failure::Failure;
+use crate::wire::failure::{Failure, OfCluster};
 
 /// How many keys the server looks at in a step, about: it takes a fraction of a millisecond, during
 /// which it serves nobody else.
@@ -22,7 +22,9 @@ pub(crate) async fn list(parts: &Parts, request: &ListRequest) -> Result<ListRep
         Some(cursor) => Place::read(cursor.as_str()).ok_or_else(foreign_cursor)?,
     };
     let deadline = parts.deadline();
-    let servers = parts.topology.homes(deadline).await?;
+    // A list that begins must not leave a node out that is new.
+    let is_first = request.cursor.is_none();
+    let servers = parts.topology.homes(is_first, deadline).await?;
     let Some(server) = servers.get(place.server) else {
         return Ok(ListReply::new(Vec::new()));
     };
@@ -47,8 +49,8 @@ pub(crate) async fn list(parts: &Parts, request: &ListRequest) -> Result<ListRep
                 Ok(None) => {}
                 // It has become something else since it was found.
                 Err(failure) if failure.kind == LockErrorKind::Backend => {}
-                // It has gone to another node since.
-                Err(failure) if failure.of_cluster.is_some() => {}
+                // It has gone to another node since, with its key.
+                Err(failure) if is_on_its_way(&failure) => {}
                 Err(failure) => return Err(failure),
             }
         }
@@ -65,6 +67,11 @@ fn key(parts: &Parts, spelled: &Value) -> Option<LockKey> {
     let spelled = std::str::from_utf8(reply::text(spelled)?).ok()?;
     let name = LockName::new(spelled.strip_prefix(&*parts.key_prefix)?).ok()?;
     LockKey::new("", name).ok()
+}
+
+/// Not if the whole slot is elsewhere: what still has the key then is a replica.
+fn is_on_its_way(failure: &Failure) -> bool {
+    matches!(failure.of_cluster.as_deref(), Some(OfCluster::Ask(_) | OfCluster::TryAgain))
 }
 
 fn foreign_cursor() -> Failure {

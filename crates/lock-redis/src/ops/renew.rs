@@ -38,19 +38,19 @@ pub(crate) async fn renew(
     parts: &Parts,
     batch: &[RenewRequest],
 ) -> Result<Vec<RenewReply>, Failure> {
-    let Some(within) = batch.iter().map(|request| request.within).min() else {
+    if batch.is_empty() {
         return Ok(Vec::new());
-    };
-    let deadline = Clock::SYSTEM.now() + within.min(parts.response_timeout);
+    }
     let mut leases = Vec::with_capacity(batch.len());
     for (place, request) in batch.iter().enumerate() {
         let lock = parts.lock_key(&request.key)?;
         leases.push(Lease { place, slot: slot(&lock), lock, request });
     }
-    let homes = parts.topology.homes_of(leases.iter().map(|lease| lease.slot), deadline).await;
+    let slots = leases.iter().map(|lease| lease.slot);
+    let homes = parts.topology.homes_of(slots, deadline_of(parts, &leases)).await;
     let mut replies = Vec::with_capacity(batch.len());
     let groups = by_home(leases, homes, &mut replies)?;
-    let exchanges = join_all(groups.iter().map(|group| group.renew(parts, deadline)));
+    let exchanges = join_all(groups.iter().map(|group| group.renew(parts)));
     for (group, exchanged) in groups.iter().zip(exchanges.await) {
         match exchanged {
             Ok(answered) => replies.extend(answered),
@@ -65,11 +65,9 @@ pub(crate) async fn renew(
 
 impl Group<'_> {
     /// Fails if there is no connection; nothing was sent then.
-    async fn renew(
-        &self,
-        shared: &Parts,
-        deadline: Instant,
-    ) -> Result<Vec<(usize, RenewReply)>, Failure> {
+    async fn renew(&self, shared: &Parts) -> Result<Vec<(usize, RenewReply)>, Failure> {
+        // That of one server's leases is not that of another's, which may be dead.
+        let deadline = deadline_of(shared, &self.leases);
         // All parts are written before the first is answered.
         let parts = self.parts();
         let exchanges =
@@ -121,6 +119,13 @@ impl Lease<'_> {
             Err(failure) => self.failed(&failure.or_unknown()).1,
         }
     }
+}
+
+/// When these leases, which are sent for now, have to be answered.
+fn deadline_of(parts: &Parts, leases: &[Lease<'_>]) -> Instant {
+    let within = leases.iter().map(|lease| lease.request.within).min();
+    let within = within.map_or(parts.response_timeout, |within| within.min(parts.response_timeout));
+    Clock::SYSTEM.now() + within
 }
 
 /// The leases by their servers. One of which it is not known where it is has failed, unless that is so

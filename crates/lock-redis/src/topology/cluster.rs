@@ -57,12 +57,16 @@ impl Cluster {
         Err(Failure::unavailable(message).not_applied())
     }
 
-    /// All nodes that have slots.
-    pub(crate) async fn homes(&self, deadline: Instant) -> Result<Vec<Home<'static>>, Failure> {
+    /// All nodes that have slots, asked for anew or as they are known.
+    pub(crate) async fn homes(
+        &self,
+        anew: bool,
+        deadline: Instant,
+    ) -> Result<Vec<Home<'static>>, Failure> {
         self.0.check_open()?;
         let known = || self.0.owners();
         let mut nodes = known();
-        if nodes.is_empty() {
+        if anew || nodes.is_empty() {
             self.0.refresh(deadline).await.map_err(|failure| self.unfound(failure))?;
             nodes = known();
         }

@@ -84,7 +84,8 @@ impl PartialEq for Home<'_> {
 
 /// A server that is asked alone says that it is not.
 fn alone(failure: Failure) -> Failure {
-    if failure.of_cluster.is_none() {
+    // What passes by itself is said by proxies, too.
+    if !matches!(failure.of_cluster.as_deref(), Some(OfCluster::Moved(_) | OfCluster::Ask(_))) {
         return failure;
     }
     let message = "the server is a node of a cluster, and does not have all keys; write \

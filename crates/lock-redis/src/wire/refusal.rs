@@ -104,6 +104,11 @@ pub(crate) fn refusal(code: &str, detail: &str) -> Failure {
         "BUSY" => (Unavailable, "the server is busy with a long-running script".into()),
         "MASTERDOWN" => (Unavailable, "the server is a replica that lost its master".into()),
         code @ ("TRYAGAIN" | "CLUSTERDOWN" | "MOVED" | "ASK") => return of_cluster(code, detail),
+        // Some of a script may have run.
+        "ERR" if detail.contains("non local key") => {
+            let message = "the cluster began to move the slot of the key while a script ran";
+            return Failure::unavailable(message);
+        }
         "CROSSSLOT" => (Backend, "the keys of a lock are not in one slot of the cluster".into()),
         "ERR" if detail.contains("max number of clients") => (
             Unavailable,

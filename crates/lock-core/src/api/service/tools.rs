@@ -14,7 +14,7 @@ impl LockService {
     ///
     /// It is for people who want to see what is held, not for programs that decide something: a lock
     /// that is held for the whole time of the list is in it, and one that was taken or released
-    /// meanwhile may be in it or not.
+    /// meanwhile may be in it or not. Where a server fails over meanwhile, locks may be missing.
     ///
     /// # Cost
     ///

@@ -47,7 +47,10 @@ impl Metrics {
 
     /// The service is used: from now on its metrics are there, with the value zero at first.
     pub(crate) fn begin(&self) {
-        self.plain();
+        // A recorder that panics does not keep the service from being used.
+        panics::contained(|| {
+            self.plain();
+        });
     }
 
     pub(crate) fn count(&self, what: Count, lock: Option<&LockName>) {

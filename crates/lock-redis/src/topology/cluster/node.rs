@@ -39,7 +39,7 @@ pub(super) trait Surroundings: Send + Sync {
     /// Asks the nodes who has which slots, soon and once for all who want that.
     fn refresh_soon(&self);
 
-    /// Resolves when the node at this address has no slot. Asks for that now and then.
+    /// Resolves when the node at this address has no slot any more. Asks for that now and then.
     fn until_left<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, ()>;
 }
 

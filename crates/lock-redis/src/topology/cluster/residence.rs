@@ -20,6 +20,9 @@ const PAUSE: Backoff = Backoff::new(Duration::from_millis(2), Duration::from_mil
 
 /// For another try at least so much time must be left, or it would only hide why the one before failed.
 const ANOTHER_TRY: Duration = Duration::from_millis(10);
+/// The same where nothing new was heard of since: a try that gets no answer in time ends the
+/// connection, which others use as well.
+const SAME_TRY: Duration = Duration::from_millis(200);
 
 /// A slot and the node that has it, as far as is known.
 pub(crate) struct Residence {
@@ -48,6 +51,8 @@ impl Residence {
         match failure.of_cluster.as_deref() {
             Some(OfCluster::Moved(at)) => {
                 cluster.moved(at.slot, &self.address_of(at));
+                // An answer that came late may have made its counter trusted again.
+                self.node.lost_a_slot();
                 // The first time it is just news.
                 tries.0 += 1;
                 let pause = tries.0.checked_sub(2).map(|before| PAUSE.jittered(before));
@@ -105,7 +110,8 @@ impl Residence {
 /// Waits for so long; fails if there is no time for that, or for another try behind it.
 async fn wait(pause: Duration, failure: Failure, deadline: Instant) -> Result<(), Failure> {
     let until = Clock::SYSTEM.now() + pause;
-    if until + ANOTHER_TRY >= deadline {
+    let for_try = if pause.is_zero() { ANOTHER_TRY } else { SAME_TRY };
+    if until + for_try >= deadline {
         return Err(failure);
     }
     if !pause.is_zero() {

@@ -1,5 +1,6 @@
 //! What all handles of a cluster share: who has which slots, and the asking for it.
 
+use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::Duration;
@@ -149,7 +150,11 @@ impl Shared {
 
     fn node(&self, address: Address) -> Node {
         let surroundings: Weak<Self> = Weak::clone(&self.me);
-        Node::new(address, surroundings, self.settings.connect_timeout)
+        let node = Node::new(address, surroundings, self.settings.connect_timeout);
+        if self.is_closed.load(Ordering::Acquire) {
+            node.pair.close();
+        }
+        node
     }
 
     fn table(&self) -> RwLockReadGuard<'_, Table> {
@@ -180,7 +185,12 @@ impl Surroundings for Shared {
 
     fn until_left<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, ()> {
         async move {
-            while self.table().owners().any(|node| node.address == *address) {
+            let has_slots = || self.table().owners().any(|node| node.address == *address);
+            if !has_slots() {
+                // The first slot that it gets is on its way, and leases in it are renewed there.
+                pending::<()>().await;
+            }
+            while has_slots() {
                 let until = Clock::SYSTEM.now() + ASK_EVERY;
                 self.rounds.any(until).await;
                 if Clock::SYSTEM.now() >= until {

@@ -34,7 +34,7 @@ async fn a_cluster_is_found_by_one_of_its_nodes_also_if_others_are_given_that_ar
         soon(LIMIT, take(&backend, &name, LONG)).await;
         assert!(exists(&set.servers[server], &name));
     }
-    // All nodes but those of the locks that are used have nothing to do.
+    // By one of its nodes alone.
     let one = build(RedisBackend::builder().cluster([set.servers[0].address().to_string()]));
     take(&one, &name_at(&set, "m", 0), LONG).await;
     soon(LIMIT, one.ping()).await.unwrap();

@@ -12,17 +12,27 @@ use crate::on_oldest_and_newest;
 
 on_oldest_and_newest!(
     while_a_slot_is_on_its_way_its_leases_are_renewed_wherever_they_are,
+    the_first_slot_of_a_node_is_renewed_there_while_it_is_on_its_way,
     a_request_in_a_slot_on_its_way_waits_for_the_end_and_fails_in_time_without_one,
     sixteen_tasks_take_turns_while_their_slot_is_moved_to_and_fro,
 );
 
 async fn while_a_slot_is_on_its_way_its_leases_are_renewed_wherever_they_are(kind: &ServerKind) {
     let set = masters(kind, 2);
-    let backend = backend_with(&set, LIMIT);
+    let from = set.owner(slot_of(&set, "{x}0")).unwrap();
+    are_renewed_wherever_they_are(&set, 1 - from).await;
+}
+
+async fn the_first_slot_of_a_node_is_renewed_there_while_it_is_on_its_way(kind: &ServerKind) {
+    are_renewed_wherever_they_are(&masters_of_whom_the_last_has(kind, 0), 2).await;
+}
+
+/// While their slot is moved to this node.
+async fn are_renewed_wherever_they_are(set: &ClusterSet, to: usize) {
+    let backend = backend_with(set, LIMIT);
     let names: Vec<String> = (0..4).map(|number| format!("{{x}}{number}")).collect();
-    let slot = slot_of(&set, &names[0]);
+    let slot = slot_of(set, &names[0]);
     let from = set.owner(slot).unwrap();
-    let to = 1 - from;
     let owners = take_all(&backend, &names).await;
     set.begin_to_move(slot, from, to).unwrap();
     let renewed = async |ttl: Duration| {

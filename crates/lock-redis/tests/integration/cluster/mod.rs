@@ -37,6 +37,12 @@ fn masters(kind: &ServerKind, count: usize) -> ClusterSet {
     ClusterSet::start_with(kind, &settings.node_timeout(MINUTE)).unwrap()
 }
 
+/// Three masters without replicas, of which the last has so many slots.
+fn masters_of_whom_the_last_has(kind: &ServerKind, slots: usize) -> ClusterSet {
+    let settings = ClusterSettings::default().without_replicas().last_has(slots);
+    ClusterSet::start_with(kind, &settings.node_timeout(MINUTE)).unwrap()
+}
+
 /// Runs a command of these words.
 fn run<T: redis::FromRedisValue>(server: &RedisServer, words: &[&str]) -> T {
     let mut command = redis::Cmd::new();

@@ -12,7 +12,7 @@ on_oldest_and_newest!(
     a_counter_is_not_trusted_after_its_slot_was_elsewhere,
     who_waits_for_a_lock_whose_slot_is_moved_gets_it_at_its_new_node,
     a_node_that_left_the_cluster_is_forgotten,
-    a_process_is_known_at_every_node,
+    a_process_is_registered_at_one_node,
 );
 
 async fn a_slot_that_was_moved_is_followed_and_no_request_is_sent_to_the_wrong_node_twice(
@@ -71,7 +71,9 @@ async fn leases_at_all_nodes_are_renewed_in_one_batch_also_when_a_slot_was_moved
         for (name, reply) in names.iter().zip(replies) {
             assert!(matches!(reply, RenewReply::Renewed), "{name}: {reply:?}");
         }
-        set.move_slot(slot, set.owner(slot).unwrap(), (from + 1) % 3).ok();
+        if step == 0 {
+            set.move_slot(slot, from, (from + 1) % 3).unwrap();
+        }
     }
     let home = &set.servers[set.owner(slot).unwrap()];
     assert!(run::<u64>(home, &["PTTL", "lock:{moved}0"]) > 7_200_000);
@@ -125,9 +127,10 @@ async fn who_waits_for_a_lock_whose_slot_is_moved_gets_it_at_its_new_node(kind: 
 }
 
 async fn a_node_that_left_the_cluster_is_forgotten(kind: &ServerKind) {
-    let set = masters(kind, 3);
+    let set = masters_of_whom_the_last_has(kind, SLOTS_OF_THE_LAST.len());
     let backend = backend_of(&set);
-    let names: Vec<String> = (0..20).map(|number| format!("n{number}")).collect();
+    let mut names: Vec<String> = (0..20).map(|number| format!("n{number}")).collect();
+    names.push(name_at(&set, "last", 2));
     for name in &names {
         number_of(&backend, name).await;
     }
@@ -150,10 +153,10 @@ async fn a_node_that_left_the_cluster_is_forgotten(kind: &ServerKind) {
 }
 
 /// Those of the third of three masters.
-const SLOTS_OF_THE_LAST: std::ops::Range<u16> = 10_922..16_384;
+const SLOTS_OF_THE_LAST: std::ops::Range<u16> = 16_128..16_384;
 
-/// It is registered at one node, and asked for by those who look at a lock at another.
-async fn a_process_is_known_at_every_node(kind: &ServerKind) {
+/// Whoever looks at a lock at another node asks there.
+async fn a_process_is_registered_at_one_node(kind: &ServerKind) {
     let set = masters(kind, 3);
     let register = RedisBackend::builder().url(set.url()).register_process(true);
     let locks = strict(register.build().unwrap());

@@ -165,15 +165,20 @@ async fn each_rule_of_the_guide_is_missed_by_its_name(kind: &ServerKind) {
 
 /// Everything that is done with a lock which somebody may want.
 pub(super) async fn everything(backend: &Arc<RedisBackend>) -> Result<()> {
+    everything_with(backend, "x").await
+}
+
+/// The same, with the lock of this name.
+pub(super) async fn everything_with(backend: &Arc<RedisBackend>, name: &str) -> Result<()> {
     let owner = token();
-    fencing(attempt(backend, "x", owner, MINUTE).await?);
+    fencing(attempt(backend, name, owner, MINUTE).await?);
     let next = token();
-    ask(backend, "x", next, None).await?;
-    ask(backend, "x", next, None).await?;
-    renew(backend, "x", owner, HOUR).await?;
-    Arc::clone(backend).status(key("x")).await?;
-    release(backend, "x", next).await?;
-    release(backend, "x", owner).await?;
+    ask(backend, name, next, None).await?;
+    ask(backend, name, next, None).await?;
+    renew(backend, name, owner, HOUR).await?;
+    Arc::clone(backend).status(key(name)).await?;
+    release(backend, name, next).await?;
+    release(backend, name, owner).await?;
     Ok(())
 }
 

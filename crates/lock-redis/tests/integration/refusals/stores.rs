@@ -6,7 +6,7 @@ use lock_core::backend::LockBackend;
 use lock_redis::{RedisBackend, Sentinels};
 use testbed::{RedisServer, SentinelSet, SentinelSettings, ServerKind};
 
-use super::permissions::{everything, line_of_the_guide, line_that_begins};
+use super::permissions::{everything, everything_with, line_of_the_guide, line_that_begins};
 use crate::common::*;
 use crate::on_every_server;
 
@@ -47,12 +47,15 @@ async fn the_rules_of_the_guide_are_enough_behind_sentinels_also_after_a_failove
         .password("PASSWORD")
         .sentinel_username("locks")
         .sentinel_password("PASSWORD");
-    let backend = build(RedisBackend::builder().sentinels(sentinels).replicas(1));
+    let builder = RedisBackend::builder().sentinels(sentinels).replicas(1);
+    let backend = build(builder.response_timeout(LIMIT));
     std::sync::Arc::clone(&backend).ping().await.unwrap();
     everything(&backend).await.unwrap();
     set.servers[0].kill();
     let resumed = async {
-        while let Err(error) = everything(&backend).await {
+        // A try that failed halfway leaves its lock behind.
+        let mut names = (0..).map(|number| format!("x{number}"));
+        while let Err(error) = everything_with(&backend, &names.next().unwrap()).await {
             assert!(error.is_retryable(), "{error}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

@@ -42,6 +42,7 @@ impl Couple {
         let replica = RedisServer::start_with(kind, &["--replicaof", "127.0.0.1", &port]).unwrap();
         master.run::<()>(&["SET", "written", "1"]);
         while master.run::<u64>(&["WAIT", "1", "100"]) == 0 {}
+        master.run::<()>(&["DEL", "written"]);
         Self { master, replica }
     }
 
@@ -131,6 +132,7 @@ async fn a_lock_that_is_pushed_is_confirmed_before_it_is_believed(kind: &ServerK
     let (owner, _) = take(&holder, "x", HOUR).await;
     let locks = strict(couple.backend(1));
     let waiting = tokio::spawn(locks.lock("x").ttl(HOUR).wait(HOUR).acquire());
+    // The lock, and the queue.
     until(|| couple.master.keys().len() == 2).await;
     couple.replica.freeze().unwrap();
     release(&holder, "x", owner).await.unwrap();
