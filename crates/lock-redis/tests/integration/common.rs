@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use lock_core::backend::{
@@ -300,6 +300,11 @@ impl Log {
     /// Runs this in a runtime of its own, and keeps what is logged there, at `INFO` and above, also
     /// by tasks that it spawns.
     pub(crate) fn of<T>(&self, what: impl Future<Output = T>) -> T {
+        // While there is one subscriber only, `tracing` asks that of the thread which comes to an event
+        // first whether anybody wants it: and other tests' threads have none.
+        static ANOTHER: LazyLock<tracing::Dispatch> =
+            LazyLock::new(|| tracing::Dispatch::new(tracing_subscriber::registry()));
+        LazyLock::force(&ANOTHER);
         let writer = self.clone();
         let subscriber =
             tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
