@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use lock_core::Result;
 use lock_core::message_text::quoted;
-use redis::{Client, RedisConnectionInfo};
+use redis::RedisConnectionInfo;
 
-use crate::builder::endpoint::{adjusted, check_login, check_tls, invalid, opened};
-use crate::builder::hosts::{host_of, info, is_tls, split};
+use crate::builder::endpoint::{check_tls, invalid};
+use crate::builder::hosts::{host_of, is_tls, named_by_others, settings_of, split};
 use crate::topology::address::Address;
 use crate::topology::cluster::Settings;
 use crate::wire::credentials::Credentials;
@@ -93,10 +93,7 @@ impl ClusterNodes {
             )));
         }
         let mut nodes = Self::new(hosts.split(','));
-        // What stands in a URL of one server is read as it is there.
-        let data = Client::open(format!("redis://{login}{ELSEWHERE}"));
-        let data = data.map_err(|_| malformed())?;
-        nodes.data = data.get_connection_info().redis_settings().clone();
+        nodes.data = settings_of(login, ELSEWHERE, "").ok_or_else(malformed)?;
         nodes.is_tls = is_tls;
         Ok(Some(nodes))
     }
@@ -108,12 +105,8 @@ impl ClusterNodes {
         connect_timeout: Duration,
     ) -> Result<(Settings, Session)> {
         check_tls(self.is_tls)?;
-        check_login(&self.data, credentials)?;
-        let data = info(self.is_tls, ELSEWHERE.to_owned(), DEFAULT_PORT, &self.data)?;
-        credentials.check(&data)?;
-        let (data, session) = adjusted(&data);
-        // Finds out now what would be wrong at each connection.
-        credentials.read_into(&opened(data.clone())?)?;
+        let elsewhere = (ELSEWHERE, DEFAULT_PORT);
+        let (data, session) = named_by_others(self.is_tls, elsewhere, &self.data, credentials)?;
         let mut seeds: Vec<Address> = Vec::new();
         for host in &self.hosts {
             let (host, port) = host_of(host, "node", DEFAULT_PORT)?;

@@ -2,9 +2,11 @@
 
 use lock_core::Result;
 use lock_core::message_text::quoted;
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
+use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
 
-use crate::builder::endpoint::invalid;
+use crate::builder::endpoint::{adjusted, check_login, invalid, opened};
+use crate::wire::credentials::Credentials;
+use crate::wire::greeting::Session;
 
 /// The schemes that such URLs begin with; whether that means TLS.
 pub(super) fn is_tls(scheme: &str) -> Option<bool> {
@@ -53,6 +55,28 @@ pub(super) fn host_of(text: &str, what: &str, default_port: u16) -> Result<(Stri
         return Err(malformed());
     }
     Ok((host.to_owned(), port))
+}
+
+/// User, password and database, read as in the URL of one server; none if they cannot be.
+pub(super) fn settings_of(login: &str, host: &str, database: &str) -> Option<RedisConnectionInfo> {
+    let client = Client::open(format!("redis://{login}{host}/{database}")).ok()?;
+    Some(client.get_connection_info().redis_settings().clone())
+}
+
+/// How servers are connected to whose addresses others name; this host stands for theirs. Finds out now
+/// what would be wrong at each connection.
+pub(super) fn named_by_others(
+    is_tls: bool,
+    (host, default_port): (&str, u16),
+    settings: &RedisConnectionInfo,
+    credentials: &Credentials,
+) -> Result<(ConnectionInfo, Session)> {
+    check_login(settings, credentials)?;
+    let data = info(is_tls, host.to_owned(), default_port, settings)?;
+    credentials.check(&data)?;
+    let (data, session) = adjusted(&data);
+    credentials.read_into(&opened(data.clone())?)?;
+    Ok((data, session))
 }
 
 /// How a server is connected to.

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use lock_core::Result;
 use lock_core::message_text::{host_and_port, quoted};
 use percent_encoding::percent_decode_str;
-use redis::{Client, RedisConnectionInfo};
+use redis::RedisConnectionInfo;
 
-use crate::builder::endpoint::{adjusted, check_login, check_tls, invalid, opened};
-use crate::builder::hosts::{host_of, info, is_tls, split};
+use crate::builder::endpoint::{adjusted, check_tls, invalid, opened};
+use crate::builder::hosts::{host_of, info, is_tls, named_by_others, settings_of, split};
 use crate::topology::sentinel::{Sentinel, Settings};
 use crate::wire::credentials::Credentials;
 use crate::wire::greeting::Session;
@@ -123,10 +123,7 @@ impl Sentinels {
             decoded.map(String::from).map_err(|_| malformed())
         };
         let mut sentinels = Self::new(hosts.split(','), decoded(master)?);
-        // What stands in a URL of one server is read as it is there.
-        let data = Client::open(format!("redis://{login}{ELSEWHERE}/{database}"));
-        let data = data.map_err(|_| malformed())?;
-        sentinels.data = data.get_connection_info().redis_settings().clone();
+        sentinels.data = settings_of(login, ELSEWHERE, database).ok_or_else(malformed)?;
         sentinels.is_tls = is_tls;
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
             let (name, value) = parameter.split_once('=').ok_or_else(malformed)?;
@@ -155,12 +152,8 @@ impl Sentinels {
                 quoted(&self.master)
             )));
         }
-        check_login(&self.data, credentials)?;
-        let data = info(self.is_tls, ELSEWHERE.to_owned(), DEFAULT_PORT, &self.data)?;
-        credentials.check(&data)?;
-        let (data, session) = adjusted(&data);
-        // Finds out now what would be wrong at each connection.
-        credentials.read_into(&opened(data.clone())?)?;
+        let elsewhere = (ELSEWHERE, DEFAULT_PORT);
+        let (data, session) = named_by_others(self.is_tls, elsewhere, &self.data, credentials)?;
 
         let own = Credentials { password_file: sentinel_password_file, ..credentials.clone() };
         let sentinels = self.sentinels(&own)?;

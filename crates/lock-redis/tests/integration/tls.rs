@@ -11,6 +11,42 @@ use testbed::{Authority, RedisServer, ReservedPort, ServerKind};
 
 use crate::common::*;
 
+/// What a server over TLS needs, in files, and who signed it.
+pub(crate) struct TlsFiles {
+    authority: Authority,
+    directory: tempfile::TempDir,
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+    pub(crate) root: String,
+}
+
+impl TlsFiles {
+    pub(crate) fn of(host: &str) -> Self {
+        let authority = Authority::new().unwrap();
+        let (certificate, key) = authority.issue(host).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let (certificate, key) = (file("certificate.pem", &certificate), file("key.pem", &key));
+        let root = file("root.pem", authority.root_pem());
+        Self { authority, directory, certificate, key, root }
+    }
+}
+
+/// The certificate is not trusted at this URL; then this host is spoken to in plain.
+pub(crate) async fn are_refused(untrusted: &str, plain: &str, host: &str) {
+    let error = build(RedisBackend::builder().url(untrusted)).ping().await.unwrap_err();
+    assert_eq!(error.kind(), LockErrorKind::Denied, "{error}");
+    let text = error.to_string();
+    assert!(text.contains("certificate") && text.contains(host), "{text}");
+    let error = soon(LIMIT, build(RedisBackend::builder().url(plain)).ping()).await;
+    let text = error.unwrap_err().to_string();
+    assert!(text.contains("is it a TLS port"), "{text}");
+}
+
 /// A server with a plain and a TLS port, and who signed its certificate.
 struct TlsServer {
     files: tempfile::TempDir,
@@ -30,14 +66,7 @@ impl TlsServer {
     }
 
     fn start_with(kind: &ServerKind, host: &str, auth_clients: &str) -> Self {
-        let authority = Authority::new().unwrap();
-        let (certificate, key) = authority.issue(host).unwrap();
-        let files = tempfile::tempdir().unwrap();
-        let file = |name: &str, text: &str| {
-            let path = files.path().join(name);
-            std::fs::write(&path, text).unwrap();
-            path.to_str().unwrap().to_owned()
-        };
+        let TlsFiles { authority, directory: files, certificate, key, root } = TlsFiles::of(host);
         let tls_port = ReservedPort::reserve().unwrap();
         let port = tls_port.number().to_string();
         let plain = RedisServer::start_with(
@@ -46,13 +75,13 @@ impl TlsServer {
                 "--tls-port",
                 &port,
                 "--tls-cert-file",
-                &file("certificate.pem", &certificate),
+                &certificate,
                 "--tls-key-file",
-                &file("key.pem", &key),
+                &key,
                 "--tls-auth-clients",
                 auth_clients,
                 "--tls-ca-cert-file",
-                &file("root.pem", authority.root_pem()),
+                &root,
             ],
         );
         Self { plain: plain.unwrap(), files, tls_port, authority }

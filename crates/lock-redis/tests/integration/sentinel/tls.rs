@@ -1,11 +1,11 @@
 //! TLS to the Sentinels and to the master.
 
-use lock_core::LockErrorKind;
 use lock_core::backend::LockBackend;
 use lock_redis::{RedisBackend, Sentinels};
-use testbed::{Authority, RedisServer, ReservedPort, SentinelServer, SentinelSettings, ServerKind};
+use testbed::{RedisServer, ReservedPort, SentinelServer, SentinelSettings, ServerKind};
 
 use crate::common::*;
+use crate::tls::{TlsFiles, are_refused};
 
 mod redis_7_0 {
     use super::*;
@@ -14,16 +14,8 @@ mod redis_7_0 {
 
     #[tokio::test]
     async fn sentinels_and_master_are_spoken_to_over_tls() {
-        let authority = Authority::new().unwrap();
-        let (certificate, key) = authority.issue("localhost").unwrap();
-        let files = tempfile::tempdir().unwrap();
-        let file = |name: &str, text: &str| {
-            let path = files.path().join(name);
-            std::fs::write(&path, text).unwrap();
-            path.to_str().unwrap().to_owned()
-        };
-        let certificate = file("certificate.pem", &certificate);
-        let (key, root) = (file("key.pem", &key), file("root.pem", authority.root_pem()));
+        let files = TlsFiles::of("localhost");
+        let TlsFiles { certificate, key, root, .. } = &files;
         let lines = |port: &ReservedPort| {
             let port = port.number();
             format!(
@@ -48,22 +40,15 @@ mod redis_7_0 {
 
         let host = format!("localhost:{}", ports[1].number());
         let url = format!("rediss+sentinel://{host}/main");
-        let backend = build(RedisBackend::builder().url(&url).tls_ca_file(&root));
+        let backend = build(RedisBackend::builder().url(&url).tls_ca_file(root));
         let (owner, _) = take(&backend, "x", MINUTE).await;
         release(&backend, "x", owner).await.unwrap();
         let by_builder = Sentinels::new([&host], "main").tls();
-        let by_builder = RedisBackend::builder().sentinels(by_builder).tls_ca_file(&root);
+        let by_builder = RedisBackend::builder().sentinels(by_builder).tls_ca_file(root);
         build(by_builder).ping().await.unwrap();
 
-        // The Sentinel's certificate is not trusted; then it is spoken to in plain.
-        let error = build(RedisBackend::builder().url(&url)).ping().await.unwrap_err();
-        assert_eq!(error.kind(), LockErrorKind::Denied, "{error}");
-        let text = error.to_string();
-        assert!(text.contains("certificate") && text.contains(&host), "{text}");
         let plain = format!("redis+sentinel://{host}/main");
-        let error = soon(LIMIT, build(RedisBackend::builder().url(plain)).ping()).await;
-        let text = error.unwrap_err().to_string();
-        assert!(text.contains("is it a TLS port"), "{text}");
+        are_refused(&url, &plain, &host).await;
         drop(server);
     }
 }
