@@ -108,6 +108,7 @@ impl Harness for Address {
                 Need::Renew,
                 Need::Fencing,
                 Need::Inspect,
+                Need::List,
                 Need::MinHold,
                 Need::Repeatable,
             ],
