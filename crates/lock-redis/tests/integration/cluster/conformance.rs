@@ -15,7 +15,8 @@ use crate::common::MINUTE;
 /// program.
 static CLUSTERS: [OnceLock<ClusterSet>; 3] = [const { OnceLock::new() }; 3];
 
-struct OnCluster(usize, ServerKind);
+/// Which cluster, of which servers, and how many replicas have to confirm a lock.
+struct OnCluster(usize, ServerKind, u8);
 
 #[async_trait]
 impl Harness for OnCluster {
@@ -25,7 +26,8 @@ impl Harness for OnCluster {
             let settings = ClusterSettings::default().node_timeout(MINUTE);
             ClusterSet::start_with(&self.1, &settings).unwrap()
         });
-        let backend = Arc::new(RedisBackend::builder().url(set.url()).build()?);
+        let builder = RedisBackend::builder().url(set.url()).replicas(self.2);
+        let backend = Arc::new(builder.build()?);
         // Whether it queues is known when it is connected.
         Arc::clone(&backend).ping().await?;
         Ok(AnyBackend::new(backend))
@@ -41,6 +43,9 @@ impl Harness for OnCluster {
     }
 }
 
-conformance_tests!(mod redis_6_2: OnCluster(0, ServerKind::REDIS_6_2));
-conformance_tests!(mod redis_8_2: OnCluster(1, ServerKind::REDIS_8_2));
-conformance_tests!(mod valkey_9_1: OnCluster(2, ServerKind::VALKEY_9_1));
+conformance_tests!(mod redis_6_2: OnCluster(0, ServerKind::REDIS_6_2, 0));
+conformance_tests!(mod redis_8_2: OnCluster(1, ServerKind::REDIS_8_2, 0));
+conformance_tests!(mod valkey_9_1: OnCluster(2, ServerKind::VALKEY_9_1, 0));
+
+conformance_tests!(mod confirmed_redis_6_2: OnCluster(0, ServerKind::REDIS_6_2, 1));
+conformance_tests!(mod confirmed_valkey_9_1: OnCluster(2, ServerKind::VALKEY_9_1, 1));
