@@ -46,6 +46,8 @@ struct Inner {
     asked: u32,
     /// How long the server waits for them.
     bound: Duration,
+    /// How long a connection may take; whoever has less time waits no longer.
+    connect_timeout: Duration,
     replicas: Mutex<Replicas>,
     batches: Mutex<Batches>,
 }
@@ -121,6 +123,7 @@ impl Confirmer {
             marks,
             asked,
             bound,
+            connect_timeout,
             replicas: Mutex::new(Replicas::new(asked, bound)),
             batches: Mutex::default(),
         }))
@@ -191,7 +194,7 @@ impl Inner {
         count: u32,
         claims: &[Claim],
     ) -> Result<(Result<u32, Failure>, Vec<Result<Standing, Failure>>), Failure> {
-        let deadline = Clock::SYSTEM.now() + self.bound;
+        let deadline = Clock::SYSTEM.now() + self.connect_timeout;
         let connection = link.connection(deadline, Patience::Full).await;
         let connection = connection.map_err(|missing| match missing {
             NoConnection::Failed(failure) => failure.unconnected(),

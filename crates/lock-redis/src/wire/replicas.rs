@@ -42,7 +42,6 @@ pub(super) enum Verdict {
 impl Replicas {
     pub(super) fn new(asked: u32, bound: Duration) -> Self {
         let never = Instant::from_nanos(0);
-        // A connection, and an answer.
         let looks_every = LOOKS_EVERY.max(bound * 2);
         Self { asked, enough: asked, looks_every, short_since: None, look_at: never }
     }

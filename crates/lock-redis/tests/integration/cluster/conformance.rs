@@ -9,7 +9,7 @@ use lock_testkit::conformance::{Harness, Need, Pace, async_trait};
 use lock_testkit::conformance_tests;
 use testbed::{ClusterSet, ClusterSettings, ServerKind};
 
-use crate::common::MINUTE;
+use crate::common::{LIMIT, MINUTE};
 
 /// One cluster a version that all claims share, each under names of its own. They end with this
 /// program.
@@ -26,7 +26,11 @@ impl Harness for OnCluster {
             let settings = ClusterSettings::default().node_timeout(MINUTE);
             ClusterSet::start_with(&self.1, &settings).unwrap()
         });
-        let builder = RedisBackend::builder().url(set.url()).replicas(self.2);
+        let mut builder = RedisBackend::builder().url(set.url());
+        if self.2 > 0 {
+            // A quarter of it is how long replicas have that may be busy.
+            builder = builder.replicas(self.2).response_timeout(LIMIT);
+        }
         let backend = Arc::new(builder.build()?);
         // Whether it queues is known when it is connected.
         Arc::clone(&backend).ping().await?;
