@@ -10,6 +10,8 @@ mod engine;
 #[cfg(feature = "integration")]
 mod run;
 #[cfg(feature = "integration")]
+mod sets;
+#[cfg(feature = "integration")]
 mod store;
 #[cfg(feature = "integration")]
 mod suites;
@@ -36,8 +38,9 @@ fn proceed(_: &[String], options: &Options) -> Outcome {
 fn proceed(arguments: &[String], options: &Options) -> Outcome {
     use std::os::unix::process::CommandExt;
 
-    let images: Vec<&str> = options.tested().map(|image| image.reference.as_str()).collect();
-    eprintln!("tests on {}; building them takes minutes the first time", images.join(", "));
+    let stores: Vec<String> =
+        options.tested().map(|store| format!("{} ({})", store.name, store.reference)).collect();
+    eprintln!("tests on {}; building them takes minutes the first time", stores.join(", "));
     let mut command = crate::exec::cargo();
     command.args(["run", "--quiet", "--package", "xtask", "--features", "integration"]);
     // In place of this process, so that a signal reaches the one that can act on it.

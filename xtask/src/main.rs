@@ -51,9 +51,10 @@ const VERBS: &[Verb] = &[
     },
     Verb {
         name: "integration",
-        arguments: "[--only redis|valkey|dapr] [--image NAME=REFERENCE]...",
+        arguments: "[--only SERVICE] [--image NAME=REFERENCE]...",
         about: "runs the conformance suite and the examples on servers in containers (needs an engine).\n\
-                --only: on these servers alone; --image: takes REFERENCE, such as my/redis:8.2, for\n\
+                --only: on these alone: redis, valkey, dapr, sentinel, cluster or quorum;\n\
+                --image: takes REFERENCE, such as my/redis:8.2, for\n\
                 redis-7, redis-8, valkey-9 or daprd; DISTLOCK_TEST_IMAGES names several, between commas",
         run: integration::run,
     },

@@ -39,14 +39,37 @@ pub(super) struct Wanted {
     /// The image as the engine knows it.
     pub(super) reference: String,
     pub(super) command: Vec<String>,
-    /// Published on loopback, on free ports.
-    pub(super) ports: Vec<u16>,
+    pub(super) ports: Vec<Port>,
     /// Whose network it shares, loopback and ports included; `None`: one of its own.
     pub(super) beside: Option<String>,
     /// Paths in the container, and what is there.
     pub(super) files: Vec<(&'static str, String)>,
     /// What it prints when it is ready.
     pub(super) ready: &'static str,
+}
+
+/// A port of a container, published on loopback.
+#[derive(Clone, Copy)]
+pub(super) enum Port {
+    /// On any that is free.
+    Anywhere(u16),
+    /// On that of the same number.
+    Same(u16),
+}
+
+impl Port {
+    fn inside(self) -> u16 {
+        match self {
+            Self::Anywhere(port) | Self::Same(port) => port,
+        }
+    }
+
+    fn outside(self) -> String {
+        match self {
+            Self::Anywhere(_) => String::new(),
+            Self::Same(port) => port.to_string(),
+        }
+    }
 }
 
 pub(super) struct Engine {
@@ -102,7 +125,10 @@ impl Engine {
         let (ports, network) = (wanted.ports, wanted.beside.map(|id| format!("container:{id}")));
         let image = GenericImage::new(name, tag);
         // An image out of an archive declares no ports, and an undeclared one is not published.
-        let image = ports.iter().fold(image, |image, port| image.with_exposed_port(port.tcp()));
+        let image = ports
+            .iter()
+            .map(|port| port.inside().tcp())
+            .fold(image, GenericImage::with_exposed_port);
         let request = image.with_cmd(wanted.command).with_label(LABEL, &self.run);
         let request = wanted
             .files
@@ -236,13 +262,13 @@ impl Container {
 }
 
 /// Nobody but this machine may reach an unprotected server.
-fn publish_on_loopback(host: &mut HostConfig, ports: &[u16]) {
-    let anywhere_free =
-        PortBinding { host_ip: Some("127.0.0.1".into()), host_port: Some(String::new()) };
-    let bindings = ports
-        .iter()
-        .map(|port| (format!("{port}/tcp"), Some(vec![anywhere_free.clone()])))
-        .collect();
+fn publish_on_loopback(host: &mut HostConfig, ports: &[Port]) {
+    let binding = |port: &Port| {
+        let host_ip = Some("127.0.0.1".into());
+        let binding = PortBinding { host_ip, host_port: Some(port.outside()) };
+        (format!("{}/tcp", port.inside()), Some(vec![binding]))
+    };
+    let bindings = ports.iter().map(binding).collect();
     host.publish_all_ports = Some(false);
     host.port_bindings = Some(bindings);
 }
@@ -279,10 +305,13 @@ mod tests {
     #[test]
     fn ports_are_published_on_loopback_only() {
         let mut host = HostConfig { publish_all_ports: Some(true), ..HostConfig::default() };
-        publish_on_loopback(&mut host, &[6379]);
+        publish_on_loopback(&mut host, &[Port::Anywhere(6379), Port::Same(12_345)]);
         assert_eq!(host.publish_all_ports, Some(false));
         let bindings = host.port_bindings.unwrap();
-        let binding = &bindings["6379/tcp"].as_ref().unwrap()[0];
-        assert_eq!(binding.host_ip.as_deref(), Some("127.0.0.1"));
+        for (inside, outside) in [("6379/tcp", ""), ("12345/tcp", "12345")] {
+            let binding = &bindings[inside].as_ref().unwrap()[0];
+            assert_eq!(binding.host_ip.as_deref(), Some("127.0.0.1"));
+            assert_eq!(binding.host_port.as_deref(), Some(outside));
+        }
     }
 }

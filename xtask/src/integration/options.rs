@@ -11,23 +11,33 @@ pub(crate) const IMAGES_VARIABLE: &str = "DISTLOCK_TEST_IMAGES";
 pub(crate) const CURE: &str = "start one (on Debian: `apt-get install docker.io iptables`, then \
                                `dockerd` as root), or let DOCKER_HOST name one of this machine";
 
-/// A group of rows, as `--only` names it.
+/// A kind of store, as `--only` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Service {
     Redis,
     Valkey,
     /// A sidecar, with a Redis behind it.
     Dapr,
+    /// A master and a replica, watched by three Sentinels.
+    Sentinel,
+    /// Three masters that share the slots.
+    Cluster,
+    /// Three servers that know nothing of each other.
+    Quorum,
 }
 
 impl Service {
-    const ALL: [Self; 3] = [Self::Redis, Self::Valkey, Self::Dapr];
+    const ALL: [Self; 6] =
+        [Self::Redis, Self::Valkey, Self::Dapr, Self::Sentinel, Self::Cluster, Self::Quorum];
 
     fn name(self) -> &'static str {
         match self {
             Self::Redis => "redis",
             Self::Valkey => "valkey",
             Self::Dapr => "dapr",
+            Self::Sentinel => "sentinel",
+            Self::Cluster => "cluster",
+            Self::Quorum => "quorum",
         }
     }
 
@@ -39,20 +49,39 @@ impl Service {
     }
 }
 
-/// An image that is tested: its name here, and what is taken for it.
+/// An image: its name here, and what is taken for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Image {
-    pub(crate) name: &'static str,
-    pub(crate) service: Service,
-    /// As the engine knows it: `redis:8`.
-    pub(crate) reference: String,
+struct Image {
+    name: &'static str,
+    reference: String,
 }
 
-const OFFICIAL: [(&str, Service, &str); 4] = [
-    ("redis-7", Service::Redis, "redis:7"),
-    ("redis-8", Service::Redis, "redis:8"),
-    ("valkey-9", Service::Valkey, "valkey/valkey:9"),
-    ("daprd", Service::Dapr, "daprio/daprd:1.18.2"),
+/// A store that is tested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tested<'a> {
+    pub(crate) name: &'static str,
+    pub(crate) service: Service,
+    /// The image that its servers run, as the engine knows it: `redis:8`.
+    pub(crate) reference: &'a str,
+}
+
+const OFFICIAL: [(&str, &str); 4] = [
+    ("redis-7", "redis:7"),
+    ("redis-8", "redis:8"),
+    ("valkey-9", "valkey/valkey:9"),
+    ("daprd", "daprio/daprd:1.18.2"),
+];
+
+/// The names of the stores, and of the images that they run. Those of several servers take one each
+/// of the images that are also tested alone.
+const STORES: [(&str, Service, &str); 7] = [
+    ("redis-7", Service::Redis, "redis-7"),
+    ("redis-8", Service::Redis, "redis-8"),
+    ("valkey-9", Service::Valkey, "valkey-9"),
+    ("daprd", Service::Dapr, "daprd"),
+    ("sentinel", Service::Sentinel, "redis-8"),
+    ("cluster", Service::Cluster, "valkey-9"),
+    ("quorum", Service::Quorum, "redis-7"),
 ];
 
 /// What stands behind the sidecar.
@@ -61,7 +90,7 @@ const BEHIND_DAPR: &str = "redis-8";
 
 /// The names by which images are given.
 pub(crate) fn image_names() -> [&'static str; OFFICIAL.len()] {
-    OFFICIAL.map(|(name, _, _)| name)
+    OFFICIAL.map(|(name, _)| name)
 }
 
 /// What is to be done.
@@ -75,11 +104,8 @@ pub(crate) struct Options {
 impl Options {
     /// `environment` is the value of [`IMAGES_VARIABLE`]; the command line goes before it.
     pub(crate) fn parse(arguments: &[String], environment: &str) -> Result<Self, Failure> {
-        let images = OFFICIAL.map(|(name, service, reference)| Image {
-            name,
-            service,
-            reference: reference.to_owned(),
-        });
+        let images =
+            OFFICIAL.map(|(name, reference)| Image { name, reference: reference.to_owned() });
         let mut options = Self { only: None, images: images.to_vec() };
         for assignment in environment.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             options.assign(assignment, IMAGES_VARIABLE)?;
@@ -99,17 +125,23 @@ impl Options {
         Ok(options)
     }
 
-    /// The images whose services are tested.
-    pub(crate) fn tested(&self) -> impl Iterator<Item = &Image> {
-        let is_wanted = |image: &&Image| self.only.is_none_or(|only| only == image.service);
-        self.images.iter().filter(is_wanted)
+    /// The stores that are tested.
+    pub(crate) fn tested(&self) -> impl Iterator<Item = Tested<'_>> {
+        let is_wanted = |service| self.only.is_none_or(|only| only == service);
+        STORES.into_iter().filter(move |(_, service, _)| is_wanted(*service)).map(
+            |(name, service, image)| Tested { name, service, reference: self.reference(image) },
+        )
     }
 
     /// The image of the Redis that stands behind the sidecar.
     #[cfg(any(feature = "integration", test))]
     pub(crate) fn behind_dapr(&self) -> &str {
-        let image = self.images.iter().find(|image| image.name == BEHIND_DAPR);
-        image.map_or("redis", |image| &image.reference)
+        self.reference(BEHIND_DAPR)
+    }
+
+    fn reference(&self, image: &'static str) -> &str {
+        let found = self.images.iter().find(|known| known.name == image);
+        found.map_or(image, |image| &image.reference)
     }
 
     /// Takes `NAME=REFERENCE` from `source`.
@@ -143,22 +175,34 @@ mod tests {
     }
 
     fn references(options: &Options) -> Vec<&str> {
-        options.tested().map(|image| image.reference.as_str()).collect()
+        options.tested().map(|tested| tested.reference).collect()
     }
 
     #[test]
     fn official_images_are_the_default() {
         let options = parse(&[], "").unwrap();
         let official = ["redis:7", "redis:8", "valkey/valkey:9", "daprio/daprd:1.18.2"];
-        assert_eq!(references(&options), official);
+        assert_eq!(references(&options)[..4], official);
     }
 
     #[test]
-    fn only_leaves_the_images_of_one_service() {
+    fn every_store_runs_an_image_that_there_is() {
+        for (name, _, image) in STORES {
+            assert!(image_names().contains(&image), "{name} runs {image}");
+        }
+        let options = parse(&["--image", "valkey-9=valkey:8"], "").unwrap();
+        let cluster = options.tested().find(|tested| tested.name == "cluster").unwrap();
+        assert_eq!(cluster.reference, "valkey:8");
+    }
+
+    #[test]
+    fn only_leaves_the_stores_of_one_kind() {
         let options = parse(&["--only", "redis"], "").unwrap();
         assert_eq!(references(&options), ["redis:7", "redis:8"]);
         let options = parse(&["--only", "valkey"], "").unwrap();
         assert_eq!(references(&options), ["valkey/valkey:9"]);
+        let options = parse(&["--only", "quorum"], "").unwrap();
+        assert_eq!(references(&options), ["redis:7"]);
     }
 
     #[test]
@@ -184,7 +228,11 @@ mod tests {
     #[test]
     fn mistakes_are_told_with_what_is_accepted() {
         for (arguments, environment, expected) in [
-            (&["--only", "kafka"][..], "", "--only kafka: expected one of redis, valkey, dapr"),
+            (
+                &["--only", "kafka"][..],
+                "",
+                "--only kafka: expected one of redis, valkey, dapr, sentinel",
+            ),
             (&["--only"], "", "--only needs a value"),
             (&["--fast"], "", "unexpected argument `--fast`"),
             (&["--image", "redis:8"], "", "--image: `redis:8`: expected NAME=REFERENCE"),

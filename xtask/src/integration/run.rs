@@ -9,7 +9,7 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::engine::Engine;
-use super::options::{Image, Options, Service};
+use super::options::{Options, Tested};
 use super::store::Store;
 use super::suites::{self, Examples, Finding};
 use super::table::{Row, Table};
@@ -51,32 +51,33 @@ async fn supervised(engine: Arc<Engine>, options: Options, examples: Examples) -
     if sum.failed == 0 { Ok(()) } else { Err(Failure::Reported) }
 }
 
-/// All images at a time: a suite waits for leases to end most of its time.
+/// All stores at a time: a suite waits for leases to end most of its time.
 async fn test_all(engine: Arc<Engine>, options: Options, examples: Examples) -> Table {
     let behind_dapr = options.behind_dapr();
-    let tests = options.tested().map(|image| test(&engine, image, behind_dapr, &examples));
+    let tests = options.tested().map(|tested| test(&engine, tested, behind_dapr, &examples));
     Table(join_all(tests).await.concat())
 }
 
-async fn test(engine: &Engine, image: &Image, behind_dapr: &str, examples: &Examples) -> Vec<Row> {
+async fn test(
+    engine: &Engine,
+    tested: Tested<'_>,
+    behind_dapr: &str,
+    examples: &Examples,
+) -> Vec<Row> {
+    let Tested { name, reference, .. } = tested;
     let began = Instant::now();
     let mut id = String::new();
     let row = |suite, began: Instant, finding: Finding, id: &str| {
         let Finding { counts, not_applicable, details } = finding;
-        let (image, time) = (image.reference.clone(), began.elapsed());
-        let row = Row { image, id: id.to_owned(), suite, counts, not_applicable, time };
+        let (image, time) = (reference.to_owned(), began.elapsed());
+        let row =
+            Row { store: name, image, id: id.to_owned(), suite, counts, not_applicable, time };
         tell(&row, &details);
         row
     };
     let store = async {
-        id = engine.obtain(&image.reference).await?;
-        match image.service {
-            Service::Redis | Service::Valkey => Store::redis(engine, &image.reference).await,
-            Service::Dapr => {
-                engine.obtain(behind_dapr).await?;
-                Store::dapr(engine, &image.reference, behind_dapr).await
-            }
-        }
+        id = engine.obtain(reference).await?;
+        Store::start(engine, tested, behind_dapr).await
     };
     let store = match store.await {
         Ok(store) => store,
@@ -90,17 +91,17 @@ async fn test(engine: &Engine, image: &Image, behind_dapr: &str, examples: &Exam
     let examples = row("examples", began, examples, &id);
     let rows = vec![conformance, examples];
     if rows.iter().any(|row| row.counts.failed > 0) {
-        println!("{} printed at last:{}", image.reference, indented(&store.logs().await));
+        println!("{name} printed at last:{}", indented(&store.logs().await));
     }
     rows
 }
 
 /// A line for each suite as it ends, and the details of a failure below it.
 fn tell(row: &Row, details: &str) {
-    let Row { image, suite, counts, time, .. } = row;
+    let Row { store, suite, counts, time, .. } = row;
     let (mark, seconds) = (row.mark(), time.as_secs_f64());
-    let line = format!("{mark:<7} {image} {suite}: {counts}, {seconds:.1} s");
-    // In one piece, since other images are tested at the same time.
+    let line = format!("{mark:<7} {store} {suite}: {counts}, {seconds:.1} s");
+    // In one piece, since other stores are tested at the same time.
     println!("{line}{}", indented(details));
 }
 

@@ -8,6 +8,8 @@ use crate::report::Counts;
 /// What came of one suite on one image.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
+    /// The name of the store.
+    pub(super) store: &'static str,
     /// The image as the engine knows it: `redis:8`.
     pub(super) image: String,
     /// The beginning of its digest, or of its id if no registry gave it one.
@@ -41,16 +43,16 @@ impl fmt::Display for Table {
         let width = images.max().unwrap_or_default().max("image".len());
         writeln!(
             f,
-            "{:<width$} {:<12} {:<11} {:<6} {:>6} {:>6} {:>14} {:>7}",
-            "image", "id", "suite", "", "passed", "failed", "not applicable", "seconds"
+            "{:<8} {:<width$} {:<12} {:<11} {:<6} {:>6} {:>6} {:>14} {:>7}",
+            "store", "image", "id", "suite", "", "passed", "failed", "not applicable", "seconds"
         )?;
         for row in &self.0 {
-            let Row { image, id, suite, counts, not_applicable, time } = row;
+            let Row { store, image, id, suite, counts, not_applicable, time } = row;
             let (mark, passed, failed) = (row.mark(), counts.passed, counts.failed);
             let seconds = time.as_secs_f64();
             writeln!(
                 f,
-                "{image:<width$} {id:<12} {suite:<11} {mark:<6} {passed:>6} {failed:>6} \
+                "{store:<8} {image:<width$} {id:<12} {suite:<11} {mark:<6} {passed:>6} {failed:>6} \
                  {not_applicable:>14} {seconds:>7.1}"
             )?;
         }
@@ -64,6 +66,7 @@ mod tests {
 
     fn row(suite: &'static str, passed: u64, failed: u64) -> Row {
         Row {
+            store: "redis-8",
             image: "distlock-test/redis:8.2".into(),
             id: "0123456789ab".into(),
             suite,
@@ -85,9 +88,9 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "image id suite passed failed not applicable seconds",
-                "distlock-test/redis:8.2 0123456789ab conformance ok 70 0 2 1.2",
-                "distlock-test/redis:8.2 0123456789ab examples FAILED 4 1 2 1.2",
+                "store image id suite passed failed not applicable seconds",
+                "redis-8 distlock-test/redis:8.2 0123456789ab conformance ok 70 0 2 1.2",
+                "redis-8 distlock-test/redis:8.2 0123456789ab examples FAILED 4 1 2 1.2",
             ]
         );
     }
