@@ -19,8 +19,6 @@ use load::Load;
 
 /// As many processes would take part, so that locks are handed over between them, too.
 const SERVICES: usize = 4;
-/// A lock that is left because this program was killed is free after this time.
-const TTL: Duration = Duration::from_secs(10);
 /// How often the bar is drawn.
 const TICK: Duration = Duration::from_millis(100);
 /// How long the last answers are waited for.

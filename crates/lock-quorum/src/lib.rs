@@ -80,6 +80,7 @@ mod revote;
 mod round;
 mod tell;
 mod undo;
+mod unsettled;
 mod votes;
 
 pub use backend::QuorumBackend;
