@@ -100,8 +100,10 @@ pub(crate) struct Run {
     pub(crate) quiet: bool,
     /// The name of the lock
     pub(crate) name: String,
-    /// The command and its arguments
-    #[arg(required = true, trailing_var_arg = true, value_parser = value_parser!(OsString))]
+    /// The command and its arguments; `--` stands before it, so that it is never taken for the name
+    // Without `--`, `run $NAME ./job` with a variable that is not set would run the rest of the
+    // command under its first word.
+    #[arg(required = true, last = true, value_parser = value_parser!(OsString))]
     pub(crate) command: Vec<OsString>,
 }
 
@@ -301,14 +303,27 @@ mod tests {
 
     #[test]
     fn what_follows_the_command_belongs_to_the_command() {
-        for line in [&["x", "--", "ls", "--wait", "-q"][..], &["x", "ls", "--wait", "-q"]] {
-            let run = run(line);
-            assert_eq!(run.name, "x");
-            assert_eq!(run.command, ["ls", "--wait", "-q"]);
-            assert!(run.wait.is_none() && !run.quiet);
-        }
+        let line = run(&["x", "--", "ls", "--wait", "-q", "--", "y"]);
+        assert_eq!(line.name, "x");
+        assert_eq!(line.command, ["ls", "--wait", "-q", "--", "y"]);
+        assert!(line.wait.is_none() && !line.quiet);
         assert_eq!(run(&["x", "--", "--odd"]).command, ["--odd"]);
         assert_eq!(run(&["--ttl", "5s", "x", "--wait", "1s", "--", "a"]).command, ["a"]);
+    }
+
+    #[test]
+    fn a_command_is_never_taken_for_the_name_of_its_lock() {
+        for line in [
+            &["--", "echo", "hi"][..],
+            &["--no-wait", "--", "nice", "./report.sh"],
+            &["echo", "hi"],
+            &["x", "echo", "--", "hi"],
+            &["x", "--"],
+        ] {
+            let all = ["distlock", "run"].iter().chain(line);
+            let parsed = Arguments::try_parse_from(all);
+            assert!(parsed.is_err(), "{line:?}: {parsed:?}");
+        }
     }
 
     #[test]
@@ -350,7 +365,7 @@ mod tests {
 
     #[test]
     fn times_are_written_as_everywhere_else() {
-        let run = run(&["--ttl", "30s", "--wait", "forever", "x", "true"]);
+        let run = run(&["--ttl", "30s", "--wait", "forever", "x", "--", "true"]);
         assert_eq!(run.ttl, Some(Duration::from_secs(30)));
         assert_eq!(run.wait, Some(WaitTime::Forever));
         assert_eq!(wait("500ms"), Ok(WaitTime::For(Duration::from_millis(500))));

@@ -13,21 +13,23 @@ fn a_wrong_command_line_is_125_and_says_what_is_right() {
     let store = "--url=memory:";
     error_of(["run", store, "x"], 125, &["<COMMAND>...", "distlock run [OPTIONS] NAME -- COMMAND"]);
     error_of(
-        ["run", store, "--ttl", "30", "x", "true"],
+        ["run", store, "--ttl", "30", "x", "--", "true"],
         125,
         &["it has no unit; write \"30s\" or \"30ms\""],
     );
     error_of(
-        ["run", store, "--wait", "5", "x", "true"],
+        ["run", store, "--wait", "5", "x", "--", "true"],
         125,
         &["write \"5s\" or \"5ms\", or `forever`"],
     );
-    error_of(["run", store, "--no-wait", "--wait=1s", "x", "true"], 125, &["cannot be used with"]);
-    error_of(["run", store, "--tll", "1s", "x", "true"], 125, &["--ttl"]);
-    error_of(["run", "-q", store, "", "true"], 125, &["name"]);
-    error_of(["run", "-q", store, "--min-hold=2m", "x", "true"], 125, &["min_hold", "ttl"]);
-    error_of(["run", "-q", store, "--max-hold=1s", "x", "true"], 125, &["max_hold", "ttl"]);
-    error_of(["run", "x", "true"], 125, &["set the environment variable DISTLOCK_URL", "--url"]);
+    error_of(["run", store, "--no-wait", "--wait=1s", "x", "--", "true"], 125, &["cannot be used with"]);
+    error_of(["run", store, "--tll", "1s", "x", "--", "true"], 125, &["--ttl"]);
+    // What follows the forgotten name, or the variable that is not set, is no name.
+    error_of(["run", store, "--", "echo", "hi"], 125, &["<NAME>", "run [OPTIONS] NAME -- COMMAND"]);
+    error_of(["run", "-q", store, "", "--", "true"], 125, &["name"]);
+    error_of(["run", "-q", store, "--min-hold=2m", "x", "--", "true"], 125, &["min_hold", "ttl"]);
+    error_of(["run", "-q", store, "--max-hold=1s", "x", "--", "true"], 125, &["max_hold", "ttl"]);
+    error_of(["run", "x", "--", "true"], 125, &["set the environment variable DISTLOCK_URL", "--url"]);
     error_of(["status", "--url=nowhere:", "x"], 125, &["nowhere", "redis://"]);
 }
 
