@@ -24,6 +24,7 @@ use address::Address;
 use environment::Environment;
 use settings::{LAZY, NAMESPACE, Settings};
 use text::invalid;
+pub use text::nearest;
 
 /// The configuration of a lock store: its URL, its settings, and the options of its locks.
 ///

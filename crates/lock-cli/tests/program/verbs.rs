@@ -6,6 +6,7 @@ fn error_of<'a>(arguments: impl IntoIterator<Item = &'a str>, code: i32, parts: 
     let ended = end_of(&mut distlock(arguments));
     ended.says(code, parts);
     assert_eq!(ended.output, "");
+    assert!(ended.errors.starts_with("distlock: "), "{ended:?}");
 }
 
 #[test]
@@ -22,14 +23,25 @@ fn a_wrong_command_line_is_125_and_says_what_is_right() {
         125,
         &["write \"5s\" or \"5ms\", or `forever`"],
     );
-    error_of(["run", store, "--no-wait", "--wait=1s", "x", "--", "true"], 125, &["cannot be used with"]);
+    error_of(
+        ["run", store, "--no-wait", "--wait=1s", "x", "--", "true"],
+        125,
+        &["cannot be used with"],
+    );
     error_of(["run", store, "--tll", "1s", "x", "--", "true"], 125, &["--ttl"]);
+    error_of(["run", "--ulr", "memory:", "x", "--", "true"], 125, &["tip: ", "'--url'"]);
+    error_of(["rnu", store, "x", "--", "true"], 125, &["tip: ", "'run'"]);
     // What follows the forgotten name, or the variable that is not set, is no name.
     error_of(["run", store, "--", "echo", "hi"], 125, &["<NAME>", "run [OPTIONS] NAME -- COMMAND"]);
+    error_of(["run", store, "x", "true"], 125, &["write `--` before the command"]);
     error_of(["run", "-q", store, "", "--", "true"], 125, &["name"]);
     error_of(["run", "-q", store, "--min-hold=2m", "x", "--", "true"], 125, &["min_hold", "ttl"]);
     error_of(["run", "-q", store, "--max-hold=1s", "x", "--", "true"], 125, &["max_hold", "ttl"]);
-    error_of(["run", "x", "--", "true"], 125, &["set the environment variable DISTLOCK_URL", "--url"]);
+    error_of(
+        ["run", "x", "--", "true"],
+        125,
+        &["set the environment variable DISTLOCK_URL", "--url"],
+    );
     error_of(["status", "--url=nowhere:", "x"], 125, &["nowhere", "redis://"]);
 }
 
