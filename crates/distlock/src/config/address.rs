@@ -42,13 +42,20 @@ impl Address {
     /// The stores of a quorum.
     fn parse_several(urls: &[&str]) -> Result<Self, LockError> {
         scheme::quorum::check_features()?;
-        let (mut members, mut shown_all, mut is_in_memory) = (Vec::new(), Vec::new(), true);
+        let (mut members, mut shown_all) = (Vec::new(), Vec::new());
         for text in urls {
             let located = read(text)?;
             let url = &located.url;
             let named = scheme::of(url)?;
             if named.is_quorum() {
                 return Err(invalid("a member of a quorum is a quorum itself; name its servers"));
+            }
+            if named.is_in_memory() {
+                return Err(invalid(
+                    "a member of a quorum is in the memory of this process, where no other process \
+                     sees its vote, so that two could hold one lock; name a server that all \
+                     instances share",
+                ));
             }
             let (settings, parameters) = sort(query(url)?, &named)?;
             if let Some(word) = settings.first_word() {
@@ -58,13 +65,12 @@ impl Address {
                     word.to_ascii_uppercase()
                 )));
             }
-            is_in_memory &= named.is_in_memory();
             let open = named.read(&located, &parameters)?;
             shown_all.push(shown(&located));
-            members.push(scheme::quorum::Member::new(url, shown(&located), open));
+            members.push(scheme::quorum::Member::new(url, open));
         }
         let (open, settings) = (scheme::quorum::open(members)?, Settings::default());
-        Ok(Self { open, settings, is_in_memory, shown: shown_all.join(" ") })
+        Ok(Self { open, settings, is_in_memory: false, shown: shown_all.join(" ") })
     }
 
     /// Whether the store is this process's own.
