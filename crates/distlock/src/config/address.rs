@@ -10,7 +10,7 @@ use url::Url;
 
 use super::scheme::{self, Located, Named, Open, Parameter};
 use super::settings::Settings;
-use super::text::{clip, decode, invalid, is_quoted, nearest};
+use super::text::{clip, decode, invalid, is_quoted};
 use super::words;
 
 const ESCAPES: &str =
@@ -158,8 +158,9 @@ fn sort(query: Vec<Parameter>, named: &Named) -> Result<(Settings, Vec<Parameter
 
 fn unknown_parameter(name: &str, named: &Named) -> LockError {
     let known: Vec<&str> = words::names().iter().chain(named.parameters()).copied().collect();
-    let guess = nearest(name, known.iter().copied());
-    let guess = guess.map(|word| format!("did you mean `{word}`? ")).unwrap_or_default();
+    let show = |word: &str| format!("`{word}`");
+    let guess = words::guess(name, known.iter().copied(), show, "the URL itself");
+    let guess = guess.map(|guess| format!("{guess}; ")).unwrap_or_default();
     let accepted = known.join(", ");
     let name = clip(name);
     invalid(format!("the URL has an unknown parameter `{name}`; {guess}accepted are {accepted}"))
