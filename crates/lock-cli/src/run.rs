@@ -73,11 +73,15 @@ async fn under_lock(arguments: &arguments::Run, blocked: &Blocked) -> Result<End
         }
         Ok(Err(error)) => Err(error.into()),
         Ok(Ok(guard)) => {
-            if !locks.capabilities().renew && !arguments.quiet {
+            if !guard.lease().is_kept_alive() && !arguments.quiet {
+                let why = match locks.capabilities().renew {
+                    true => "the lease is not renewed, since keep_alive is set to false",
+                    false => "this store cannot renew leases",
+                };
                 let left = Span(guard.remaining());
                 tell(format_args!(
-                    "warning: this store cannot renew leases: the command is ended if it takes \
-                     longer than {left}; --ttl sets that"
+                    "warning: {why}: the command is ended if it takes longer than {left}; --ttl sets \
+                     that"
                 ));
             }
             command(arguments, blocked, guard, &events, &mut inbox).await
