@@ -11,7 +11,8 @@ const ABOUT: &str = "Run commands under distributed locks, and look at them";
 const ENVIRONMENT: &str = "\
 The store is named by --url or by DISTLOCK_URL: redis://HOST:PORT, rediss://HOST:PORT, \
 redis+unix:///PATH, redis+sentinel://HOST:PORT,HOST:PORT/MASTER, \
-redis+cluster://HOST:PORT,HOST:PORT or dapr://STORE. Put a URL with a password into DISTLOCK_URL: a command line can \
+redis+cluster://HOST:PORT,HOST:PORT, redis+quorum://A:PORT,B:PORT,C:PORT, dapr://STORE, or memory:, \
+which excludes nobody outside of this process. Put a URL with a password into DISTLOCK_URL: a command line can \
 be read by other users of the machine. Options of all locks can be set by DISTLOCK_TTL, \
 DISTLOCK_WAIT and the like, and in the query of the URL; an option of the command line counts most.";
 const RUN_CODES: &str = "\
@@ -19,7 +20,7 @@ Exit codes:
   that of the command, if it ended by itself; if a signal ended it, distlock
   ends by the same signal, which a shell shows as 128 + its number
   122  the store could not be asked, or refused
-  123  the lock was lost, and the command was ended
+  123  the lock was lost while the command ran
   124  somebody else held the lock for the whole wait
   125  the command line or the configuration is wrong
   126  the command was found and could not be run
@@ -77,10 +78,11 @@ pub(crate) struct Run {
     /// 60s]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) ttl: Option<Duration>,
-    /// How long to wait for a lock that is held, or `forever` [default: forever]
+    /// How long to wait for a lock that is held, and for a store that does not answer, or `forever`
+    /// [default: forever]
     #[arg(long, value_name = "TIME", value_parser = wait)]
     pub(crate) wait: Option<WaitTime>,
-    /// Do not wait: end at once if somebody else holds the lock
+    /// Do not wait: end at once if somebody else holds the lock, or if the store does not answer
     #[arg(long, conflicts_with = "wait")]
     pub(crate) no_wait: bool,
     /// Keep the name taken for at least this long, even if the command ends earlier; at most the ttl

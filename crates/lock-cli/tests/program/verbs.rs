@@ -1,6 +1,6 @@
 //! The verbs beside `run`, and what is said of a wrong command line.
 
-use crate::harness::{distlock, end_of};
+use crate::harness::{distlock, end_of, run};
 
 fn error_of<'a>(arguments: impl IntoIterator<Item = &'a str>, code: i32, parts: &[&str]) {
     let ended = end_of(&mut distlock(arguments));
@@ -46,6 +46,28 @@ fn a_wrong_command_line_is_125_and_says_what_is_right() {
 }
 
 #[test]
+fn an_option_of_the_command_line_counts_more_than_what_it_contradicts() {
+    for (options, variable, value) in [
+        ("--max-hold=2m", "DISTLOCK_MAX_HOLD", "30s"),
+        ("--ttl=1s", "DISTLOCK_MAX_HOLD", "2s"),
+        ("--ttl=10m", "DISTLOCK_MIN_HOLD", "5m"),
+        ("--min-hold=0s", "DISTLOCK_MIN_HOLD", "5m"),
+        ("--ttl=10s", "DISTLOCK_TTL", "100ms"),
+        ("--ttl=10s", "DISTLOCK_URL", "memory:?max_hold=30s"),
+        ("--ttl=10s --max-hold=20s --min-hold=5s", "DISTLOCK_URL", "memory:?ttl=2m&min_hold=3m"),
+    ] {
+        let mut command = run("memory:", &format!("-q {options}"), "x", "true");
+        assert_eq!(end_of(command.env(variable, value)).silent(), 0, "{options} {variable}");
+        // Without it, the same is refused.
+        let mut command = run("memory:", "-q --wait=1s", "x", "true");
+        assert_eq!(end_of(command.env(variable, value)).code, 125, "{variable}={value}");
+    }
+    let mut command = run("memory:", "-q --ttl=1m", "x", "true");
+    let ended = end_of(command.env("DISTLOCK_MAX_HOLD", "30s"));
+    ended.says(125, &["distlock: max_hold is 30s, below the ttl of 60s"]);
+}
+
+#[test]
 fn a_misspelt_variable_is_refused_and_a_password_is_never_shown() {
     let ended =
         end_of(distlock(["check"]).env("DISTLOCK_URL", "memory:").env("DISTLOCK_TLL", "1s"));
@@ -85,7 +107,10 @@ fn bench_measures_memory_too() {
 #[test]
 fn help_version_completions_and_manual_are_printed() {
     for (arguments, parts) in [
-        (&["--help"][..], &["DISTLOCK_URL", "status", "completions"][..]),
+        (
+            &["--help"][..],
+            &["DISTLOCK_URL", "status", "completions", "redis+quorum://", "memory:"][..],
+        ),
         (&["run", "--help"], &["--kill-after", "--no-wait", "128 + its number", "DISTLOCK_NAME"]),
         (&["--version"], &["distlock 0."]),
         (&["completions", "bash"], &["complete -F _distlock", "--kill-after"]),

@@ -108,13 +108,3 @@ fn a_server_that_is_gone_at_the_end_is_warned_of_and_the_command_counts() {
     running.write(b"\n");
     running.end().says(4, &["did not confirm the release of lock \"x\""]);
 }
-
-#[test]
-fn a_server_that_is_not_there_is_an_error_before_the_command_runs() {
-    let mut server = server();
-    let url = server.url();
-    server.kill();
-    let ended = end_of(&mut run(&url, "", "x", "echo no"));
-    ended.says(122, &["distlock: ", "could not connect to Redis at 127.0.0.1:"]);
-    assert_eq!(ended.output, "");
-}

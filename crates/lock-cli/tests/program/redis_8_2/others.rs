@@ -76,6 +76,9 @@ fn a_minimal_hold_keeps_the_name_taken_after_the_command() {
     let url = server.url();
     assert_eq!(end_of(&mut run(&url, "--min-hold 60s", "x", "true")).silent(), 0);
     assert_eq!(end_of(&mut run(&url, "--no-wait -q", "x", "true")).silent(), 124);
+    // Nobody holds it, and nobody is said to.
+    let ended = end_of(&mut run(&url, "--no-wait", "x", "true"));
+    ended.says(124, &["lock \"x\" stays taken for the --min-hold of distlock run sh (pid "]);
 }
 
 #[test]
@@ -107,7 +110,7 @@ fn whoever_sits_before_a_terminal_is_told_what_is_waited_for() {
     let mut first = Running::until_ready(command.stdin(Stdio::piped()));
     let mut terminal = crate::terminal::Terminal::new();
     terminal.types(&format!("\"$PROGRAM\" run --url {url} x -- echo mine\n"));
-    terminal.shows("distlock: waiting for lock \"x\", which somebody else holds");
+    terminal.shows("distlock: waiting for lock \"x\", which is held by distlock run sh (pid ");
     first.write(b"\n");
     assert_eq!(first.end().silent(), 0);
     terminal.shows("mine");
