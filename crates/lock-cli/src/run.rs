@@ -172,12 +172,12 @@ async fn with_notice(arguments: &arguments::Run, lock: &Lock) -> Result<LockGuar
             Ok(Some(_)) => {
                 tell(format_args!("waiting for lock {name:?}, which somebody else holds"));
             }
-            // Dapr cannot show locks.
-            Err(error) if error.kind() == LockErrorKind::Unsupported => {
-                tell(format_args!("waiting for lock {name:?}"));
-            }
-            // It has just become free; or its store cannot be asked, of which a warning tells.
-            Ok(None) | Err(_) => {}
+            // It has just become free.
+            Ok(None) => {}
+            // A warning tells of it.
+            Err(error) if error.is_retryable() => {}
+            // Dapr cannot show locks, and a user of Redis may lack the permission.
+            Err(_) => tell(format_args!("waiting for lock {name:?}")),
         }
     }
     acquiring.await

@@ -70,3 +70,17 @@ fn what_a_store_refuses_is_an_error_at_once_however_long_the_wait() {
         }
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn nobody_is_said_to_hold_a_lock_whose_store_is_not_there() {
+    let mut server = server();
+    let url = server.url();
+    server.kill();
+    let mut terminal = crate::terminal::Terminal::new();
+    let line = format!("\"$PROGRAM\" run --wait 2s --url {url} x -- true; echo \"code $?\"\n");
+    terminal.types(&line);
+    terminal.shows("cannot be used: ");
+    let rest = terminal.shows("code 122");
+    assert!(!rest.contains("waiting for lock"), "{rest}");
+}
