@@ -24,6 +24,7 @@ use address::Address;
 use environment::Environment;
 use settings::{LAZY, NAMESPACE, Settings};
 use text::invalid;
+pub use text::nearest;
 
 /// The configuration of a lock store: its URL, its settings, and the options of its locks.
 ///
@@ -353,12 +354,16 @@ impl fmt::Display for LockConfig {
     }
 }
 
+/// Shows what counts: the settings with those of the URL, and the options of locks that come of them.
 impl fmt::Debug for LockConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let in_url = self.url.as_deref().and_then(|url| Address::parse(url).ok());
+        let in_url = in_url.map(|address| address.settings).unwrap_or_default();
+        let settings = self.settings.clone().over(in_url);
         f.debug_struct("LockConfig")
             .field("url", &format_args!("{self}"))
-            .field("settings", &self.settings)
-            .field("options", &self.options)
+            .field("settings", &settings)
+            .field("options", &options::apply(&settings, self.options.clone()))
             .finish()
     }
 }

@@ -81,6 +81,8 @@ mod config;
 mod connect;
 
 pub use config::LockConfig;
+#[doc(hidden)]
+pub use config::nearest;
 pub use connect::connect;
 
 #[doc(inline)]

@@ -11,16 +11,17 @@ const ABOUT: &str = "Run commands under distributed locks, and inspect locks";
 const ENVIRONMENT: &str = "\
 The store is set by --url or by DISTLOCK_URL: redis://HOST:PORT, rediss://HOST:PORT, \
 redis+unix:///PATH, redis+sentinel://HOST:PORT,HOST:PORT/MASTER, \
-redis+cluster://HOST:PORT,HOST:PORT, redis+quorum://HOST:PORT,HOST:PORT,HOST:PORT or \
-dapr://STORE. Put a URL with a password into DISTLOCK_URL: other users of the machine can read a \
-command line. Options of all locks can be set by DISTLOCK_TTL, DISTLOCK_WAIT and the like, and in \
-the query of the URL; command-line options take precedence.";
+redis+cluster://HOST:PORT,HOST:PORT, redis+quorum://HOST:PORT,HOST:PORT,HOST:PORT, \
+dapr://STORE, or memory:, which excludes no other process. Put a URL with a password into \
+DISTLOCK_URL: other users of the machine can read a command line. Options of all locks can be set by \
+DISTLOCK_TTL, DISTLOCK_WAIT and the like, and in the query of the URL; command-line options take \
+precedence.";
 const RUN_CODES: &str = "\
 Exit codes:
   that of the command, if it exited by itself; if a signal ended it, distlock
   ends by the same signal, which a shell shows as 128 + its number
   122  the store could not be asked, or refused
-  123  the lock was lost, and the command was ended
+  123  the lock was lost while the command ran
   124  somebody else held the lock for the whole wait
   125  the command line or the configuration is wrong
   126  the command was found and could not be run
@@ -78,10 +79,11 @@ pub(crate) struct Run {
     /// 60s]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) ttl: Option<Duration>,
-    /// How long to wait for a lock that is held, or `forever` [default: forever]
+    /// How long to wait for a lock that is held, and for a store that does not answer, or `forever`
+    /// [default: forever]
     #[arg(long, value_name = "TIME", value_parser = wait)]
     pub(crate) wait: Option<WaitTime>,
-    /// Do not wait: exit at once if somebody else holds the lock
+    /// Do not wait: exit at once if somebody else holds the lock, or if the store does not answer
     #[arg(long, conflicts_with = "wait")]
     pub(crate) no_wait: bool,
     /// Keep the name taken for at least this long, even if the command ends earlier; at most the ttl
@@ -101,8 +103,10 @@ pub(crate) struct Run {
     pub(crate) quiet: bool,
     /// The name of the lock
     pub(crate) name: String,
-    /// The command and its arguments
-    #[arg(required = true, trailing_var_arg = true, value_parser = value_parser!(OsString))]
+    /// The command and its arguments; `--` stands before it, so that it is never taken for the name
+    // Without `--`, `run $NAME ./job` with a variable that is not set would run the rest of the
+    // command under its first word.
+    #[arg(required = true, last = true, value_parser = value_parser!(OsString))]
     pub(crate) command: Vec<OsString>,
 }
 
@@ -301,14 +305,27 @@ mod tests {
 
     #[test]
     fn what_follows_the_command_belongs_to_the_command() {
-        for line in [&["x", "--", "ls", "--wait", "-q"][..], &["x", "ls", "--wait", "-q"]] {
-            let run = run(line);
-            assert_eq!(run.name, "x");
-            assert_eq!(run.command, ["ls", "--wait", "-q"]);
-            assert!(run.wait.is_none() && !run.quiet);
-        }
+        let line = run(&["x", "--", "ls", "--wait", "-q", "--", "y"]);
+        assert_eq!(line.name, "x");
+        assert_eq!(line.command, ["ls", "--wait", "-q", "--", "y"]);
+        assert!(line.wait.is_none() && !line.quiet);
         assert_eq!(run(&["x", "--", "--odd"]).command, ["--odd"]);
         assert_eq!(run(&["--ttl", "5s", "x", "--wait", "1s", "--", "a"]).command, ["a"]);
+    }
+
+    #[test]
+    fn a_command_is_never_taken_for_the_name_of_its_lock() {
+        for line in [
+            &["--", "echo", "hi"][..],
+            &["--no-wait", "--", "nice", "./report.sh"],
+            &["echo", "hi"],
+            &["x", "echo", "--", "hi"],
+            &["x", "--"],
+        ] {
+            let all = ["distlock", "run"].iter().chain(line);
+            let parsed = Arguments::try_parse_from(all);
+            assert!(parsed.is_err(), "{line:?}: {parsed:?}");
+        }
     }
 
     #[test]
@@ -350,7 +367,7 @@ mod tests {
 
     #[test]
     fn times_are_written_as_everywhere_else() {
-        let run = run(&["--ttl", "30s", "--wait", "forever", "x", "true"]);
+        let run = run(&["--ttl", "30s", "--wait", "forever", "x", "--", "true"]);
         assert_eq!(run.ttl, Some(Duration::from_secs(30)));
         assert_eq!(run.wait, Some(WaitTime::Forever));
         assert_eq!(wait("500ms"), Ok(WaitTime::For(Duration::from_millis(500))));

@@ -44,7 +44,12 @@ pub(crate) async fn check(arguments: &arguments::Check) -> Result<Ending, Failur
             problems.push(format!("{} is required, and the store lacks it", name(ability)));
         }
     }
-    problems.extend(warnings.texts());
+    // Each of the services that it connects warns for itself.
+    for warning in warnings.texts() {
+        if !problems.contains(&warning) {
+            problems.push(warning);
+        }
+    }
     if store.is_private() {
         let what = "the store is the memory of one process, so nobody else is excluded; name a \
                     store that all instances share";

@@ -64,7 +64,7 @@ impl From<LockError> for Failure {
             | LockErrorKind::Unsupported => USAGE,
             _ => STORE,
         };
-        Self::new(code, with_causes(&error))
+        Self::new(code, text(&error))
     }
 }
 
@@ -74,10 +74,17 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The error, and what caused it, unless it says that itself.
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
+/// The error, and what caused it, unless it says that itself. It does not name the operation of the
+/// library, which is none that the user has typed.
+pub(crate) fn text(error: &LockError) -> String {
+    let mut text = match error.name() {
+        // Its text says what is wrong with the name.
+        Some(name) if error.kind() != LockErrorKind::InvalidName => {
+            format!("lock {name:?}: {}", error.message())
+        }
+        _ => error.message().to_owned(),
+    };
+    let mut cause = Error::source(error);
     while let Some(error) = cause {
         let more = error.to_string();
         if !text.contains(&more) {
@@ -87,4 +94,24 @@ fn with_causes(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_lock_and_the_cause_and_no_operation() {
+        let error = LockError::new(LockErrorKind::Unavailable, "no answer")
+            .with_operation("acquire")
+            .with_source(io::Error::other("connection refused"));
+        let failure = Failure::from(error.clone());
+        assert_eq!((failure.code, &*failure.message), (STORE, "no answer: connection refused"));
+        let failure = Failure::from(error.with_name("x"));
+        assert_eq!(failure.message, "lock \"x\": no answer: connection refused");
+        let name = LockError::new(LockErrorKind::InvalidName, "lock name is empty").with_name("");
+        assert_eq!(Failure::from(name).message, "lock name is empty");
+    }
 }

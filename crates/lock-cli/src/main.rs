@@ -19,11 +19,13 @@ mod status;
 mod store;
 #[cfg(unix)]
 mod terminal;
+mod usage;
 mod wait;
 mod warnings;
 #[cfg(unix)]
 mod watch;
 
+use std::ffi::OsString;
 use std::future::Future;
 use std::process::ExitCode;
 
@@ -37,13 +39,17 @@ fn main() -> ExitCode {
     if let Some(code) = run::in_child() {
         return code.into();
     }
-    let arguments = match Arguments::try_parse() {
+    let line: Vec<OsString> = std::env::args_os().collect();
+    let arguments = match Arguments::try_parse_from(&line) {
         Ok(arguments) => arguments,
-        Err(message) => {
-            let code = if message.use_stderr() { exit::USAGE } else { exit::SUCCESS };
+        Err(error) if error.use_stderr() => {
+            output::tell(usage::text(error, &line));
+            return exit::USAGE.into();
+        }
+        Err(help) => {
             // There is nobody to tell if it cannot be printed.
-            message.print().ok();
-            return code.into();
+            help.print().ok();
+            return exit::SUCCESS.into();
         }
     };
     let ending = carry_out(arguments.verb).unwrap_or_else(|failure| {

@@ -11,7 +11,10 @@ use std::path::Path;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use distlock::{Holder, Lock, LockErrorKind, LockGuard, LockOptions, LockService, ReleaseOutcome};
+use distlock::{
+    Holder, Lock, LockConfig, LockError, LockErrorKind, LockGuard, LockOptions, LockStatus,
+    ReleaseOutcome,
+};
 use rustix::process::Signal;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
@@ -52,8 +55,7 @@ async fn under_lock(arguments: &arguments::Run, blocked: &Blocked) -> Result<End
         .map_err(|error| internal("cannot listen for signals", &error))?;
 
     name_program(&arguments.command);
-    let defaults = LockOptions::new().keep_alive_if_supported().wait_forever();
-    let connecting = store::connect(&arguments.store, defaults);
+    let connecting = store::connect_to(config(arguments)?);
     let store = match unless_ended(&mut inbox, blocked, connecting).await {
         Ok(store) => store?,
         Err(signal) => return Ok(Ending::Signal(signal.as_raw())),
@@ -62,10 +64,10 @@ async fn under_lock(arguments: &arguments::Run, blocked: &Blocked) -> Result<End
     if store.is_private() && !arguments.quiet {
         tell("warning: the store is the memory of this process, so nobody else is excluded");
     }
-    let lock = lock(&locks, arguments);
+    let lock = locks.lock(&*arguments.name);
     lock.check()?;
     let began = Instant::now();
-    let acquiring = with_notice(arguments, lock.acquire());
+    let acquiring = with_notice(arguments, &lock);
     let ending = match unless_ended(&mut inbox, blocked, acquiring).await {
         Err(signal) => Ok(Ending::Signal(signal.as_raw())),
         Ok(Err(error)) if error.kind() == LockErrorKind::Timeout => {
@@ -73,11 +75,15 @@ async fn under_lock(arguments: &arguments::Run, blocked: &Blocked) -> Result<End
         }
         Ok(Err(error)) => Err(error.into()),
         Ok(Ok(guard)) => {
-            if !locks.capabilities().renew && !arguments.quiet {
+            if !guard.lease().is_kept_alive() && !arguments.quiet {
+                let why = match locks.capabilities().renew {
+                    true => "the lease is not renewed, since keep_alive is set to false",
+                    false => "this store cannot renew leases",
+                };
                 let left = Span(guard.remaining());
                 tell(format_args!(
-                    "warning: this store cannot renew leases: the command is ended if it takes \
-                     longer than {left}; --ttl sets that"
+                    "warning: {why}: the command is ended if it takes longer than {left}; --ttl sets \
+                     that"
                 ));
             }
             command(arguments, blocked, guard, &events, &mut inbox).await
@@ -89,23 +95,27 @@ async fn under_lock(arguments: &arguments::Run, blocked: &Blocked) -> Result<End
 }
 
 /// The options of the command line, over those of the environment and the URL.
-fn lock(locks: &LockService, arguments: &arguments::Run) -> Lock {
-    let mut lock = locks.lock(&*arguments.name);
+fn config(arguments: &arguments::Run) -> Result<LockConfig, Failure> {
+    let defaults = LockOptions::new().keep_alive_if_supported().wait_forever();
+    let mut config = store::config(&arguments.store)?.defaults(defaults);
     if let Some(ttl) = arguments.ttl {
-        lock = lock.ttl(ttl);
+        config = config.ttl(ttl);
     }
     if let Some(min_hold) = arguments.min_hold {
-        lock = lock.min_hold(min_hold);
+        config = config.min_hold(min_hold);
     }
     if let Some(max_hold) = arguments.max_hold {
-        lock = lock.max_hold(max_hold);
+        config = config.max_hold(max_hold);
     }
-    match arguments.wait {
-        _ if arguments.no_wait => lock.wait(Duration::ZERO),
-        None => lock,
-        Some(WaitTime::For(wait)) => lock.wait(wait),
-        Some(WaitTime::Forever) => lock.wait_forever(),
-    }
+    // Whoever waits for the lock waits for its store, too: what connects is the request for the lock,
+    // which is repeated until the wait is over.
+    Ok(match arguments.wait {
+        _ if arguments.no_wait => config.wait(Duration::ZERO),
+        None => config.lazy(true),
+        Some(WaitTime::For(Duration::ZERO)) => config.wait(Duration::ZERO),
+        Some(WaitTime::For(wait)) => config.wait(wait).lazy(true),
+        Some(WaitTime::Forever) => config.wait_forever().lazy(true),
+    })
 }
 
 /// Others read the name of the command when they ask who holds the lock, unless the environment names
@@ -138,14 +148,37 @@ async fn unless_ended<T>(
     }
 }
 
-/// Tells whoever sits before a terminal what is waited for.
-async fn with_notice<T>(arguments: &arguments::Run, acquiring: impl Future<Output = T>) -> T {
-    let mut acquiring = pin!(acquiring);
-    if let Ok(output) = tokio::time::timeout(SILENT_WAIT, &mut acquiring).await {
-        return output;
+/// Acquires the lock, and tells whoever sits before a terminal what is waited for.
+async fn with_notice(arguments: &arguments::Run, lock: &Lock) -> Result<LockGuard, LockError> {
+    let mut acquiring = pin!(lock.acquire());
+    if let Ok(acquired) = tokio::time::timeout(SILENT_WAIT, &mut acquiring).await {
+        return acquired;
     }
     if !arguments.quiet && std::io::stderr().is_terminal() {
-        tell(format_args!("waiting for lock {:?}, which somebody else holds", arguments.name));
+        let status = tokio::select! {
+            acquired = &mut acquiring => return acquired,
+            status = lock.status() => status,
+        };
+        let name = &arguments.name;
+        match status {
+            Ok(Some(LockStatus { holder: Some(holder), .. })) if holder.has_released => {
+                tell(format_args!(
+                    "waiting for lock {name:?}, whose name stays taken for the --min-hold of {holder}"
+                ));
+            }
+            Ok(Some(LockStatus { holder: Some(holder), .. })) => {
+                tell(format_args!("waiting for lock {name:?}, which is held by {holder}"));
+            }
+            Ok(Some(_)) => {
+                tell(format_args!("waiting for lock {name:?}, which somebody else holds"));
+            }
+            // It has just become free.
+            Ok(None) => {}
+            // A warning tells of it.
+            Err(error) if error.is_retryable() => {}
+            // Dapr cannot show locks, and a user of Redis may lack the permission.
+            Err(_) => tell(format_args!("waiting for lock {name:?}")),
+        }
     }
     acquiring.await
 }
@@ -158,10 +191,14 @@ fn not_acquired(arguments: &arguments::Run, waited: Duration, holder: Option<&Ho
         } else {
             format!(" for the whole wait of {}", Span(waited))
         };
-        let who = holder.map(|holder| format!(": {holder}")).unwrap_or_default();
-        tell(format_args!(
-            "somebody else holds lock {name:?}{wait}{who}; --wait sets how long to wait for it"
-        ));
+        let what = match holder {
+            Some(holder) if holder.has_released => {
+                format!("lock {name:?} stays taken{wait} for the --min-hold of {holder}")
+            }
+            Some(holder) => format!("somebody else holds lock {name:?}{wait}: {holder}"),
+            None => format!("somebody else holds lock {name:?}{wait}"),
+        };
+        tell(format_args!("{what}; --wait sets how long to wait for it"));
     }
     Ending::Code(arguments.conflict_exit_code)
 }

@@ -37,7 +37,11 @@ pub(crate) fn address(store: &Store) -> Result<String, Failure> {
 
 /// Connects. `defaults` are options that neither the environment nor the URL sets.
 pub(crate) async fn connect(store: &Store, defaults: LockOptions) -> Result<Connected, Failure> {
-    let config = config(store)?.defaults(defaults);
+    connect_to(config(store)?.defaults(defaults)).await
+}
+
+/// Connects to the store of a whole configuration.
+pub(crate) async fn connect_to(config: LockConfig) -> Result<Connected, Failure> {
     let address = config.to_string();
     let locks = config.connect().await?;
     Ok(Connected { locks, address })
@@ -49,7 +53,8 @@ pub(crate) fn random() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }
 
-fn config(store: &Store) -> Result<LockConfig, Failure> {
+/// What the environment, the URL and `--url` say.
+pub(crate) fn config(store: &Store) -> Result<LockConfig, Failure> {
     match &store.url {
         // The command line counts more than `DISTLOCK_URL`; the other variables count as ever.
         Some(url) => Ok(LockConfig::from_env()?.url(url)?),

@@ -157,9 +157,10 @@ impl View {
     /// The store did not answer, and is asked again.
     fn fail(&mut self, error: &LockError) {
         match self {
-            Self::Screen(screen) => screen.fail(error.to_string()),
+            Self::Screen(screen) => screen.fail(exit::text(error)),
             Self::Lines(lines) => {
-                lines.fail(|| tell(format_args!("warning: {error}; it is asked again")));
+                let text = exit::text(error);
+                lines.fail(|| tell(format_args!("warning: {text}; it is asked again")));
             }
         }
     }

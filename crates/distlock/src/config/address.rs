@@ -10,7 +10,7 @@ use url::Url;
 
 use super::scheme::{self, Located, Named, Open, Parameter};
 use super::settings::Settings;
-use super::text::{clip, decode, invalid, is_quoted, nearest};
+use super::text::{clip, decode, invalid, is_quoted};
 use super::words;
 
 const ESCAPES: &str =
@@ -42,13 +42,20 @@ impl Address {
     /// The stores of a quorum.
     fn parse_several(urls: &[&str]) -> Result<Self, LockError> {
         scheme::quorum::check_features()?;
-        let (mut members, mut shown_all, mut is_in_memory) = (Vec::new(), Vec::new(), true);
+        let (mut members, mut shown_all) = (Vec::new(), Vec::new());
         for text in urls {
             let located = read(text)?;
             let url = &located.url;
             let named = scheme::of(url)?;
             if named.is_quorum() {
                 return Err(invalid("a member of a quorum is a quorum itself; name its servers"));
+            }
+            if named.is_in_memory() {
+                return Err(invalid(
+                    "a member of a quorum is in the memory of this process, where no other process \
+                     sees its vote, so that two could hold one lock; name a server that all \
+                     instances share",
+                ));
             }
             let (settings, parameters) = sort(query(url)?, &named)?;
             if let Some(word) = settings.first_word() {
@@ -58,13 +65,12 @@ impl Address {
                     word.to_ascii_uppercase()
                 )));
             }
-            is_in_memory &= named.is_in_memory();
             let open = named.read(&located, &parameters)?;
             shown_all.push(shown(&located));
-            members.push(scheme::quorum::Member::new(url, shown(&located), open));
+            members.push(scheme::quorum::Member::new(url, open));
         }
         let (open, settings) = (scheme::quorum::open(members)?, Settings::default());
-        Ok(Self { open, settings, is_in_memory, shown: shown_all.join(" ") })
+        Ok(Self { open, settings, is_in_memory: false, shown: shown_all.join(" ") })
     }
 
     /// Whether the store is this process's own.
@@ -152,8 +158,9 @@ fn sort(query: Vec<Parameter>, named: &Named) -> Result<(Settings, Vec<Parameter
 
 fn unknown_parameter(name: &str, named: &Named) -> LockError {
     let known: Vec<&str> = words::names().iter().chain(named.parameters()).copied().collect();
-    let guess = nearest(name, known.iter().copied());
-    let guess = guess.map(|word| format!("did you mean `{word}`? ")).unwrap_or_default();
+    let show = |word: &str| format!("`{word}`");
+    let guess = words::guess(name, known.iter().copied(), show, "the URL itself");
+    let guess = guess.map(|guess| format!("{guess}; ")).unwrap_or_default();
     let accepted = known.join(", ");
     let name = clip(name);
     invalid(format!("the URL has an unknown parameter `{name}`; {guess}accepted are {accepted}"))

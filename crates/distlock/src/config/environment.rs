@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use lock_core::LockError;
 
 use super::settings::Settings;
-use super::text::{clip, invalid, is_quoted, nearest};
+use super::text::{clip, invalid, is_quoted};
 use super::{others, words};
 
 const PREFIX: &str = "DISTLOCK_";
@@ -68,11 +68,8 @@ fn variable(word: &str) -> String {
 fn unknown(name: &str, word: &str) -> LockError {
     let known = || words::names().iter().copied().chain([URL]);
     let name = clip(name);
-    invalid(match nearest(word, known()) {
-        Some(near) => {
-            let near = variable(near);
-            format!("the environment variable {name} is not known; did you mean {near}?")
-        }
+    invalid(match words::guess(word, known(), variable, &variable(URL)) {
+        Some(guess) => format!("the environment variable {name} is not known; {guess}"),
         None => {
             let known: Vec<String> = known().map(variable).collect();
             let known = known.join(", ");
@@ -171,8 +168,20 @@ mod tests {
             ("DISTLOCK_NAMESPCE", "x", "did you mean DISTLOCK_NAMESPACE?"),
             ("DISTLOCK_FOO", "x", "DISTLOCK_FOO is not known; remove it"),
             ("DISTLOCK_FOO", "x", "known are DISTLOCK_NAMESPACE, DISTLOCK_RESPONSE_TIMEOUT,"),
-            ("DISTLOCK_PASSWORD", "s3cret", "DISTLOCK_PASSWORD is not known"),
-            ("DISTLOCK_PORT", "6379", "DISTLOCK_PORT is not known"),
+            (
+                "DISTLOCK_PASSWORD",
+                "s3cret",
+                "DISTLOCK_PASSWORD is not known; did you mean DISTLOCK_PASSWORD_FILE? it can stand \
+                 in DISTLOCK_URL, as in redis://USER:PASSWORD@",
+            ),
+            (
+                "DISTLOCK_PORT",
+                "6379",
+                "DISTLOCK_PORT is not known; it can stand in DISTLOCK_URL, as in redis://USER",
+            ),
+            ("DISTLOCK_DB", "1", "DISTLOCK_DB is not known; it can stand in DISTLOCK_URL"),
+            ("DISTLOCK_PREFIX", "a", "did you mean DISTLOCK_NAMESPACE or DISTLOCK_KEY_PREFIX?"),
+            ("DISTLOCK_TIMEOUT", "1s", "did you mean DISTLOCK_WAIT or DISTLOCK_RESPONSE_TIMEOUT?"),
             ("DISTLOCK_", "x", "DISTLOCK_ is not known"),
             ("DISTLOCK_ttl", "30s", "did you mean DISTLOCK_TTL?"),
             ("DISTLOCK_NAMESPACE", "\"shop:\"", "DISTLOCK_NAMESPACE is in quotes"),

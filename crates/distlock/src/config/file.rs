@@ -8,7 +8,7 @@ use serde::de::{
 };
 
 use super::settings::Settings;
-use super::text::{clip, nearest};
+use super::text::clip;
 use super::word::{Kind, Value, Word, quoted};
 use super::{LockConfig, words};
 
@@ -28,8 +28,8 @@ fn fields() -> &'static [&'static str] {
 }
 
 fn unknown(name: &str) -> String {
-    let guess = nearest(name, fields().iter().copied());
-    let guess = guess.map(|word| format!("did you mean `{word}`? ")).unwrap_or_default();
+    let guess = words::guess(name, fields().iter().copied(), |word| format!("`{word}`"), "`url`");
+    let guess = guess.map(|guess| format!("{guess}; ")).unwrap_or_default();
     let (name, accepted) = (clip(name), fields().join(", "));
     format!("unknown field `{name}`; {guess}accepted are {accepted}")
 }

@@ -6,15 +6,15 @@ use super::settings::Settings;
 use super::word::{Kind, Word};
 
 pub(super) const TTL: Word = Word::new("ttl", Kind::Duration);
-const WAIT: Word = Word::new("wait", Kind::DurationOr(FOREVER));
+pub(super) const WAIT: Word = Word::new("wait", Kind::DurationOr(FOREVER));
 const KEEP_ALIVE: Word = Word::new("keep_alive", Kind::FlagOr(IF_SUPPORTED));
-const MAX_HOLD: Word = Word::new("max_hold", Kind::DurationOr(NONE));
-const MIN_HOLD: Word = Word::new("min_hold", Kind::Duration);
+pub(super) const MAX_HOLD: Word = Word::new("max_hold", Kind::DurationOr(NONE));
+pub(super) const MIN_HOLD: Word = Word::new("min_hold", Kind::Duration);
 const ON_LOST: Word = Word::new("on_lost", Kind::OneOf(&[CANCEL, CONTINUE]));
 const REQUIRE_FENCING: Word = Word::new("require_fencing", Kind::Flag);
 
-const NONE: &str = "none";
-const FOREVER: &str = "forever";
+pub(super) const NONE: &str = "none";
+pub(super) const FOREVER: &str = "forever";
 const IF_SUPPORTED: &str = "if_supported";
 const CANCEL: &str = "cancel";
 const CONTINUE: &str = "continue";

@@ -36,6 +36,36 @@ impl LockConfig {
         self
     }
 
+    /// How long a lock waits that sets no wait itself.
+    ///
+    /// This, [`ttl`](Self::ttl) and the other options of locks count more than the environment that was
+    /// read before, as a command line does. The [defaults](Self::defaults) of a program count less.
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.settings.put(&options::WAIT, wait);
+        self
+    }
+
+    /// As [`wait`](Self::wait), without an end.
+    pub fn wait_forever(mut self) -> Self {
+        self.settings.put(&options::WAIT, Value::Choice(options::FOREVER));
+        self
+    }
+
+    /// For how long a lock can be held at most that sets nothing else itself; `None` is no limit, which
+    /// is the default.
+    pub fn max_hold(mut self, max_hold: impl Into<Option<Duration>>) -> Self {
+        let max_hold = max_hold.into().map_or(Value::Choice(options::NONE), Value::Duration);
+        self.settings.put(&options::MAX_HOLD, max_hold);
+        self
+    }
+
+    /// For how long the name of a lock stays taken at least that sets nothing else itself. Default:
+    /// zero.
+    pub fn min_hold(mut self, min_hold: Duration) -> Self {
+        self.settings.put(&options::MIN_HOLD, min_hold);
+        self
+    }
+
     /// How long an answer of the store may take, including the time to connect. Default: 2 s for
     /// Redis, 5 s for Dapr.
     pub fn response_timeout(mut self, timeout: Duration) -> Self {

@@ -11,7 +11,8 @@ pub(crate) fn invalid(message: impl Into<Cow<'static, str>>) -> LockError {
 }
 
 /// The known word that was perhaps meant.
-pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_ascii_lowercase();
     let distances =
         known.into_iter().map(|known| (strsim::damerau_levenshtein(&word, known), known));

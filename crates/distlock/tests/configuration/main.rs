@@ -103,7 +103,11 @@ fn parameters_are_refused_by_name_value_and_what_is_accepted() {
              password_file, replicas, sentinel_password_file, endpoint, api_token_file",
         ],
     );
-    refused("memory:?db=1", &["unknown parameter `db`; accepted are namespace"]);
+    refused("memory:?x=1", &["unknown parameter `x`; accepted are namespace"]);
+    refused(
+        "memory:?password=s3cret",
+        &["`password`; did you mean `password_file`? it can stand in the URL itself, as in redis:"],
+    );
     refused("memory:?ttl=30", &["`ttl` is \"30\"", "has no unit; write \"30s\""]);
     refused("memory:?ttl=1d", &["`ttl` is \"1d\"", "\"5m\" or \"1h\""]);
     refused("memory:?ttl", &["`ttl` is \"\"", "not a duration"]);
@@ -157,6 +161,42 @@ fn options_that_contradict_each_other_are_refused_before_the_first_lock_meets_th
 
     let config = LockConfig::from_url("memory:?min_hold=2m").unwrap();
     config.ttl(Duration::from_secs(300)).check().unwrap();
+}
+
+#[tokio::test]
+async fn a_setter_counts_more_than_each_option_of_the_url() {
+    let seconds = Duration::from_secs;
+    let from = |query: &str| LockConfig::from_url(format!("memory:?{query}")).unwrap();
+    // Without the setter, each of these is refused.
+    from("ttl=10s&max_hold=5s").max_hold(seconds(20)).check().unwrap();
+    from("ttl=10s&max_hold=5s").max_hold(None).check().unwrap();
+    from("ttl=10s&min_hold=20s").min_hold(seconds(5)).check().unwrap();
+    from("max_hold=5s").ttl(seconds(2)).check().unwrap();
+    let error = from("ttl=10s").max_hold(seconds(5)).check().unwrap_err().to_string();
+    assert!(error.contains("max_hold is 5s, below the ttl of 10s"), "{error}");
+
+    let taken = async |config: LockConfig| {
+        let locks = config.connect().await.unwrap();
+        let _guard = locks.lock("x").acquire().await.unwrap();
+        let again = tokio::time::timeout(seconds(1), locks.lock("x").acquire());
+        again.await.map(|again| again.unwrap_err().kind()).ok()
+    };
+    let at_once = taken(from("wait=forever").wait(Duration::ZERO)).await;
+    assert_eq!(at_once, Some(LockErrorKind::Timeout));
+    assert_eq!(taken(from("wait=0s").wait_forever()).await, None);
+}
+
+#[test]
+fn the_debug_text_shows_the_options_that_count() {
+    let config = LockConfig::from_url("memory:?ttl=20s&max_hold=2m").unwrap();
+    let config = config.max_hold(Duration::from_secs(90));
+    let config = config.defaults(LockOptions::new().min_hold(Duration::from_secs(7)));
+    let text = format!("{config:?}");
+    let options = text.split("options: ").nth(1).unwrap();
+    for option in ["ttl: 20s", "90s", "min_hold: 7s"] {
+        assert!(options.contains(option), "{option}: {text}");
+    }
+    assert!(!text.contains("60s") && !text.contains("120s"), "{text}");
 }
 
 #[test]

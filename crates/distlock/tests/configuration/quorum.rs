@@ -82,14 +82,28 @@ fn several_urls_have_credentials_of_their_own() {
     assert_eq!(checked("redis://:my secret@h"), "redis://***@h");
 }
 
-#[tokio::test]
-async fn a_quorum_of_stores_in_memory_is_for_tests() {
-    let urls = "memory:quorum-1 memory:quorum-2 memory:quorum-3";
-    let locks = connect(urls).await.unwrap();
-    let _guard = locks.lock("x").acquire().await.unwrap();
-    let one = connect("memory:quorum-2").await.unwrap();
-    assert!(one.lock("x").try_acquire().await.unwrap().is_none());
-    refused("memory:q memory:q memory:r", &["two members of the quorum are at memory:q"]);
+/// Two processes would each have a vote of their own there.
+#[test]
+fn the_memory_of_one_process_has_no_vote() {
+    let mut quorums = vec!["memory:a memory:b memory:c"];
+    if cfg!(feature = "redis") {
+        quorums.extend(["redis://a redis://b memory:", "memory:x redis://b redis://c"]);
+    }
+    for urls in quorums {
+        refused(
+            urls,
+            &["in the memory of this process", "two could hold one lock", "all instances"],
+        );
+        let error = LockConfig::from_urls(urls.split(' ')).unwrap_err();
+        assert_eq!(error.to_string(), refusal(urls).to_string());
+        #[cfg(feature = "serde")]
+        {
+            let list: Vec<String> = urls.split(' ').map(|url| format!("{url:?}")).collect();
+            let file = format!("url = [{}]", list.join(", "));
+            let error = toml::from_str::<LockConfig>(&file).unwrap().check().unwrap_err();
+            assert_eq!(error.to_string(), refusal(urls).to_string());
+        }
+    }
 }
 
 #[cfg(all(feature = "redis", feature = "serde"))]

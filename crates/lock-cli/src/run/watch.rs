@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use distlock::{LockGuard, LossReason};
+use distlock::{LockError, LockGuard, LossReason};
 use rustix::process::{Signal, getpgrp, kill_current_process_group};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until};
@@ -266,23 +266,26 @@ impl<'a> Watch<'a> {
         self.patience = Some(Instant::now() + self.arguments.kill_after);
         // Before anything is told: somebody else may hold the lock already.
         self.group.end();
-        let (name, advice) = (&self.arguments.name, self.advice(reason));
+        let (name, why) = (&self.arguments.name, self.why(reason));
         let grace = Span(self.arguments.kill_after);
         tell(format_args!(
-            "lock {name:?} was lost: {reason}{advice}; the command is ended, and killed after {grace}"
+            "lock {name:?} was lost: {why}; the command is ended, and killed after {grace}"
         ));
     }
 
-    fn advice(&self, reason: LossReason) -> &'static str {
+    /// Why the lock was lost: as the library says it, but where the cure is an option of ours.
+    fn why(&self, reason: LossReason) -> String {
         match reason {
-            // A lease that was renewed ends while the store cannot be asked, or we stood still.
-            LossReason::Expired => {
-                " (a lease that cannot be renewed ends with its --ttl; one that is renewed ends if \
-                 the store does not answer for that long, or if distlock is stopped)"
+            LossReason::Expired if !self.guard.lease().is_kept_alive() => {
+                format!("{reason}, and this lease is not renewed; --ttl sets how long it is")
             }
-            LossReason::Removed => " (somebody deleted it, or the store lost its data)",
-            LossReason::MaxHold => " (--max-hold)",
-            _ => "",
+            LossReason::MaxHold => format!("{reason}; --max-hold sets that"),
+            _ => {
+                let said = self.guard.ensure_held().err();
+                let said = said.as_ref().map(LockError::message);
+                let why = said.and_then(|said| said.strip_prefix("the lease was lost: "));
+                why.map_or_else(|| reason.to_string(), str::to_owned)
+            }
         }
     }
 

@@ -7,6 +7,7 @@ mod loss;
 mod others;
 mod releasing;
 mod signals;
+mod starting;
 #[cfg(target_os = "linux")]
 mod watching;
 

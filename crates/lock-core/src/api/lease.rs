@@ -52,6 +52,16 @@ impl Lease {
         ensure_held(&self.0)
     }
 
+    /// Whether the lease is renewed for as long as its guard lives: [`keep_alive`] was asked for, or
+    /// [`keep_alive_if_supported`] and the store can.
+    ///
+    /// [`keep_alive`]: crate::Lock::keep_alive
+    /// [`keep_alive_if_supported`]: crate::Lock::keep_alive_if_supported
+    #[must_use]
+    pub fn is_kept_alive(&self) -> bool {
+        self.0.keeps_alive()
+    }
+
     /// How long the lease will last at least; zero if it is over.
     ///
     /// A renewal raises it, and it can be less than the ttl right after the lock was acquired.

@@ -20,10 +20,10 @@ const MAX_BYTES: u64 = 4 * 1_024 * 1_024;
 /// not UTF-8.
 pub fn secret(setting: &str, path: &Path) -> Result<String> {
     // Whoever writes the secret itself where its file is to be named must not find it in a log.
-    if !is_in_a_directory(path) {
+    if !path.exists() && !is_in_a_directory(path) {
         return Err(invalid(format!(
-            "{setting} does not name a file in a directory that exists; it takes the path of a file, \
-             such as /run/secrets/NAME, and not the secret itself"
+            "{setting} names no file that this process can find; it takes the path of a file, such \
+             as /run/secrets/NAME, and not the secret itself"
         )));
     }
     let mut secret = text(setting, path)?;
@@ -96,7 +96,8 @@ pub fn both_or_none<T>(certificate: Option<T>, key: Option<T>) -> Result<Option<
     }
 }
 
-/// The root directory does not count: a secret can begin with a slash.
+/// Whether a path whose file is missing is one all the same. Neither the root directory nor the
+/// current one counts: a secret can begin with a slash, and be a single word.
 fn is_in_a_directory(path: &Path) -> bool {
     let directory = path.parent().filter(|directory| directory.parent().is_some());
     directory.is_some_and(|directory| !directory.as_os_str().is_empty() && directory.is_dir())
@@ -163,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_secret_in_the_place_of_its_file_is_not_shown() {
-        for path in ["s3cret", "/s3cret", "s3cret/with/slashes", "/s3cret/x", "", "/", ".."] {
+        for path in ["s3cret", "/s3cret", "s3cret/with/slashes", "/s3cret/x", ""] {
             let error = secret("password_file", Path::new(path)).unwrap_err();
             assert!(error.to_string().contains("not the secret itself"), "{path}: {error}");
             assert!(!format!("{error} {error:?}").contains("s3cret"), "{error}");
@@ -171,6 +172,17 @@ mod tests {
         let missing = std::env::temp_dir().join("distlock-files-missing");
         let error = secret("password_file", &missing).unwrap_err().to_string();
         assert!(error.contains("distlock-files-missing cannot be used: "), "{error}");
+    }
+
+    #[test]
+    fn a_secret_may_stand_in_a_file_of_any_directory() {
+        // Tests run in the directory of their package.
+        assert!(secret("password_file", Path::new("Cargo.toml")).unwrap().contains("lock-core"));
+        for directory in ["/", "..", "src"] {
+            let error = secret("password_file", Path::new(directory)).unwrap_err().to_string();
+            let begin = format!("password_file: the file {directory} cannot be used: ");
+            assert!(error.starts_with(&begin), "{error}");
+        }
     }
 
     #[test]

@@ -202,6 +202,13 @@ impl LockError {
         self.0.name.as_deref()
     }
 
+    /// The text without the operation and the name: for a program whose users know neither under
+    /// these names.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
     /// Why the lease was lost; `None` if it was not.
     #[must_use]
     pub fn loss_reason(&self) -> Option<LossReason> {
@@ -313,6 +320,7 @@ mod tests {
             .with_operation("later wrapping changes nothing")
             .with_name("order:1");
         assert_eq!(error.to_string(), "acquire \"order:1\": not got within 5s");
+        assert_eq!(error.message(), "not got within 5s");
         let replaced = error.clone().as_operation("execute");
         assert_eq!(replaced.to_string(), "execute \"order:1\": not got within 5s");
         assert!(error.is_retryable());

@@ -36,21 +36,19 @@ const fn several(name: &'static str, features: &'static [Feature]) -> Spelling {
 
 /// A member of a quorum, as a URL names it.
 pub(crate) struct Member {
-    /// What it is called where its store has no address of its own.
-    shown: String,
     /// Host and port, if its URL has a host: the databases of one server are no two members.
     server: Option<String>,
     open: Open,
 }
 
 impl Member {
-    pub(crate) fn new(url: &Url, shown: String, open: Open) -> Self {
+    pub(crate) fn new(url: &Url, open: Open) -> Self {
         // The host of another one is a Sentinel, or the name of a component.
         let is_server = url.scheme() != "dapr" && !url.scheme().ends_with("+sentinel");
         let host = url.host_str().filter(|host| !host.is_empty() && is_server);
         let port = url.port().unwrap_or(6_379);
         let server = host.map(|host| format!("{}:{port}", host.to_ascii_lowercase()));
-        Self { shown, server, open }
+        Self { server, open }
     }
 }
 
@@ -81,7 +79,7 @@ fn read(at: &Located, parameters: &[Parameter]) -> Result<Open, LockError> {
             .map_err(|error| malformed(&error.to_string()))?;
         let member = Located { url, more: Vec::new() };
         let open = (redis::SCHEME.read)(&member, parameters)?;
-        members.push(Member::new(&member.url, host.clone(), open));
+        members.push(Member::new(&member.url, open));
     }
     open(members)
 }
@@ -105,15 +103,11 @@ fn open_all(
     members: Vec<Member>,
     settings: &Settings,
 ) -> Result<lock_core::backend::AnyBackend, LockError> {
-    use lock_core::backend::{AnyBackend, LockBackend};
+    use lock_core::backend::AnyBackend;
 
     let mut builder = lock_quorum::QuorumBackend::builder();
-    for Member { shown, open, .. } in members {
-        let backend = open(settings)?;
-        builder = match backend.kind() {
-            super::memory::NAME => builder.named_member(shown, backend),
-            _ => builder.member(backend),
-        };
+    for member in members {
+        builder = builder.member((member.open)(settings)?);
     }
     let backend = builder.build().map_err(|error| error.with_operation("connect"))?;
     Ok(AnyBackend::new(backend))
@@ -125,8 +119,7 @@ fn open_all(
     members: Vec<Member>,
     settings: &Settings,
 ) -> Result<lock_core::backend::AnyBackend, LockError> {
-    let mut members = members.into_iter();
-    let opened = members.next().map(|Member { shown, open, .. }| (shown, open(settings)));
+    let opened = members.into_iter().next().map(|member| (member.open)(settings));
     drop(opened);
     Err(invalid("the feature `quorum` of distlock is off"))
 }

@@ -79,6 +79,24 @@ fn a_minimal_hold_keeps_the_name_taken_after_the_command() {
 }
 
 #[test]
+fn nobody_is_said_to_hold_a_name_that_stays_taken() {
+    let server = server();
+    let url = server.url();
+    let mut command = run(&url, "--min-hold 60s", "x", "echo ready; read line");
+    let mut first = Running::until_ready(command.stdin(Stdio::piped()));
+    let says = |parts: [&str; 2]| {
+        let ended = end_of(&mut run(&url, "--no-wait", "x", "true"));
+        assert!(ended.code == 124 || ended.code == 122, "{ended:?}");
+        parts.iter().all(|part| ended.errors.contains(part))
+    };
+    // Who holds it is told by the background of the holder, and asked for a moment only.
+    until(|| says(["somebody else holds lock \"x\"", ": distlock run sh (pid "]));
+    first.write(b"\n");
+    assert_eq!(first.end().code, 0);
+    until(|| says(["lock \"x\" stays taken", " for the --min-hold of distlock run sh"]));
+}
+
+#[test]
 fn a_wait_that_is_ended_by_a_signal_leaves_the_queue() {
     let server = server();
     let url = server.url();
@@ -107,7 +125,7 @@ fn whoever_sits_before_a_terminal_is_told_what_is_waited_for() {
     let mut first = Running::until_ready(command.stdin(Stdio::piped()));
     let mut terminal = crate::terminal::Terminal::new();
     terminal.types(&format!("\"$PROGRAM\" run --url {url} x -- echo mine\n"));
-    terminal.shows("distlock: waiting for lock \"x\", which somebody else holds");
+    terminal.shows("distlock: waiting for lock \"x\", which is held by distlock run sh (pid ");
     first.write(b"\n");
     assert_eq!(first.end().silent(), 0);
     terminal.shows("mine");

@@ -75,6 +75,20 @@ fn the_command_is_ended_when_distlock_is_killed_and_the_lock_ends_with_its_ttl()
 
 #[cfg(target_os = "linux")]
 #[test]
+fn what_the_command_has_started_goes_on_when_distlock_is_killed() {
+    let server = server();
+    // What it writes to is closed, so that its end is not waited for here.
+    let script = "sh -c 'echo $$ ready; exec sleep 600 >&- 2>&-' & wait";
+    let mut running = Running::start(&mut run(&server.url(), "--ttl 60s", "x", script));
+    let line = running.line();
+    let child = Pid::from_raw(line.strip_suffix(" ready").unwrap().parse().unwrap()).unwrap();
+    running.signal(Signal::KILL);
+    assert_eq!(running.end().signal, Some(9));
+    kill_process(child, Signal::KILL).unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn a_stop_stops_the_command_too_and_both_go_on_together() {
     use crate::harness::state;
 

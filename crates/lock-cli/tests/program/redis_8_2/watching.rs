@@ -131,7 +131,10 @@ fn a_store_that_does_not_answer_is_told_on_the_screen_and_asked_again() {
     picture(&mut terminal, "free");
     server.kill();
     let lines = picture_that(&mut terminal, |lines| !lines[1].is_empty());
-    assert!(lines[1].contains("status") && lines[3] == "x     free", "{lines:?}");
+    assert!(
+        lines[1].starts_with("lock \"x\": could not connect to Redis") && lines[3] == "x     free",
+        "{lines:?}"
+    );
     server.restart().unwrap();
     picture_that(&mut terminal, |lines| lines[1].is_empty());
     terminal.types("q");

@@ -41,6 +41,13 @@ impl Lease {
         self.0.ensure_held()
     }
 
+    /// Whether the lease is renewed for as long as its guard lives; see
+    /// [`Lease::is_kept_alive`](crate::Lease::is_kept_alive).
+    #[must_use]
+    pub fn is_kept_alive(&self) -> bool {
+        self.0.is_kept_alive()
+    }
+
     /// How long the lease will last at least; zero if it is over.
     #[must_use]
     pub fn remaining(&self) -> Duration {
