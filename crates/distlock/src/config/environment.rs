@@ -171,15 +171,15 @@ mod tests {
             (
                 "DISTLOCK_PASSWORD",
                 "s3cret",
-                "DISTLOCK_PASSWORD is not known; did you mean DISTLOCK_PASSWORD_FILE? it can stand \
-                 in DISTLOCK_URL, as in redis://USER:PASSWORD@",
+                "DISTLOCK_PASSWORD is not known; did you mean DISTLOCK_PASSWORD_FILE? or write it \
+                 into DISTLOCK_URL, as in redis://USER:PASSWORD@",
             ),
             (
                 "DISTLOCK_PORT",
                 "6379",
-                "DISTLOCK_PORT is not known; it can stand in DISTLOCK_URL, as in redis://USER",
+                "DISTLOCK_PORT is not known; write it into DISTLOCK_URL, as in redis://USER",
             ),
-            ("DISTLOCK_DB", "1", "DISTLOCK_DB is not known; it can stand in DISTLOCK_URL"),
+            ("DISTLOCK_DB", "1", "DISTLOCK_DB is not known; write it into DISTLOCK_URL"),
             ("DISTLOCK_PREFIX", "a", "did you mean DISTLOCK_NAMESPACE or DISTLOCK_KEY_PREFIX?"),
             ("DISTLOCK_TIMEOUT", "1s", "did you mean DISTLOCK_WAIT or DISTLOCK_RESPONSE_TIMEOUT?"),
             ("DISTLOCK_", "x", "DISTLOCK_ is not known"),

@@ -53,8 +53,10 @@ pub(super) fn guess(
         guess.push(format!("did you mean {}?", either(&words)));
     }
     if *is_in_url {
-        let place = "redis://USER:PASSWORD@HOST:PORT/DATABASE";
-        guess.push(format!("it can stand in {url}, as in {place}"));
+        let or = if words.is_empty() { "" } else { "or " };
+        guess.push(format!(
+            "{or}write it into {url}, as in redis://USER:PASSWORD@HOST:PORT/DATABASE"
+        ));
     }
     Some(guess.join(" "))
 }

@@ -77,9 +77,12 @@ fn bad_files_are_refused_by_key_and_value() {
         ),
         (
             "password = 's3cret'",
-            ["unknown field `password`; did you mean `password_file`?", "can stand in `url`, as"],
+            [
+                "unknown field `password`; did you mean `password_file`?",
+                "or write it into `url`, as",
+            ],
         ),
-        ("db = 1", ["unknown field `db`; it can stand in `url`", "HOST:PORT/DATABASE"]),
+        ("db = 1", ["unknown field `db`; write it into `url`", "HOST:PORT/DATABASE"]),
     ] {
         let error = read(line).unwrap_err().to_string();
         assert!(causes.iter().all(|cause| error.contains(cause)), "{line}: {error}");

@@ -106,7 +106,9 @@ fn parameters_are_refused_by_name_value_and_what_is_accepted() {
     refused("memory:?x=1", &["unknown parameter `x`; accepted are namespace"]);
     refused(
         "memory:?password=s3cret",
-        &["`password`; did you mean `password_file`? it can stand in the URL itself, as in redis:"],
+        &[
+            "`password`; did you mean `password_file`? or write it into the URL itself, as in redis:",
+        ],
     );
     refused("memory:?ttl=30", &["`ttl` is \"30\"", "has no unit; write \"30s\""]);
     refused("memory:?ttl=1d", &["`ttl` is \"1d\"", "\"5m\" or \"1h\""]);
