@@ -198,7 +198,7 @@ impl Member {
                 let now = owner.clock.now();
                 self.update(owner.token, |attempt| step_ended(attempt, now, ttl, &answer));
             }
-            UnderWay::Release(release) => self.release_ended(owner, release.await),
+            UnderWay::Release(release) => self.release_ended(owner, &release.await),
         }
         loop {
             let now = owner.clock.now();
@@ -208,16 +208,16 @@ impl Member {
                 Todo::Release => {
                     self.update(owner.token, |attempt| attempt.release_sent(now));
                     let answer = self.release(owner.release(now)).await;
-                    self.release_ended(owner, answer);
+                    self.release_ended(owner, &answer);
                 }
             }
         }
     }
 
-    fn release_ended(&self, owner: &Owner, answer: Result<ReleaseReply>) {
+    fn release_ended(&self, owner: &Owner, answer: &Result<ReleaseReply>) {
         let now = owner.clock.now();
         self.update(owner.token, |attempt| match answer {
-            Ok(reply) => attempt.release_answered(reply),
+            Ok(reply) => attempt.release_answered(*reply),
             Err(_) => attempt.release_failed(now),
         });
     }

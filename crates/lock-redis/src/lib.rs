@@ -121,7 +121,7 @@
 //! `zcard`, `ssubscribe`, `spublish` and `pubsub|shardnumsub`; on Redis 6.2 `subscribe`, `publish`
 //! and `pubsub` in place of the last three.
 //! Each new connection asks whether the commands may be used, and an error names what is missing.
-//! With `client|kill`, `info` and `incr` uncontended locks are taken by plain commands;
+//! With `client|kill`, `info`, `incr` and `mget` uncontended locks are taken by plain commands;
 //! without one of these they are taken by the script, which costs the server three times the work.
 //! [`replicas`](RedisBackendBuilder::replicas) needs `wait`. On a cluster, the user also needs
 //! `cluster|slots`, `cluster|nodes` and `asking`.

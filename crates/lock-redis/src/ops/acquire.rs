@@ -94,6 +94,14 @@ async fn at(
                 };
             }
             Taken::Unnumbered => *is_taken = true,
+            Taken::InGap => {
+                *is_taken = true;
+                let value = Owner(request.token).value();
+                uncontended::delete(&connection, &keys.lock, &value, deadline).await?;
+                // If somebody began to wait meanwhile, the script finds the lock held by this token.
+                parts.contended.insert(&keys.lock);
+                may_be_free = false;
+            }
             Taken::No => {
                 parts.contended.insert(&keys.lock);
                 may_be_free = false;

@@ -30,6 +30,9 @@ pub(super) enum Taken {
     WithoutNumber,
     /// It was taken, and its number is still to be drawn.
     Unnumbered,
+    /// It was taken while the queue left it free for those who ask again and again. Whoever is ready
+    /// to wait is not one of them, and gives it back.
+    InGap,
     /// Somebody has it.
     No,
 }
@@ -48,14 +51,18 @@ pub(super) async fn take(
     Owner(request.token).write_to(&mut set);
     set.arg("NX").arg("PX").arg(whole_millis(request.ttl));
     commands.add_command(set);
+    // In this order: a number that was drawn before the lock was taken could be less than that of a
+    // grant in between, and so could one that was drawn when somebody had deleted the lock.
     if request.fencing {
         let mut count = Cmd::with_capacity(2, 32);
         count.arg("INCR").arg(keys.fence());
-        let mut look = Cmd::with_capacity(2, 96);
-        look.arg("GET").arg(&keys.lock);
-        // In this order: a number that was drawn before the lock was taken could be less than that
-        // of a grant in between, and so could one that was drawn when somebody had deleted the lock.
-        commands.add_command(count).add_command(look);
+        commands.add_command(count);
+    }
+    let looks = request.fencing || request.queue;
+    if looks {
+        let mut look = Cmd::with_capacity(3, 160);
+        look.arg("MGET").arg(&keys.lock).arg(keys.mark());
+        commands.add_command(look);
     }
     let mut unanswered = Unanswered { route, connection, is_settled: false };
     let replies = connection.send_all_unless(Some(&request.given_up), &commands, deadline).await;
@@ -69,13 +76,20 @@ pub(super) async fn take(
     if !connection.judge(reply::was_set(&set))? {
         return Ok(Taken::No);
     }
-    if !request.fencing {
+    if !looks {
         return Ok(Taken::WithoutNumber);
     }
-    let (number, holder) = (next(), next());
-    let is_ours = holder.is_ok_and(|holder| Owner(request.token).is_in(&holder));
+    let number = request.fencing.then(&mut next);
+    let (is_ours, is_marked) = match next() {
+        Ok(Value::Array(seen)) if seen.len() == 2 => {
+            (Owner(request.token).is_in(&seen[0]), seen[1] != Value::Nil)
+        }
+        _ => (false, false),
+    };
     Ok(match number {
-        Ok(Value::Int(number)) if number >= PLAUSIBLE && is_ours => {
+        _ if request.queue && is_ours && is_marked => Taken::InGap,
+        None => Taken::WithoutNumber,
+        Some(Ok(Value::Int(number))) if number >= PLAUSIBLE && is_ours => {
             Taken::As(number.cast_unsigned())
         }
         _ => Taken::Unnumbered,

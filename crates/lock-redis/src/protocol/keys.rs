@@ -73,10 +73,13 @@ impl Keys {
         key_beside('q', self.slot, &self.lock)
     }
 
+    pub(crate) fn mark(&self) -> String {
+        key_beside('m', self.slot, &self.lock)
+    }
+
     /// In the order in which the scripts take them: lock, fence, queue, mark.
     pub(crate) fn all(&self) -> [String; 4] {
-        let mark = key_beside('m', self.slot, &self.lock);
-        [self.lock.clone(), self.fence(), self.queue(), mark]
+        [self.lock.clone(), self.fence(), self.queue(), self.mark()]
     }
 }
 

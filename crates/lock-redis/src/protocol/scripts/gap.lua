@@ -72,9 +72,10 @@ local function gaps()
       return GAP / 1000
     end
     if look_out > 0 then
-      -- Nobody knows of pollers: a short gap, which lets them be noticed.
+      -- Nobody knows of pollers: a short gap, which lets them be noticed. The mark stays until the first
+      -- in the queue has asked: whoever is ready to wait gives back what it takes while it is there.
       local ended = now + look_out * 1000
-      call('SET', KEYS[4], text_of({began = ended, ended = ended}), 'PX', look_out + 1)
+      call('SET', KEYS[4], text_of({began = ended, ended = ended}), 'PX', look_out + 20)
     end
     return look_out
   end

@@ -119,7 +119,7 @@ async fn the_permissions_of_the_guide_suffice_on_a_cluster(kind: &ServerKind) {
     };
     let commands = "ACL SETUSER app on >pw resetchannels ~lock:* ~dl:* &dl:c:* +evalsha +eval +script|load +set +get \
                     +getex +del +exists +strlen +pttl +pexpire +time +ping +zadd +zrem +zrange +zrank \
-                    +zscore +zcard +info +client|kill +incr";
+                    +zscore +zcard +info +client|kill +incr +mget";
     let words: Vec<&str> = commands.split_whitespace().collect();
     let rules = [&words, channels, of_cluster].concat();
     for server in 0..2 {

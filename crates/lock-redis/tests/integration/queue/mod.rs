@@ -81,7 +81,7 @@ async fn status(backend: &Arc<RedisBackend>, name: &str) -> Option<LockStatus> {
 }
 
 /// The key of the line for the lock `x`, which has been taken before: by the tag of its counter.
-fn line_key(store: &mut Store) -> String {
+pub(crate) fn line_key(store: &mut Store) -> String {
     let counters: Vec<String> = store.run(&["KEYS", "dl:f:*"]);
     format!("{}:lock:x", counters[0].replacen("dl:f:", "dl:q:", 1))
 }

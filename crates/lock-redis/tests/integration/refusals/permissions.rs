@@ -25,7 +25,8 @@ const AT_CONNECT: &str = "+evalsha +eval +set +get +getex +del +exists +pttl +pe
 /// What only makes waiting better; the first three under other names on Redis 6.2.
 const FOR_PUSHES: [&str; 4] = ["+ssubscribe", "+spublish", "+pubsub|shardnumsub", "&dl:c:*"];
 /// What is not missed.
-const FOR_COMFORT: [&str; 5] = ["+script|load", "+info", "+zcard", "+incr", "+client|kill"];
+const FOR_COMFORT: [&str; 6] =
+    ["+script|load", "+info", "+zcard", "+incr", "+mget", "+client|kill"];
 
 /// The only line of the guide that begins so, on whichever of its pages.
 pub(super) fn line_that_begins(with: &str) -> String {
@@ -53,7 +54,7 @@ pub(super) fn line_of_the_guide(kind: &ServerKind) -> Vec<String> {
 fn for_pushes(kind: &ServerKind) -> [String; 4] {
     let mut rules = FOR_PUSHES.map(str::to_owned);
     if words(kind).subscribe == "subscribe" {
-        let line = line_that_begins("On Redis 6.2, `+");
+        let line = line_that_begins("On Redis 6.2, write `+");
         let quoted: Vec<Vec<&str>> =
             line.split('`').skip(1).step_by(2).map(|rules| rules.split(' ').collect()).collect();
         let [old, new] = &quoted[..] else { panic!("{line}") };
