@@ -285,9 +285,18 @@ impl fmt::Display for LockError {
     }
 }
 
+/// `{:?}` is one line for people, with the kind and the cause; `{:#?}` shows the fields.
 impl fmt::Debug for LockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.0;
+        if !f.alternate() {
+            // What a program shows that returns it from `main`.
+            write!(f, "{self} ({:?})", inner.kind)?;
+            return match self.source() {
+                Some(cause) => write!(f, ": {cause}"),
+                None => Ok(()),
+            };
+        }
         f.debug_struct("LockError")
             .field("kind", &inner.kind)
             .field("operation", &inner.operation)
@@ -332,6 +341,19 @@ mod tests {
         let replaced = error.clone().as_operation("execute");
         assert_eq!(replaced.to_string(), "execute \"order:1\": not got within 5s");
         assert!(error.is_retryable());
+    }
+
+    #[test]
+    fn a_program_that_ends_with_the_error_shows_its_text_and_its_kind() {
+        let error = LockError::new(LockErrorKind::Unavailable, "no connection")
+            .with_operation("connect")
+            .with_source(io::Error::other("refused"));
+        assert_eq!(format!("{error:?}"), "connect: no connection (Unavailable): refused");
+        let fields = format!("{error:#?}");
+        assert!(
+            fields.starts_with("LockError {") && fields.contains("kind: Unavailable"),
+            "{fields}"
+        );
     }
 
     #[test]
