@@ -80,10 +80,9 @@ impl LockBackend for QuorumBackend {
                     all.poll.longest().max(one.poll.longest()),
                 ))
         });
-        all.with_fencing(false)
-            .with_queueing(false)
-            .with_repeatable(false)
-            .with_limited_by("its members issue numbers and keep queues each for itself")
+        all.with_fencing(false).with_queueing(false).with_repeatable(false).with_limited_by(
+            "its members issue numbers each for itself; use a single Redis server, or a cluster",
+        )
     }
 
     async fn acquire(&self, request: AcquireRequest) -> Result<AcquireReply> {
