@@ -25,6 +25,15 @@ fn programs_exclude_each_other_and_each_gets_its_turn() {
 }
 
 #[test]
+fn the_rest_of_a_min_hold_is_not_said_to_be_held() {
+    let server = server();
+    let url = server.url();
+    assert_eq!(end_of(&mut run(&url, "--min-hold 20s", "x", "true")).silent(), 0);
+    let held = end_of(&mut run(&url, "--no-wait", "x", "echo no"));
+    held.says(124, &["lock \"x\" was released, and stays taken for the rest of its min_hold: "]);
+}
+
+#[test]
 fn the_lock_is_held_while_the_command_runs_and_free_after_it() {
     let server = server();
     let url = server.url();
@@ -37,7 +46,7 @@ fn the_lock_is_held_while_the_command_runs_and_free_after_it() {
     held.says(124, &["distlock: somebody else holds lock \"x\": ", "; --wait sets how long"]);
     assert_eq!(held.output, "");
     let held = end_of(&mut run(&url, "--wait 300ms", "x", "echo no"));
-    held.says(124, &["holds lock \"x\" for the whole wait of "]);
+    held.says(124, &["somebody else held lock \"x\" at the end of the wait of "]);
     // For cron: another machine does the work, and there is nothing to tell.
     assert_eq!(end_of(&mut run(&url, "--no-wait -q -E 0", "x", "echo no")).silent(), 0);
     assert_eq!(end_of(&mut run(&url, "--no-wait", "y", "exit 3")).silent(), 3);
