@@ -186,19 +186,22 @@ async fn with_notice(arguments: &arguments::Run, lock: &Lock) -> Result<LockGuar
 fn not_acquired(arguments: &arguments::Run, waited: Duration, holder: Option<&Holder>) -> Ending {
     if !arguments.quiet {
         let name = &arguments.name;
-        let wait = if waited < SHORT_WAIT {
-            String::new()
+        let (holds, wait) = if waited < SHORT_WAIT {
+            ("holds", String::new())
         } else {
-            format!(" for the whole wait of {}", Span(waited))
+            ("held", format!(" at the end of the wait of {}", Span(waited)))
         };
-        let what = match holder {
-            Some(holder) if holder.has_released => {
-                format!("lock {name:?} stays taken{wait} for the --min-hold of {holder}")
-            }
-            Some(holder) => format!("somebody else holds lock {name:?}{wait}: {holder}"),
-            None => format!("somebody else holds lock {name:?}{wait}"),
-        };
-        tell(format_args!("{what}; --wait sets how long to wait for it"));
+        let who = holder.map(|holder| format!(": {holder}")).unwrap_or_default();
+        if holder.is_some_and(|holder| holder.has_released) {
+            tell(format_args!(
+                "lock {name:?} was released, and stays taken for the rest of its min_hold{who}; \
+                 --wait sets how long to wait for it"
+            ));
+        } else {
+            tell(format_args!(
+                "somebody else {holds} lock {name:?}{wait}{who}; --wait sets how long to wait for it"
+            ));
+        }
     }
     Ending::Code(arguments.conflict_exit_code)
 }

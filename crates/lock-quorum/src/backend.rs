@@ -86,7 +86,10 @@ impl LockBackend for QuorumBackend {
             .with_fencing(false)
             .with_queueing(false)
             .with_repeatable(false)
-            .with_limited_by("each of its members has its own counter and its own queue")
+            .with_limited_by(
+                "each of its members has its own counter and its own queue; use a single Redis \
+                 server, or a cluster",
+            )
     }
 
     async fn acquire(&self, request: AcquireRequest) -> Result<AcquireReply> {

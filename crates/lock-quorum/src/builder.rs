@@ -52,8 +52,9 @@ impl QuorumBackendBuilder {
     pub fn build(self) -> Result<QuorumBackend> {
         let count = self.members.len();
         if count < MIN_MEMBERS {
+            let members = if count == 1 { "member" } else { "members" };
             return Err(invalid(format!(
-                "the quorum has {count} members, so that none of them may fail; give it at least \
+                "the quorum has {count} {members}, so that none of them may fail; give it at least \
                  {MIN_MEMBERS}"
             )));
         }
@@ -117,6 +118,7 @@ mod tests {
     fn what_could_not_survive_a_failure_or_counts_a_store_twice_is_refused() {
         for (names, cause) in [
             (&["a", "b"][..], "has 2 members, so that none of them may fail; give it at least 3"),
+            (&["a"], "has 1 member, so"),
             (&[], "has 0 members"),
             (
                 &["a", "b", "a"],

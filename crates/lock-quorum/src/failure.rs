@@ -24,6 +24,12 @@ impl Failures {
         self.0.iter().all(|(_, error)| error.is_not_applied())
     }
 
+    /// Whether one of the requests was not sent because its caller had given it up: what is missing to
+    /// a majority says nothing about the members then.
+    fn is_given_up(&self) -> bool {
+        self.0.iter().any(|(_, error)| error.is_given_up())
+    }
+
     /// One line that names those that failed, and why; `name` knows what a member is called.
     ///
     /// The kind is one that trying again can help if that is so for any of them.
@@ -68,10 +74,12 @@ impl Failures {
             }
             mark = "; ";
         }
+        let is_given_up = self.is_given_up();
         let passing = self.0.iter().find(|(_, error)| error.is_retryable());
         let worst = passing.or(self.0.first()).map(|(_, error)| error.clone());
         let kind = worst.as_ref().map_or(LockErrorKind::Unavailable, LockError::kind);
         let error = LockError::new(kind, text);
+        let error = if is_given_up { error.given_up() } else { error };
         match worst {
             Some(cause) => error.with_source(cause),
             None => error,
@@ -98,6 +106,18 @@ mod tests {
         // One of them may come back.
         assert_eq!(error.kind(), LockErrorKind::Unavailable);
         assert!(!error.is_not_applied());
+    }
+
+    #[test]
+    fn what_was_given_up_is_said_to_be_so() {
+        let error = |is_given_up| {
+            let mut failures = Failures::default();
+            failures.add(0, LockError::new(LockErrorKind::Unavailable, "it did not answer"));
+            let other = LockError::new(LockErrorKind::Unavailable, "it was not asked");
+            failures.add(1, if is_given_up { other.given_up() } else { other });
+            failures.into_error(Majority::of(3), |_| "x")
+        };
+        assert!(error(true).is_given_up() && !error(false).is_given_up());
     }
 
     #[test]

@@ -228,8 +228,34 @@ async fn a_process_that_may_not_register_is_told_so_once() {
     locks.shutdown(Duration::ZERO).await;
 }
 
+/// Most of them find a batch on its way, and are not sent.
+async fn requests_that_are_given_up_are_no_outage() {
+    let log = Log::of_all();
+    let server = RedisServer::start(&ServerKind::REDIS_7_0).unwrap();
+    let locks = service(&server, "");
+    locks.ping().await.unwrap();
+    for round in 0..10 {
+        let mut acquiring: Vec<_> = (0..500)
+            .map(|task| Box::pin(locks.lock(format!("dropped:{round}:{task}")).acquire()))
+            .collect();
+        for acquiring in &mut acquiring {
+            // The first ones may be granted before the last ones are asked for.
+            drop(futures_util::poll!(acquiring));
+        }
+        drop(acquiring);
+        locks.ping().await.unwrap();
+    }
+    locks.shutdown(S(5)).await;
+    assert_eq!(log.shown(&server.address().to_string()), Vec::<String>::new());
+}
+
 /// Left out where there is no such server.
 mod redis_7_0 {
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn requests_that_are_given_up_are_no_outage() {
+        super::requests_that_are_given_up_are_no_outage().await;
+    }
+
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_process_that_may_not_register_is_told_so_once() {
         super::a_process_that_may_not_register_is_told_so_once().await;

@@ -11,13 +11,10 @@ use crate::api::lease::Lease;
 use crate::api::lock_token::LockToken;
 use crate::engine::acquire::{acquire, acquire_or_find};
 use crate::engine::held::ServiceHandle;
-use crate::engine::holder::Found;
 use crate::engine::inspect;
 use crate::engine::pass_on;
 use crate::engine::plan::Plan;
-use crate::types::duration_text::rounded;
-use crate::types::error::{LockError, LockErrorKind, Result};
-use crate::types::holder::held_by;
+use crate::types::error::{LockError, Result};
 use crate::types::options::{DEFAULT_ACQUIRE_WAIT, LockOptions, option_setters};
 use crate::types::status::{LockStatus, ReleaseOutcome};
 
@@ -90,9 +87,9 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// - [`InvalidName`](LockErrorKind::InvalidName) if the name is not valid.
-    /// - [`InvalidConfig`](LockErrorKind::InvalidConfig) if an option is not allowed.
-    /// - [`Unsupported`](LockErrorKind::Unsupported) if an option asks for what the backend cannot
+    /// - [`InvalidName`](crate::LockErrorKind::InvalidName) if the name is not valid.
+    /// - [`InvalidConfig`](crate::LockErrorKind::InvalidConfig) if an option is not allowed.
+    /// - [`Unsupported`](crate::LockErrorKind::Unsupported) if an option asks for what the backend cannot
     ///   do.
     ///
     /// The message names the option, its value, and what is accepted.
@@ -113,12 +110,12 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// - [`Unavailable`](LockErrorKind::Unavailable) if the store gave no usable answer in time.
+    /// - [`Unavailable`](crate::LockErrorKind::Unavailable) if the store gave no usable answer in time.
     ///   The caller then holds nothing; if the store granted the lock all the same, it is released
     ///   in the background.
-    /// - [`Denied`](LockErrorKind::Denied) if the store refuses the credentials.
-    /// - [`Backend`](LockErrorKind::Backend) if the library does not understand the store's answer.
-    /// - [`ShutDown`](LockErrorKind::ShutDown) if the service was
+    /// - [`Denied`](crate::LockErrorKind::Denied) if the store refuses the credentials.
+    /// - [`Backend`](crate::LockErrorKind::Backend) if the library does not understand the store's answer.
+    /// - [`ShutDown`](crate::LockErrorKind::ShutDown) if the service was
     ///   [shut down](crate::LockService::shutdown).
     /// - The errors of [`check`](Self::check).
     ///
@@ -149,7 +146,7 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// [`Timeout`](LockErrorKind::Timeout) if somebody else held it for the whole wait, or another
+    /// [`Timeout`](crate::LockErrorKind::Timeout) if somebody else held it for the whole wait, or another
     /// guard of this service, which the error then says; otherwise
     /// as [`try_acquire`](Self::try_acquire). The wait also covers an outage of the store: a
     /// request that got no answer is repeated until the wait is over.
@@ -163,8 +160,8 @@ impl Lock {
             let asked = Arc::clone(&plan);
             match acquire_or_find(context, plan, DEFAULT_ACQUIRE_WAIT, "acquire").await? {
                 Ok(held) => Ok(LockGuard::new(held)),
-                Err((waited, found)) => {
-                    let error = timed_out(waited, found);
+                Err(in_vain) => {
+                    let error = in_vain.into_error("");
                     Err(error.with_operation("acquire").with_name(asked.name()))
                 }
             }
@@ -187,17 +184,17 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// - [`Lost`](LockErrorKind::Lost) if the token no longer owns the lock: it was released,
+    /// - [`Lost`](crate::LockErrorKind::Lost) if the token no longer owns the lock: it was released,
     ///   its lease is over, or the name is not that of the guard.
     ///   [`loss_reason`](LockError::loss_reason) says whether nobody holds the lock
     ///   ([`Removed`](crate::LossReason::Removed)) or somebody else
     ///   ([`HeldByOther`](crate::LossReason::HeldByOther)).
-    /// - [`Unknown`](LockErrorKind::Unknown) if the store did not answer, and
-    ///   [`Unavailable`](LockErrorKind::Unavailable) if the answer took longer than the lease. The
+    /// - [`Unknown`](crate::LockErrorKind::Unknown) if the store did not answer, and
+    ///   [`Unavailable`](crate::LockErrorKind::Unavailable) if the answer took longer than the lease. The
     ///   lock still belongs to the token, and the call can be repeated.
-    /// - [`Unsupported`](LockErrorKind::Unsupported) if the backend cannot renew leases, such as
+    /// - [`Unsupported`](crate::LockErrorKind::Unsupported) if the backend cannot renew leases, such as
     ///   Dapr.
-    /// - [`ShutDown`](LockErrorKind::ShutDown) if the service was shut down.
+    /// - [`ShutDown`](crate::LockErrorKind::ShutDown) if the service was shut down.
     /// - The errors of [`check`](Self::check).
     ///
     /// # Cancel safety
@@ -240,7 +237,7 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// [`Lost`](LockErrorKind::Lost) if the lease was lost and the body was dropped before its end;
+    /// [`Lost`](crate::LockErrorKind::Lost) if the lease was lost and the body was dropped before its end;
     /// otherwise as [`try_acquire`](Self::try_acquire).
     ///
     /// # Cancel safety
@@ -326,9 +323,9 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// - [`Unsupported`](LockErrorKind::Unsupported) if the backend cannot show locks.
-    /// - [`Unavailable`](LockErrorKind::Unavailable) if the store did not answer.
-    /// - [`ShutDown`](LockErrorKind::ShutDown) if the service was shut down.
+    /// - [`Unsupported`](crate::LockErrorKind::Unsupported) if the backend cannot show locks.
+    /// - [`Unavailable`](crate::LockErrorKind::Unavailable) if the store did not answer.
+    /// - [`ShutDown`](crate::LockErrorKind::ShutDown) if the service was shut down.
     /// - The errors of [`check`](Self::check).
     ///
     /// # Cancel safety
@@ -383,25 +380,4 @@ impl fmt::Debug for Lock {
             .field("options", &self.plan.options)
             .finish_non_exhaustive()
     }
-}
-
-/// The error of a wait in vain; `is_own`: for a guard of the same service.
-fn timed_out(waited: Duration, found: Found) -> LockError {
-    let waited = rounded(waited);
-    let (message, holder) = match found {
-        Found::Own(holder) => {
-            let message = format!(
-                "this service holds the lock itself, and did not release it during the whole wait of \
-                 {waited}; a lock is not re-entrant: if this task holds it, use its guard"
-            );
-            (message, Some(holder))
-        }
-        Found::Other(holder) => {
-            let held_by = holder.as_ref().map(held_by).unwrap_or_default();
-            let message =
-                format!("somebody else held the lock for the whole wait of {waited}{held_by}");
-            (message, holder)
-        }
-    };
-    LockError::new(LockErrorKind::Timeout, message).with_holder(holder)
 }

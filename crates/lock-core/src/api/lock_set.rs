@@ -10,9 +10,8 @@ use crate::api::lease_set::LeaseSet;
 use crate::api::lock_set_guard::LockSetGuard;
 use crate::engine::acquire_all::{Obtained, SetPlan, acquire_all};
 use crate::engine::held::ServiceHandle;
-use crate::engine::holder::{Found, after_wait};
-use crate::types::error::{LockError, LockErrorKind, Result};
-use crate::types::holder::held_by;
+use crate::engine::holder::after_wait;
+use crate::types::error::{LockError, Result};
 use crate::types::options::{DEFAULT_ACQUIRE_WAIT, LockOptions, option_setters};
 
 /// The names and the options of several locks that are held together: **a plan, not locks that are
@@ -88,7 +87,7 @@ impl LockSet {
     ///
     /// # Errors
     ///
-    /// As [`Lock::check`](crate::Lock::check); also [`InvalidName`](LockErrorKind::InvalidName) if
+    /// As [`Lock::check`](crate::Lock::check); also [`InvalidName`](crate::LockErrorKind::InvalidName) if
     /// there is no name at all.
     pub fn check(&self) -> Result<()> {
         self.plan.check(&self.context).map_err(|error| error.with_operation("check"))
@@ -100,7 +99,7 @@ impl LockSet {
     ///
     /// # Errors
     ///
-    /// - [`Lost`](LockErrorKind::Lost) if one of the locks was lost while the others were waited
+    /// - [`Lost`](crate::LockErrorKind::Lost) if one of the locks was lost while the others were waited
     ///   for.
     /// - As [`Lock::try_acquire`](crate::Lock::try_acquire).
     ///
@@ -134,7 +133,7 @@ impl LockSet {
     ///
     /// # Errors
     ///
-    /// [`Timeout`](LockErrorKind::Timeout) if somebody else held one of them for the whole wait,
+    /// [`Timeout`](crate::LockErrorKind::Timeout) if somebody else held one of them for the whole wait,
     /// with the name of that one; otherwise as [`try_acquire`](Self::try_acquire).
     ///
     /// # Cancel safety
@@ -146,12 +145,10 @@ impl LockSet {
             let asking = Arc::clone(&context);
             match acquire_all(context, plan, DEFAULT_ACQUIRE_WAIT, "acquire").await? {
                 Obtained::All(held) => Ok(LockSetGuard::new(held)),
-                Obtained::Refused(refused, deadline) => {
-                    let found = match refused.key() {
-                        Some(key) => after_wait(&asking, key, deadline).await,
-                        None => Found::Other(None),
-                    };
-                    Err(timed_out(found).with_operation("acquire").with_name(refused.name()))
+                Obtained::Refused(refused, wait) => {
+                    let in_vain = after_wait(&asking, refused.key(), wait).await;
+                    let error = in_vain.into_error("; none of the set is held");
+                    Err(error.with_operation("acquire").with_name(refused.name()))
                 }
             }
         }
@@ -167,7 +164,7 @@ impl LockSet {
     ///
     /// # Errors
     ///
-    /// [`Lost`](LockErrorKind::Lost) if a lease was lost and the body was dropped before its end;
+    /// [`Lost`](crate::LockErrorKind::Lost) if a lease was lost and the body was dropped before its end;
     /// otherwise as [`try_acquire`](Self::try_acquire).
     ///
     /// # Cancel safety
@@ -234,16 +231,4 @@ impl fmt::Debug for LockSet {
             .field("options", &self.plan.options)
             .finish_non_exhaustive()
     }
-}
-
-fn timed_out(found: Found) -> LockError {
-    let (who, holder) = match found {
-        Found::Own(holder) => ("this service itself", Some(holder)),
-        Found::Other(holder) => ("somebody else", holder),
-    };
-    let held_by =
-        holder.as_ref().filter(|_| who == "somebody else").map(held_by).unwrap_or_default();
-    let message =
-        format!("{who} held the lock for the whole wait{held_by}; none of the set is held");
-    LockError::new(LockErrorKind::Timeout, message).with_holder(holder)
 }

@@ -67,7 +67,9 @@ impl AcquireRequest {
 ///
 /// The core finishes each exchange that it has begun, and undoes what nobody wants any more.
 /// A backend may spare it both: a request that is given up before it was sent can be answered with
-/// an error that is marked [`not_applied`](crate::LockError::not_applied), instead of being sent.
+/// an error that is marked [`not_applied`](crate::LockError::not_applied) and
+/// [`given_up`](crate::LockError::given_up), instead of being sent. The second mark says that the
+/// store is not to blame: the core does not count it as a failure of the store.
 #[derive(Clone, Debug, Default)]
 pub struct GivenUp(Arc<AtomicBool>);
 

@@ -9,7 +9,7 @@ use tracing::{Instrument, Span};
 use crate::engine::acquisition::Acquisition;
 use crate::engine::asking::Asking;
 use crate::engine::held::{Held, ServiceContext, SharedLease};
-use crate::engine::holder::{Found, after_wait, tell_long_hold};
+use crate::engine::holder::{InVain, after_wait, tell_long_hold};
 use crate::engine::local_queues::{Entered, Turn};
 use crate::engine::metrics::Count;
 use crate::engine::plan::{Plan, Target};
@@ -31,9 +31,6 @@ pub(crate) async fn acquire(
     acquire_in(&span, &context, plan, unset_wait, operation).instrument(span.clone()).await
 }
 
-/// Why a lock was not acquired: somebody else had it for so long.
-pub(crate) type InVain = (Duration, Found);
-
 /// As [`acquire`], for whoever wants to know who held the lock for the whole wait.
 pub(crate) async fn acquire_or_find(
     context: Arc<ServiceContext>,
@@ -48,15 +45,12 @@ pub(crate) async fn acquire_or_find(
         if let Some(held) = acquired {
             return Ok(Ok(held));
         }
-        let waited = context.store().now().saturating_duration_since(began);
-        let found = match asked.key() {
-            Some(key) => after_wait(&context, key, asked.deadline(began, unset_wait)).await,
-            None => Found::Other(None),
-        };
-        if let Found::Own(holder) | Found::Other(Some(holder)) = &found {
+        let wait = (began, asked.deadline(began, unset_wait));
+        let in_vain = after_wait(&context, asked.key(), wait).await;
+        if let Some(holder) = in_vain.holder() {
             spans::record_holder(&span, holder);
         }
-        Ok(Err((waited, found)))
+        Ok(Err(in_vain))
     };
     acquiring.instrument(span.clone()).await
 }

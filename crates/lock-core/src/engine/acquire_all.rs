@@ -25,8 +25,8 @@ pub(crate) struct SetPlan {
 /// What comes of asking for all of them.
 pub(crate) enum Obtained {
     All(HeldSet),
-    /// Somebody else held this one for the whole wait, which was over at this time.
-    Refused(Arc<Plan>, Instant),
+    /// Somebody else held this one when the wait was over, which was from then to then.
+    Refused(Arc<Plan>, (Instant, Instant)),
 }
 
 /// Locks that are held together; they are dropped in reverse order.
@@ -76,9 +76,10 @@ pub(crate) async fn acquire_all(
     let _counted = context.count();
     set.check(&context).map_err(|error| error.with_operation(operation))?;
     let store = context.store();
+    let began = store.now();
     let deadline = match set.options.wait {
-        Wait::Unset => store.now() + unset_wait,
-        Wait::For(wait) => store.now() + wait,
+        Wait::Unset => began + unset_wait,
+        Wait::For(wait) => began + wait,
         Wait::Forever => Instant::FAR_FUTURE,
     };
     let mut held = HeldSet::default();
@@ -94,7 +95,7 @@ pub(crate) async fn acquire_all(
         };
         match obtained {
             Some(one) => held.0.push(one),
-            None => return Ok(Obtained::Refused(plan, deadline)),
+            None => return Ok(Obtained::Refused(plan, (began, deadline))),
         }
     }
     held.begin(&set, &context).map_err(|error| error.with_operation(operation))?;

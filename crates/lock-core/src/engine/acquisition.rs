@@ -26,6 +26,9 @@ use crate::types::error::{LockError, LockErrorKind, Result};
 /// A store that could not be asked is asked again after these pauses.
 const RETRY: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
 
+/// A store that could not be reached before has so long for its last answer, after the end of the wait.
+const LAST_TRY: Duration = Duration::from_millis(100);
+
 /// One task's acquisition of a lock, for its whole queue if it leads one.
 pub(crate) struct Acquisition<'a> {
     context: Arc<ServiceContext>,
@@ -99,7 +102,13 @@ impl<'a> Acquisition<'a> {
     /// `None`: somebody else held the lock until the deadline.
     pub(crate) async fn run(mut self) -> Result<Option<Held>> {
         loop {
-            let asked = self.ask().await;
+            let asked = if self.was_not_sent() {
+                // In a place of its own: this is rare.
+                Box::pin(self.ask_in_time()).await
+            } else {
+                Some(self.ask().await)
+            };
+            let Some(asked) = asked else { return self.give_up() };
             let until = match self.on_reply(asked)? {
                 Reaction::Granted(grant, valid_until) => {
                     return self.hold(grant, valid_until).map(Some);
@@ -121,6 +130,22 @@ impl<'a> Acquisition<'a> {
                 }
             }
         }
+    }
+
+    /// As [`ask`](Self::ask), but hardly longer than the wait: the store could not even be reached
+    /// before. The exchange is left to whoever asks next, or to the background.
+    async fn ask_in_time(&mut self) -> Option<Asked> {
+        let (clock, until) = (self.context.store().clock(), self.deadline + LAST_TRY);
+        tokio::select! {
+            biased;
+            asked = self.ask() => Some(asked),
+            () = clock.sleep_until(until) => None,
+        }
+    }
+
+    /// Whether the newest request had no effect and will have none, for want of a store that answers.
+    fn was_not_sent(&self) -> bool {
+        self.last_failure.as_ref().is_some_and(LockError::is_not_applied)
     }
 
     async fn ask(&mut self) -> Asked {

@@ -46,6 +46,8 @@ pub(crate) struct AttemptDriver {
     just_now: Option<Instant>,
     /// Why the newest release that failed did.
     release_error: Option<LockError>,
+    /// A shutdown reports what becomes of the release.
+    is_reported: bool,
 }
 
 enum DrivenBy {
@@ -128,7 +130,14 @@ impl AttemptDriver {
             answered_at: Instant::ORIGIN,
             just_now: None,
             release_error: None,
+            is_reported: false,
         }
+    }
+
+    /// What becomes of the release is reported by whoever drives it now.
+    pub(crate) const fn reported(mut self) -> Self {
+        self.is_reported = true;
+        self
     }
 
     pub(crate) const fn token(&self) -> OwnerToken {
@@ -157,6 +166,9 @@ impl AttemptDriver {
     pub(crate) async fn ask(&mut self, request: AcquireRequest) -> Asked {
         let (ttl, given_up) = (request.ttl, request.given_up.clone());
         self.machine.step_sent(request.asked_at, ttl);
+        if !request.queue {
+            self.machine.step_does_not_queue();
+        }
         let future = self.store.backend().begin_acquire(request);
         self.in_flight = InFlight::Step { future, ttl, given_up };
         self.asked().await
@@ -200,8 +212,8 @@ impl AttemptDriver {
             given_up.set();
         }
         // From now on, not only from when the job begins.
-        let errand = Errand::new(background.farewell());
-        background.spawn(self.move_to(DrivenBy::Background).undo(errand));
+        let errand = background.errand(self.is_reported);
+        background.spawn_errand(self.move_to(DrivenBy::Background).undo(errand));
     }
 
     /// Releases, and returns when the outcome is known, with the reason if it could not be had; the
@@ -258,7 +270,12 @@ impl AttemptDriver {
                 InFlight::Pause(pause) => pause.deadline(),
                 _ => Instant::ORIGIN,
             };
-            errand.goes_on(pauses_until <= self.store.now() + MOMENT);
+            let now = self.store.now();
+            errand.goes_on(pauses_until <= now + MOMENT);
+            // The store does not answer, and nobody relies on the lease any more.
+            if self.store.health().is_troubled() && self.machine.is_lease_over(now) {
+                errand.is_awaited_no_more();
+            }
             polled
         })
         .await;
@@ -277,7 +294,7 @@ impl AttemptDriver {
     fn move_to(&mut self, driven_by: DrivenBy) -> Self {
         let in_flight = mem::replace(&mut self.in_flight, InFlight::Nothing);
         let machine = self.take_machine();
-        let Self { token, min_hold_end, answered_at, .. } = *self;
+        let Self { token, min_hold_end, answered_at, is_reported, .. } = *self;
         let (store, key, just_now) = (self.store.clone(), self.key.clone(), None);
         let release_error = self.release_error.take();
         Self {
@@ -291,6 +308,7 @@ impl AttemptDriver {
             answered_at,
             just_now,
             release_error,
+            is_reported,
         }
     }
 

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use crate::backend::{Clock, background_runtime};
-use crate::engine::farewell::Farewell;
+use crate::engine::farewell::{Errand, Farewell};
 use crate::sync::panics;
 use crate::sync::wait_group::WaitGroup;
 use crate::time::timer;
@@ -71,19 +71,24 @@ impl Background {
 
     /// Runs a job to its end, whatever becomes of the service. One that panics takes no other along.
     pub(crate) fn spawn(&self, job: impl Future<Output = ()> + Send + 'static) {
+        let counted = self.outstanding.count();
+        self.spawn_errand(async move {
+            let _counted = counted;
+            job.await;
+        });
+    }
+
+    /// As [`spawn`](Self::spawn), for a job that itself says for how long it is waited for.
+    pub(crate) fn spawn_errand(&self, job: impl Future<Output = ()> + Send + 'static) {
         if let Some(running) = self.running.get() {
-            let counted = self.outstanding.count();
             // It is dropped at once if the runtime is gone (with `tokio_time` only).
-            drop(running.runtime.spawn(async move {
-                let _counted = counted;
-                job.await;
-            }));
+            drop(running.runtime.spawn(job));
         }
     }
 
-    /// What a job shares with whoever drops the last handle of its service.
-    pub(crate) const fn farewell(&self) -> &Arc<Farewell> {
-        &self.farewell
+    /// What is known of a job by whoever drops the last handle of the service, or shuts it down.
+    pub(crate) fn errand(&self, is_reported: bool) -> Errand {
+        Errand::new(&self.farewell, is_reported)
     }
 
     /// The last handle of the service is dropped: blocks the thread for a moment, if that can help
@@ -95,9 +100,16 @@ impl Background {
         }
     }
 
-    /// Ends when no job is left.
+    /// Ends when no job is left that has to be waited for.
     pub(crate) async fn settled(&self) {
+        // An errand may be what a job has left.
         self.outstanding.emptied().await;
+        self.farewell.settled().await;
+    }
+
+    /// How many releases and undos a shutdown has not seen the end of, and nobody else reports.
+    pub(crate) fn unsettled(&self) -> usize {
+        self.farewell.unreported()
     }
 
     /// Polls a future of a backend in a runtime: the background's if the caller has none.

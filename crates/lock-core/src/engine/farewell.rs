@@ -24,13 +24,19 @@ const PATIENCE: Duration = Duration::from_millis(10);
 pub(crate) struct Errand {
     farewell: Arc<Farewell>,
     counted: Option<Counted>,
+    /// A shutdown waits for it.
+    awaited: Option<Counted>,
+    /// A shutdown that does not see its end reports it.
+    unreported: Option<Counted>,
 }
 
 impl Errand {
-    /// A job that may be over soon.
-    pub(crate) fn new(farewell: &Arc<Farewell>) -> Self {
+    /// A job that may be over soon; `is_reported`: somebody else reports what becomes of it.
+    pub(crate) fn new(farewell: &Arc<Farewell>, is_reported: bool) -> Self {
         let counted = Some(farewell.busy.count());
-        Self { farewell: Arc::clone(farewell), counted }
+        let awaited = Some(farewell.awaited.count());
+        let unreported = (!is_reported).then(|| farewell.unreported.count());
+        Self { farewell: Arc::clone(farewell), counted, awaited, unreported }
     }
 
     pub(crate) const fn farewell(&self) -> &Arc<Farewell> {
@@ -43,6 +49,12 @@ impl Errand {
             self.counted = soon.then(|| self.farewell.busy.count());
         }
     }
+
+    /// It goes on, and no shutdown has to wait for it.
+    pub(crate) fn is_awaited_no_more(&mut self) {
+        self.awaited = None;
+        self.unreported = None;
+    }
 }
 
 /// What the jobs of a service share with whoever drops its last handle.
@@ -50,11 +62,25 @@ impl Errand {
 pub(crate) struct Farewell {
     /// Jobs that may be over within the moment.
     busy: Arc<WaitGroup>,
+    /// Jobs that a shutdown waits for.
+    awaited: Arc<WaitGroup>,
+    /// Those of them that nobody else reports.
+    unreported: Arc<WaitGroup>,
     is_urgent: AtomicBool,
     urged: LazyNotify,
 }
 
 impl Farewell {
+    /// How many jobs there are that a shutdown waits for, and that nobody else reports.
+    pub(crate) fn unreported(&self) -> usize {
+        self.unreported.len()
+    }
+
+    /// Ends when no job is left that a shutdown waits for.
+    pub(crate) async fn settled(&self) {
+        self.awaited.emptied().await;
+    }
+
     /// Ends when somebody waits whose own runtime may be what an exchange needs.
     pub(crate) async fn urged(&self) {
         self.urged.until(|| self.is_urgent.load(Ordering::SeqCst).then_some(())).await;

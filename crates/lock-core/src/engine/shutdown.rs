@@ -10,7 +10,8 @@ use crate::backend::LockBackend;
 use crate::engine::held::{ServiceContext, SharedLease};
 use crate::sync::panics;
 use crate::types::loss::{LeaseEnd, LossReason};
-use crate::types::status::{ReleaseOutcome, ShutdownReport};
+use crate::types::status::ReleaseOutcome::{self, Unknown};
+use crate::types::status::ShutdownReport;
 
 /// A lease that somebody held when the shutdown began, and what became of it.
 struct Holding {
@@ -48,10 +49,16 @@ pub(crate) async fn run(
         if let Some(holding) = place.and_then(|place| holdings.get_mut(place)) {
             holding.is_ended_here = is_ended_here;
             // Until it is known.
-            holding.outcome = driver.as_ref().map(|_| ReleaseOutcome::Unknown);
+            holding.outcome = driver.as_ref().filter(|_| is_ended_here).map(|_| Unknown);
         }
-        if let Some(driver) = driver {
-            releases.push(async move { (place, driver.release().await.0) });
+        match driver {
+            Some(driver) if is_ended_here => {
+                let driver = driver.reported();
+                releases.push(async move { (place, driver.release().await.0) });
+            }
+            // Nobody relies on it any more, so it is waited for only as long as the store answers.
+            Some(driver) => driver.undo_in_background(),
+            None => {}
         }
     }
     let_go();
@@ -68,9 +75,10 @@ pub(crate) async fn run(
         () = answered => {}
         () = store.clock().sleep_until(give_up_at) => {}
     }
+    let mut report = report(&holdings);
+    report.unsettled = context.background().unsettled();
     // What is not answered goes on in the background.
     drop(releases);
-    let report = report(&holdings);
     drop(holdings);
     if context.is_last_to_use_backend() {
         let backend = store.backend().clone();
@@ -100,7 +108,7 @@ fn report(holdings: &[Holding]) -> ShutdownReport {
             }
             // Another task that shuts the service down ended it, and reports it.
             (Some(LeaseEnd::Lost(LossReason::ShutDown)), _) if !is_ended_here => {}
-            (Some(LeaseEnd::Lost(_)), Some(ReleaseOutcome::Unknown)) => report.unknown += 1,
+            (Some(LeaseEnd::Lost(_)), Some(Unknown)) => report.unknown += 1,
             (Some(LeaseEnd::Lost(_)), _) => report.lost += 1,
             (None, _) => {}
         }

@@ -86,8 +86,9 @@ impl Store {
     }
 
     fn heard_error(&self, error: &LockError) {
-        // A refusal is told to whoever asked, and says nothing of the others.
-        if error.is_retryable() {
+        // A refusal is told to whoever asked, and says nothing of the others. What was given up
+        // before it was sent says nothing of the store.
+        if error.is_retryable() && !error.is_given_up() {
             self.metrics.count(Count::StoreFailed, None);
             self.health.failed(self.now(), error);
         }

@@ -144,6 +144,11 @@ impl StoreHealth {
         CountedWait { health: Arc::clone(self), number }
     }
 
+    /// The tasks that wait at `now` and cannot ask the store.
+    pub(crate) fn waits(&self, now: Instant) -> Waits {
+        self.lock().waits(now)
+    }
+
     /// What there is to tell at `now`.
     pub(crate) fn to_tell(&self, now: Instant) -> Vec<ToTell> {
         let mut state = self.lock();

@@ -28,17 +28,23 @@ pub(crate) fn store_chosen(store: &Store, namespace: &str) {
     event!(INFO, "store_chosen", backend, address, namespace, "locks are stored in {}", at(store));
 }
 
-/// The store gives no usable answers any more.
-fn store_lost(store: &Store, cause: &LockError) {
+/// The store gives no usable answers any more. What follows from that is told if it concerns anybody.
+fn store_lost(store: &Store, cause: &LockError, waits: Waits, is_anything_held: bool) {
     let (backend, address) = (store.kind(), store.backend().address());
+    let waiting =
+        if waits.tasks > 0 { "; waiting tasks keep trying until their wait is over" } else { "" };
+    let held = if is_anything_held {
+        "; held locks end with their leases, unless it answers before"
+    } else {
+        ""
+    };
     event!(
         WARN,
         "store_lost",
         backend,
         address,
         %cause,
-        "the lock store {} is unavailable: {cause}; waiting tasks keep trying until their wait \
-         is over, and held locks end with their leases",
+        "the lock store {} is unavailable: {cause}{waiting}{held}",
         at(store)
     );
 }
@@ -402,10 +408,10 @@ pub(crate) fn outage(
     news: News,
     cause: Option<&LockError>,
     waits: Waits,
-    renewals: Renewals,
+    (renewals, is_anything_held): (Renewals, bool),
 ) {
     match (news, cause) {
-        (News::Lost, Some(cause)) => store_lost(store, cause),
+        (News::Lost, Some(cause)) => store_lost(store, cause, waits, is_anything_held),
         (News::StillLost { lasts, failures }, Some(cause)) => {
             store_still_lost(store, cause, (lasts, failures), waits, renewals);
         }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use crate::engine::held::SharedLease;
+use crate::engine::outage::News;
 use crate::engine::schedule::Schedule;
 use crate::engine::store::Store;
 use crate::engine::store_health::ToTell;
@@ -31,8 +32,12 @@ fn tell(news: &ToTell, schedule: &Schedule<SharedLease>, store: &Store) {
     match news {
         ToTell::LeftOut { what, count } => telemetry::left_out(store, *what, *count),
         ToTell::Outage { news, cause, waits } => {
-            let renewals = unconfirmed(schedule, store.now());
-            telemetry::outage(store, *news, cause.as_ref(), *waits, renewals);
+            let now = store.now();
+            // A task waits as soon as it knows of the outage that it has found.
+            let waits = if *news == News::Lost { store.health().waits(now) } else { *waits };
+            let is_anything_held = schedule.find(|lease| lease.ended().is_none()).is_some();
+            let held = (unconfirmed(schedule, now), is_anything_held);
+            telemetry::outage(store, *news, cause.as_ref(), waits, held);
         }
     }
 }

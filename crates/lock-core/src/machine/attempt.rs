@@ -109,6 +109,8 @@ pub struct StoreAttempt {
     /// When the newest step was sent, and the lease that it asked for.
     last_step: Instant,
     asked_ttl: Duration,
+    /// That step asked for a place in the store's queue, if the lock was not free.
+    asks_to_queue: bool,
     /// A step ended without an answer, so it may take effect until `late_after` has passed.
     in_doubt: bool,
     /// The store may know the token.
@@ -146,6 +148,7 @@ impl StoreAttempt {
             step_in_flight: false,
             last_step: origin,
             asked_ttl: Duration::ZERO,
+            asks_to_queue: true,
             in_doubt: false,
             stands: false,
             queued: false,
@@ -166,7 +169,13 @@ impl StoreAttempt {
         self.step_in_flight = true;
         self.last_step = now;
         self.asked_ttl = ttl;
+        self.asks_to_queue = true;
         self.outlives(now, ttl);
+    }
+
+    /// The step that is about to be sent asks for no place in the store's queue.
+    pub const fn step_does_not_queue(&mut self) {
+        self.asks_to_queue = false;
     }
 
     /// The step was answered; `now` was read after.
@@ -199,7 +208,7 @@ impl StoreAttempt {
         if !not_applied {
             self.in_doubt = true;
             self.stands = true;
-            if self.queueing {
+            if self.queueing && self.asks_to_queue {
                 // It perhaps waits in the queue.
                 self.outlives_queue(self.last_step);
             }
@@ -342,6 +351,15 @@ impl StoreAttempt {
     #[must_use]
     pub const fn forgotten_at(&self) -> Instant {
         self.forgotten_at
+    }
+
+    /// Whether every lease of the token is over by the local clock, the one included that a step in
+    /// doubt may have been granted. The store may keep it for a little longer.
+    #[must_use]
+    pub fn is_lease_over(&self, now: Instant) -> bool {
+        let is_open = self.in_doubt || self.step_in_flight;
+        let asked = self.last_step + self.late_after + self.asked_ttl;
+        !self.queued && now >= self.valid_until && (!is_open || now >= asked)
     }
 
     /// Whether the token stands in the store, as far as is known.

@@ -1,6 +1,7 @@
 //! Waits for a future on a thread, for a limited time or without a limit.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
@@ -34,7 +35,12 @@ pub(crate) fn wait_for<T>(future: impl Future<Output = T>, limit: Duration) -> O
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     if let Ok(runtime) = Handle::try_current() {
         // It is for tokio to say whether the thread may block here, and it panics if it may not.
-        runtime.block_on(async {});
+        let may_block = catch_unwind(AssertUnwindSafe(|| runtime.block_on(async {}))).is_ok();
+        assert!(
+            may_block,
+            "a call of the blocking API would block this thread, which is used to drive asynchronous \
+             tasks; use the asynchronous API, or make the call in tokio::task::spawn_blocking"
+        );
     }
     let (mut future, signal) = (pin!(future), Arc::new(Signal::default()));
     let waker = Waker::from(Arc::clone(&signal));
@@ -129,7 +135,7 @@ mod tests {
     }
 
     #[tokio::test]
-    #[should_panic(expected = "while the thread is being used to drive asynchronous tasks")]
+    #[should_panic(expected = "used to drive asynchronous tasks; use the asynchronous API")]
     async fn asynchronous_code_must_not_block() {
         block_on(ready(()));
     }

@@ -29,9 +29,14 @@ impl WaitGroup {
         Counted(Arc::clone(self))
     }
 
+    /// How much is under way.
+    pub(crate) fn len(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
+    }
+
     /// Whether nothing is under way.
     pub(crate) fn is_empty(&self) -> bool {
-        self.count.load(Ordering::SeqCst) == 0
+        self.len() == 0
     }
 
     /// Ends when nothing is under way.

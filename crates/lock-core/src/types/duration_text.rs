@@ -78,6 +78,10 @@ pub fn exact(duration: Duration) -> String {
     if duration.is_zero() {
         return "0s".to_owned();
     }
+    // As a program writes it.
+    if duration == Duration::MAX {
+        return "Duration::MAX".to_owned();
+    }
     // `90s` and not `1m 30s`, as settings are written.
     if duration < Duration::from_secs(120) {
         return format!("{duration:?}");
@@ -147,6 +151,7 @@ mod tests {
         assert_eq!(exact(Duration::from_millis(300) - nanosecond), "299.999999ms");
         assert_eq!(exact(Duration::from_secs(86_400) + nanosecond), "1 day 1ns");
         assert_ne!(exact(Duration::MAX), exact(Duration::MAX - nanosecond));
+        assert_eq!(exact(Duration::MAX), "Duration::MAX");
     }
 
     #[test]

@@ -77,6 +77,7 @@ struct Inner {
     name: Option<Arc<str>>,
     loss_reason: Option<LossReason>,
     not_applied: bool,
+    given_up: bool,
     holder: Option<Box<Holder>>,
     message: Cow<'static, str>,
     source: Option<Arc<dyn Error + Send + Sync>>,
@@ -95,6 +96,7 @@ impl LockError {
             name: None,
             loss_reason: None,
             not_applied: false,
+            given_up: false,
             holder: None,
             message: message.into(),
             source: None,
@@ -121,6 +123,14 @@ impl LockError {
     #[must_use]
     pub fn not_applied(mut self) -> Self {
         self.0.not_applied = true;
+        self
+    }
+
+    /// Marks the error as the answer to a request that [was given up](crate::backend::GivenUp), and
+    /// for that reason alone had no success: it says nothing about the store. For backends.
+    #[must_use]
+    pub fn given_up(mut self) -> Self {
+        self.0.given_up = true;
         self
     }
 
@@ -188,6 +198,12 @@ impl LockError {
     #[must_use]
     pub fn is_not_applied(&self) -> bool {
         self.0.not_applied
+    }
+
+    /// Whether the request failed only because its caller [gave it up](Self::given_up).
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        self.0.given_up
     }
 
     /// The operation that failed, such as `acquire`; `None` if the error is not from an operation.
@@ -276,9 +292,18 @@ impl fmt::Display for LockError {
     }
 }
 
+/// `{:?}` is one line for people, with the kind and the cause; `{:#?}` shows the fields.
 impl fmt::Debug for LockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.0;
+        if !f.alternate() {
+            // What a program shows that returns it from `main`.
+            write!(f, "{self} ({:?})", inner.kind)?;
+            return match self.source() {
+                Some(cause) => write!(f, ": {cause}"),
+                None => Ok(()),
+            };
+        }
         f.debug_struct("LockError")
             .field("kind", &inner.kind)
             .field("operation", &inner.operation)
@@ -324,6 +349,19 @@ mod tests {
         let replaced = error.clone().as_operation("execute");
         assert_eq!(replaced.to_string(), "execute \"order:1\": not got within 5s");
         assert!(error.is_retryable());
+    }
+
+    #[test]
+    fn a_program_that_ends_with_the_error_shows_its_text_and_its_kind() {
+        let error = LockError::new(LockErrorKind::Unavailable, "no connection")
+            .with_operation("connect")
+            .with_source(io::Error::other("refused"));
+        assert_eq!(format!("{error:?}"), "connect: no connection (Unavailable): refused");
+        let fields = format!("{error:#?}");
+        assert!(
+            fields.starts_with("LockError {") && fields.contains("kind: Unavailable"),
+            "{fields}"
+        );
     }
 
     #[test]

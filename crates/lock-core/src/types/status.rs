@@ -123,7 +123,7 @@ impl fmt::Display for ReleaseOutcome {
 /// How the locks ended that were held when [`LockService::shutdown`](crate::LockService::shutdown)
 /// was called.
 ///
-/// Each of them is counted in one of the fields. If several tasks shut the service down at the same
+/// Each of them is counted in one of the first three fields. If several tasks shut the service down at the same
 /// time, each lock that the service has to release is counted by one of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -137,4 +137,8 @@ pub struct ShutdownReport {
     /// Locks that were still held at the end of the grace period, and whose release the store did
     /// not confirm. They may stay taken until their leases expire.
     pub unknown: usize,
+    /// Locks that nobody held any more, and that the shutdown waited for in vain: the store has not
+    /// confirmed the release of a lock, or did not answer to a request for one, which may have been
+    /// granted. They may stay taken until their leases expire.
+    pub unsettled: usize,
 }

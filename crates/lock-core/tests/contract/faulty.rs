@@ -36,6 +36,8 @@ pub(crate) enum Fault {
     Denied,
     /// It waits at the gate until the test opens it.
     Gated,
+    /// It waits at the gate, and is not sent if it was given up meanwhile.
+    NotSentIfGivenUp,
     /// It panics after the store did it.
     Panics,
     /// The store does it, and the backend gives no answer to any of the batch.
@@ -160,6 +162,8 @@ impl Faulty {
                 passed.forget();
                 work.await
             }
+            // Only a request for a lock can be given up; that was looked at before.
+            Fault::NotSentIfGivenUp => work.await,
             Fault::Panics => {
                 work.await?;
                 panic!("on command")
@@ -215,6 +219,13 @@ impl LockBackend for Faulty {
     async fn acquire(&self, mut request: AcquireRequest) -> Result<AcquireReply> {
         let fault = next(&self.attempts, &self.attempts_made);
         request.queue &= self.capabilities.queueing;
+        if fault == Fault::NotSentIfGivenUp {
+            let given_up = request.given_up.clone();
+            self.suffer(Fault::Gated, async { Ok(()) }).await?;
+            if given_up.is_set() {
+                return Err(unavailable("given up before it was sent").not_applied().given_up());
+            }
+        }
         let Some(window) = self.window else {
             return self.suffer(fault, self.store.acquire(request)).await;
         };

@@ -64,7 +64,7 @@ async fn whoever_waits_for_its_own_service_in_vain_is_told_since_when_without_as
         let error = timed_out(&locks, S(5)).await;
         assert!(error.holder().unwrap().is_this_process);
         let set = locks.lock_all(["x"]).wait(S(5)).acquire().await.unwrap_err();
-        assert!(set.to_string().contains("this service itself held the lock"), "{set}");
+        assert!(set.to_string().contains("this service holds the lock itself"), "{set}");
         assert!(set.holder().unwrap().is_this_process);
         assert_eq!(questions(&backend), 0);
     }
@@ -115,7 +115,7 @@ async fn a_store_that_does_not_say_who_holds_delays_the_error_by_200_ms_at_most(
         assert!((MS(delay)..=MS(delay + 2)).contains(&late), "{fault:?}: {late:?}");
         assert_eq!(error.holder().is_some(), delay == 150, "{fault:?}");
         assert_eq!(questions(&backend), asked + 1, "{fault:?}");
-        assert!(error.to_string().contains("for the whole wait of 5"), "{error}");
+        assert!(error.to_string().contains("at the end of the wait of 5"), "{error}");
     }
 }
 

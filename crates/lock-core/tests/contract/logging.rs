@@ -121,6 +121,24 @@ async fn a_task_that_waits_for_a_dead_store_is_told_of() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_outage_is_told_with_what_follows_only_if_it_concerns_anybody() {
+    for (waits, holds) in [(false, false), (true, false), (false, true)] {
+        let (told, backend) = (record(), Faulty::new());
+        let locks = service(&backend);
+        let _held = if holds { Some(locks.lock("held").acquire().await.unwrap()) } else { None };
+        backend.attempts([Fault::NotSent]);
+        let wait = if waits { S(5) } else { Duration::ZERO };
+        let acquired = locks.lock("x").wait(wait).acquire().await;
+        assert_eq!(acquired.is_ok(), waits);
+        tokio::time::sleep(S(1)).await;
+        let lost = shown(&told).remove(0);
+        let text = lost.message();
+        assert_eq!(text.contains("; waiting tasks keep trying"), waits, "{text}");
+        assert_eq!(text.contains("; held locks end"), holds, "{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_store_that_refuses_is_not_lost_and_does_not_flood_the_log() {
     let (told, backend) = (record(), Faulty::new());
     let locks = service(&backend);

@@ -231,6 +231,26 @@ async fn a_store_that_fails_is_down_until_it_answers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_that_was_given_up_before_it_was_sent_is_no_failure_of_the_store() {
+    let (recording, backend) = (Recording::new(), Faulty::new());
+    let locks = service(&backend);
+    locks.ping().await.unwrap();
+    recording.moved();
+    backend.attempts([Fault::NotSentIfGivenUp; 2]);
+    let mut acquiring = Box::pin(locks.lock("x").acquire());
+    assert!(poll_once(&mut acquiring).await.is_pending());
+    drop(acquiring);
+    backend.gate.add_permits(1);
+    yield_now().await;
+    recording.expect([("acquisitions_total outcome=given_up", &[1.0])]);
+    assert!(backend.is_free("x").await);
+
+    // The other one is wanted until the end.
+    backend.gate.add_permits(1);
+    drop(locks.lock("x").acquire().await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_lease_is_counted_once_by_its_reason() {
     let (recording, backend) = (Recording::new(), Faulty::new());
     let locks = service(&backend);

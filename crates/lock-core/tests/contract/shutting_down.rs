@@ -228,3 +228,85 @@ async fn what_was_granted_and_never_given_out_or_lost_before_is_not_counted() {
     assert_eq!(next.await.unwrap().unwrap_err().kind(), LockErrorKind::ShutDown);
     assert!(backend.is_free("x").await && backend.is_free("lost").await);
 }
+
+/// A service whose store forgets requests that are late after 2 s, and its store.
+fn with_late_requests() -> (Arc<Faulty>, LockService) {
+    let backend = Faulty::with(|capabilities| capabilities.with_late_after(LATE_AFTER));
+    let locks = LockService::builder(Arc::clone(&backend)).tokio_time().build();
+    (backend, locks)
+}
+
+const LATE_AFTER: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(1);
+const BOUND: Duration = Duration::from_secs(5);
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_was_never_sent_is_not_waited_for() {
+    let (backend, locks) = with_late_requests();
+    backend.attempts([Fault::NotSent]);
+    backend.releases([Fault::NotSent; 100]);
+    locks.lock("x").ttl(TTL).try_acquire().await.unwrap_err();
+    let began = tokio::time::Instant::now();
+    let report = locks.shutdown(GRACE).await;
+    assert_eq!((report.unsettled, began.elapsed()), (0, Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_in_doubt_is_waited_for_as_long_as_its_lease_may_last_and_is_reported() {
+    let ttl = Duration::from_secs(3);
+    for (age, unsettled, wait) in [(0, 1, BOUND), (12, 0, Duration::ZERO)] {
+        let (backend, locks) = with_late_requests();
+        backend.attempts([Fault::RequestLost]);
+        backend.releases([Fault::NotSent; 1_000]);
+        locks.lock("x").ttl(ttl).try_acquire().await.unwrap_err();
+        tokio::time::sleep(Duration::from_secs(age)).await;
+        let began = tokio::time::Instant::now();
+        let report = locks.shutdown(GRACE).await;
+        assert_eq!((report.unsettled, began.elapsed().as_secs()), (unsettled, wait.as_secs()));
+        assert_eq!((report.released, report.lost, report.unknown), (0, 0, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_that_was_not_confirmed_before_the_shutdown_is_reported() {
+    let (backend, locks) = with_late_requests();
+    let guard = locks.lock("x").ttl(TTL).acquire().await.unwrap();
+    let _held = locks.lock("y").ttl(TTL).acquire().await.unwrap();
+    backend.releases([Fault::NotSent; 1_000]);
+    assert_eq!(guard.release().await, ReleaseOutcome::Unknown);
+    let report = locks.shutdown(Duration::ZERO).await;
+    assert_eq!((report.lost, report.unknown, report.unsettled), (0, 1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_was_lost_while_the_store_was_dead_is_not_waited_for() {
+    let ttl = Duration::from_secs(3);
+    for (is_kept, is_dropped) in [(false, false), (false, true), (true, false), (true, true)] {
+        let (backend, locks) = with_late_requests();
+        let lock = locks.lock("x").ttl(ttl);
+        let lock = if is_kept { lock.keep_alive() } else { lock };
+        let guard = lock.acquire().await.unwrap();
+        backend.releases([Fault::RequestLost; 1_000]);
+        backend.renewals([Fault::RequestLost; 1_000]);
+        guard.lost().await;
+        let kept = (!is_dropped).then_some(guard);
+        let began = tokio::time::Instant::now();
+        let report = locks.shutdown(GRACE).await;
+        assert!(began.elapsed() <= GRACE, "{is_kept} {is_dropped}: {:?}", began.elapsed());
+        assert_eq!((report.released, report.lost, report.unknown), (0, 0, 0));
+        assert_eq!(report.unsettled, 0);
+        drop(kept);
+    }
+}
+
+/// The store answers, so the undo is worth to be waited for.
+#[tokio::test(start_paused = true)]
+async fn what_is_left_of_a_lost_lease_is_undone_before_a_shutdown_ends() {
+    let (backend, locks) = with_late_requests();
+    let guard = locks.lock("x").ttl(TTL).acquire().await.unwrap();
+    backend.releases([Fault::AnswerTakes(GRACE)]);
+    guard.lost().await;
+    drop(guard);
+    locks.shutdown(Duration::ZERO).await;
+    assert!(backend.is_free("x").await);
+}

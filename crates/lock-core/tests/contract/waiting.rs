@@ -1,10 +1,13 @@
 //! Waiting in the line of the memory store.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lock_core::memory::MemoryBackend;
 use lock_core::{Handover, LockErrorKind, LockService};
+
+use crate::faulty::{Fault, Faulty};
 
 const TTL: Duration = Duration::from_secs(60);
 
@@ -65,10 +68,67 @@ async fn whoever_waits_for_its_own_service_in_vain_is_told_so() {
         assert!(text.contains("use its guard"), "{text}");
 
         let text = in_vain(&other).await.unwrap_err().to_string();
-        assert!(text.contains("somebody else held the lock"), "{text}");
+        assert!(text.contains("another task of this process held the lock"), "{text}");
         drop(guard);
         let _others = other.lock("x").acquire().await.unwrap();
         let text = in_vain(&mine).await.unwrap_err().to_string();
-        assert!(text.contains("somebody else held the lock"), "{text}");
+        assert!(text.contains("another task of this process held the lock"), "{text}");
     }
+}
+
+/// Each gets its turn, so nobody has held the lock for as long as the last ones have waited.
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_in_vain_behind_its_own_service_is_not_told_that_it_never_let_go() {
+    for handover in [Handover::default(), Handover::OFF] {
+        let locks = LockService::builder(MemoryBackend::new()).tokio_time();
+        let locks = locks.handover(handover).build();
+        let mut tasks = tokio::task::JoinSet::<lock_core::Result<()>>::new();
+        for _ in 0..20 {
+            let lock = locks.lock("x").wait(Duration::from_secs(1));
+            tasks.spawn(async move {
+                let guard = lock.acquire().await?;
+                tokio::time::sleep(Duration::from_millis(101)).await;
+                guard.release().await;
+                Ok(())
+            });
+        }
+        let errors: Vec<_> = tasks.join_all().await.into_iter().filter_map(Result::err).collect();
+        assert!(errors.len() > 5, "{errors:?}");
+        for error in errors {
+            let text = error.to_string();
+            assert!(text.contains("one of its tasks acquired it during the wait of 1s"), "{text}");
+            assert!(!text.contains("did not release it"), "{text}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_does_not_wait_is_told_of_no_wait() {
+    let locks = LockService::memory();
+    let _guard = locks.lock("x").acquire().await.unwrap();
+    let error = locks.lock("x").wait(Duration::ZERO).acquire().await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("holds the lock itself; a lock is not re-entrant"), "{text}");
+    assert!(!text.contains("the wait of"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_a_store_that_cannot_be_reached_ends_in_time() {
+    let backend = Faulty::new();
+    let locks = LockService::builder(Arc::clone(&backend)).tokio_time().build();
+    // The second try is on its way when the wait is over; if the wait is short, it is the last one.
+    for wait in [Duration::from_millis(10), Duration::from_secs(3)] {
+        backend.attempts([Fault::NotSent, Fault::Gated]);
+        let began = tokio::time::Instant::now();
+        let error = locks.lock("x").wait(wait).acquire().await.unwrap_err();
+        let late = began.elapsed() - wait;
+        // The timers of paused time count whole milliseconds.
+        assert!((100..=102).contains(&late.as_millis()), "{late:?}");
+        assert!(error.to_string().contains("not sent"), "{error}");
+    }
+    assert_eq!(backend.attempts_made.load(Ordering::SeqCst), 4);
+    // What was left to the background is undone.
+    backend.gate.add_permits(2);
+    locks.shutdown(Duration::ZERO).await;
+    assert!(backend.is_free("x").await);
 }

@@ -298,8 +298,7 @@ impl Connection {
             None => Box::pin(self.wait_for_room(deadline)).await?,
         };
         if given_up.is_some_and(GivenUp::is_set) {
-            let message = "the request was given up before it was sent";
-            return Err(Failure::unavailable(message).not_applied());
+            return Err(Failure::given_up());
         }
         Ok(room)
     }

@@ -13,6 +13,8 @@ pub(crate) struct Failure {
     message: Cow<'static, str>,
     /// The server proved that nothing ran, or nothing was sent.
     pub(crate) not_applied: bool,
+    /// It was given up before it was sent: nothing is wrong with the server.
+    is_given_up: bool,
     /// The connection is of no use any more.
     pub(crate) breaks_connection: bool,
     /// The server is a replica, and so is of no use over any connection.
@@ -34,6 +36,7 @@ impl Failure {
             kind,
             message: message.into(),
             not_applied: false,
+            is_given_up: false,
             breaks_connection: false,
             is_of_replica: false,
             script_is_missing: false,
@@ -46,6 +49,12 @@ impl Failure {
 
     pub(crate) fn unavailable(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(LockErrorKind::Unavailable, message)
+    }
+
+    /// Nobody waited for the answer any more, so the request was not sent.
+    pub(crate) fn given_up() -> Self {
+        let failure = Self::unavailable("the request was given up before it was sent");
+        Self { is_given_up: true, ..failure.not_applied() }
     }
 
     pub(crate) fn not_applied(mut self) -> Self {
@@ -123,6 +132,9 @@ impl Failure {
         let mut error = LockError::new(self.kind, self.message);
         if self.not_applied {
             error = error.not_applied();
+        }
+        if self.is_given_up {
+            error = error.given_up();
         }
         match self.source {
             Some(source) => error.with_source(source),

@@ -325,10 +325,14 @@ impl Link {
 
     fn too_slow(&self) -> Failure {
         let failure = self.0.unconnected(self.0.connector.too_slow());
-        match &self.0.lock().last_failure {
-            Some(last) => failure.with_hint(&format!("the last attempt: {}", last.message())),
-            None => failure,
+        let Some(last) = self.0.lock().last_failure.clone() else { return failure };
+        // Both begin with the same words.
+        let what = format!("{}: ", self.0.connecting());
+        let cause = last.message().strip_prefix(&*what).unwrap_or(last.message());
+        if failure.message().contains(cause) {
+            return failure;
         }
+        failure.with_hint(&format!("the last attempt: {cause}"))
     }
 }
 
@@ -344,7 +348,11 @@ impl Inner {
     }
 
     fn unconnected(&self, failure: Failure) -> Failure {
-        failure.while_doing(&format!("could not connect to Redis at {}", self.connector.address()))
+        failure.while_doing(&self.connecting())
+    }
+
+    fn connecting(&self) -> String {
+        format!("could not connect to Redis at {}", self.connector.address())
     }
 
     /// A panic is an error, too.

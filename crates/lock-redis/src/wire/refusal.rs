@@ -65,7 +65,12 @@ pub(crate) fn refusal(code: &str, detail: &str) -> Failure {
         }
         "WRONGPASS" => return wrong_password(),
         "NOPROTO" => return no_resp3(),
-        "NOAUTH" => (Denied, "the server requires a password; set one for the connection".into()),
+        "NOAUTH" => (
+            Denied,
+            "the server requires a password; write it into the URL (redis://:PASSWORD@HOST:PORT), or \
+             into a file that password_file names"
+                .into(),
+        ),
         "DENIED" => {
             let message = format!(
                 "the server refuses connections from this machine: {}; give the server a password \
@@ -96,7 +101,12 @@ pub(crate) fn refusal(code: &str, detail: &str) -> Failure {
              and the space and the permissions on its disk"
                 .into(),
         ),
-        "WRONGTYPE" => (Backend, "a key of the lock holds a value of another type".into()),
+        "WRONGTYPE" => (
+            Backend,
+            "a key of the lock holds a value of another type, which another program has stored; take \
+             another name or namespace for the lock, or delete the key if nothing needs it"
+                .into(),
+        ),
         "LOADING" => (Unavailable, "the server is loading its data".into()),
         "BUSY" => (Unavailable, "the server is busy with a long-running script".into()),
         "MASTERDOWN" => (Unavailable, "the server is a replica that lost its master".into()),

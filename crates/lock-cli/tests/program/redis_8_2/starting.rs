@@ -21,7 +21,7 @@ fn a_store_that_comes_up_within_the_wait_is_waited_for() {
         drop(nobody);
         server.restart().unwrap();
         let ended = running.end();
-        ended.says(0, &["warning: the lock store redis (127.0.0.1:", "cannot be used: "]);
+        ended.says(0, &["warning: the lock store redis (127.0.0.1:", "is unavailable: "]);
         assert_eq!((&*ended.output, ended.errors.lines().count()), ("mine\n", 1), "{ended:?}");
     }
 }
@@ -80,7 +80,7 @@ fn nobody_is_said_to_hold_a_lock_whose_store_is_not_there() {
     let mut terminal = crate::terminal::Terminal::new();
     let line = format!("\"$PROGRAM\" run --wait 2s --url {url} x -- true; echo \"code $?\"\n");
     terminal.types(&line);
-    terminal.shows("cannot be used: ");
+    terminal.shows("is unavailable: ");
     let rest = terminal.shows("code 122");
     assert!(!rest.contains("waiting for lock"), "{rest}");
 }

@@ -38,7 +38,8 @@ use crate::types::status::{HeldLock, LockStatus, ReleaseOutcome, ShutdownReport}
 ///
 /// # Panics
 ///
-/// Every method that blocks panics in asynchronous code on a tokio runtime, before it sends anything:
+/// Every method that blocks panics in asynchronous code on a tokio runtime, before it sends anything,
+/// with a text that says what to do instead:
 /// it would keep the runtime from its other tasks. Use a [`LockService`](crate::LockService) there.
 /// Threads that may block, such as those of `tokio::task::spawn_blocking`, may use it.
 #[derive(Clone)]

@@ -109,3 +109,16 @@ fn a_runtime_that_lacks_io_is_told_once_and_not_asked_again() {
     });
     assert_eq!(connector.1.load(Ordering::Relaxed), 1);
 }
+
+#[test]
+fn the_last_attempt_is_not_told_twice_in_the_same_words() {
+    let (_, link) = never(|| None);
+    let told = |cause: &'static str| {
+        let last = link.0.unconnected(Failure::unavailable(cause));
+        link.0.lock().last_failure = Some(last);
+        link.too_slow().message().to_owned()
+    };
+    let text = "could not connect to Redis at nowhere: too slow";
+    assert_eq!(told("too slow"), text);
+    assert_eq!(told("refused"), format!("{text}; the last attempt: refused"));
+}

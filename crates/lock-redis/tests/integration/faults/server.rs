@@ -17,6 +17,7 @@ on_every_server!(
     a_flush_costs_the_lease_and_tokens_still_rise,
     a_forgotten_script_is_not_noticed,
     a_server_that_comes_later_is_found,
+    a_shutdown_does_not_wait_for_a_dead_server_if_nothing_matters,
 );
 
 const KEPT: Duration = Duration::from_millis(1_500);
@@ -111,4 +112,30 @@ async fn a_server_that_comes_later_is_found(kind: &ServerKind) {
     let waiting = tokio::spawn(locks.lock("x").wait(LIMIT).acquire());
     store.server.restart().unwrap();
     assert!(waiting.await.unwrap().unwrap().is_held());
+}
+
+async fn a_shutdown_does_not_wait_for_a_dead_server_if_nothing_matters(kind: &ServerKind) {
+    for is_lost in [false, true] {
+        let mut store = Store::start(kind);
+        let locks = direct(&store);
+        let lock = locks.lock("x").ttl(KEPT).keep_alive();
+        let guard = lock.acquire().await.unwrap();
+        if is_lost {
+            store.server.kill();
+            soon(LIMIT, guard.lost()).await;
+        } else {
+            assert!(guard.release().await.is_released());
+            store.server.kill();
+            // The first request may have been sent over the connection that was lost.
+            while !lock.try_acquire().await.unwrap_err().is_not_applied() {}
+            tokio::time::sleep(KEPT * 4).await;
+            lock.try_acquire().await.unwrap_err();
+        }
+        let began = std::time::Instant::now();
+        let report = locks.shutdown(Duration::ZERO).await;
+        let took = began.elapsed();
+        // It would take 2 s and more otherwise.
+        assert!(took < Duration::from_secs(1), "{is_lost}: {took:?}");
+        assert_eq!((report.unknown, report.unsettled), (0, 0));
+    }
 }
