@@ -1,19 +1,24 @@
-//! `bench`: measures beside raw Redis and other crates, and writes the page about it.
+//! `bench`: measures beside raw Redis and other crates, and puts the figures into the page about it.
 
 mod page;
+mod places;
 mod plot;
 mod results;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use testbed::ServerKind;
 
 use crate::verb::{Failure, Outcome};
 use crate::{daprd, exec, paths, servers};
+use page::Origin;
 use results::Results;
 
+/// The page, below `docs`.
+const PAGE: &str = "benchmarks.md";
 /// The server that everything is measured on.
 const SERVER: ServerKind = ServerKind::REDIS_7_0;
 /// The one workload that needs a sidecar.
@@ -40,7 +45,7 @@ impl Options {
             };
             match argument.as_str() {
                 "--quick" => options.quick = true,
-                "--only" => options.only = Some(value()?.to_uppercase()),
+                "--only" => options.only = Some(value()?.clone()),
                 "--json" => options.json = Some(value()?.into()),
                 _ => return Err(Failure::Usage(format!("unexpected argument `{argument}`"))),
             }
@@ -48,18 +53,20 @@ impl Options {
         Ok(options)
     }
 
-    /// Whether all is measured, and for long enough to be shown to others.
-    fn is_whole(&self) -> bool {
-        !self.quick && self.only.is_none()
-    }
-
     fn wants(&self, workload: &str) -> bool {
-        self.only.as_ref().is_none_or(|only| only.split(',').any(|wanted| wanted == workload))
+        let is_it = |wanted: &str| wanted.eq_ignore_ascii_case(workload);
+        self.only.as_ref().is_none_or(|only| only.split(',').any(is_it))
     }
 }
 
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let options = Options::parse(arguments)?;
+    let docs = paths::root().join("docs");
+    let published = fs::read_to_string(docs.join(PAGE));
+    let published =
+        published.map_err(|error| Failure::Error(format!("cannot read docs/{PAGE}: {error}")))?;
+    let in_page = |why| Failure::Error(format!("docs/{PAGE}: {why}"));
+    page::check(&published, |workload| options.wants(workload)).map_err(in_page)?;
     servers::find_or_fetch(&SERVER).map_err(Failure::Error)?;
     if options.wants(BESIDE_A_SIDECAR) {
         daprd::find_or_build().map_err(Failure::Error)?;
@@ -83,9 +90,10 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
             others.push(measure(&flags, &json)?);
         }
     }
-    let page = page::write(&results, &others, &machine());
-    // What is not the whole is not shown to others.
-    let directory = if options.is_whole() { paths::root().join("docs") } else { scratch };
+    let origin = Origin { code: code(), machine: machine() };
+    let page = page::update(&published, &results, &others, &origin).map_err(in_page)?;
+    // What was measured for a moment only is not shown to others.
+    let directory = if options.quick { scratch } else { docs };
     let path = save(&page, &directory)?;
     eprintln!("\nwritten: {}", path.display());
     Ok(())
@@ -109,20 +117,42 @@ fn measure(flags: &[&str], json: &Path) -> Result<Results, Failure> {
 /// Writes the page and its plots, and removes plots that it does not show.
 fn save(page: &page::Page, directory: &Path) -> Result<PathBuf, Failure> {
     let plots = directory.join("benchmarks");
-    if plots.exists() {
-        fs::remove_dir_all(&plots).map_err(|error| cannot_write(&plots, &error))?;
-    }
-    fs::create_dir_all(&plots).map_err(|error| cannot_write(&plots, &error))?;
-    for (name, svg) in &page.plots {
-        fs::write(plots.join(name), svg).map_err(|error| cannot_write(&plots, &error))?;
-    }
-    let path = directory.join("benchmarks.md");
+    let put = || {
+        fs::create_dir_all(&plots)?;
+        for (name, svg) in &page.plots {
+            fs::write(plots.join(name), svg)?;
+        }
+        for entry in fs::read_dir(&plots)? {
+            let name = entry?.file_name();
+            if !page.text.contains(&format!("](benchmarks/{})", name.display())) {
+                fs::remove_file(plots.join(name))?;
+            }
+        }
+        Ok(())
+    };
+    put().map_err(|error| cannot_write(&plots, &error))?;
+    let path = directory.join(PAGE);
     fs::write(&path, &page.text).map_err(|error| cannot_write(&path, &error))?;
     Ok(path)
 }
 
 fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
     Failure::Error(format!("cannot write {}: {error}", path.display()))
+}
+
+/// From when the code is that was measured: the last commit that changed it.
+fn code() -> String {
+    let git = |arguments: &[&str]| {
+        let mut command = Command::new("git");
+        command.args(arguments).args(["--", "crates", "Cargo.toml", "Cargo.lock"]);
+        let output = command.current_dir(paths::root()).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| text.trim().to_owned())
+    };
+    let commit = git(&["log", "-1", "--format=%cs (`%h`"]).filter(|text| !text.is_empty());
+    let Some(commit) = commit else { return "an unknown date".to_owned() };
+    let is_changed = git(&["status", "--porcelain"]).is_some_and(|text| !text.is_empty());
+    format!("{commit}{})", if is_changed { ", and changes to it" } else { "" })
 }
 
 /// What kind of machine this is; not which one.
@@ -156,11 +186,10 @@ mod tests {
     }
 
     #[test]
-    fn only_a_whole_run_is_shown_to_others() {
-        assert!(parse(&[]).unwrap().is_whole());
-        assert!(!parse(&["--quick"]).unwrap().is_whole());
+    fn workloads_are_wanted_by_name_in_either_case() {
+        assert!(parse(&[]).unwrap().wants("W3"));
         let options = parse(&["--only", "w1,w3t", "--json", "a.json"]).unwrap();
-        assert!(!options.is_whole() && options.wants("W3T") && !options.wants("W3"));
+        assert!(options.wants("W1") && options.wants("W3t") && !options.wants("W3"));
     }
 
     #[test]

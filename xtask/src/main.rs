@@ -68,9 +68,10 @@ const VERBS: &[Verb] = &[
     Verb {
         name: "bench",
         arguments: "[--quick] [--only W1,W3] [--json FILE]",
-        about: "measures beside raw Redis and other crates, and writes docs/benchmarks.md and its plots.\n\
-                --quick: short rounds, for a look; --only: these workloads alone; with either the page\n\
-                goes to target/xtask/bench instead; --json: the figures there too",
+        about: "measures beside raw Redis and other crates, and replaces the tables and plots of\n\
+                docs/benchmarks.md; the text around them is written by hand, and stays.\n\
+                --quick: short rounds, for a look; the page goes to target/xtask/bench instead;\n\
+                --only: these workloads alone, the other tables stay; --json: the figures there too",
         run: bench::run,
     },
     Verb {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use distlock::redis::{RedisBackend, RedisBackendBuilder, redis_rs};
 use distlock::{LockConfig, LockError, LockErrorKind, LockService};
-use testbed::{RedisServer, ServerKind};
+use testbed::{ClusterSet, ClusterSettings, RedisServer, ServerKind};
 
 mod redis_7_0 {
     use super::*;
@@ -50,24 +50,36 @@ mod redis_7_0 {
     async fn replicas_are_asked_for_by_url_by_file_by_setter_and_by_builder() {
         // It has none, and says so in a quarter of the time.
         let server = RedisServer::start(&KIND).unwrap();
-        let url = format!("{}?response_timeout=6s", server.url());
-        let builder = RedisBackend::builder().url(server.url()).replicas(2);
-        let builder = builder.response_timeout(Duration::from_secs(6)).build().unwrap();
-        let services = [
-            LockService::new(builder),
-            connected(LockConfig::from_url(format!("{url}&replicas=2"))).await,
-            connected(LockConfig::from_url(&url).map(|config| config.replicas(2))).await,
-            #[cfg(feature = "serde")]
-            connected(Ok(toml::from_str(&format!("url = \"{url}\"\nreplicas = 2")).unwrap())).await,
-        ];
-        for locks in services {
-            let error = locks.lock("x").try_acquire().await.unwrap_err();
-            assert_eq!(error.kind(), LockErrorKind::Unavailable, "{error}");
-            assert!(error.to_string().contains("0 of 2 did in time"), "{error}");
-        }
-        let locks = connected(LockConfig::from_url(format!("{url}&replicas=0"))).await;
-        assert!(locks.lock("x").try_acquire().await.unwrap().is_some());
+        are_asked_for(&server.url()).await;
     }
+
+    #[tokio::test]
+    async fn replicas_of_the_nodes_of_a_cluster_are_asked_for_in_the_same_ways() {
+        let settings = ClusterSettings::default().masters(1).without_replicas();
+        let set = ClusterSet::start_with(&KIND, &settings).unwrap();
+        are_asked_for(&set.url()).await;
+    }
+}
+
+/// At this address, where there are none.
+async fn are_asked_for(store: &str) {
+    let url = format!("{store}?response_timeout=6s");
+    let builder = RedisBackend::builder().url(store).replicas(2);
+    let builder = builder.response_timeout(Duration::from_secs(6)).build().unwrap();
+    let services = [
+        LockService::new(builder),
+        connected(LockConfig::from_url(format!("{url}&replicas=2"))).await,
+        connected(LockConfig::from_url(&url).map(|config| config.replicas(2))).await,
+        #[cfg(feature = "serde")]
+        connected(Ok(toml::from_str(&format!("url = \"{url}\"\nreplicas = 2")).unwrap())).await,
+    ];
+    for locks in services {
+        let error = locks.lock("x").try_acquire().await.unwrap_err();
+        assert_eq!(error.kind(), LockErrorKind::Unavailable, "{error}");
+        assert!(error.to_string().contains("0 of 2 did in time"), "{error}");
+    }
+    let locks = connected(LockConfig::from_url(format!("{url}&replicas=0"))).await;
+    assert!(locks.lock("x").try_acquire().await.unwrap().is_some());
 }
 
 fn refused(builder: RedisBackendBuilder) -> LockError {

@@ -11,8 +11,9 @@ const ABOUT: &str = "Run commands under distributed locks, and look at them";
 const ENVIRONMENT: &str = "\
 The store is named by --url or by DISTLOCK_URL: redis://HOST:PORT, rediss://HOST:PORT, \
 redis+unix:///PATH, redis+sentinel://HOST:PORT,HOST:PORT/MASTER, \
-redis+cluster://HOST:PORT,HOST:PORT or dapr://STORE. Put a URL with a password into DISTLOCK_URL: a command line can \
-be read by other users of the machine. Options of all locks can be set by DISTLOCK_TTL, \
+redis+cluster://HOST:PORT,HOST:PORT, redis+quorum://HOST:PORT,HOST:PORT,HOST:PORT or \
+dapr://STORE. Put a URL with a password into DISTLOCK_URL: a command line can be read by other \
+users of the machine. Options of all locks can be set by DISTLOCK_TTL, \
 DISTLOCK_WAIT and the like, and in the query of the URL; an option of the command line counts most.";
 const RUN_CODES: &str = "\
 Exit codes:

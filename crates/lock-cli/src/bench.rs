@@ -49,11 +49,11 @@ async fn measure(
     mut interrupts: oneshot::Receiver<i32>,
 ) -> Result<Ending, Failure> {
     let tasks = arguments.tasks as usize;
-    let mut stores = vec![store::connect(&arguments.store, options()).await?];
+    let mut stores = vec![store::connect(&arguments.store, LockOptions::new()).await?];
     // Each connection to `memory:` is a store of its own.
     let services = if stores[0].is_private() { 1 } else { SERVICES.min(tasks) };
     while stores.len() < services {
-        stores.push(store::connect(&arguments.store, options()).await?);
+        stores.push(store::connect(&arguments.store, LockOptions::new()).await?);
     }
     let prefix = format!("distlock-bench:{:016x}", store::random());
     let load = Load::new(&prefix, arguments.names as usize);
@@ -103,10 +103,6 @@ async fn measure(
         _ if load.violations() > 0 => Ending::Code(exit::HELD_TWICE),
         _ => Ending::Code(exit::SUCCESS),
     })
-}
-
-fn options() -> LockOptions {
-    LockOptions::new().ttl(TTL)
 }
 
 /// What is still on its way to the store: releases, and places in queues that are left.

@@ -50,6 +50,7 @@ fn main() -> ExitCode {
         output::tell(&failure);
         Ending::Code(failure.code)
     });
+    output::finish();
     match ending {
         Ending::Code(code) => code.into(),
         #[cfg(unix)]

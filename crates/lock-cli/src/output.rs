@@ -1,14 +1,109 @@
 //! What the program prints: data to standard output, everything else to standard error.
 
+use std::collections::VecDeque;
 use std::fmt::{self, Display};
 use std::io::{self, Write};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// A write that takes longer is held up by whoever should read it.
+const WRITE_LIMIT: Duration = Duration::from_millis(100);
+/// At the end of the program, what is held up is waited for this long.
+const LAST_WRITES: Duration = Duration::from_millis(500);
+/// More messages are not kept while the first one cannot be written.
+const MAX_MESSAGES: usize = 1_000;
+
+static MESSAGES: Messages = Messages { state: Mutex::new(State::NEW), changed: Condvar::new() };
+
 /// Tells the user something. It is no error if nobody can be told.
+///
+/// A reader that does not read, such as a pager, does not hold up the caller: leases have to be
+/// renewed, and a command that has lost its lock has to be ended.
 pub(crate) fn tell(message: impl Display) {
     // In one write: the command writes to the same stream.
-    let line = format!("distlock: {message}\n");
-    io::stderr().write_all(line.as_bytes()).ok();
+    MESSAGES.write(format!("distlock: {message}\n"));
+}
+
+/// Waits for a moment until all that was told is written. To be called before the program ends.
+pub(crate) fn finish() {
+    MESSAGES.finish();
+}
+
+/// Messages on their way to standard error, which a thread of their own writes.
+struct Messages {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    /// Those that are not written yet; the first is being written.
+    lines: VecDeque<String>,
+    /// How many there were in all, and how many of them are written.
+    told: u64,
+    written: u64,
+    has_thread: bool,
+    is_held_up: bool,
+}
+
+impl State {
+    const NEW: Self =
+        Self { lines: VecDeque::new(), told: 0, written: 0, has_thread: false, is_held_up: false };
+}
+
+impl Messages {
+    /// Returns when the message is written, or held up.
+    fn write(&'static self, line: String) {
+        let mut state = self.lock();
+        if !state.has_thread {
+            let thread = std::thread::Builder::new().name("distlock-messages".to_owned());
+            state.has_thread = thread.spawn(|| self.write_all()).is_ok();
+            if !state.has_thread {
+                io::stderr().write_all(line.as_bytes()).ok();
+                return;
+            }
+        }
+        if state.lines.len() >= MAX_MESSAGES {
+            return;
+        }
+        state.lines.push_back(line);
+        state.told += 1;
+        self.changed.notify_all();
+        let number = state.told;
+        // Whoever comes behind a message that is held up need not find out again.
+        if !state.is_held_up {
+            let is_waiting = |state: &mut State| state.written < number;
+            let waited = self.changed.wait_timeout_while(state, WRITE_LIMIT, is_waiting);
+            let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            state.is_held_up = state.written < number;
+        }
+    }
+
+    fn write_all(&self) {
+        let mut state = self.lock();
+        loop {
+            let is_idle = |state: &mut State| state.lines.is_empty();
+            let waited = self.changed.wait_while(state, is_idle);
+            state = waited.unwrap_or_else(PoisonError::into_inner);
+            let line = state.lines.front().cloned().unwrap_or_default();
+            drop(state);
+            io::stderr().write_all(line.as_bytes()).ok();
+            state = self.lock();
+            state.lines.pop_front();
+            state.written += 1;
+            state.is_held_up = false;
+            self.changed.notify_all();
+        }
+    }
+
+    fn finish(&self) {
+        let state = self.lock();
+        let is_waiting = |state: &mut State| state.written < state.told;
+        drop(self.changed.wait_timeout_while(state, LAST_WRITES, is_waiting));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Prints data. A reader who has gone, such as `head`, has what it wanted.

@@ -37,6 +37,27 @@ fn the_dashboard_names_each_metric_and_no_other_and_only_labels_that_it_has() {
 }
 
 #[test]
+fn the_dashboard_asks_for_each_kind_of_metric_in_its_way() {
+    let dashboard: Value = serde_json::from_str(DASHBOARD).unwrap();
+    let targets = dashboard["panels"].as_array().unwrap().iter().flat_map(|panel| {
+        panel["targets"].as_array().unwrap().iter().map(|target| target["expr"].as_str().unwrap())
+    });
+    for query in targets {
+        // A counter says nothing but how fast it rises. What is written for one rhythm of scrapes
+        // misses what others bring, so the window is Grafana's, or long.
+        for (at, _) in query.match_indices("_total{") {
+            let (before, after) = query.split_at(at);
+            assert!(before.contains("rate(") || before.contains("increase("), "{query}");
+            assert!(after.contains("}[$__rate_interval]") || after.contains("}[1h]"), "{query}");
+        }
+        // Quantiles of buckets can be summed over instances, as long as the buckets stay apart.
+        let is_quantile = query.starts_with("histogram_quantile(");
+        assert_eq!(is_quantile, query.contains("_bucket{"), "{query}");
+        assert_eq!(is_quantile, query.contains("by (le, "), "{query}");
+    }
+}
+
+#[test]
 fn the_alerts_of_the_guide_name_metrics_and_labels_that_there_are() {
     let there = there();
     let guide = include_str!("../../../docs/guide/telemetry.md");

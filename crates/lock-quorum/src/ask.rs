@@ -91,13 +91,16 @@ pub(crate) async fn ask(
     absent: &Absent,
     mut request: AcquireRequest,
 ) -> Result<AcquireReply> {
-    (request.queue, request.ticket) = (false, None);
+    // Numbers of different members have no order among them.
+    (request.queue, request.ticket, request.fencing) = (false, None, false);
     let majority = Majority::of(members.len());
-    let mut revotes = Revotes::new(request.ttl);
+    let mut revotes = Revotes::new(request.asked_at, request.ttl);
     let mut voters = Members::first(members.len());
+    // Later than that no grant is of use, in whichever round it comes.
+    let end_of_lease = request.asked_at + request.ttl;
     loop {
         let began = request.clock.now();
-        let (vote, verdict) = one_round(members, voters, &request, began).await;
+        let (vote, verdict) = one_round(members, voters, &request, began, end_of_lease).await;
         if verdict == Verdict::Granted {
             let nothing = vote.refused.union(vote.untouched);
             if !nothing.is_empty() {
@@ -125,6 +128,11 @@ pub(crate) async fn ask(
             Some(at) => {
                 voters = given_back.union(vote.refused);
                 request.clock.sleep_until(at).await;
+                // The members' timeouts are for one round. The lease counts from the first one.
+                request.asked_at = request.clock.now();
+                if revotes.are_over(request.asked_at) {
+                    return Ok(AcquireReply::held());
+                }
             }
             // Without the time at which the lock may be free: many who wait for it would ask at
             // the same moment, and share the votes.
@@ -138,6 +146,7 @@ async fn one_round(
     voters: Members,
     request: &AcquireRequest,
     began: Instant,
+    end_of_lease: Instant,
 ) -> (Vote, Verdict) {
     let majority = Majority::of(members.len());
     let mut vote = Vote::new(majority, request.ttl);
@@ -155,8 +164,8 @@ async fn one_round(
         }
     }
     let mut round = Round::new(exchanges.into_iter());
-    // Later than that no grant is of use; the members' own timeouts are mostly shorter.
-    let mut deadline = (request.ttl < slowest).then(|| request.asked_at + request.ttl);
+    // The members' own timeouts are mostly shorter.
+    let mut deadline = (request.ttl < slowest).then_some(end_of_lease);
     let verdict = loop {
         if let Some(verdict) = vote.ballot.verdict() {
             break verdict;
@@ -217,7 +226,7 @@ async fn give_back(
         members[member].released(&owner, &answer);
     }
     for (member, exchange) in under_way {
-        members[member].follow_release(owner.clone(), exchange);
+        members[member].follow_return(owner.clone(), exchange);
     }
     given_back
 }

@@ -14,7 +14,7 @@ use lock_core::{LockStatus, Result};
 use crate::absent::Absent;
 use crate::builder::QuorumBackendBuilder;
 use crate::member::Member;
-use crate::{ask, list, tell};
+use crate::{ask, list, revote, tell};
 
 /// How long closing waits for what members still owe.
 const SETTLING: Duration = Duration::from_millis(250);
@@ -80,7 +80,10 @@ impl LockBackend for QuorumBackend {
                     all.poll.longest().max(one.poll.longest()),
                 ))
         });
-        all.with_fencing(false)
+        // The last round may begin so much later.
+        let revoting = if all.late_after.is_zero() { Duration::ZERO } else { revote::LONGEST };
+        all.with_late_after(all.late_after + revoting)
+            .with_fencing(false)
             .with_queueing(false)
             .with_repeatable(false)
             .with_limited_by("its members issue numbers and keep queues each for itself")

@@ -33,11 +33,29 @@ impl Failures {
         name: impl Fn(usize) -> &'a str,
     ) -> LockError {
         let (members, needed) = (majority.members(), majority.needed());
-        let mut text = match self.0.len() {
+        let text = match self.0.len() {
             0 => format!("too few of the {members} members of the quorum answered in time"),
             failed => format!("{failed} of the {members} members of the quorum failed"),
         };
-        write!(text, ", and {needed} are needed").ok();
+        self.listed(format!("{text}, and {needed} are needed"), name)
+    }
+
+    /// The same where a majority has answered, and what the others would have answered decides.
+    pub(crate) fn into_disagreement<'a>(
+        self,
+        majority: Majority,
+        (yes, no): (usize, usize),
+        name: impl Fn(usize) -> &'a str,
+    ) -> LockError {
+        let members = majority.members();
+        let text = format!(
+            "it cannot be told whether a majority of the {members} members of the quorum has the \
+             lock: {yes} said yes, {no} said no, and the rest did not answer"
+        );
+        self.listed(text, name)
+    }
+
+    fn listed<'a>(self, mut text: String, name: impl Fn(usize) -> &'a str) -> LockError {
         let mut mark = ": ";
         for (member, error) in &self.0 {
             let (name, cause) = (name(*member), error.to_string());

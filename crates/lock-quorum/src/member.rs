@@ -13,12 +13,13 @@ use lock_core::backend::{
     ListRequest, LockBackend, LockKey, OwnerToken, ReleaseReply, ReleaseRequest, RenewReply,
     RenewRequest,
 };
-use lock_core::machine::attempt::{Next, StoreAttempt};
+use lock_core::machine::attempt::Next;
 use lock_core::{LockError, LockErrorKind, LockStatus, Result};
 
 use crate::health::Health;
 use crate::jobs::{Jobs, Together};
 use crate::round::Exchange;
+use crate::undo::Unsettled;
 
 /// A member that fails and owes so many answers is not asked for locks until it has given some: so
 /// one that is frozen costs a bounded number of requests.
@@ -33,7 +34,7 @@ pub(crate) struct Member {
     health: Health,
     /// What is unsettled: requests for a lock, and releases, that had no answer when their callers
     /// got theirs.
-    pub(crate) unsettled: Mutex<HashMap<OwnerToken, StoreAttempt>>,
+    pub(crate) unsettled: Mutex<HashMap<OwnerToken, Unsettled>>,
     pub(crate) jobs: Jobs,
     pub(crate) together: Together,
     is_closed: AtomicBool,
@@ -139,7 +140,7 @@ impl Member {
     /// Whether this member's part of a lease can be relied on: no earlier request may still end it
     /// or make it shorter.
     pub(crate) fn is_reliable(&self, token: OwnerToken, now: Instant) -> bool {
-        let is_given_up = |attempt: &StoreAttempt| !matches!(attempt.next(now), Next::Caller);
+        let is_given_up = |one: &Unsettled| !matches!(one.attempt.next(now), Next::Caller);
         locked(&self.late_sets).get(&token).is_none_or(|end| *end <= now)
             && !locked(&self.unsettled).get(&token).is_some_and(is_given_up)
     }

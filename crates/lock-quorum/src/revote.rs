@@ -7,8 +7,8 @@ use lock_core::backend::Instant;
 use crate::members::Members;
 use crate::votes::Majority;
 
-/// How long a request votes again at most, from the end of its first round: below a response timeout.
-const LONGEST: Duration = Duration::from_secs(1);
+/// For how long after a request was asked it votes again at most.
+pub(crate) const LONGEST: Duration = Duration::from_secs(1);
 /// Members that refuse so many rounds in a row have a holder, who has a majority.
 const REFUSED_BY_THE_SAME: u32 = 4;
 /// A pause is at least drawn from this time.
@@ -23,19 +23,23 @@ const MOST_DOUBLINGS: u32 = 6;
 /// from a time that grows: sooner or later one of them is alone. Whoever got no vote has met a
 /// holder, or others who go on.
 pub(crate) struct Revotes {
-    longest: Duration,
-    until: Option<Instant>,
+    until: Instant,
     rounds: u32,
     refused: Members,
     refused_rounds: u32,
 }
 
 impl Revotes {
-    /// For a request that asks for this lease.
-    pub(crate) fn new(ttl: Duration) -> Self {
+    /// For a request that was asked then, for this lease.
+    pub(crate) fn new(asked_at: Instant, ttl: Duration) -> Self {
         // A grant that comes late is worth less.
-        let longest = (ttl / 4).min(LONGEST);
-        Self { longest, until: None, rounds: 0, refused: Members::default(), refused_rounds: 0 }
+        let until = asked_at + (ttl / 4).min(LONGEST);
+        Self { until, rounds: 0, refused: Members::default(), refused_rounds: 0 }
+    }
+
+    /// Whether no vote may be cast any more.
+    pub(crate) fn are_over(&self, now: Instant) -> bool {
+        now >= self.until
     }
 
     /// When to vote again after a round that took this long, if at all. `granted` have given their
@@ -59,8 +63,7 @@ impl Revotes {
         let window = took.max(SHORTEST_WINDOW) * (1 << self.rounds.min(MOST_DOUBLINGS));
         self.rounds += 1;
         let at = now + window.mul_f64(fastrand::f64());
-        let until = *self.until.get_or_insert(now + self.longest);
-        (at < until).then_some(at)
+        (!self.are_over(at)).then_some(at)
     }
 }
 
@@ -71,7 +74,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     fn revotes() -> (Revotes, Instant) {
-        (Revotes::new(Duration::from_secs(60)), Instant::ORIGIN + MS)
+        (Revotes::new(Instant::ORIGIN, Duration::from_secs(60)), Instant::ORIGIN + MS)
     }
 
     fn members(all: &[usize]) -> Members {
@@ -110,15 +113,14 @@ mod tests {
     fn nobody_votes_for_longer_than_a_second_or_a_quarter_of_the_lease() {
         let majority = Majority::of(3);
         for (ttl, longest) in [(60_000, 1_000), (400, 100)] {
-            let mut revotes = Revotes::new(MS * ttl);
-            let (began, mut rounds) = (Instant::ORIGIN + MS, 0);
-            let mut now = began;
+            let mut revotes = Revotes::new(Instant::ORIGIN, MS * ttl);
+            let (mut now, mut rounds) = (Instant::ORIGIN + MS, 0);
             while let Some(at) = revotes.next(majority, (members(&[0, 1]), members(&[2])), MS, now)
             {
                 now = at + MS;
                 rounds += 1;
             }
-            assert!(now <= began + MS * (longest + 1) && rounds > 3, "{rounds} rounds");
+            assert!(now <= Instant::ORIGIN + MS * (longest + 1) && rounds > 3, "{rounds} rounds");
         }
     }
 }

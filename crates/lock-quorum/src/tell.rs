@@ -1,6 +1,7 @@
 //! Questions about locks that are held, or were: to release, to renew, to look.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lock_core::backend::{
     Clock, Instant, LockKey, ReleaseReply, ReleaseRequest, RenewReply, RenewRequest,
@@ -14,6 +15,10 @@ use crate::member::Member;
 use crate::round::{Next, Rest, Round};
 use crate::undo::Owner;
 use crate::votes::{Finding, Majority, Tally};
+
+/// A status is looked at so often, since it may be unclear only while the lock is taken or released.
+const LOOKS: u32 = 3;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// Releases a lock everywhere, and says what a majority has found.
 pub(crate) async fn release(
@@ -74,7 +79,7 @@ pub(crate) async fn release(
         Finding::Other => Ok(ReleaseReply::HeldByOther),
         Finding::Unclear => {
             let nothing_done = tally.yes == 0 && is_all_known && failures.are_not_applied();
-            let error = failures.into_error(majority, |member| members[member].name());
+            let error = unclear(&tally, majority, failures, members);
             let error = if nothing_done { error.not_applied() } else { error };
             Err(error.or_unknown())
         }
@@ -198,7 +203,16 @@ fn doubt_set(member: &Member, request: &RenewRequest, sent: Instant, now: Instan
 
 /// Looks at a lock: it is held if it is held at a majority.
 pub(crate) async fn status(members: &[Arc<Member>], key: LockKey) -> Result<Option<LockStatus>> {
-    look(members, key).await.map_err(|unclear| unclear.error)
+    let mut looks = 1;
+    loop {
+        match look(members, key.clone()).await {
+            Err(unclear) if unclear.has_quorum && looks < LOOKS => {
+                looks += 1;
+                Clock::SYSTEM.sleep(BETWEEN_LOOKS).await;
+            }
+            looked => return looked.map_err(|unclear| unclear.error),
+        }
+    }
 }
 
 /// A majority neither holds a lock nor has it free.
@@ -260,9 +274,23 @@ pub(crate) async fn look(
         Finding::Nobody | Finding::Other => Ok(None),
         Finding::Unclear => Err(Unclear {
             has_quorum: tally.has_quorum(),
-            error: failures.into_error(majority, |member| members[member].name()),
+            error: unclear(&tally, majority, failures, members),
         }),
     }
+}
+
+/// Why it cannot be told what a majority has.
+fn unclear(
+    tally: &Tally,
+    majority: Majority,
+    failures: Failures,
+    members: &[Arc<Member>],
+) -> LockError {
+    let name = |member: usize| members[member].name();
+    if tally.has_quorum() {
+        return failures.into_disagreement(majority, (tally.yes, tally.nobody + tally.other), name);
+    }
+    failures.into_error(majority, name)
 }
 
 /// Whom a majority names; one of them may know more of it than another.

@@ -48,6 +48,23 @@ impl Owner {
     }
 }
 
+/// What is left of a token at a member.
+pub(crate) struct Unsettled {
+    pub(crate) attempt: StoreAttempt,
+    /// A release that somebody waits for is under way: it mostly settles all.
+    is_released: bool,
+    /// A job looks after it.
+    is_attended: bool,
+}
+
+/// What was sent for a token before its job begins, and is not answered yet.
+enum UnderWay {
+    Nothing,
+    /// A request for a lock, for this lease.
+    Request(Exchange<AcquireReply>, Duration),
+    Release(Exchange<ReleaseReply>),
+}
+
 /// What a job does next.
 enum Todo {
     Wait(Instant),
@@ -65,23 +82,33 @@ impl Member {
         is_wanted: bool,
     ) {
         let attempt = self.asked(request, is_wanted);
-        self.settle(Owner::asking(request), attempt, Some((under_way, request.ttl)));
+        let under_way = UnderWay::Request(under_way, request.ttl);
+        self.settle(Owner::asking(request), attempt, under_way);
     }
 
     /// A request for a lock has ended without an answer, and may still take effect.
     pub(crate) fn doubt_request(self: &Arc<Self>, request: &AcquireRequest, is_wanted: bool) {
         let mut attempt = self.asked(request, is_wanted);
         attempt.step_failed(false);
-        self.settle(Owner::asking(request), attempt, None);
+        self.settle(Owner::asking(request), attempt, UnderWay::Nothing);
     }
 
     /// Nobody wants the lock for this token any more: a request that is unsettled is undone.
+    /// It is released now, and no other release is sent before that one has ended.
     pub(crate) fn give_up(&self, token: OwnerToken, clock: Clock) {
-        self.update(token, |attempt| {
+        if let Some(one) = locked(&self.unsettled).get_mut(&token) {
             // Its lease may have been renewed meanwhile.
-            attempt.renewal_sent(clock.now(), self.longest_lease());
-            attempt.leave(Instant::ORIGIN);
-        });
+            one.attempt.renewal_sent(clock.now(), self.longest_lease());
+            one.attempt.leave(Instant::ORIGIN);
+            one.is_released = true;
+        }
+    }
+
+    /// A vote is being given back, and its release goes on. Until that is answered, the vote does
+    /// not count, though the token may be granted the lock by others meanwhile.
+    pub(crate) fn follow_return(self: &Arc<Self>, owner: Owner, under_way: Exchange<ReleaseReply>) {
+        let attempt = self.leaving(owner.clock.now());
+        self.settle(owner, attempt, UnderWay::Release(under_way));
     }
 
     /// A release goes on, though its caller has the answer.
@@ -100,29 +127,51 @@ impl Member {
 
     /// A release was answered, or was not: then it is repeated.
     pub(crate) fn released(self: &Arc<Self>, owner: &Owner, answer: &Result<ReleaseReply>) {
-        match answer {
-            // A token is granted a lock once, so that was all of it.
-            Ok(ReleaseReply::Released) => {
-                locked(&self.unsettled).remove(&owner.token);
+        let mut unsettled = locked(&self.unsettled);
+        // A token is granted a lock once, so that was all of it.
+        if matches!(answer, Ok(ReleaseReply::Released)) {
+            unsettled.remove(&owner.token);
+            return;
+        }
+        if let Some(one) = unsettled.get_mut(&owner.token) {
+            // The request was not answered before, so it is released once more.
+            one.is_released = false;
+            if !std::mem::replace(&mut one.is_attended, true) {
+                drop(unsettled);
+                self.attend(owner.clone(), UnderWay::Nothing);
             }
-            // If a request is still unsettled, its job releases once more.
+            return;
+        }
+        drop(unsettled);
+        match answer {
             Ok(_) => {}
             // Beyond the bound, what stands there ends by itself.
             Err(_) if self.may_be_asked().is_err() => {}
             Err(_) => {
                 let now = owner.clock.now();
-                let mut attempt = StoreAttempt::new(&self.capabilities());
-                attempt.pushed(now, self.longest_lease(), now);
-                attempt.leave(Instant::ORIGIN);
-                attempt.release_sent(now);
+                let mut attempt = self.leaving(now);
                 attempt.release_failed(now);
-                self.settle(owner.clone(), attempt, None);
+                self.settle(owner.clone(), attempt, UnderWay::Nothing);
             }
         }
     }
 
+    fn attempt(&self) -> StoreAttempt {
+        // It was never asked to wait, so no queue of its own knows the token.
+        StoreAttempt::new(&self.capabilities().with_queueing(false))
+    }
+
+    /// A token that had a vote, and for which a release was sent.
+    fn leaving(&self, now: Instant) -> StoreAttempt {
+        let mut attempt = self.attempt();
+        attempt.pushed(now, self.longest_lease(), now);
+        attempt.leave(Instant::ORIGIN);
+        attempt.release_sent(now);
+        attempt
+    }
+
     fn asked(&self, request: &AcquireRequest, is_wanted: bool) -> StoreAttempt {
-        let mut attempt = StoreAttempt::new(&self.capabilities());
+        let mut attempt = self.attempt();
         attempt.step_sent(request.asked_at, request.ttl);
         if !is_wanted {
             attempt.leave(Instant::ORIGIN);
@@ -131,16 +180,17 @@ impl Member {
     }
 
     /// Looks after a token until nothing of it is left to do, unless somebody does so already.
-    fn settle(
-        self: &Arc<Self>,
-        owner: Owner,
-        attempt: StoreAttempt,
-        under_way: Option<(Exchange<AcquireReply>, Duration)>,
-    ) {
+    fn settle(self: &Arc<Self>, owner: Owner, attempt: StoreAttempt, under_way: UnderWay) {
         match locked(&self.unsettled).entry(owner.token) {
             Entry::Occupied(_) => return,
-            Entry::Vacant(place) => drop(place.insert(attempt)),
+            Entry::Vacant(place) => {
+                place.insert(Unsettled { attempt, is_released: false, is_attended: true });
+            }
         }
+        self.attend(owner, under_way);
+    }
+
+    fn attend(self: &Arc<Self>, owner: Owner, under_way: UnderWay) {
         let (counted, member) = (self.jobs.begin(), Arc::clone(self));
         self.together.spawn(owner.clock, async move {
             member.settled(&owner, under_way).await;
@@ -148,15 +198,15 @@ impl Member {
         });
     }
 
-    async fn settled(
-        self: &Arc<Self>,
-        owner: &Owner,
-        under_way: Option<(Exchange<AcquireReply>, Duration)>,
-    ) {
-        if let Some((step, ttl)) = under_way {
-            let answer = step.await;
-            let now = owner.clock.now();
-            self.update(owner.token, |attempt| step_ended(attempt, now, ttl, &answer));
+    async fn settled(self: &Arc<Self>, owner: &Owner, under_way: UnderWay) {
+        match under_way {
+            UnderWay::Nothing => {}
+            UnderWay::Request(step, ttl) => {
+                let answer = step.await;
+                let now = owner.clock.now();
+                self.update(owner.token, |attempt| step_ended(attempt, now, ttl, &answer));
+            }
+            UnderWay::Release(release) => self.release_ended(owner, release.await),
         }
         loop {
             let now = owner.clock.now();
@@ -166,21 +216,31 @@ impl Member {
                 Todo::Release => {
                     self.update(owner.token, |attempt| attempt.release_sent(now));
                     let answer = self.release(owner.release(now)).await;
-                    let now = owner.clock.now();
-                    self.update(owner.token, |attempt| match answer {
-                        Ok(reply) => attempt.release_answered(reply),
-                        Err(_) => attempt.release_failed(now),
-                    });
+                    self.release_ended(owner, answer);
                 }
             }
         }
+    }
+
+    fn release_ended(&self, owner: &Owner, answer: Result<ReleaseReply>) {
+        let now = owner.clock.now();
+        self.update(owner.token, |attempt| match answer {
+            Ok(reply) => attempt.release_answered(reply),
+            Err(_) => attempt.release_failed(now),
+        });
     }
 
     /// What is to be done for a token; if that is nothing, it is forgotten.
     fn todo(&self, token: OwnerToken, now: Instant) -> Todo {
         let mut unsettled = locked(&self.unsettled);
         // A release that its caller sent has settled it.
-        let Some(attempt) = unsettled.get(&token) else { return Todo::Nothing };
+        let Some(one) = unsettled.get_mut(&token) else { return Todo::Nothing };
+        if one.is_released && !self.is_closed() {
+            // Whoever hears of that release goes on.
+            one.is_attended = false;
+            return Todo::Nothing;
+        }
+        let attempt = &one.attempt;
         let todo = match attempt.next(now) {
             _ if self.is_closed() => Todo::Nothing,
             // The lock is held. What can no longer take effect late needs nobody to look after it.
@@ -199,8 +259,8 @@ impl Member {
     }
 
     fn update(&self, token: OwnerToken, change: impl FnOnce(&mut StoreAttempt)) {
-        if let Some(attempt) = locked(&self.unsettled).get_mut(&token) {
-            change(attempt);
+        if let Some(one) = locked(&self.unsettled).get_mut(&token) {
+            change(&mut one.attempt);
         }
     }
 }

@@ -30,7 +30,8 @@ use crate::protocol::keys::RESERVED_PREFIX;
 use crate::protocol::{needs, scripts};
 use crate::queue::Queue;
 use crate::topology::dialer::Dialer;
-use crate::topology::standalone::{Reach, Source};
+use crate::topology::reach::Reach;
+use crate::topology::standalone::Source;
 use crate::wire::channel::Channel;
 use crate::wire::credentials::Credentials;
 use crate::wire::greeting::{Greeting, Session};
@@ -277,14 +278,15 @@ impl RedisBackendBuilder {
     /// How many replicas of the server have to confirm a lock before it is granted; none unless it is
     /// set.
     ///
-    /// It is for a server with replicas of which one can take its place, such as behind
-    /// [`sentinels`](Self::sentinels): a failover loses what the new master had not received.
+    /// It is for a server with replicas of which one can take its place, behind
+    /// [`sentinels`](Self::sentinels) or in a [`cluster`](Self::cluster): a failover loses what the new
+    /// master had not received. In a cluster they are the replicas of the node that has the lock.
     /// A grant waits until so many have it, for a quarter of the response timeout at most; one that
     /// they have not confirmed by then is given back, and the error is retryable.
     /// Where fewer have confirmed for 10 s, those that do are enough from then on, and a warning says
     /// so: replicas that are gone do not keep everybody from every lock.
     ///
-    /// It costs one connection more, a `SET` and a `WAIT` for each grant, or for all that are made at
+    /// It costs one connection more to each server, a `SET` and a `WAIT` for each grant, or for all that are made at
     /// the same time, and two round trips: to the server, and from there to the replicas.
     /// It does not make the server strongly consistent, see
     /// [`WAIT`](https://redis.io/docs/latest/commands/wait/).
@@ -329,20 +331,16 @@ impl RedisBackendBuilder {
         self.check()?;
         let key_prefix = self.key_prefix?;
         let credentials = self.credentials;
+        let replicas = u32::from(self.replicas);
+        let reach = Reach { response_timeout: self.response_timeout, replicas };
         let (place, session) = match self.server.resolved()? {
             Server::Sentinels(sentinels) => {
                 let (settings, session) =
                     sentinels.checked(&credentials, self.sentinel_password_file)?;
                 (Place::Master(settings), session)
             }
-            Server::Cluster(_) if self.replicas > 0 => {
-                return Err(invalid(
-                    "replicas is set, and the nodes of a cluster cannot be asked for that yet; leave \
-                     it out, and set min-replicas-to-write at the nodes",
-                ));
-            }
             Server::Cluster(nodes) if self.sentinel_password_file.is_none() => {
-                let (settings, session) = nodes.checked(&credentials, self.response_timeout)?;
+                let (settings, session) = nodes.checked(&credentials, reach)?;
                 (Place::Cluster(settings), session)
             }
             _ if self.sentinel_password_file.is_some() => {
@@ -382,8 +380,6 @@ impl RedisBackendBuilder {
         let asks_replicas = self.replicas > 0;
         let queue = queue.map(|queue| Arc::new(queue.asking_again(asks_replicas)));
         let protocol = Protocol::new(queue);
-        let replicas = u32::from(self.replicas);
-        let reach = Reach { response_timeout: self.response_timeout, replicas };
         let greeting = Greeting::new(session, needs::ALL, scripts::load_all);
         let dialer = Dialer { credentials, greeting, listener: protocol.listener() };
         Ok(RedisBackend {
@@ -473,14 +469,6 @@ mod tests {
         if cfg!(not(feature = "tls")) {
             assert!(refused(builder().url("rediss://127.0.0.1")).contains("feature `tls`"));
         }
-    }
-
-    #[test]
-    fn replicas_are_refused_on_a_cluster_with_what_to_set_instead() {
-        let builder = || RedisBackendBuilder::new().url("redis+cluster://127.0.0.1");
-        let text = refused(builder().replicas(1));
-        assert!(text.contains("min-replicas-to-write at the nodes"), "{text}");
-        assert!(builder().replicas(0).build().is_ok());
     }
 
     #[test]

@@ -104,7 +104,8 @@
 //! has one more connection to each of them, to hear of a failover.
 //!
 //! With [`replicas`](RedisBackendBuilder::replicas) there is a third connection, over which replicas are
-//! asked whether they have a lock: it stands still while they are waited for.
+//! asked whether they have a lock: it stands still while they are waited for. While replicas are missing,
+//! there is a fourth, over which it is asked whether they are back. Each node of a cluster has its own.
 //!
 //! An existing connection, or connection manager, is the only connection of its backend; see
 //! [`RedisBackendBuilder::connection`].

@@ -5,6 +5,7 @@ pub(crate) mod cluster;
 pub(crate) mod dialer;
 mod gather;
 pub(crate) mod home;
+pub(crate) mod reach;
 pub(crate) mod route;
 pub(crate) mod sentinel;
 pub(crate) mod standalone;
@@ -16,7 +17,6 @@ use lock_core::Instant;
 use crate::topology::cluster::Cluster;
 use crate::topology::home::Home;
 use crate::topology::standalone::Standalone;
-use crate::wire::confirmer::Confirmer;
 use crate::wire::failure::Failure;
 
 /// The servers of a backend. Cheap to clone.
@@ -50,14 +50,6 @@ impl Topology {
         match self {
             Self::Single(single) => slots.map(|_| Ok(single.home())).collect(),
             Self::Cluster(_) => join_all(slots.map(|slot| self.home(slot, deadline))).await,
-        }
-    }
-
-    /// Who asks the replicas of the server that has this slot, if they are to be asked.
-    pub(crate) fn confirmer(&self, slot: u16) -> Option<&Confirmer> {
-        match self {
-            Self::Single(single) => single.confirmer(slot),
-            Self::Cluster(_) => None,
         }
     }
 

@@ -25,7 +25,7 @@ pub struct ClusterSettings {
     node_timeout: Duration,
     masters: usize,
     last_has: Option<usize>,
-    has_replicas: bool,
+    replicas: usize,
     server_args: Vec<String>,
     password: Option<String>,
 }
@@ -37,7 +37,7 @@ impl Default for ClusterSettings {
             node_timeout: Duration::from_secs(1),
             masters: 3,
             last_has: None,
-            has_replicas: true,
+            replicas: 1,
             server_args: Vec::new(),
             password: None,
         }
@@ -64,8 +64,13 @@ impl ClusterSettings {
     }
 
     /// No master has a replica.
-    pub fn without_replicas(mut self) -> Self {
-        self.has_replicas = false;
+    pub fn without_replicas(self) -> Self {
+        self.replicas(0)
+    }
+
+    /// How many replicas each master has; 1 unless it is set.
+    pub fn replicas(mut self, replicas: usize) -> Self {
+        self.replicas = replicas;
         self
     }
 
@@ -85,8 +90,8 @@ impl ClusterSettings {
 /// The nodes of a cluster. All of them are killed when this is dropped.
 #[derive(Debug)]
 pub struct ClusterSet {
-    /// The masters, and behind them the replica of each, in the same order. The slots are dealt out
-    /// evenly, in this order.
+    /// The masters, and behind them a replica of each, in the same order, and so on if they have more.
+    /// The slots are dealt out evenly, in this order.
     pub servers: Vec<RedisServer>,
     masters: usize,
     names: Vec<String>,
@@ -117,7 +122,7 @@ impl ClusterSet {
         // One that has no copy yet must not stay away from an election for longer than a test lasts.
         arguments.extend(["--cluster-replica-validity-factor", "0"]);
         arguments.extend(settings.server_args.iter().map(String::as_str));
-        let count = settings.masters * if settings.has_replicas { 2 } else { 1 };
+        let count = settings.masters * (1 + settings.replicas);
         let servers = std::thread::scope(|scope| {
             let start = || RedisServer::start_with(kind, &arguments);
             let starting: Vec<_> = (0..count).map(|_| scope.spawn(start)).collect();
@@ -144,9 +149,14 @@ impl ClusterSet {
         format!("redis+cluster://{login}{}", addresses.join(","))
     }
 
-    /// The replica of this master of the beginning, or the master of this replica.
+    /// The first replica of this master of the beginning, or the master of this replica.
     pub fn partner(&self, server: usize) -> usize {
-        if server < self.masters { server + self.masters } else { server - self.masters }
+        if server < self.masters { server + self.masters } else { server % self.masters }
+    }
+
+    /// The replicas of this master of the beginning.
+    pub fn replicas(&self, master: usize) -> impl Iterator<Item = usize> + use<> {
+        (master + self.masters..self.servers.len()).step_by(self.masters)
     }
 
     /// Which server has this slot, by what the others that run say, if they agree.

@@ -1,7 +1,8 @@
-//! `docs/benchmarks.md`: what was measured, how, and what came of it.
+//! `docs/benchmarks.md`: puts what was measured into its places, and leaves the text around them.
 
 use std::fmt::Write;
 
+use super::places;
 use super::plot::{Bar, Chart, Group, short};
 use super::results::{Cell, Results, Spread};
 
@@ -9,18 +10,8 @@ use super::results::{Cell, Results, Spread};
 /// least and the greatest of the rounds are shown.
 struct Column(&'static str, &'static str, f64, bool);
 
-/// Workloads that are shown in one table.
-struct Section {
-    workload: &'static str,
-    title: &'static str,
-    /// What a reader looks for, one sentence a line.
-    about: &'static str,
-    columns: &'static [Column],
-}
-
-const INTRODUCTION: &str = include_str!("introduction.md");
-/// The figures of `lock-bench failovers`, which take too long to be measured with the others.
-const FAILOVERS: &str = include_str!("failovers.md");
+/// The place of the runs with other runtimes.
+const OTHER_RUNTIMES: &str = "other runtimes";
 
 const PAIRS: &[Column] = &[
     Column("pairs_per_second", "pairs/s", 1.0, false),
@@ -74,132 +65,34 @@ const FLEET: &[Column] = &[
     Column("violations", "violations", 1.0, false),
 ];
 
-const ALL: &[Section] = &[
-    Section {
-        workload: "W1",
-        title: "One task",
-        about: "One task acquires and releases a lock that nobody else wants, again and again.\n\
-                Unless the CPUs are kept awake, this mostly measures how long a halted CPU takes to wake up; compare the rows in which they are awake.",
-        columns: PAIRS,
-    },
-    Section {
-        workload: "W2",
-        title: "64 tasks, 64 locks",
-        about: "Nobody waits for anybody, so this measures what a pair costs.\n\
-                The server is the limit: for each pair it needs the time of both scripts, and 1.2 µs to read and write.",
-        columns: PAIRS,
-    },
-    Section {
-        workload: "W3",
-        title: "16 workers, one lock, held for 1 ms",
-        about: "If the lock changed hands in no time, there would be 1,000 sections a second.\n\
-                Without a queue, the worker that has just released the lock usually gets it again: look first at the longest wait, and at how many sections each worker had.",
-        columns: SECTIONS,
-    },
-    Section {
-        workload: "W3t",
-        title: "The same, with 5 ms of thought on average",
-        about: "After each release, a worker does something else for a random time.",
-        columns: SECTIONS,
-    },
-    Section {
-        workload: "W4",
-        title: "2 to 256 workers, one lock, released at once",
-        about: "This measures nothing but how fast a lock changes hands.",
-        columns: SECTIONS,
-    },
-    Section {
-        workload: "W4x",
-        title: "4 and 16 processes of one worker each, released at once",
-        about: "Nobody shares anything but the server; the ratio is to raw.",
-        columns: SECTIONS,
-    },
-    Section {
-        workload: "W3p",
-        title: "Hand-over inside a process: held for 1 ms",
-        about: "A lock is handed over from one task of a process to the next without a round trip, at most 64 times and for at most 5 ms in a row.",
-        columns: SECTIONS,
-    },
-    Section {
-        workload: "W4p",
-        title: "Hand-over inside a process: released at once",
-        about: "The same, with locks that are not held for any time.",
-        columns: SECTIONS,
-    },
-    Section {
-        workload: "W1c",
-        title: "One task, on a cluster",
-        about: "As W1, on one server and on a cluster of three masters, which take turns; without replicas, as the one server has none.\n\
-                All of them share the CPUs of this machine.",
-        columns: PAIRS,
-    },
-    Section {
-        workload: "W2c",
-        title: "64 tasks, 64 locks, on a cluster",
-        about: "The same, as W2: the locks are spread over all masters.",
-        columns: PAIRS,
-    },
-    Section {
-        workload: "W3c",
-        title: "16 workers, one lock, held for 1 ms, on a cluster",
-        about: "The same, as W3: one master has the lock.",
-        columns: SECTIONS,
-    },
-    Section {
-        workload: "W5",
-        title: "A quorum of three servers",
-        about: "One task acquires and releases a lock on one server, and on a majority of three.\n\
-                All servers are on this machine, so the work of three of them shares its CPUs; between machines, only the way of the answers counts.",
-        columns: PAIRS,
-    },
-    Section {
-        workload: "W6",
-        title: "The memory store",
-        about: "Compared with `tokio::sync::Mutex::lock_owned` and a drop. A mutex is not a lease: it has no deadline and no owner, and needs no clock.",
-        columns: PAIRS,
-    },
-    Section {
-        workload: "W7",
-        title: "A Dapr sidecar",
-        about: "Compared with a bare loop of the same two calls. The sidecar is the limit.",
-        columns: PAIRS,
-    },
-    Section {
-        workload: "W8",
-        title: "100,000 locks kept alive",
-        about: "The memory that the process needs for each lock, without its name, and the time in which all locks are renewed once.",
-        columns: SPECIAL,
-    },
-    Section {
-        workload: "W9",
-        title: "A holder that is killed",
-        about: "Its lease is 2 s. The figure is how long after the end of that lease the first waiter has the lock.",
-        columns: SPECIAL,
-    },
-    Section {
-        workload: "W10",
-        title: "The first lock of a process",
-        about: "How many round trips a new service needs for its first lock, those of the connection included, and how many scripts were uploaded after that.",
-        columns: SPECIAL,
-    },
-    Section {
-        workload: "W11",
-        title: "A stampede",
-        about: "1,000 tasks of a process want the same lock. The first loads something for 20 ms, and the others find it loaded.",
-        columns: SPECIAL,
-    },
-    Section {
-        workload: "W12",
-        title: "Beside other libraries",
-        about: "One lock, held for 2 to 5 ms, with 10 ms between a release and the next wish; each contender is a process.\n\
-                Those named \"every …\" ask with `SET NX PX` in this rhythm, as other libraries do, and release by a script that compares and deletes.\n\
-                Before the colon is how the library is used beside them.\n\
-                \"Of 1/n\" compares the share of all sections with that of an equal task among n.\n\
-                Who asks only now and then cannot have that much, so the next column compares it with what it gets among as many that all do as it does.\n\
-                For this library, that column is what the company of the others costs.",
-        columns: FLEET,
-    },
+/// The workloads, and what their tables show.
+const ALL: &[(&str, &[Column])] = &[
+    ("W1", PAIRS),
+    ("W2", PAIRS),
+    ("W3", SECTIONS),
+    ("W3t", SECTIONS),
+    ("W4", SECTIONS),
+    ("W4x", SECTIONS),
+    ("W3p", SECTIONS),
+    ("W4p", SECTIONS),
+    ("W1c", PAIRS),
+    ("W2c", PAIRS),
+    ("W3c", SECTIONS),
+    ("W5", PAIRS),
+    ("W6", PAIRS),
+    ("W7", PAIRS),
+    ("W8", SPECIAL),
+    ("W9", SPECIAL),
+    ("W10", SPECIAL),
+    ("W11", SPECIAL),
+    ("W12", FLEET),
 ];
+
+/// What figures are of: they say little without it.
+pub(super) struct Origin {
+    pub(super) code: String,
+    pub(super) machine: String,
+}
 
 /// The page and its plots, by their names.
 pub(super) struct Page {
@@ -207,38 +100,47 @@ pub(super) struct Page {
     pub(super) plots: Vec<(&'static str, String)>,
 }
 
-/// `others` are runs with other runtimes.
-pub(super) fn write(results: &Results, others: &[Results], machine: &str) -> Page {
-    let mut text = INTRODUCTION.to_owned();
+/// Says what is missing if a workload that is wanted has no place in the page: nobody measures for
+/// minutes to learn it afterwards.
+pub(super) fn check(page: &str, wants: impl Fn(&str) -> bool) -> Result<(), String> {
+    let workloads = ALL.iter().map(|(workload, _)| *workload).filter(|workload| wants(workload));
+    workloads.chain([OTHER_RUNTIMES]).try_for_each(|name| places::find(page, name).map(drop))
+}
+
+/// The page with what was measured in its places. `others` are runs with other runtimes; `origin`
+/// says of what code and on which machine.
+pub(super) fn update(
+    page: &str,
+    results: &Results,
+    others: &[Results],
+    origin: &Origin,
+) -> Result<Page, String> {
+    let mut page = Page { text: page.to_owned(), plots: Vec::new() };
+    let Origin { code, machine } = origin;
     let (server, runtime) = (results.server(), results.runtime());
-    write!(
-        text,
-        "\n## This run\n\nMachine: {machine}.\nServer: {server}, on the same machine.\n\
-         Client: {runtime} in each process, except where another runtime is named.\n"
-    )
-    .ok();
-    let mut plots = Vec::new();
-    for section in ALL {
-        let cells = results.cells(section.workload);
+    for (workload, columns) in ALL {
+        let cells = results.cells(workload);
         if cells.is_empty() {
             continue;
         }
-        write!(text, "\n## {}: {}\n\n{}\n", section.workload, section.title, section.about).ok();
-        for (name, alt, chart) in charts(section.workload, &cells) {
+        let mut text =
+            format!("Code of {code}, on {server}, with {runtime} in each process, on {machine}.\n");
+        for (name, alt, chart) in charts(workload, &cells) {
             write!(text, "\n![{alt}](benchmarks/{name})\n").ok();
-            plots.push((name, chart.to_svg()));
+            page.plots.push((name, chart.to_svg()));
         }
-        text += &format!("\n{}", table(&cells, section.columns));
+        text += &format!("\n{}", table(&cells, columns));
+        page.text = places::fill(&page.text, workload, &text)?;
     }
     if !others.is_empty() {
-        text += "\n## Other runtimes\n\nThe number of threads of the runtime changes more than the choice of the library does.\n";
+        let mut text = format!("Code of {code}, on {server}, on {machine}.\n");
+        for other in others {
+            let table = table(&other.cells("W2"), PAIRS);
+            write!(text, "\n{}, W2:\n\n{table}", other.runtime()).ok();
+        }
+        page.text = places::fill(&page.text, OTHER_RUNTIMES, &text)?;
     }
-    for other in others {
-        write!(text, "\n{}, W2:\n\n{}", other.runtime(), table(&other.cells("W2"), PAIRS)).ok();
-    }
-    text += "\n";
-    text += FAILOVERS;
-    Page { text, plots }
+    Ok(page)
 }
 
 /// Columns that nobody fills are left out.
@@ -358,24 +260,51 @@ mod tests {
         Results::parse(&json.to_string()).unwrap()
     }
 
-    #[test]
-    fn a_page_shows_what_was_measured_and_nothing_else() {
-        let page = write(&results(), &[], "2 cores");
-        assert!(page.text.contains("## W3: 16 workers") && !page.text.contains("## W4"));
-        assert!(
-            page.text.contains("| distlock | 16 | 1 | 800 | 20 (19–21) | 1.000 |"),
-            "{}",
-            page.text
-        );
-        assert!(!page.text.contains("commands sent |"), "{}", page.text);
+    fn origin() -> Origin {
+        Origin { code: "2026-01-02 (`1a2b3c4`)".to_owned(), machine: "2 cores".to_owned() }
+    }
+
+    fn published() -> String {
+        let path = crate::paths::root().join("docs/benchmarks.md");
+        std::fs::read_to_string(path).unwrap()
     }
 
     #[test]
-    fn a_page_links_exactly_its_plots() {
-        let page = write(&results(), &[], "2 cores");
+    fn a_place_shows_what_was_measured_and_of_what_code() {
+        let page = update(&published(), &results(), &[], &origin()).unwrap();
+        let place = places::find(&page.text, "W3").unwrap();
+        assert!(place.contains("Code of 2026-01-02 (`1a2b3c4`), on redis-7.0, with 2 worker"));
+        assert!(place.contains("| distlock | 16 | 1 | 800 | 20 (19–21) | 1.000 |"), "{place}");
+        // Nobody filled this column.
+        assert!(!place.contains("commands sent |"), "{place}");
+    }
+
+    #[test]
+    fn all_but_the_places_of_what_was_measured_stays_as_it_was() {
+        let before = published();
+        let after = update(&before, &results(), &[results()], &origin()).unwrap().text;
+        assert_ne!(after, before);
+        let without = |page: &str| {
+            let page = places::fill(page, "W3", "").unwrap();
+            places::fill(&page, OTHER_RUNTIMES, "").unwrap()
+        };
+        assert_eq!(without(&after), without(&before));
+    }
+
+    #[test]
+    fn the_published_page_has_a_place_for_each_workload() {
+        check(&published(), |_| true).unwrap();
+        let without_w5 = published().replace("bench: W5 -->", "bench: W55 -->");
+        assert!(check(&without_w5, |_| true).unwrap_err().contains("W5"));
+        check(&without_w5, |workload| workload == "W3").unwrap();
+    }
+
+    #[test]
+    fn a_place_links_exactly_its_plots() {
+        let page = update(&published(), &results(), &[], &origin()).unwrap();
         let names: Vec<_> = page.plots.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, ["w3-rate.svg", "w3-wait.svg"]);
-        assert_eq!(page.text.matches("](benchmarks/").count(), names.len());
+        assert_eq!(places::find(&page.text, "W3").unwrap().matches("](benchmarks/").count(), 2);
     }
 
     #[test]

@@ -50,10 +50,7 @@ fn malformed_urls_of_clusters_are_refused_with_their_fault() {
     refused("redis+cluster://:a/b@h", &["%2F"]);
     refused("redis+cluster://a@h", &["no password"]);
     refused("redis+cluster://a?db=0", &["unknown parameter `db`"]);
-    refused(
-        "redis+cluster://a?replicas=1",
-        &["leave it out", "min-replicas-to-write at the nodes"],
-    );
+    refused("redis+cluster://a?replicas=256", &["`replicas` is \"256\"", "255 at most"]);
 }
 
 #[test]

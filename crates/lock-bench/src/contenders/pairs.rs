@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::future::try_join_all;
+use lock_core::backend::OwnerToken;
 use lock_core::{Lock, LockService};
 use lock_redis::RedisBackend;
 use rslock::LockManager;
@@ -37,6 +39,34 @@ impl Contender for Raw {
         let name = &self.names[worker];
         let token = self.connection.acquire(name).await?.ok_or("raw: the lock is held")?;
         self.connection.release(name, &token).await
+    }
+}
+
+/// Raw Redis on several servers at once: the same commands to each, and the answers of all.
+pub(crate) struct RawQuorum {
+    connections: Vec<RawConnection>,
+    names: Vec<String>,
+}
+
+impl RawQuorum {
+    pub(crate) async fn connect(urls: &[String], workers: usize) -> Result<Arc<Self>, Failure> {
+        let connections = try_join_all(urls.iter().map(|url| RawConnection::open(url))).await?;
+        let names = (0..workers).map(|worker| format!("raw:{worker}")).collect();
+        Ok(Arc::new(Self { connections, names }))
+    }
+}
+
+#[async_trait]
+impl Contender for RawQuorum {
+    async fn pair(&self, worker: usize) -> Result<(), Failure> {
+        let (name, token) = (&self.names[worker], OwnerToken::random()?.to_hex());
+        let taking = self.connections.iter().map(|connection| connection.take(name, &token));
+        if try_join_all(taking).await?.contains(&false) {
+            return Err("raw: the lock is held".into());
+        }
+        let giving = self.connections.iter().map(|connection| connection.release(name, &token));
+        try_join_all(giving).await?;
+        Ok(())
     }
 }
 

@@ -32,15 +32,20 @@ impl RawConnection {
     /// Asks once; the token, if the lock was free.
     pub(crate) async fn acquire(&self, key: &str) -> Result<Option<[u8; 32]>, Failure> {
         let token = OwnerToken::random()?.to_hex();
+        Ok(self.take(key, &token).await?.then_some(token))
+    }
+
+    /// Asks once for this token; whether the lock was free.
+    pub(crate) async fn take(&self, key: &str, token: &[u8]) -> Result<bool, Failure> {
         let granted: Option<String> = redis::cmd("SET")
             .arg(key)
-            .arg(&token[..])
+            .arg(token)
             .arg("NX")
             .arg("PX")
             .arg(TTL.as_secs() * 1_000)
             .query_async(&mut self.connection.clone())
             .await?;
-        Ok(granted.map(|_| token))
+        Ok(granted.is_some())
     }
 
     pub(crate) async fn release(&self, key: &str, token: &[u8]) -> Result<(), Failure> {

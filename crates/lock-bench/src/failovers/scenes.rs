@@ -5,7 +5,7 @@ use std::time::Duration;
 use lock_core::{Handover, LockService};
 use lock_quorum::QuorumBackend;
 use lock_redis::RedisBackend;
-use testbed::{ClusterSet, RedisServer, SentinelSet, ServerKind};
+use testbed::{ClusterSet, ClusterSettings, RedisServer, SentinelSet, ServerKind};
 
 use crate::failure::Failure;
 
@@ -55,7 +55,7 @@ pub(crate) const CASES: &[Case] = &[
         name: "sentinel: the master is cut off from its replicas, and killed 200 ms later",
         replicas: &[0, 1],
         is_mended: false,
-        start: || sentinels(cut_off_and_killed),
+        start: || sentinels(|set| cut_off_and_kill(&mut set.servers, &[1, 2])),
     },
     Case {
         name: "sentinel: the master stands still",
@@ -65,20 +65,32 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "cluster: a master is killed",
-        replicas: &[0],
+        replicas: &[0, 1],
+        is_mended: false,
+        start: || cluster(2, SLOTS, kill_the_first),
+    },
+    Case {
+        name: "cluster: a master with one replica is killed",
+        replicas: &[0, 1],
+        is_mended: false,
+        start: || cluster(1, SLOTS, kill_the_first),
+    },
+    Case {
+        name: "cluster: a master is cut off from its replicas, and killed 200 ms later",
+        replicas: &[0, 1],
         is_mended: false,
         start: || {
-            cluster(SLOTS, |cluster| {
-                cluster.set.servers[0].kill();
-                Ok(())
+            cluster(2, SLOTS, |cluster| {
+                let replicas: Vec<usize> = cluster.set.replicas(0).collect();
+                cut_off_and_kill(&mut cluster.set.servers, &replicas)
             })
         },
     },
     Case {
         name: "cluster: the slot of all locks is moved to another master",
-        replicas: &[0],
+        replicas: &[0, 1],
         is_mended: false,
-        start: || cluster(1, |cluster| Ok(cluster.set.move_slot(cluster.slots[0], 0, 1)?)),
+        start: || cluster(2, 1, |cluster| Ok(cluster.set.move_slot(cluster.slots[0], 0, 1)?)),
     },
     Case {
         name: "quorum of 5: two are killed",
@@ -121,17 +133,17 @@ impl Scene for Sentinels {
     }
 }
 
-/// As if the network between them failed, and then the master's machine.
-fn cut_off_and_killed(set: &mut SentinelSet) -> Result<(), Failure> {
-    let mut admin = redis::Client::open(set.servers[0].url())?.get_connection()?;
-    for replica in [1, 2] {
-        set.servers[replica].freeze()?;
+/// As if the network between the first server and its replicas failed, and then its machine.
+fn cut_off_and_kill(servers: &mut [RedisServer], replicas: &[usize]) -> Result<(), Failure> {
+    let mut admin = redis::Client::open(servers[0].url())?.get_connection()?;
+    for &replica in replicas {
+        servers[replica].freeze()?;
     }
     redis::cmd("CLIENT").arg(&["KILL", "TYPE", "replica"]).exec(&mut admin)?;
     std::thread::sleep(Duration::from_millis(200));
-    set.servers[0].kill();
-    for replica in [1, 2] {
-        set.servers[replica].thaw()?;
+    servers[0].kill();
+    for &replica in replicas {
+        servers[replica].thaw()?;
     }
     Ok(())
 }
@@ -139,7 +151,7 @@ fn cut_off_and_killed(set: &mut SentinelSet) -> Result<(), Failure> {
 /// In how many slots locks are, of those that the master has.
 const SLOTS: usize = 16;
 
-/// Three masters with a replica each. All locks are at the first master.
+/// Three masters with so many replicas each. All locks are at the first master.
 struct Cluster {
     set: ClusterSet,
     /// Parts of names in braces, which decide of the slot.
@@ -148,11 +160,17 @@ struct Cluster {
     fails: fn(&mut Self) -> Result<(), Failure>,
 }
 
+fn kill_the_first(cluster: &mut Cluster) -> Result<(), Failure> {
+    cluster.set.servers[0].kill();
+    Ok(())
+}
+
 fn cluster(
+    replicas: usize,
     slots: usize,
     fails: fn(&mut Cluster) -> Result<(), Failure>,
 ) -> Result<Box<dyn Scene>, Failure> {
-    let set = ClusterSet::start(&KIND)?;
+    let set = ClusterSet::start_with(&KIND, &ClusterSettings::default().replicas(replicas))?;
     let mut cluster = Cluster { set, tags: Vec::new(), slots: Vec::new(), fails };
     let mut admin = redis::Client::open(cluster.set.servers[0].url())?.get_connection()?;
     let mut tags = (0..).map(|number| format!("{{{number}}}"));
@@ -167,8 +185,8 @@ fn cluster(
 }
 
 impl Scene for Cluster {
-    fn service(&self, _replicas: u8) -> Result<LockService, Failure> {
-        service(RedisBackend::builder().url(self.set.url()))
+    fn service(&self, replicas: u8) -> Result<LockService, Failure> {
+        service(RedisBackend::builder().url(self.set.url()).replicas(replicas))
     }
 
     fn prefixes(&self) -> Vec<String> {

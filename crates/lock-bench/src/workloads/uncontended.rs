@@ -9,7 +9,7 @@ use testbed::{DaprSidecar, RedisServer};
 
 use super::bench::{Bench, Cluster};
 use crate::contenders::dapr::{self, BareCalls};
-use crate::contenders::pairs::{Contender, Ours, Raw, Rslock, TokioMutex};
+use crate::contenders::pairs::{Contender, Ours, Raw, RawQuorum, Rslock, TokioMutex};
 use crate::failure::Failure;
 use crate::measure::awake::Awake;
 use crate::measure::closed_loop::closed_loop;
@@ -51,15 +51,17 @@ pub(crate) async fn on_a_cluster(
 pub(crate) async fn as_a_quorum(bench: &Bench, settings: &Settings) -> Result<Vec<Cell>, Failure> {
     let kind = bench.server.binary().kind().clone();
     let others = [RedisServer::start(&kind)?, RedisServer::start(&kind)?];
+    let urls = [&bench.server, &others[0], &others[1]].map(RedisServer::url);
     let mut quorum = QuorumBackend::builder();
-    for server in [&bench.server, &others[0], &others[1]] {
-        quorum = quorum.member(RedisBackend::builder().url(server.url()).build()?);
+    for url in &urls {
+        quorum = quorum.member(RedisBackend::builder().url(url).build()?);
     }
     let quorum = LockService::new(quorum.build()?);
     let contenders: Contenders = vec![
-        ("distlock, one server", Ours::redis(&bench.server.url(), 1)?),
+        ("distlock, one server", Ours::redis(&urls[0], 1)?),
         ("distlock, quorum of 3", Ours::over(&quorum, 1)),
-        ("raw, one server", Raw::connect(&bench.server.url(), 1).await?),
+        ("raw, one server", Raw::connect(&urls[0], 1).await?),
+        ("raw, quorum of 3", RawQuorum::connect(&urls, 1).await?),
     ];
     compare(&contenders, 1, settings, Some(&bench.stats)).await
 }

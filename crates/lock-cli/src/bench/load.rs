@@ -3,11 +3,12 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use distlock::{LockError, LockErrorKind, LockService};
 use tokio::sync::Notify;
 
+use super::TTL;
 use super::figures::Figures;
 
 /// What all tasks share. Cheap to clone.
@@ -122,7 +123,9 @@ async fn pair(
     figures: &mut Figures,
 ) -> Result<(), LockError> {
     let asked = Instant::now();
-    let guard = locks.lock(&*lock.name).wait_forever().acquire().await?;
+    // What the configuration says of how long locks are held is for those of commands.
+    let plan = locks.lock(&*lock.name).ttl(TTL).min_hold(Duration::ZERO).max_hold(None);
+    let guard = plan.wait_forever().acquire().await?;
     let got = Instant::now();
     figures.acquired(got - asked);
     let released = lock.released.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -261,15 +261,16 @@ impl<'a> Watch<'a> {
     }
 
     fn lost(&mut self, reason: LossReason) {
+        self.loss = Some(reason);
+        self.is_ending = true;
+        self.patience = Some(Instant::now() + self.arguments.kill_after);
+        // Before anything is told: somebody else may hold the lock already.
+        self.group.end();
         let (name, advice) = (&self.arguments.name, self.advice(reason));
         let grace = Span(self.arguments.kill_after);
         tell(format_args!(
             "lock {name:?} was lost: {reason}{advice}; the command is ended, and killed after {grace}"
         ));
-        self.loss = Some(reason);
-        self.is_ending = true;
-        self.patience = Some(Instant::now() + self.arguments.kill_after);
-        self.group.end();
     }
 
     fn advice(&self, reason: LossReason) -> &'static str {

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use distlock::time_text::utc;
 use distlock::{HolderId, LockStatus};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::picture::Locks;
 use crate::output::Span;
@@ -47,6 +48,8 @@ impl Lines {
         let text: String =
             self.changes(locks).into_iter().map(|change| format!("{now} {change}\n")).collect();
         let mut output = io::stdout().lock();
+        // Where nothing changes nothing is written, and nobody would be missed.
+        self.is_unread = is_unread(&output);
         match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 self.is_unread = true;
@@ -97,6 +100,13 @@ impl Lines {
         self.has_begun = true;
         changes
     }
+}
+
+/// Whether this is a pipe whose reader has gone.
+fn is_unread(output: &io::StdoutLock<'_>) -> bool {
+    let mut asked = [PollFd::new(output, PollFlags::empty())];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut asked, Some(&at_once)).is_ok() && asked[0].revents().contains(PollFlags::ERR)
 }
 
 fn what(status: &LockStatus) -> String {

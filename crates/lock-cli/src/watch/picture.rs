@@ -7,6 +7,9 @@ use distlock::{Holder, LockStatus, Waiter};
 
 use crate::output::{self, Span};
 
+/// A name of this length is shown in full, however small the terminal is.
+const MIN_NAME: usize = 10;
+
 /// What the locks are at a time; `None` for one that is free.
 pub(super) type Locks = Vec<(String, Option<LockStatus>)>;
 
@@ -30,7 +33,9 @@ pub(super) fn lines(
     let count = held.count();
     let first = format!("{} held, {waiting} waiting, {}  {heading}  q ends", count, utc(now));
     let mut lines = vec![first, remark.to_owned()];
-    let table = output::table(&rows(locks, now));
+    // A long name leaves room for the rest of its row, and of all others.
+    let longest = (size.columns / 3).max(MIN_NAME);
+    let table = output::table(&rows(locks, now, longest));
     let mut rest = table.lines();
     let room = size.lines.saturating_sub(lines.len()).max(1);
     let all = table.lines().count();
@@ -44,11 +49,11 @@ pub(super) fn lines(
     lines.iter().map(|line| cut(line, size.columns)).collect()
 }
 
-fn rows(locks: &Locks, now: SystemTime) -> Vec<Vec<String>> {
+fn rows(locks: &Locks, now: SystemTime, longest: usize) -> Vec<Vec<String>> {
     let head = ["NAME", "STATE", "FOR", "ENDS IN", "WAITING", "WHO"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for (name, status) in locks {
-        let name = name.escape_debug().to_string();
+        let name = cut(&name.escape_debug().to_string(), longest);
         let Some(status) = status else {
             rows.push(vec![name, "free".to_owned()]);
             continue;
@@ -124,6 +129,24 @@ mod tests {
         ];
         assert_eq!(picture(100, 24), lines);
         assert_eq!(picture(100, 7), lines);
+    }
+
+    #[test]
+    fn a_long_name_leaves_room_for_the_other_columns() {
+        let status = LockStatus::new(Some(Duration::from_secs(9))).with_holder(somebody(40));
+        let locks = vec![("x".repeat(1_000), Some(status.clone())), ("b".to_owned(), Some(status))];
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(60);
+        let size = Size { lines: 24, columns: 90 };
+        let lines = lines("redis://a", "", &locks, now, size);
+        let name = format!("{}…", "x".repeat(29));
+        assert_eq!(
+            lines[3],
+            format!("{name}  held   20.0s  9.0s     ?        worker (pid 7 on host a)")
+        );
+        assert_eq!(
+            lines[4],
+            format!("{:30}  held   20.0s  9.0s     ?        worker (pid 7 on host a)", "b")
+        );
     }
 
     #[test]

@@ -134,6 +134,16 @@ impl Running {
         Self { child, output, errors }
     }
 
+    /// As [`until_ready`](Self::until_ready), with a standard error that goes somewhere else.
+    pub(crate) fn until_ready_with_errors(command: &mut Command, errors: impl Into<Stdio>) -> Self {
+        let command = command.stdout(Stdio::piped()).stderr(errors).process_group(0);
+        let mut child = command.spawn().unwrap();
+        let output = Stream::new(child.stdout.take().unwrap());
+        let mut running = Self { child, output, errors: Stream::new(std::io::empty()) };
+        assert_eq!(running.line(), "ready");
+        running
+    }
+
     pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap()
     }

@@ -25,6 +25,9 @@ pub struct AcquireRequest {
     pub queue: bool,
     /// The place in the queue, from an earlier [`Waiting`](super::Waiting) of the same wait.
     pub ticket: Option<Ticket>,
+    /// Whether the caller has use for a fencing token. If not, a backend may grant the lock without
+    /// one, where that spares it something; the lock excludes others all the same.
+    pub fencing: bool,
     /// The time that the lease is measured by.
     pub clock: Clock,
     /// When the core began to ask: the response timeout counts from here, and the store must
@@ -36,12 +39,19 @@ pub struct AcquireRequest {
 }
 
 impl AcquireRequest {
-    /// A request of this moment that does not queue.
+    /// A request of this moment that does not queue, and has use for a fencing token.
     #[must_use]
     pub fn new(key: LockKey, token: OwnerToken, ttl: Duration, clock: Clock) -> Self {
         let asked_at = clock.now();
-        let given_up = GivenUp::default();
-        Self { key, token, ttl, queue: false, ticket: None, clock, asked_at, given_up }
+        let (fencing, given_up) = (true, GivenUp::default());
+        Self { key, token, ttl, queue: false, ticket: None, fencing, clock, asked_at, given_up }
+    }
+
+    /// Says that a fencing token would be of no use.
+    #[must_use]
+    pub const fn without_fencing(mut self) -> Self {
+        self.fencing = false;
+        self
     }
 
     /// Asks to wait in the store's queue, at this place if one is known.

@@ -135,6 +135,7 @@ impl<'a> Acquisition<'a> {
             ttl: options.ttl,
             queue: self.deadline > self.now,
             ticket: self.ticket,
+            fencing: true,
             clock: self.context.store().clock(),
             asked_at: self.now,
             given_up: GivenUp::default(),

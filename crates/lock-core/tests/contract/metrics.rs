@@ -56,6 +56,17 @@ impl Recording {
         moved
     }
 
+    /// The counters of this name, by their labels.
+    fn counters(&self, name: &str) -> BTreeMap<String, u64> {
+        let all = self.snapshotter.snapshot().into_vec().into_iter();
+        let counters = all.filter_map(|(key, _, _, value)| match value {
+            DebugValue::Counter(count) => Some((key.key().clone(), count)),
+            _ => None,
+        });
+        let of_name = counters.filter(|(key, _)| key.name() == name);
+        of_name.map(|(key, count)| (format!("{key}"), count)).collect()
+    }
+
     /// Exactly this has moved since the last time.
     #[track_caller]
     fn expect<const N: usize>(&self, expected: [(&str, &[f64]); N]) {
@@ -370,6 +381,23 @@ async fn names_are_no_labels_unless_they_are_asked_for() {
     assert_eq!(moved["acquisitions_total lock=report outcome=acquired"], [1.0]);
     assert_eq!(moved["hold_seconds lock=order"], [0.0; 3]);
     assert!(!moved.contains_key("acquisitions_total outcome=acquired"), "{moved:?}");
+}
+
+/// A counter that is first seen with the value one has not risen, for those who look at it now and
+/// then.
+#[tokio::test(start_paused = true)]
+async fn a_label_counts_from_zero_so_that_its_first_loss_is_a_rise() {
+    let recording = Recording::new();
+    let locks = LockService::builder(MemoryBackend::new())
+        .tokio_time()
+        .metrics_label(|name| name.as_str())
+        .build();
+    let guard = locks.lock("report").ttl(S(1)).acquire().await.unwrap();
+    let losses = recording.counters("distlock_lost_total");
+    assert_eq!(losses.len(), 5, "{losses:?}");
+    assert!(losses.iter().all(|(labels, value)| labels.contains("report") && *value == 0));
+    assert_eq!(recording.counters("distlock_store_failures_total").len(), 1);
+    drop(guard);
 }
 
 #[tokio::test(start_paused = true)]

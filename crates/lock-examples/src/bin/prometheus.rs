@@ -44,7 +44,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if address.is_some() {
         println!("http://{here}/metrics");
         loop {
-            work(&locks).await?;
+            // Also in an outage: that is when one looks at the metrics.
+            if let Err(error) = work(&locks).await {
+                println!("{error}");
+                sleep(Duration::from_millis(500)).await;
+            }
         }
     }
     work(&locks).await?;

@@ -66,7 +66,8 @@ impl Driver<'_> {
         self.client.waiter.asked();
         let Client { ticket, has_asked, has_lifted, .. } = *self.client;
         // Whoever was told that the lock is held knows it as contended.
-        let is_plain = self.scenario.plain && has_lifted && !has_asked && ticket == 0;
+        let may_count = has_lifted || !self.scenario.wants_number(self.index);
+        let is_plain = self.scenario.plain && may_count && !has_asked && ticket == 0;
         self.client.has_asked = self.scenario.plain;
         let form = if is_plain { Form::Plain } else { Form::Script };
         let request = self.acquire(self.now + RESPONSE_TIMEOUT, form);
@@ -164,7 +165,9 @@ impl Driver<'_> {
                 return None;
             }
             Answer::Granted(number)
-                if number < LEAST_PLAUSIBLE && !self.has(SeededBug::LostCounterIsBelieved) =>
+                if number < LEAST_PLAUSIBLE
+                    && self.scenario.wants_number(self.index)
+                    && !self.has(SeededBug::LostCounterIsBelieved) =>
             {
                 self.go_on(exchange, Form::Confirm);
                 return None;
@@ -274,7 +277,7 @@ impl Driver<'_> {
 
     /// Hands the guard out; a window is claimed after a third, and again until that is answered.
     fn hold(&mut self, number: Number, window_since: Option<Tick>) -> Breach {
-        self.client.handed_out = Some(number);
+        self.client.handed_out = self.scenario.wants_number(self.index).then_some(number);
         self.client.stage = Stage::Holding;
         self.client.claim_at = window_since.map(|since| since + 1);
         (self.client.ticket, self.client.kept) = (0, None);

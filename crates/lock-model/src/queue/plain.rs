@@ -29,6 +29,9 @@ impl Server {
                     effects.granted = Some((token, None));
                     effects.in_gap = !wait && now < self.turn.gap_until;
                     effects.rest = Some(0);
+                    if !scenario.wants_number(token.client) {
+                        (effects.rest, effects.answer) = (None, Some(Answer::Granted(0)));
+                    }
                     if let Some(number) = rest {
                         (effects.rest, effects.answer) = (None, Some(Answer::Granted(number)));
                     }

@@ -1,7 +1,7 @@
 //! The scenarios with plain commands that must hold.
 
 use crate::budget::{Budget, NONE};
-use crate::queue::settings::{GAPS, PLAIN, Scenario};
+use crate::queue::settings::{GAPS, PLAIN, Scenario, UNNUMBERED};
 
 /// The scenarios that must hold; what they allow is what happens in them, and no more.
 pub const SCENARIOS: &[Scenario] = &[
@@ -219,6 +219,29 @@ pub const SCENARIOS: &[Scenario] = &[
         free: 2,
         in_vain: 4,
         ..GAPS
+    },
+    Scenario { name: "queue-plain-2+1-unnumbered", clients: 3, ..UNNUMBERED },
+    Scenario {
+        name: "queue-plain-1+1-unnumbered-slow-drop",
+        budget: Budget { slow: 1, dropped: 1, ..NONE },
+        queue_free: 1,
+        free: 1,
+        ..UNNUMBERED
+    },
+    Scenario {
+        name: "queue-plain-1+1-unnumbered-evict-crash-drop",
+        budget: Budget { evicted: 1, crashed: 1, dropped: 1, ..NONE },
+        queue_free: 3,
+        free: 3,
+        ..UNNUMBERED
+    },
+    Scenario {
+        name: "queue-plain-0+2-unnumbered-slow-loss-drop",
+        pollers: 2,
+        unnumbered: 2,
+        waits: 2,
+        budget: Budget { slow: 1, lost: 1, dropped: 1, ..NONE },
+        ..UNNUMBERED
     },
 ];
 

@@ -112,6 +112,28 @@ pub const SEEDED_BUGS: &[(Scenario, &str)] = &[
         ),
         "S6",
     ),
+    (
+        Scenario {
+            pollers: 1,
+            unnumbered: 1,
+            waits: 1,
+            ..bug("queue-plain-unnumbered-no-kill", SeededBug::NoKill, LATE)
+        },
+        "S6",
+    ),
+    (
+        Scenario {
+            pollers: 1,
+            unnumbered: 1,
+            waits: 1,
+            ..bug(
+                "queue-plain-unnumbered-release-ignores-mark",
+                SeededBug::PlainReleaseIgnoresMark,
+                NONE,
+            )
+        },
+        "S7",
+    ),
 ];
 
 #[cfg(test)]

@@ -12,6 +12,9 @@ pub struct Scenario {
     pub clients: usize,
     /// How many of them, the last ones, ask again and again instead of standing in the queue.
     pub pollers: usize,
+    /// How many of them, the last ones, have no use for a number, and are granted the lock without
+    /// one where that takes no script.
+    pub unnumbered: usize,
     /// How often each wants the lock, one time after the other.
     pub waits: u8,
     /// The lease that each asks for.
@@ -64,6 +67,12 @@ impl Scenario {
         client + self.pollers >= self.clients
     }
 
+    /// Whether this client has use for a number.
+    #[must_use]
+    pub const fn wants_number(&self, client: usize) -> bool {
+        client + self.unnumbered < self.clients
+    }
+
     /// The lease of a grant that is pushed to this client.
     #[must_use]
     pub fn window_of(&self, client: usize) -> Tick {
@@ -76,6 +85,7 @@ pub const COMMON: Scenario = Scenario {
     name: "",
     clients: 2,
     pollers: 0,
+    unnumbered: 0,
     waits: 1,
     ttls: [4; 4],
     window: 3,
@@ -118,6 +128,10 @@ pub const GAPS: Scenario = Scenario {
 
 /// Clients use plain commands while nobody waits, as far as they know.
 pub const PLAIN: Scenario = Scenario { plain: true, ..COMMON };
+
+/// The last client polls and wants no number, as each member of a quorum is asked.
+pub const UNNUMBERED: Scenario =
+    Scenario { pollers: 1, unnumbered: 1, waits: 2, overtaking: 2, ..PLAIN };
 
 /// A bug that is put into the modelled server or driver, to see that the properties notice it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -115,7 +115,8 @@ impl World {
             }
             self.newest = self.newest.max(number);
         }
-        let lowest = self.clients.iter().filter_map(Client::lowest_number).min();
+        let numbered = self.clients.iter().take(scenario.clients - scenario.unnumbered);
+        let lowest = numbered.filter_map(Client::lowest_number).min();
         let Budget { wiped, evicted, failed_over, .. } = self.budget;
         let may_be_lost = scenario.plain && wiped + evicted + failed_over > 0;
         let is_stored = self.server.counter.has_stored(self.newest) && !may_be_lost;

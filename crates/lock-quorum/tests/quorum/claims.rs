@@ -71,7 +71,7 @@ pub(crate) async fn granted(backend: &AnyBackend, ttl: Duration) -> OwnerToken {
     token
 }
 
-async fn refused(backend: &AnyBackend) {
+pub(crate) async fn refused(backend: &AnyBackend) {
     let reply = backend.acquire(request(MINUTE)).await;
     assert!(matches!(reply, Ok(AcquireReply::Held { .. })), "{reply:?}");
 }

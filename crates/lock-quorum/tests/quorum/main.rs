@@ -7,9 +7,10 @@ mod conformance;
 mod contention;
 mod logging;
 mod naive;
-mod restart;
 mod seeded;
+#[macro_use]
 mod servers;
+mod restart;
 mod store;
 mod tools;
 mod undo;

@@ -12,9 +12,9 @@ use lock_testkit::proxy::{Fault, Proxy, Scope};
 use testbed::{RedisServer, ServerKind};
 
 /// The response timeout of the members: what a busy machine takes for an answer is far below it.
-const TIMEOUT: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(2);
 /// Far above what anything here takes, and still an end.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Servers, each behind a proxy.
@@ -72,7 +72,8 @@ macro_rules! on_the_oldest_and_the_newest {
                 async fn $test() {
                     let kind = testbed::ServerKind::$kind;
                     let test = super::$test(&kind);
-                    tokio::time::timeout(super::LIMIT * 2, test).await.unwrap();
+                    let limit = crate::servers::LIMIT * 2;
+                    tokio::time::timeout(limit, test).await.unwrap();
                 }
             )+
         }

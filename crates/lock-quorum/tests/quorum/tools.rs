@@ -70,3 +70,25 @@ async fn a_forced_release_frees_every_member_also_one_that_was_down() {
     Clock::TOKIO.sleep(Duration::from_secs(10)).await;
     assert!(!stores[1].has(&key("x")).await);
 }
+
+/// One of those that answer has the lock, one has not, and the third would decide.
+#[tokio::test(start_paused = true)]
+async fn a_status_that_cannot_be_told_says_what_each_has_answered() {
+    let stores: [_; 3] = Store::all();
+    let locks = service(&stores);
+    stores[0].take(&key("x"), MINUTE, Clock::TOKIO).await;
+    stores[2].set(Way::Down);
+    let error = locks.status("x").await.unwrap_err();
+    assert_eq!(error.kind(), LockErrorKind::Unavailable);
+    let text = error.to_string();
+    for part in ["1 said yes, 1 said no", "store-c: the connection was refused"] {
+        assert!(text.contains(part), "{text}");
+    }
+    // It may be only for a moment: while somebody takes the lock or releases it.
+    let released = async {
+        Clock::SYSTEM.sleep(Duration::from_millis(5)).await;
+        stores[0].memory().forget(&key("x"));
+    };
+    let (status, ()) = tokio::join!(locks.status("x"), released);
+    assert_eq!(status.unwrap(), None);
+}

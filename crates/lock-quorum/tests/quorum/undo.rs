@@ -1,14 +1,17 @@
 //! What is done for what nobody waits for any more.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lock_core::backend::{
-    AcquireReply, AnyBackend, Clock, LockBackend, OwnerToken, RenewReply, RenewRequest,
+    AcquireReply, AcquireRequest, AnyBackend, Capabilities, Clock, LockBackend, OwnerToken,
+    ReleaseReply, ReleaseRequest, RenewReply, RenewRequest,
 };
-use lock_core::{LockErrorKind, LockService, LossReason};
+use lock_core::{LockError, LockErrorKind, LockService, LossReason, Result};
+use tokio::sync::watch;
 
-use crate::claims::{becomes_free, granted, key, release, request};
+use crate::claims::{becomes_free, granted, key, refused, release, request};
 use crate::store::{Store, TIMEOUT, Way, quorum};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -68,13 +71,129 @@ async fn a_vote_that_is_being_given_back_renews_nothing() {
     becomes_free(&stores[4]).await;
 }
 
+/// A store that releases nothing until it is let, and counts how often it is asked to.
+struct Keeps(Store, watch::Sender<bool>, Arc<AtomicUsize>);
+
+impl LockBackend for Keeps {
+    fn kind(&self) -> &'static str {
+        self.0.kind()
+    }
+
+    fn address(&self) -> String {
+        self.0.address()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+
+    async fn acquire(&self, request: AcquireRequest) -> Result<AcquireReply> {
+        self.0.acquire(request).await
+    }
+
+    async fn release(&self, request: ReleaseRequest) -> Result<ReleaseReply> {
+        self.2.fetch_add(1, Ordering::Relaxed);
+        self.1.subscribe().wait_for(|is_open| *is_open).await.unwrap();
+        self.0.release(request).await
+    }
+
+    async fn renew(&self, batch: Vec<RenewRequest>) -> Result<Vec<RenewReply>> {
+        self.0.renew(batch).await
+    }
+}
+
+/// A renewal that is sent later may come first: it goes over another connection.
+#[tokio::test(start_paused = true)]
+async fn a_vote_whose_release_is_still_on_its_way_renews_nothing() {
+    let stores: [_; 5] = Store::all();
+    let gate = watch::Sender::new(false);
+    let builder = lock_quorum::QuorumBackend::builder();
+    let builder = stores[..4].iter().fold(builder, |all, store| all.member(store.clone()));
+    let builder = builder.member(Keeps(stores[4].clone(), gate.clone(), Arc::default()));
+    let backend = AnyBackend::new(builder.build().unwrap());
+    // In the first round there are two votes, of which one is given back late.
+    for store in &stores[..3] {
+        store.take(&key(), Duration::from_millis(5), Clock::TOKIO).await;
+    }
+    let token = granted(&backend, MINUTE).await;
+    assert!(stores[4].has(&key()).await);
+    for store in &stores[..2] {
+        store.memory().forget(&key());
+    }
+    let reply = renew(&backend, token, MINUTE, false).await;
+    assert!(!matches!(reply, RenewReply::Renewed), "{reply:?}");
+    gate.send_replace(true);
+    becomes_free(&stores[4]).await;
+}
+
+/// A store that refuses a request which comes too long after it was asked.
+struct Hasty(Store);
+
+impl LockBackend for Hasty {
+    fn kind(&self) -> &'static str {
+        self.0.kind()
+    }
+
+    fn address(&self) -> String {
+        self.0.address()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities().with_late_after(Duration::from_millis(100))
+    }
+
+    async fn acquire(&self, request: AcquireRequest) -> Result<AcquireReply> {
+        if request.clock.now() > request.asked_at + Duration::from_millis(100) {
+            let error = LockError::new(LockErrorKind::Unavailable, "the request came late");
+            return Err(error.not_applied());
+        }
+        self.0.acquire(request).await
+    }
+
+    async fn release(&self, request: ReleaseRequest) -> Result<ReleaseReply> {
+        self.0.release(request).await
+    }
+}
+
+/// One has the lock, one gives its vote in vain again and again, and one is down.
+#[tokio::test(start_paused = true)]
+async fn a_vote_that_is_cast_again_is_not_late_for_the_members() {
+    let stores: [_; 3] = Store::all();
+    let builder = lock_quorum::QuorumBackend::builder();
+    let builder = stores.iter().fold(builder, |all, store| all.member(Hasty(store.clone())));
+    let backend = AnyBackend::new(builder.build().unwrap());
+    stores[0].take(&key(), MINUTE, Clock::TOKIO).await;
+    stores[2].set(Way::Down);
+    refused(&backend).await;
+}
+
+/// Another one would only find that the lock is somebody else's by then.
+#[tokio::test(start_paused = true)]
+async fn a_member_that_answers_last_is_sent_one_release() {
+    let stores: [_; 3] = Store::all();
+    let (gate, releases) = (watch::Sender::new(false), Arc::new(AtomicUsize::new(0)));
+    let builder = lock_quorum::QuorumBackend::builder();
+    let builder = stores[..2].iter().fold(builder, |all, store| all.member(store.clone()));
+    let last = Keeps(stores[2].clone(), gate.clone(), Arc::clone(&releases));
+    let backend = AnyBackend::new(builder.member(last).build().unwrap());
+    stores[2].set(Way::Slow(Duration::from_millis(10)));
+    let token = granted(&backend, MINUTE).await;
+    assert_eq!(release(&backend, token).await, ReleaseReply::Released);
+    // The request is answered, and the release is not.
+    Clock::TOKIO.sleep(Duration::from_millis(50)).await;
+    gate.send_replace(true);
+    Clock::TOKIO.sleep(Duration::from_secs(5)).await;
+    assert_eq!(releases.load(Ordering::Relaxed), 1);
+    assert!(!stores[2].has(&key()).await);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_request_that_a_frozen_member_may_still_run_is_undone_when_it_does() {
     let stores: [_; 3] = Store::all();
     let backend = quorum(&stores);
     stores[1].set(Way::Frozen);
     let token = granted(&backend, MINUTE).await;
-    assert!(matches!(release(&backend, token).await, lock_core::backend::ReleaseReply::Released));
+    assert!(matches!(release(&backend, token).await, ReleaseReply::Released));
     // Both the request and the release are given up before the member goes on.
     Clock::TOKIO.sleep(TIMEOUT + Duration::from_millis(20)).await;
     stores[1].set(Way::Well);
@@ -176,19 +295,13 @@ async fn a_backend_that_panics_is_one_member_that_fails() {
         fn address(&self) -> String {
             "panics:1".to_owned()
         }
-        fn capabilities(&self) -> lock_core::backend::Capabilities {
+        fn capabilities(&self) -> Capabilities {
             Store::new("x").capabilities()
         }
-        async fn acquire(
-            &self,
-            _: lock_core::backend::AcquireRequest,
-        ) -> lock_core::Result<AcquireReply> {
+        async fn acquire(&self, _: AcquireRequest) -> Result<AcquireReply> {
             panic!("on purpose")
         }
-        async fn release(
-            &self,
-            _: lock_core::backend::ReleaseRequest,
-        ) -> lock_core::Result<lock_core::backend::ReleaseReply> {
+        async fn release(&self, _: ReleaseRequest) -> Result<ReleaseReply> {
             panic!("on purpose")
         }
     }

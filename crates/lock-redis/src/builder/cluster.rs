@@ -1,7 +1,6 @@
 //! The nodes by which a cluster is found, as a program or a URL gives them.
 
 use std::fmt;
-use std::time::Duration;
 
 use lock_core::Result;
 use lock_core::message_text::quoted;
@@ -11,6 +10,7 @@ use crate::builder::endpoint::{check_tls, invalid};
 use crate::builder::hosts::{host_of, is_tls, named_by_others, settings_of, split};
 use crate::topology::address::Address;
 use crate::topology::cluster::Settings;
+use crate::topology::reach::Reach;
 use crate::wire::credentials::Credentials;
 use crate::wire::greeting::Session;
 
@@ -102,7 +102,7 @@ impl ClusterNodes {
     pub(crate) fn checked(
         self,
         credentials: &Credentials,
-        connect_timeout: Duration,
+        reach: Reach,
     ) -> Result<(Settings, Session)> {
         check_tls(self.is_tls)?;
         let elsewhere = (ELSEWHERE, DEFAULT_PORT);
@@ -122,7 +122,7 @@ impl ClusterNodes {
         }
         let shown: Vec<String> = seeds.iter().map(ToString::to_string).collect();
         let address = format!("{} (cluster)", shown.join(", "));
-        Ok((Settings { seeds, data, connect_timeout, address }, session))
+        Ok((Settings { seeds, data, reach, address }, session))
     }
 }
 
@@ -149,13 +149,17 @@ impl fmt::Debug for ClusterNodes {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use lock_core::LockErrorKind;
 
     use super::*;
 
+    const REACH: Reach = Reach { response_timeout: Duration::from_secs(1), replicas: 0 };
+
     fn checked(url: &str) -> Result<Settings> {
         let nodes = ClusterNodes::from_url(url)?.unwrap();
-        let checked = nodes.checked(&Credentials::default(), Duration::from_secs(1));
+        let checked = nodes.checked(&Credentials::default(), REACH);
         checked.map(|(settings, _)| settings)
     }
 
@@ -172,7 +176,7 @@ mod tests {
         }
         assert!(ClusterNodes::from_url("redis://a").unwrap().is_none());
         let by_hand = ClusterNodes::from(["a:1"]).username("u").password("p");
-        let (settings, _) = by_hand.checked(&Credentials::default(), Duration::ZERO).unwrap();
+        let (settings, _) = by_hand.checked(&Credentials::default(), REACH).unwrap();
         assert_eq!(settings.seeds, [Address { host: "a".into(), port: 1 }]);
     }
 
@@ -195,7 +199,7 @@ mod tests {
             assert!(error.to_string().contains(cause), "{url}: {error}");
         }
         let none = ClusterNodes::from(Vec::<String>::new());
-        let error = none.checked(&Credentials::default(), Duration::ZERO).err().unwrap();
+        let error = none.checked(&Credentials::default(), REACH).err().unwrap();
         assert!(error.to_string().contains("no node is given"), "{error}");
         if cfg!(not(feature = "tls")) {
             let error = checked("rediss+cluster://a").err().unwrap();

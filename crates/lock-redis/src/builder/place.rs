@@ -5,8 +5,9 @@ use std::sync::Arc;
 use crate::topology::Topology;
 use crate::topology::cluster::{self, Cluster};
 use crate::topology::dialer::Dialer;
+use crate::topology::reach::Reach;
 use crate::topology::sentinel;
-use crate::topology::standalone::{Reach, Server as Endpoint, Source, Standalone};
+use crate::topology::standalone::{Server as Endpoint, Source, Standalone};
 use crate::wire::greeting::Session;
 use crate::wire::link::Connector;
 

@@ -81,13 +81,17 @@ async fn at(
     let connection = route.connection(deadline).await?;
     let mut may_be_free = may_be_free(parts, queue, request, keys, &connection);
     // Its number is known to be above all others if one was drawn over this connection before.
-    if may_be_free && connection.counted().contains(keys.slot) {
-        match uncontended::take(parts, request, keys, (route, &connection), deadline).await? {
-            Taken::As(number) => {
+    if may_be_free && (!request.fencing || connection.counted().contains(keys.slot)) {
+        let taken = uncontended::take(parts, request, keys, (route, &connection), deadline).await?;
+        match taken {
+            Taken::As(_) | Taken::WithoutNumber => {
                 if let Some(queue) = queue.filter(|_| request.queue) {
                     queue.taken(request.token);
                 }
-                return granted(number, None, request.ttl, keys);
+                return match taken {
+                    Taken::As(number) => granted(number, None, request.ttl, keys),
+                    _ => Ok(AcquireReply::granted(Grant::new())),
+                };
             }
             Taken::Unnumbered => *is_taken = true,
             Taken::No => {

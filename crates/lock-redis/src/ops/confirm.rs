@@ -16,7 +16,8 @@ use crate::protocol::keys;
 use crate::protocol::keys::Keys;
 use crate::protocol::owner::Owner;
 use crate::queue::Queue;
-use crate::wire::confirmer::Claim;
+use crate::topology::tries::Tries;
+use crate::wire::confirmer::{Claim, Standing};
 use crate::wire::failure::Failure;
 
 /// The server counts in whole milliseconds, and its clock may be a little slow.
@@ -67,14 +68,34 @@ impl Lock<'_> {
         until: Instant,
         deadline: Instant,
     ) -> Result<(), Failure> {
-        let Some(confirmer) = parts.topology.confirmer(self.slot) else { return Ok(()) };
-        let claim = Claim { marker: keys::marker(self.slot), key: self.key.to_owned() };
-        let standing = confirmer.confirm(claim, deadline).await?;
+        let Some(standing) = self.standing(parts, deadline).await? else { return Ok(()) };
         let left = until.saturating_duration_since(Clock::SYSTEM.now());
         if Owner(self.token).is_in(&standing.value) && standing.left + ROUNDING >= left {
             return Ok(());
         }
         let message = "the server does not have it any more; a failover may be under way";
         Err(Failure::unavailable(message))
+    }
+
+    /// What stands there, and is on the replicas of the server that has the slot by now; none where
+    /// nobody need be asked.
+    ///
+    /// A server that the lock has moved to has it from the one before, and so wrote it before what is
+    /// waited for there.
+    async fn standing(
+        &self,
+        parts: &Parts,
+        deadline: Instant,
+    ) -> Result<Option<Standing>, Failure> {
+        let mut tries = Tries::default();
+        loop {
+            let home = parts.topology.home(self.slot, deadline).await?;
+            let Some(confirmer) = home.confirmer() else { return Ok(None) };
+            let claim = Claim { marker: keys::marker(self.slot), key: self.key.to_owned() };
+            match confirmer.confirm(claim, deadline).await {
+                Ok(standing) => return Ok(Some(standing)),
+                Err(failure) => home.again(failure, &mut tries, deadline).await?,
+            }
+        }
     }
 }

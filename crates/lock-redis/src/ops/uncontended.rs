@@ -26,7 +26,9 @@ const PLAUSIBLE: i64 = 1_577_836_800_000_000;
 pub(super) enum Taken {
     /// It is taken, under this number.
     As(u64),
-    /// It was taken, and has no number yet.
+    /// It is taken, and nobody wants a number.
+    WithoutNumber,
+    /// It was taken, and its number is still to be drawn.
     Unnumbered,
     /// Somebody has it.
     No,
@@ -45,13 +47,16 @@ pub(super) async fn take(
     set.arg("SET").arg(&keys.lock);
     Owner(request.token).write_to(&mut set);
     set.arg("NX").arg("PX").arg(whole_millis(request.ttl));
-    let mut count = Cmd::with_capacity(2, 32);
-    count.arg("INCR").arg(keys.fence());
-    let mut look = Cmd::with_capacity(2, 96);
-    look.arg("GET").arg(&keys.lock);
-    // In this order: a number that was drawn before the lock was taken could be less than that of
-    // a grant in between, and so could one that was drawn when somebody had deleted the lock.
-    commands.add_command(set).add_command(count).add_command(look);
+    commands.add_command(set);
+    if request.fencing {
+        let mut count = Cmd::with_capacity(2, 32);
+        count.arg("INCR").arg(keys.fence());
+        let mut look = Cmd::with_capacity(2, 96);
+        look.arg("GET").arg(&keys.lock);
+        // In this order: a number that was drawn before the lock was taken could be less than that
+        // of a grant in between, and so could one that was drawn when somebody had deleted the lock.
+        commands.add_command(count).add_command(look);
+    }
     let mut unanswered = Unanswered { route, connection, is_settled: false };
     let replies = connection.send_all_unless(Some(&request.given_up), &commands, deadline).await;
     unanswered.is_settled = replies.as_ref().map_or_else(|failure| failure.not_applied, |_| true);
@@ -59,11 +64,15 @@ pub(super) async fn take(
     let mut replies = replies?.into_iter();
     let mut next =
         || replies.next().unwrap_or_else(|| Err(Failure::unavailable("the server did not answer")));
-    let (set, number, holder) = (next(), next(), next());
+    let set = next();
     let set = parts.named(set, connection, &[&keys.lock], deadline).await?;
     if !connection.judge(reply::was_set(&set))? {
         return Ok(Taken::No);
     }
+    if !request.fencing {
+        return Ok(Taken::WithoutNumber);
+    }
+    let (number, holder) = (next(), next());
     let is_ours = holder.is_ok_and(|holder| Owner(request.token).is_in(&holder));
     Ok(match number {
         Ok(Value::Int(number)) if number >= PLAUSIBLE && is_ours => {

@@ -8,6 +8,7 @@ use lock_core::{Instant, LockErrorKind};
 use crate::topology::cluster::residence::Residence;
 use crate::topology::route::Route;
 use crate::topology::tries::Tries;
+use crate::wire::confirmer::Confirmer;
 use crate::wire::connection::Connection;
 use crate::wire::failure::{Failure, OfCluster};
 use crate::wire::pair::Pair;
@@ -24,6 +25,11 @@ impl Home<'_> {
     /// Where commands of this lane go.
     pub(crate) fn route(&self, lane: Lane) -> Route<'_> {
         Route::new(self.pair(), lane)
+    }
+
+    /// Who asks the replicas of this server, if they are to be asked.
+    pub(crate) fn confirmer(&self) -> Option<&Confirmer> {
+        self.pair().confirmer()
     }
 
     /// Whether the keys of one command must be in one slot.

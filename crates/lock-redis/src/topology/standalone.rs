@@ -1,7 +1,6 @@
 //! One server at a time, which has all keys.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -10,8 +9,9 @@ use redis::Client;
 
 use crate::topology::dialer::Dialer;
 use crate::topology::home::Home;
+use crate::topology::reach::Reach;
 use crate::wire::channel::Channel;
-use crate::wire::confirmer::Confirmer;
+use crate::wire::confirmer::Marks;
 use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;
 use crate::wire::greeting;
@@ -21,14 +21,6 @@ use crate::wire::pair::Pair;
 /// The connections to one server. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Standalone(Pair);
-
-/// How long an answer may take, the time to connect included, and how many replicas have to confirm
-/// a lock.
-#[derive(Clone, Copy)]
-pub(crate) struct Reach {
-    pub(crate) response_timeout: Duration,
-    pub(crate) replicas: u32,
-}
 
 /// Where the connections to a server come from.
 pub(crate) enum Source {
@@ -56,18 +48,10 @@ impl Standalone {
 
     /// Whatever server this leads to; over one connection alone if that is shared.
     pub(crate) fn over(connector: &Arc<dyn Connector>, is_shared: bool, reach: Reach) -> Self {
-        let Reach { response_timeout, replicas } = reach;
-        let link = |driver| Link::new(Arc::clone(connector), driver, response_timeout);
+        let link = |driver| Link::new(Arc::clone(connector), driver, reach.response_timeout);
         let callers = (!is_shared).then(|| link(Driver::Caller));
-        let confirmer =
-            || Confirmer::new(connector, replicas, response_timeout / 4, response_timeout);
-        let confirmer = (replicas > 0).then(confirmer);
+        let confirmer = reach.confirmer(connector, Marks::One);
         Self(Pair::new(callers, link(Driver::Background)).confirmed_by(confirmer))
-    }
-
-    /// Who asks the replicas of the server that has this slot, if they are to be asked.
-    pub(crate) fn confirmer(&self, _slot: u16) -> Option<&Confirmer> {
-        self.0.confirmer()
     }
 
     pub(crate) fn home(&self) -> Home<'_> {

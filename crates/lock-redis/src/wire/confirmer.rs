@@ -4,10 +4,16 @@
 //! So it has a connection of its own, and a write of its own before it: a replica that has that
 //! write has all that the server wrote before, whoever asked for it.
 //! One write and one `WAIT` serve all who ask meanwhile.
+//! A node of a cluster takes a write in its own slots only, and one of them may have left it; so there,
+//! each slot that is asked about is written to, and one write that succeeds is enough for all.
 //!
 //! Behind them, the connection reads what stands in the keys of those who ask.
 //! It may lead to another server than the one that granted a lock, after a failover in between; there
 //! the lock stands only if that server had it from the old one, and so wrote it before the rest.
+//! A node that has lost the slot meanwhile says so in place of what stands there.
+//!
+//! Whether replicas that were missing are back is asked over one connection more, which nobody waits
+//! for.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -15,7 +21,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
-use lock_core::backend::{Clock, in_time};
+use lock_core::backend::{Clock, background_runtime, in_time};
 use lock_core::{Instant, event};
 use redis::{Cmd, Pipeline, Value};
 
@@ -33,12 +39,26 @@ pub(crate) struct Confirmer(Arc<Inner>);
 
 struct Inner {
     link: Link,
+    /// Over which it is asked whether missing replicas are back.
+    looks: Link,
+    marks: Marks,
     /// How many replicas were asked for.
     asked: u32,
     /// How long the server waits for them.
     bound: Duration,
+    /// How long a connection may take; whoever has less time waits no longer.
+    connect_timeout: Duration,
     replicas: Mutex<Replicas>,
     batches: Mutex<Batches>,
+}
+
+/// What is written before `WAIT`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Marks {
+    /// One key is enough, of any slot.
+    One,
+    /// One key of each slot: the server may not have all of them any more.
+    EachSlot,
 }
 
 /// What is to be confirmed.
@@ -50,7 +70,7 @@ pub(crate) struct Claim {
 }
 
 /// What stands in a key, and is on the replicas.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Standing {
     pub(crate) value: Value,
     /// How long it stays there.
@@ -75,10 +95,10 @@ type Exchange = Shared<BoxFuture<'static, Result<Arc<Answers>, Failure>>>;
 
 /// What the server answered to a batch.
 struct Answers {
-    verdict: Verdict,
-    acknowledged: u32,
-    /// Value and rest in ms of each key.
-    standings: Vec<(Value, Value)>,
+    /// What came of waiting for the replicas, and how many have answered.
+    heard: Result<(Verdict, u32), Failure>,
+    /// What stands in each key.
+    standings: Vec<Result<Standing, Failure>>,
 }
 
 /// Asks whether replicas may be waited for.
@@ -94,11 +114,16 @@ impl Confirmer {
         asked: u32,
         bound: Duration,
         connect_timeout: Duration,
+        marks: Marks,
     ) -> Self {
+        let link = || Link::new(Arc::clone(connector), Driver::Background, connect_timeout);
         Self(Arc::new(Inner {
-            link: Link::new(Arc::clone(connector), Driver::Background, connect_timeout),
+            link: link(),
+            looks: link(),
+            marks,
             asked,
             bound,
+            connect_timeout,
             replicas: Mutex::new(Replicas::new(asked, bound)),
             batches: Mutex::default(),
         }))
@@ -115,25 +140,22 @@ impl Confirmer {
         let answers = in_time(deadline, contained(exchange)).await;
         let late = || Err(Failure::unavailable("they did not answer in time"));
         let answers = answers.unwrap_or_else(late)?;
-        if let Verdict::TooFew { enough } = answers.verdict {
-            return Err(Failure::unavailable(format!(
-                "{} of {enough} did in time; look after the replicas of the server, or ask for fewer \
-                 (replicas)",
-                answers.acknowledged
-            )));
+        let unread = || Err(UnexpectedReply("one to a question for a key").into());
+        // Where its slot has gone is worth more than how many replicas have answered here.
+        let standing = answers.standings.get(place).cloned().unwrap_or_else(unread)?;
+        match answers.heard.clone()? {
+            (Verdict::TooFew { enough }, acknowledged) => Err(Failure::unavailable(format!(
+                "{acknowledged} of {enough} did in time; look after the replicas of the server, or \
+                 ask for fewer (replicas)"
+            ))),
+            _ => Ok(standing),
         }
-        let read = || Failure::from(UnexpectedReply("one to a question for a key"));
-        let (value, left) = answers.standings.get(place).ok_or_else(read)?;
-        let left = match left {
-            Value::Int(left) => Duration::from_millis(u64::try_from(*left).unwrap_or(0)),
-            _ => return Err(read()),
-        };
-        Ok(Standing { value: value.clone(), left })
     }
 
     /// Ends the connection for good.
     pub(crate) fn close(&self) {
         self.0.link.close();
+        self.0.looks.close();
     }
 }
 
@@ -151,39 +173,84 @@ impl Inner {
         (exchange, 0)
     }
 
-    async fn send(&self, claims: &[Claim]) -> Result<Arc<Answers>, Failure> {
-        let deadline = Clock::SYSTEM.now() + self.bound;
-        let connection = self.link.connection(deadline, Patience::Full).await;
+    async fn send(self: &Arc<Self>, claims: &[Claim]) -> Result<Arc<Answers>, Failure> {
+        let markers = self.markers(claims);
+        self.look_if_due(&markers);
+        let enough = self.replicas().enough();
+        let (acknowledged, standings) = self.ask(&self.link, &markers, enough, claims).await?;
+        let heard = acknowledged.map(|acknowledged| {
+            let verdict = self.replicas().answered(Clock::SYSTEM.now(), acknowledged);
+            self.tell(verdict, acknowledged);
+            (verdict, acknowledged)
+        });
+        Ok(Arc::new(Answers { heard, standings }))
+    }
+
+    /// Writes, waits for so many replicas, and reads; says how many have answered, and what was read.
+    async fn ask(
+        &self,
+        link: &Link,
+        markers: &[String],
+        count: u32,
+        claims: &[Claim],
+    ) -> Result<(Result<u32, Failure>, Vec<Result<Standing, Failure>>), Failure> {
+        let deadline = Clock::SYSTEM.now() + self.connect_timeout;
+        let connection = link.connection(deadline, Patience::Full).await;
         let connection = connection.map_err(|missing| match missing {
-            NoConnection::Failed(failure) => failure,
+            NoConnection::Failed(failure) => failure.unconnected(),
             NoConnection::Foreign => Failure::unavailable("another runtime has the connection"),
         })?;
-        let sent = Clock::SYSTEM.now();
-        let question = self.replicas().question(sent);
-        let mut commands = Pipeline::with_capacity(2 + 2 * claims.len());
-        if let Some(Claim { marker, .. }) = claims.first() {
+        let mut commands = Pipeline::with_capacity(markers.len() + 1 + 2 * claims.len());
+        for marker in markers {
             commands.cmd("SET").arg(marker).arg("").arg("PX").arg(KEPT_FOR);
         }
         // No limit is written as 0.
-        let millis = question.bound.as_millis().max(1);
-        commands.cmd("WAIT").arg(question.count).arg(u64::try_from(millis).unwrap_or(u64::MAX));
+        let millis = self.bound.as_millis().max(1);
+        commands.cmd("WAIT").arg(count).arg(u64::try_from(millis).unwrap_or(u64::MAX));
         for Claim { key, .. } in claims {
             commands.cmd("GET").arg(key).cmd("PTTL").arg(key);
         }
-        let answers = connection.send_all(&commands, sent + question.bound + self.bound).await?;
-        let mut answers = answers.into_iter();
+        let deadline = Clock::SYSTEM.now() + self.bound * 2;
+        let mut answers = connection.send_all(&commands, deadline).await?.into_iter();
         let mut next = || answers.next().unwrap_or_else(|| Err(UnexpectedReply("all").into()));
-        let (written, acknowledged) = (next(), next());
-        written?;
-        let acknowledged = match acknowledged? {
-            Value::Int(count) => u32::try_from(count).unwrap_or(0),
-            _ => return connection.judge(Err(UnexpectedReply("one to WAIT"))),
+        let written = markers.iter().map(|_| next()).reduce(Result::or);
+        let acknowledged = match next() {
+            Ok(Value::Int(count)) => Ok(u32::try_from(count).unwrap_or(0)),
+            Ok(_) => connection.judge(Err(UnexpectedReply("one to WAIT"))),
+            Err(failure) => Err(failure),
         };
-        let standings = claims.iter().map(|_| Ok((next()?, next()?)));
-        let standings = standings.collect::<Result<_, Failure>>()?;
-        let verdict = self.replicas().answered(Clock::SYSTEM.now(), acknowledged);
-        self.tell(verdict, acknowledged);
-        Ok(Arc::new(Answers { verdict, acknowledged, standings }))
+        let standings = claims.iter().map(|_| Standing::read(next(), next())).collect();
+        // Without a write it was waited for what this connection wrote before.
+        let written = written.unwrap_or_else(|| Err(UnexpectedReply("one to SET").into()));
+        Ok((written.and(acknowledged), standings))
+    }
+
+    fn markers(&self, claims: &[Claim]) -> Vec<String> {
+        let mut markers: Vec<String> = claims.iter().map(|claim| claim.marker.clone()).collect();
+        markers.sort_unstable();
+        markers.dedup();
+        if self.marks == Marks::One {
+            markers.truncate(1);
+        }
+        markers
+    }
+
+    /// Asks whether there are as many replicas again as were asked for, if it is time for that.
+    fn look_if_due(self: &Arc<Self>, markers: &[String]) {
+        if self.replicas().is_to_look(Clock::SYSTEM.now())
+            && let Ok(runtime) = background_runtime()
+        {
+            drop(runtime.spawn(Arc::clone(self).look(markers.to_vec())));
+        }
+    }
+
+    async fn look(self: Arc<Self>, markers: Vec<String>) {
+        let answer = self.ask(&self.looks, &markers, self.asked, &[]).await;
+        // Another look follows, whatever has failed.
+        if let Ok((Ok(acknowledged), _)) = answer {
+            let verdict = self.replicas().looked(acknowledged);
+            self.tell(verdict, acknowledged);
+        }
     }
 
     fn tell(&self, verdict: Verdict, confirmed: u32) {
@@ -218,6 +285,18 @@ impl Inner {
 
     fn batches(&self) -> MutexGuard<'_, Batches> {
         self.batches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Standing {
+    /// From what was read of a key: its value, and its rest in ms.
+    fn read(value: Result<Value, Failure>, left: Result<Value, Failure>) -> Result<Self, Failure> {
+        match (value?, left?) {
+            (value, Value::Int(left)) => {
+                Ok(Self { value, left: Duration::from_millis(u64::try_from(left).unwrap_or(0)) })
+            }
+            _ => Err(UnexpectedReply("one to PTTL").into()),
+        }
     }
 }
 

@@ -74,13 +74,10 @@ pub(crate) fn refusal(code: &str, detail: &str) -> Failure {
             );
             (Denied, message.into())
         }
-        "READONLY" => {
-            // Its address may soon lead to the new master.
-            let message = "the server is a read-only replica; connect to its master";
-            let mut failure = Failure::unavailable(message).not_applied().breaking_connection();
-            failure.is_of_replica = true;
-            return failure;
-        }
+        "READONLY" => return of_replica(),
+        // This is said to whoever waits for its replicas when it becomes one itself, and after that.
+        "UNBLOCKED" if detail.contains("instance state changed") => return of_replica(),
+        "ERR" if detail.contains("WAIT cannot be used with replica") => return of_replica(),
         "OOM" => (
             Unavailable,
             "the server has no memory left for new locks; raise its maxmemory or remove keys \
@@ -134,6 +131,15 @@ pub(crate) fn refusal(code: &str, detail: &str) -> Failure {
         },
     };
     Failure::new(kind, message).not_applied()
+}
+
+/// The server is not a master, or not any more.
+fn of_replica() -> Failure {
+    // Its address may soon lead to the new master.
+    let message = "the server is a read-only replica; connect to its master";
+    let mut failure = Failure::unavailable(message).not_applied().breaking_connection();
+    failure.is_of_replica = true;
+    failure
 }
 
 /// What a node of a cluster means that does not serve a key, or not now. Nothing has run.
@@ -361,6 +367,19 @@ mod tests {
         let failure = refusal("ERR", "max number of clients reached");
         assert!(failure.kind == Unavailable && failure.not_applied, "{failure:?}");
         assert!(failure.message().contains("max number of clients reached"));
+    }
+
+    #[test]
+    fn a_server_that_became_a_replica_says_so_to_whoever_waits_for_its_replicas() {
+        let unblocked =
+            "force unblock from blocking operation, instance state changed (master -> replica?)";
+        let refused = "WAIT cannot be used with replica instances. Please also note that since \
+                       Redis 4.0 if a replica is configured to be writable (which is not the \
+                       default) writes to replicas are just local and are not propagated.";
+        for (code, detail) in [("UNBLOCKED", unblocked), ("ERR", refused)] {
+            let failure = refusal(code, detail);
+            assert!(failure.kind == Unavailable && failure.is_of_replica, "{code}: {failure:?}");
+        }
     }
 
     #[test]

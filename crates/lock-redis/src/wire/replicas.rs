@@ -12,29 +12,21 @@ use lock_core::Instant;
 
 /// Fewer are enough when so many were not reached for so long.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-/// Where fewer are enough, it is asked this often whether there are more, and waited this long.
+/// Where fewer are enough, it is asked this often whether there are more, or as often as such a question
+/// takes where that is longer. Nobody's grant waits for the answer, so it may take as long as any.
 const LOOKS_EVERY: Duration = Duration::from_secs(5);
-const LOOKS_FOR: Duration = Duration::from_millis(100);
 
 /// See the [module's documentation](self).
 pub(super) struct Replicas {
     asked: u32,
     enough: u32,
-    /// How long the server waits for them.
-    bound: Duration,
+    looks_every: Duration,
     /// Since when there were too few.
     short_since: Option<Instant>,
     look_at: Instant,
 }
 
-/// What `WAIT` is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Question {
-    pub(super) count: u32,
-    pub(super) bound: Duration,
-}
-
-/// What its answer means.
+/// What the answer to `WAIT` means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Confirmed,
@@ -50,24 +42,41 @@ pub(super) enum Verdict {
 impl Replicas {
     pub(super) fn new(asked: u32, bound: Duration) -> Self {
         let never = Instant::from_nanos(0);
-        Self { asked, enough: asked, bound, short_since: None, look_at: never }
+        let looks_every = LOOKS_EVERY.max(bound * 2);
+        Self { asked, enough: asked, looks_every, short_since: None, look_at: never }
     }
 
-    pub(super) fn question(&self, now: Instant) -> Question {
-        if self.enough < self.asked && now >= self.look_at {
-            return Question { count: self.asked, bound: self.bound.min(LOOKS_FOR) };
-        }
-        Question { count: self.enough, bound: self.bound }
+    /// How many a grant is to wait for.
+    pub(super) fn enough(&self) -> u32 {
+        self.enough
     }
+
+    /// Whether to look for more now, beside the grants; another look is due some time later.
+    pub(super) fn is_to_look(&mut self, now: Instant) -> bool {
+        let is_to_look = self.enough < self.asked && now >= self.look_at;
+        if is_to_look {
+            self.look_at = now + self.looks_every;
+        }
+        is_to_look
+    }
+
+    /// What a look has shown.
+    pub(super) fn looked(&mut self, acknowledged: u32) -> Verdict {
+        if self.enough == self.asked || acknowledged <= self.enough {
+            return Verdict::Confirmed;
+        }
+        self.short_since = None;
+        self.enough = acknowledged.min(self.asked);
+        if self.enough == self.asked { Verdict::ConfirmedByAllAgain } else { Verdict::Confirmed }
+    }
+
+    /// What came of waiting for as many as are enough.
 
     pub(super) fn answered(&mut self, now: Instant, acknowledged: u32) -> Verdict {
         if acknowledged >= self.asked {
             let were_fewer = self.enough < self.asked;
             (self.enough, self.short_since) = (self.asked, None);
             return if were_fewer { Verdict::ConfirmedByAllAgain } else { Verdict::Confirmed };
-        }
-        if now >= self.look_at {
-            self.look_at = now + LOOKS_EVERY;
         }
         if acknowledged >= self.enough {
             (self.enough, self.short_since) = (acknowledged, None);
@@ -78,6 +87,7 @@ impl Replicas {
             return Verdict::TooFew { enough: self.enough };
         }
         (self.enough, self.short_since) = (acknowledged, None);
+        self.look_at = now + self.looks_every;
         Verdict::ConfirmedByFewer
     }
 }
@@ -95,7 +105,7 @@ mod tests {
     #[test]
     fn as_many_as_were_asked_for_confirm() {
         let mut replicas = Replicas::new(2, BOUND);
-        assert_eq!(replicas.question(at(0)), Question { count: 2, bound: BOUND });
+        assert_eq!(replicas.enough(), 2);
         assert_eq!(replicas.answered(at(1), 2), Verdict::Confirmed);
         assert_eq!(replicas.answered(at(2), 1), Verdict::TooFew { enough: 2 });
         assert_eq!(replicas.answered(at(3), 3), Verdict::Confirmed);
@@ -124,16 +134,37 @@ mod tests {
 
     #[test]
     fn it_is_asked_every_five_seconds_whether_all_are_there_again() {
-        let mut replicas = Replicas::new(1, BOUND);
+        let mut replicas = Replicas::new(2, BOUND);
+        assert!(!replicas.is_to_look(at(0)));
+        replicas.answered(at(0), 0);
+        assert!(!replicas.is_to_look(at(9_999)));
+        assert_eq!(replicas.answered(at(10_000), 0), Verdict::ConfirmedByFewer);
+        assert!(!replicas.is_to_look(at(14_999)));
+        assert!(replicas.is_to_look(at(15_000)));
+        // One at a time, and what grants wait for is the same meanwhile.
+        assert!(!replicas.is_to_look(at(15_001)));
+        assert_eq!(replicas.enough(), 0);
+        assert_eq!(replicas.answered(at(15_001), 0), Verdict::Confirmed);
+        assert_eq!(replicas.looked(0), Verdict::Confirmed);
+        assert!(!replicas.is_to_look(at(19_999)));
+        assert!(replicas.is_to_look(at(20_000)));
+        // What has come back is waited for, also where it is not all.
+        assert_eq!((replicas.looked(1), replicas.enough()), (Verdict::Confirmed, 1));
+        assert!(replicas.is_to_look(at(25_000)));
+        assert_eq!((replicas.looked(3), replicas.enough()), (Verdict::ConfirmedByAllAgain, 2));
+        assert!(!replicas.is_to_look(at(30_000)));
+        // An answer that comes late says nothing new.
+        assert_eq!((replicas.looked(0), replicas.enough()), (Verdict::Confirmed, 2));
+        assert_eq!(replicas.looked(2), Verdict::Confirmed);
+    }
+
+    #[test]
+    fn no_look_begins_before_the_one_before_can_have_ended() {
+        let bound = Duration::from_secs(15);
+        let mut replicas = Replicas::new(1, bound);
         replicas.answered(at(0), 0);
         assert_eq!(replicas.answered(at(10_000), 0), Verdict::ConfirmedByFewer);
-        assert_eq!(replicas.question(at(10_001)), Question { count: 0, bound: BOUND });
-        let look = Question { count: 1, bound: LOOKS_FOR };
-        assert_eq!(replicas.question(at(15_000)), look);
-        assert_eq!(replicas.answered(at(15_100), 0), Verdict::Confirmed);
-        assert_eq!(replicas.question(at(20_099)), Question { count: 0, bound: BOUND });
-        assert_eq!(replicas.question(at(20_100)), look);
-        assert_eq!(replicas.answered(at(20_100), 1), Verdict::ConfirmedByAllAgain);
-        assert_eq!(replicas.question(at(20_101)), Question { count: 1, bound: BOUND });
+        assert!(!replicas.is_to_look(at(39_999)));
+        assert!(replicas.is_to_look(at(40_000)));
     }
 }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lock_core::LockErrorKind;
-use lock_core::backend::{AcquireReply, LockBackend, ReleaseReply, RenewReply};
+use lock_core::backend::{
+    AcquireReply, AcquireRequest, Clock, LockBackend, OwnerToken, ReleaseReply, RenewReply,
+};
+use lock_core::{FencingToken, LockErrorKind};
 use lock_redis::RedisBackend;
 use lock_testkit::proxy::{Direction, Fault, Scope};
 use testbed::ServerKind;
@@ -15,6 +17,8 @@ use crate::queue::{HOUR, ask, pushed, queue};
 
 on_every_server!(
     a_free_lock_costs_plain_commands,
+    a_free_lock_without_a_number_costs_one_command_to_take,
+    numbers_rise_across_locks_that_were_taken_without_one,
     without_the_right_to_end_connections_every_lock_is_taken_by_the_script,
     over_an_existing_connection_every_lock_is_taken_by_the_script,
     whoever_begins_to_wait_is_handed_a_lock_that_was_taken_plainly,
@@ -56,6 +60,76 @@ async fn a_free_lock_costs_plain_commands(kind: &ServerKind) {
     // What has a command for it needs no script.
     assert!(ran[2] == 0 || ran[3] == 0, "{ran:?}");
     assert_eq!(ran[3] == 100, *kind == ServerKind::VALKEY_9_1, "{ran:?}");
+    assert_eq!(store.keys(), Vec::<String>::new());
+}
+
+/// Takes a lock that is free, and has no use for a number; the number that comes all the same.
+async fn take_without_number(
+    backend: &Arc<RedisBackend>,
+    name: &str,
+) -> (OwnerToken, Option<FencingToken>) {
+    let owner = token();
+    let request = AcquireRequest::new(key(name), owner, MINUTE, Clock::SYSTEM).without_fencing();
+    match Arc::clone(backend).acquire(request).await.unwrap() {
+        AcquireReply::Granted(grant) => (owner, grant.fencing),
+        other => panic!("not granted: {other:?}"),
+    }
+}
+
+/// Also the first one, since no counter matters.
+async fn a_free_lock_without_a_number_costs_one_command_to_take(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let backend = store.backend();
+    let all = |store: &mut Store| ["set", "incr", "get", "time"].map(|name| store.calls_of(name));
+    let mut before = None;
+    for number in 0..101 {
+        let (owner, fencing) = take_without_number(&backend, &format!("x{number}")).await;
+        assert_eq!(fencing, None);
+        if number == 0 {
+            // What the greeting tried is over.
+            before = Some(all(&mut store));
+        }
+        let released = release(&backend, &format!("x{number}"), owner).await.unwrap();
+        assert_eq!(released, ReleaseReply::Released);
+    }
+    let [sets, counts, looks, scripts] = all(&mut store);
+    let [sets_before, counts_before, looks_before, scripts_before] = before.unwrap();
+    assert_eq!((sets - sets_before, counts - counts_before), (100, 0));
+    assert_eq!(scripts - scripts_before, 0);
+    // Where no command compares and deletes, the script of three lines looks.
+    assert!(looks - looks_before <= 101, "{looks} after {looks_before}");
+    assert_eq!(store.run::<Vec<String>>(&["KEYS", "dl:f:*"]), Vec::<String>::new());
+}
+
+/// Whoever wants numbers and whoever does not share a lock, one after the other.
+async fn numbers_rise_across_locks_that_were_taken_without_one(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let [plain, other, waiter] = [(); 3].map(|()| store.backend());
+    let mut last = None;
+    for round in 0..6 {
+        // The script, which takes what is known to be contended, draws one all the same.
+        let (owner, number) = take_without_number(&plain, "x").await;
+        assert!(number.is_none() || number > last, "{number:?} after {last:?}");
+        last = last.max(number);
+        assert!(is_held(&attempt(&other, "x", token(), MINUTE).await.unwrap()));
+        let one = token();
+        let waiting = queue(&waiter, "x", one, None).await;
+        assert_eq!(store.run::<String>(&["GET", "lock:x"]), format!("dl+{owner}"));
+        if round == 3 {
+            // The counter is lost while somebody without a number holds the lock.
+            let counters: Vec<String> = store.run(&["KEYS", "dl:f:*"]);
+            store.run::<()>(&["DEL", &counters[0]]);
+        }
+        assert_eq!(release(&plain, "x", owner).await.unwrap(), ReleaseReply::Released);
+        let number = pushed(waiting).await.fencing;
+        assert!(number > last, "{number:?} after {last:?}");
+        last = number;
+        assert_eq!(release(&waiter, "x", one).await.unwrap(), ReleaseReply::Released);
+        let (owner, number) = take(&other, "x", MINUTE).await;
+        assert!(Some(number) > last, "{number} after {last:?}");
+        last = Some(number);
+        assert_eq!(release(&other, "x", owner).await.unwrap(), ReleaseReply::Released);
+    }
     assert_eq!(store.keys(), Vec::<String>::new());
 }
 

@@ -51,6 +51,15 @@ fn a_load_gives_figures_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn how_long_commands_hold_their_locks_is_not_for_a_load() {
+    let server = server();
+    let mut command = bench(&server.url(), "--tasks 2 --names 1 --seconds 1");
+    let ended = end_of(command.env("DISTLOCK_MIN_HOLD", "20s").env("DISTLOCK_MAX_HOLD", "2m"));
+    assert_eq!((ended.code, &*ended.errors), (0, ""), "{ended:?}");
+    assert!(is_clean(&server), "{}", redis(&server, "KEYS *"));
+}
+
+#[test]
 fn a_load_that_is_interrupted_leaves_nothing_behind_and_tells_what_it_has() {
     let server = server();
     for signal in [Signal::INT, Signal::TERM] {

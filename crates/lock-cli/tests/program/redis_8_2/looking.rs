@@ -109,6 +109,16 @@ fn check_finds_what_is_to_be_changed() {
 }
 
 #[test]
+fn check_takes_its_locks_however_long_commands_hold_theirs() {
+    let server = server();
+    let mut command = distlock(["check"]);
+    command.env("DISTLOCK_URL", server.url()).env("DISTLOCK_TTL", "10m");
+    let ended = end_of(command.env("DISTLOCK_MIN_HOLD", "20s").env("DISTLOCK_MAX_HOLD", "1h"));
+    assert_eq!((ended.code, &*ended.errors), (0, ""), "{ended:?}");
+    assert_eq!(redis(&server, "KEYS lock:*"), "*0");
+}
+
+#[test]
 fn check_finds_a_permission_that_is_missing() {
     let server = server();
     let rule = "ACL SETUSER u on >p ~* &* +@all -evalsha";

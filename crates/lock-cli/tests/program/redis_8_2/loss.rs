@@ -1,5 +1,6 @@
 //! The lock is lost while the command runs.
 
+use std::io::Write;
 use std::process::Stdio;
 use std::time::Instant;
 
@@ -29,6 +30,20 @@ fn who_does_not_end_is_killed_after_the_grace_with_all_children() {
     let running = Running::until_ready(&mut command);
     server.kill();
     running.end().says(123, &["killed after 300ms", "did not end in time and was killed"]);
+}
+
+/// A pager that is not read, or a terminal that was stopped by Ctrl-S: whatever is written waits.
+#[test]
+#[cfg(target_os = "linux")]
+fn whoever_cannot_be_told_of_the_loss_does_not_keep_the_command_running() {
+    let (_unread, mut errors) = std::io::pipe().unwrap();
+    let size = rustix::pipe::fcntl_getpipe_size(&errors).unwrap();
+    errors.write_all(&vec![b'x'; size]).unwrap();
+    let mut server = server();
+    let mut command = run(&server.url(), "--ttl 2s --kill-after 300ms", "x", STUBBORN);
+    let running = Running::until_ready_with_errors(&mut command, errors);
+    server.kill();
+    assert_eq!(running.end().code, 123);
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! `distlock watch`, on a terminal and without one.
 
+use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::Instant;
 
 use rustix::process::Signal;
 
 use super::{redis, server};
-use crate::harness::{LIMIT, Running, distlock, run};
+use crate::harness::{LIMIT, Running, distlock, run, until};
 use crate::terminal::{CTRL_C, CTRL_Z, Terminal};
 
 /// Waits for a picture that has this, and returns its lines as a terminal would show them.
@@ -184,4 +185,19 @@ fn without_a_terminal_each_change_is_a_line() {
         running.signal(Signal::INT);
         assert_eq!(running.end().silent(), 130);
     }
+}
+
+#[test]
+fn without_a_reader_it_ends_though_nothing_changes() {
+    let server = server();
+    let url = server.url();
+    let (reader, output) = std::io::pipe().unwrap();
+    let mut command = distlock(["watch", "--url", &url, "--every", "100ms", "x"]);
+    let mut watching = command.stdout(output).spawn().unwrap();
+    drop(command);
+    let mut first = String::new();
+    BufReader::new(reader).read_line(&mut first).unwrap();
+    assert!(first.ends_with("x is free\n"), "{first}");
+    // The reader is gone by now.
+    until(|| watching.try_wait().unwrap().is_some_and(|status| status.success()));
 }

@@ -86,7 +86,11 @@ impl Metrics {
         self.0.plain.get_or_init(|| {
             describe();
             let series = Series::new(self.labels());
-            series.register(self.0.label_of.is_some());
+            series.register_store();
+            if self.0.label_of.is_none() {
+                series.register_locks();
+                series.register_spreads();
+            }
             series.level(Level::StoreUp).set(1.0);
             series
         })
@@ -101,7 +105,10 @@ impl Metrics {
         let series = labelled.entry(label.into()).or_insert_with(|| {
             let mut labels = self.labels();
             labels.push(Label::new("lock", label.to_owned()));
-            Arc::new(Series::new(labels))
+            // Without the histograms, which are many series each.
+            let series = Series::new(labels);
+            series.register_locks();
+            Arc::new(series)
         });
         Arc::clone(series)
     }

@@ -36,6 +36,9 @@ const COUNTS: [Count; 20] = [
     Count::ReleaseRefused,
     Count::StoreFailed,
 ];
+/// Those that belong to no lock.
+const OF_THE_STORE: [Count; 3] =
+    [Count::ReleaseUnanswered, Count::ReleaseRefused, Count::StoreFailed];
 const LEVELS: [Level; 3] = [Level::Held, Level::Waiting, Level::StoreUp];
 const SPREADS: [Spread; 5] =
     [Spread::WaitAcquired, Spread::WaitTimedOut, Spread::Hold, Spread::UsedFixed, Spread::UsedKept];
@@ -103,23 +106,30 @@ impl Series {
         }
     }
 
-    /// Asks for all handles, or for those alone that belong to no lock.
-    pub(super) fn register(&self, only_of_store: bool) {
-        self.count(Count::StoreFailed);
-        self.count(Count::ReleaseUnanswered);
-        self.count(Count::ReleaseRefused);
+    /// Asks for the handles of what belongs to no lock.
+    pub(super) fn register_store(&self) {
+        OF_THE_STORE.iter().for_each(|&what| {
+            self.count(what);
+        });
         self.level(Level::StoreUp);
-        if !only_of_store {
-            COUNTS.iter().for_each(|&what| {
-                self.count(what);
-            });
-            LEVELS.iter().for_each(|&what| {
-                self.level(what);
-            });
-            SPREADS.iter().for_each(|&what| {
-                self.spread(what);
-            });
-        }
+    }
+
+    /// Asks for the handles of what belongs to locks, so that all of them are zero at first: a
+    /// counter that is first seen with the value one has not risen, to Prometheus.
+    pub(super) fn register_locks(&self) {
+        let counts = COUNTS.iter().filter(|what| !OF_THE_STORE.contains(what));
+        counts.for_each(|&what| {
+            self.count(what);
+        });
+        self.level(Level::Held);
+        self.level(Level::Waiting);
+    }
+
+    /// Asks for the handles of all histograms.
+    pub(super) fn register_spreads(&self) {
+        SPREADS.iter().for_each(|&what| {
+            self.spread(what);
+        });
     }
 
     pub(super) fn count(&self, what: Count) -> &Counter {

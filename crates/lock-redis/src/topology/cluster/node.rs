@@ -12,6 +12,8 @@ use lock_core::{Instant, LockErrorKind};
 use crate::topology::address::Address;
 use crate::topology::cluster::settings::Settings;
 use crate::topology::dialer::Dialer;
+use crate::topology::reach::Reach;
+use crate::wire::confirmer::Marks;
 use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;
 use crate::wire::greeting;
@@ -53,14 +55,15 @@ impl Node {
     pub(super) fn new(
         address: Address,
         surroundings: Weak<dyn Surroundings>,
-        connect_timeout: Duration,
+        reach: Reach,
     ) -> Self {
         let shown = address.to_string();
         let connector = NodeConnector { surroundings, address: address.clone(), shown };
         let connector: Arc<dyn Connector> = Arc::new(connector);
-        let link = |driver| Link::new(Arc::clone(&connector), driver, connect_timeout);
+        let link = |driver| Link::new(Arc::clone(&connector), driver, reach.response_timeout);
         let pair = Pair::new(Some(link(Driver::Caller)), link(Driver::Background));
-        Self { address, pair }
+        let confirmer = reach.confirmer(&connector, Marks::EachSlot);
+        Self { address, pair: pair.confirmed_by(confirmer) }
     }
 
     /// A slot was seen to leave the node: when it comes back, its counter may have lost numbers.

@@ -1,10 +1,9 @@
 //! By which nodes a cluster is found, and how its nodes are connected to.
 
-use std::time::Duration;
-
 use redis::ConnectionInfo;
 
 use crate::topology::address::Address;
+use crate::topology::reach::Reach;
 
 /// By which nodes a cluster is found, and how its nodes are connected to.
 pub(crate) struct Settings {
@@ -12,8 +11,8 @@ pub(crate) struct Settings {
     pub(crate) seeds: Vec<Address>,
     /// How a node is connected to, wherever it is.
     pub(crate) data: ConnectionInfo,
-    /// How long a connection may take.
-    pub(crate) connect_timeout: Duration,
+    /// How long a node may take, and how many of its replicas are asked.
+    pub(crate) reach: Reach,
     /// What is connected to, for people.
     pub(crate) address: String,
 }

@@ -120,7 +120,7 @@ impl Shared {
     /// Asks some nodes who has which slots.
     async fn round(&self, first: Vec<Address>) -> Result<(), Failure> {
         self.check_open()?;
-        let by = Clock::SYSTEM.now() + self.settings.connect_timeout;
+        let by = Clock::SYSTEM.now() + self.settings.reach.response_timeout;
         let asking = Asking {
             settings: &self.settings,
             credentials: &self.dialer.credentials,
@@ -150,7 +150,7 @@ impl Shared {
 
     fn node(&self, address: Address) -> Node {
         let surroundings: Weak<Self> = Weak::clone(&self.me);
-        let node = Node::new(address, surroundings, self.settings.connect_timeout);
+        let node = Node::new(address, surroundings, self.settings.reach);
         if self.is_closed.load(Ordering::Acquire) {
             node.pair.close();
         }

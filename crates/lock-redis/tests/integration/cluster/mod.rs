@@ -5,6 +5,7 @@ mod failover;
 mod finding;
 mod migrating;
 mod moved;
+mod replicas;
 #[cfg(feature = "tls")]
 mod tls;
 

@@ -13,6 +13,8 @@ pub(super) enum Step {
     Ask(usize),
     /// A token asks, and does not want to wait.
     Poll(usize),
+    /// As `Poll`, by somebody who has no use for a number.
+    PollWithoutNumber(usize),
     Release(usize),
     Rest(usize),
     /// Whoever no push reaches asks, as it does again and again.
@@ -39,6 +41,7 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => token().prop_map(Step::Ask),
         2 => token().prop_map(Step::Poll),
+        2 => token().prop_map(Step::PollWithoutNumber),
         1 => Just(Step::AskAgain),
         1 => Just(Step::UseUp),
         1 => Just(Step::PassGap),

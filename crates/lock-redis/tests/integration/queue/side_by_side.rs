@@ -81,9 +81,12 @@ impl Pair {
         self.stop_the_clock();
         match step {
             Step::Ask(token) => return self.ask(token).await,
-            Step::Poll(token) => {
-                let backend = &self.backends[token % 2];
-                let attempt = attempt(backend, "x", self.tokens[token], HOUR).await.unwrap();
+            Step::Poll(token) | Step::PollWithoutNumber(token) => {
+                let backend = Arc::clone(&self.backends[token % 2]);
+                let mut request =
+                    AcquireRequest::new(key("x"), self.tokens[token], HOUR, Clock::SYSTEM);
+                request.fencing = matches!(step, Step::Poll(_));
+                let attempt = backend.acquire(request).await.unwrap();
                 let by_script = self.by_script(|model| model.ask(token, Place::None, 0));
                 let plainly = self.plainly(|model| model.take(token));
                 return self.settle(answer(&attempt), [by_script, plainly]);

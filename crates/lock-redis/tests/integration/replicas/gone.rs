@@ -1,5 +1,6 @@
 //! Servers that are gone: the replicas, and the master.
 
+use lock_testkit::proxy::{Direction, Fault, Proxy, Scope};
 use testbed::{SentinelSet, SentinelSettings};
 
 use super::*;
@@ -7,6 +8,7 @@ use crate::on_one_server;
 
 on_one_server!(
     replicas_that_are_gone_lock_nobody_out_for_more_than_ten_seconds,
+    a_replica_that_is_far_away_is_found_again_and_nobody_waits_for_that,
     what_was_confirmed_outlives_a_master_that_is_killed,
 );
 
@@ -41,6 +43,53 @@ async fn replicas_that_are_gone_lock_nobody_out_for_more_than_ten_seconds(kind: 
     assert_eq!(text.matches("replicas_missing").count(), 1, "{text}");
     assert!(text.contains("asked=3") && text.contains("confirmed=1"), "{text}");
     couple.replica.kill();
+}
+
+async fn a_replica_that_is_far_away_is_found_again_and_nobody_waits_for_that(kind: &ServerKind) {
+    const FAR: Duration = Duration::from_millis(300);
+    // A quarter of it is how long the replica has, and how long a test of a moment may take.
+    const TIMEOUT: Duration = Duration::from_secs(16);
+    let mut proxy = None;
+    let mut couple = Couple::start_behind(kind, |port| {
+        let far = proxy.insert(Proxy::start(([127, 0, 0, 1], port).into()).unwrap());
+        for direction in Direction::BOTH {
+            far.set(direction, Scope::All, Fault::Delay(FAR / 2));
+        }
+        far.address().port()
+    });
+    let locks = strict(build(couple.builder().replicas(1).response_timeout(TIMEOUT)));
+    let took = async |name: &str| {
+        let lock = locks.lock(name).ttl(MINUTE).wait(MINUTE);
+        assert!(lock.acquire().await.unwrap().release().await.is_released());
+    };
+    couple.replica.freeze().unwrap();
+    took("x").await;
+    // Nobody is enough by now, so whoever waits for the replica looks for it.
+    let mut is_looked_for = || {
+        let clients: String = couple.master.run(&["CLIENT", "LIST"]);
+        clients.lines().any(|client| client.contains("cmd=wait") && client.contains(" flags=b"))
+    };
+    let looked_for = async {
+        while !is_looked_for() {
+            took("x").await;
+        }
+    };
+    tokio::time::timeout(MINUTE, looked_for).await.unwrap();
+    took("x").await;
+    assert!(is_looked_for(), "a grant waited for the end of the look");
+
+    couple.replica.thaw().unwrap();
+    let found = async {
+        let (mut confirmed, mut number) = (0, 0);
+        // What nobody waited for is not there yet.
+        while confirmed < 3 {
+            let guard = locks.lock(format!("y{number}")).ttl(MINUTE).acquire().await.unwrap();
+            let is_there = couple.on_replica(&format!("y{number}")).is_some();
+            (confirmed, number) = (if is_there { confirmed + 1 } else { 0 }, number + 1);
+            assert!(guard.release().await.is_released());
+        }
+    };
+    tokio::time::timeout(MINUTE, found).await.unwrap();
 }
 
 /// F22: both with what replicas have confirmed, and without.

@@ -36,9 +36,14 @@ struct Couple {
 
 impl Couple {
     fn start(kind: &ServerKind) -> Self {
+        Self::start_behind(kind, |port| port)
+    }
+
+    /// The replica reaches the master at the port that this gives for the master's own.
+    fn start_behind(kind: &ServerKind, behind: impl FnOnce(u16) -> u16) -> Self {
         let usual = ["--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0"];
         let mut master = Store::start_with(kind, &usual);
-        let port = master.server.port().to_string();
+        let port = behind(master.server.port()).to_string();
         let replica = RedisServer::start_with(kind, &["--replicaof", "127.0.0.1", &port]).unwrap();
         master.run::<()>(&["SET", "written", "1"]);
         while master.run::<u64>(&["WAIT", "1", "100"]) == 0 {}
