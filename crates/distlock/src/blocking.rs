@@ -1,7 +1,7 @@
 //! Locks for programs without an asynchronous main: each call blocks its thread.
 //!
 //! The types have the names, the options and the behaviour of the asynchronous ones. No runtime is
-//! needed: connections belong to the library's own background thread. No feature has to be turned on.
+//! needed: connections belong to the library's own background thread. No feature is needed.
 //!
 //! ```
 //! use std::time::Duration;
@@ -21,7 +21,7 @@
 //! }
 //! ```
 //!
-//! What blocks panics in asynchronous code on a tokio runtime, before anything is sent: use the
+//! Blocking methods panic in asynchronous code on a tokio runtime, before anything is sent: use the
 //! [asynchronous service](crate::LockService) there.
 
 #[doc(inline)]
@@ -49,7 +49,7 @@ pub fn connect(url: impl AsRef<str>) -> Result<LockService> {
     connect_with(LockConfig::from_url(url)?)
 }
 
-/// Connects as a configuration says; see [`LockConfig::connect`].
+/// Connects to the store of a configuration; see [`LockConfig::connect`].
 ///
 /// # Errors
 ///

@@ -127,7 +127,7 @@ pub struct LockConfig {
 }
 
 impl LockConfig {
-    /// A configuration that names no store yet. The environment can do so, or a default.
+    /// A configuration without a store yet. The environment can set it, or a default.
     ///
     /// ```
     /// # fn main() -> distlock::Result<()> {
@@ -155,8 +155,8 @@ impl LockConfig {
     /// The configuration for a majority of the independent stores at these URLs, with the feature
     /// `quorum`: for servers with different credentials. Otherwise `redis+quorum://` is shorter.
     ///
-    /// It means the same as a URL in which these stand with spaces between them. Settings belong to
-    /// all of them, so they do not stand in the query of any.
+    /// It is equivalent to one string with these URLs, separated by spaces. Settings apply to all
+    /// of them, so none of the URLs has them in its query.
     ///
     /// # Errors
     ///
@@ -187,8 +187,8 @@ impl LockConfig {
         Self::new().with_env()
     }
 
-    /// Adds the settings of the environment, which count more than those so far. `DISTLOCK_URL`
-    /// replaces the URL.
+    /// Adds the settings of the environment, which take precedence over those so far.
+    /// `DISTLOCK_URL` replaces the URL.
     ///
     /// # Errors
     ///
@@ -198,7 +198,7 @@ impl LockConfig {
     }
 
     /// Replaces the URL, and with it the settings in its query, by another: for a program whose
-    /// command line counts more than `DISTLOCK_URL`. All other settings stay.
+    /// command line takes precedence over `DISTLOCK_URL`. All other settings stay.
     ///
     /// # Errors
     ///
@@ -207,8 +207,8 @@ impl LockConfig {
         self.with_url(url.as_ref())
     }
 
-    /// The URL of the store if nothing names one: neither a URL, nor a file, nor the environment.
-    /// It does not matter whether it is called before or after those are read.
+    /// The URL of the store if nothing else sets one: neither a URL, nor a file, nor the
+    /// environment. It does not matter whether it is called before or after those are read.
     ///
     /// With `memory:`, the locks exclude nobody outside of the process. For a program that usually
     /// runs as several instances that is dangerous if the variable was only forgotten, so
@@ -291,12 +291,12 @@ impl LockConfig {
         let examples = scheme::examples();
         Err(invalid(if self.is_absent_from_env {
             format!(
-                "no store is named, and the environment variable DISTLOCK_URL is not set; set it to \
+                "no store is configured, and the environment variable DISTLOCK_URL is not set; set it to \
                  the URL of the store, such as {examples}"
             )
         } else {
             format!(
-                "no store is named; give the URL of one, such as {examples}, or read DISTLOCK_URL \
+                "no store is configured; give the URL of one, such as {examples}, or read DISTLOCK_URL \
                  with `with_env`"
             )
         }))
@@ -411,7 +411,7 @@ mod tests {
         let nothing = LockConfig::new();
         assert_eq!(nothing.to_string(), "(no store)");
         let error = nothing.check().unwrap_err().to_string();
-        assert!(error.contains("no store is named; give the URL of one"), "{error}");
+        assert!(error.contains("no store is configured; give the URL of one"), "{error}");
         let early = LockConfig::new().ttl(Duration::from_secs(1));
         let named = early.with_variables(environment(&[("DISTLOCK_URL", "memory:a")])).unwrap();
         named.check().unwrap();

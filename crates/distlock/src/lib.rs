@@ -32,9 +32,9 @@
 //! }
 //! ```
 //!
-//! A lock is a **lease**: it ends by itself after a time, its *ttl* (time to live), so that a holder
-//! that crashed does not block the others for ever. If a holder is paused for longer than its lease,
-//! somebody else can acquire the lock meanwhile: [`Lease::ensure_held`] reports that, and a
+//! A lock is a **lease**: it ends by itself after a time, its *ttl* (time to live), so that a
+//! holder that crashed does not block the others forever. If a holder is paused for longer than its
+//! lease, somebody else can acquire the lock meanwhile: [`Lease::ensure_held`] reports that, and a
 //! [`FencingToken`] lets the protected resource refuse the writes of the earlier holder.
 //!
 //! # Where to look
@@ -58,15 +58,19 @@
 //!
 //! | store | URL | feature | module |
 //! |---|---|---|---|
-//! | memory of this process | `memory:` | always there | [`memory`] |
-//! | Redis 6.2 or later, Valkey | `redis://`, `redis+unix://`, or with `valkey` | `redis` | `redis` |
-//! | the same over TLS | `rediss://`, `valkeys://` | `redis` and `tls` | `redis` |
+//! | memory of this process | `memory:` | none | [`memory`] |
+//! | one server: Redis 6.2 or later, or Valkey | `redis://`, `redis+unix://` | `redis` | `redis` |
+//! | the master that Redis Sentinels name | `redis+sentinel://` | `redis` | `redis` |
+//! | a Redis or Valkey cluster | `redis+cluster://` | `redis` | `redis` |
+//! | any of these over TLS | `rediss://`, `rediss+sentinel://`, `rediss+cluster://` | `redis` and `tls` | `redis` |
 //! | a lock store of a Dapr sidecar | `dapr://` | `dapr` | `dapr` |
 //! | a majority of independent Redis or Valkey servers | `redis+quorum://` | `redis` and `quorum` | `quorum` |
 //!
+//! Each scheme of Redis also has a name that begins with `valkey`.
+//!
 //! No feature is on by default. `connection-manager` lets the Redis store use an existing
 //! `ConnectionManager` of the `redis` crate. `tls` adds TLS to the stores of the other features.
-//! `metrics` counts and measures through the facade of that name.
+//! `metrics` records metrics through the `metrics` crate.
 //! `testing` adds the module of that name, for tests of programs that use locks.
 //! `serde` implements deserialization for [`LockConfig`], so that it can be read from a file, and
 //! serde's traits for [`LockOptions`], [`FencingToken`] and [`LockName`].

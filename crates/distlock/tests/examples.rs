@@ -267,12 +267,12 @@ fn blocking(store: &Store<'_>) {
 fn hand_to_worker(store: &Store<'_>) {
     let expected = [
         "web: the order is mine",
-        "web: do I still hold it? no, its guard was turned into a token, for another to adopt",
+        "web: do I still hold it? no, its guard was turned into a token for another process to adopt",
         "web: does the next request get it? false",
         "worker: the order is mine",
         "worker: done, and released",
         "web: is the worker's fencing token larger? true",
-        "web: do I hold it again? no, its guard was turned into a token, for another to adopt",
+        "web: do I hold it again? no, its guard was turned into a token for another process to adopt",
         "web: does the next request get it? true",
     ];
     assert_eq!(tell("hand_to_worker", store), expected);

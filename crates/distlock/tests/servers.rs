@@ -100,7 +100,7 @@ async fn passwords(kind: &ServerKind) {
     }
     let error = connect(server.url()).await.unwrap_err();
     assert_eq!(error.kind(), LockErrorKind::Denied);
-    assert!(error.to_string().contains("wants a password"), "{error}");
+    assert!(error.to_string().contains("requires a password"), "{error}");
 }
 
 async fn databases(kind: &ServerKind) {

@@ -7,17 +7,17 @@ use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use clap_complete::Shell;
 use distlock::duration_text;
 
-const ABOUT: &str = "Run commands under distributed locks, and look at them";
+const ABOUT: &str = "Run commands under distributed locks, and inspect locks";
 const ENVIRONMENT: &str = "\
-The store is named by --url or by DISTLOCK_URL: redis://HOST:PORT, rediss://HOST:PORT, \
+The store is set by --url or by DISTLOCK_URL: redis://HOST:PORT, rediss://HOST:PORT, \
 redis+unix:///PATH, redis+sentinel://HOST:PORT,HOST:PORT/MASTER, \
 redis+cluster://HOST:PORT,HOST:PORT, redis+quorum://HOST:PORT,HOST:PORT,HOST:PORT or \
-dapr://STORE. Put a URL with a password into DISTLOCK_URL: a command line can be read by other \
-users of the machine. Options of all locks can be set by DISTLOCK_TTL, \
-DISTLOCK_WAIT and the like, and in the query of the URL; an option of the command line counts most.";
+dapr://STORE. Put a URL with a password into DISTLOCK_URL: other users of the machine can read a \
+command line. Options of all locks can be set by DISTLOCK_TTL, DISTLOCK_WAIT and the like, and in \
+the query of the URL; command-line options take precedence.";
 const RUN_CODES: &str = "\
 Exit codes:
-  that of the command, if it ended by itself; if a signal ended it, distlock
+  that of the command, if it exited by itself; if a signal ended it, distlock
   ends by the same signal, which a shell shows as 128 + its number
   122  the store could not be asked, or refused
   123  the lock was lost, and the command was ended
@@ -55,7 +55,7 @@ pub(crate) enum Verb {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Store {
-    /// The store; better set `DISTLOCK_URL` if the URL holds a password
+    /// The store; set `DISTLOCK_URL` instead if the URL contains a password
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
 }
@@ -67,21 +67,21 @@ pub(crate) struct Store {
 /// ended by SIGTERM, and after --kill-after by SIGKILL, with everything in its process group.
 ///
 /// The command finds the name of the lock in `DISTLOCK_NAME`, and in `DISTLOCK_FENCING_TOKEN` a
-/// number that rises with every grant, if the store issues one.
+/// number that increases with every grant, if the store issues one.
 #[derive(Debug, Args)]
 #[command(after_help = RUN_CODES)]
 #[command(override_usage = "distlock run [OPTIONS] NAME -- COMMAND [ARGUMENT]...")]
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) store: Store,
-    /// How long the lease is, and so how long the lock stays taken if this machine dies [default:
+    /// The length of the lease, and so how long the lock stays taken if this machine dies [default:
     /// 60s]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) ttl: Option<Duration>,
     /// How long to wait for a lock that is held, or `forever` [default: forever]
     #[arg(long, value_name = "TIME", value_parser = wait)]
     pub(crate) wait: Option<WaitTime>,
-    /// Do not wait: end at once if somebody else holds the lock
+    /// Do not wait: exit at once if somebody else holds the lock
     #[arg(long, conflicts_with = "wait")]
     pub(crate) no_wait: bool,
     /// Keep the name taken for at least this long, even if the command ends earlier; at most the ttl
@@ -90,13 +90,13 @@ pub(crate) struct Run {
     /// End the command if it holds the lock for this long; at least the ttl
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) max_hold: Option<Duration>,
-    /// How long the command has to end after the loss of its lock, before it is killed
+    /// How long the command has to exit after its lock is lost, before it is killed
     #[arg(short, long, value_name = "TIME", value_parser = duration, default_value = "5s")]
     pub(crate) kill_after: Duration,
     /// The exit code if somebody else holds the lock
     #[arg(short = 'E', long, value_name = "CODE", default_value_t = crate::exit::NOT_ACQUIRED)]
     pub(crate) conflict_exit_code: u8,
-    /// Say nothing if somebody else holds the lock, and do not warn
+    /// Print nothing if somebody else holds the lock, and no warnings
     #[arg(short, long)]
     pub(crate) quiet: bool,
     /// The name of the lock
@@ -108,8 +108,8 @@ pub(crate) struct Run {
 
 /// Wait until a lock is free, without taking it.
 ///
-/// It asks the store again and again, at least once a second, and takes nothing: when it has ended,
-/// somebody else can take the lock. Exit codes: 0 the lock is free, 124 it was held for the whole
+/// It asks the store at least once a second, and does not take the lock: afterwards somebody else
+/// can. Exit codes: 0 the lock is free, 124 it was held for the whole
 /// wait, 122 the store could not be asked, 125 the command line is wrong or the store cannot show
 /// locks.
 #[derive(Debug, Args)]
@@ -148,7 +148,7 @@ pub(crate) struct Status {
 pub(crate) struct List {
     #[command(flatten)]
     pub(crate) store: Store,
-    /// Only locks whose names begin so
+    /// Only locks whose names begin with this text
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(crate) prefix: String,
     /// Print a JSON array
@@ -158,43 +158,42 @@ pub(crate) struct List {
 
 /// Watch the locks that are held, and who waits for them.
 ///
-/// On a terminal it shows them and keeps the picture up to date, until `q` or Ctrl-C. Without one it
-/// prints a line for each change. Without names it shows all locks that are held, for which it goes
-/// through all keys of a Redis server each time.
+/// On a terminal it shows them and refreshes them until `q` or Ctrl-C. Without a terminal it prints
+/// a line for each change. Without names it shows all locks that are held, for which it goes through
+/// all keys of a Redis server each time.
 ///
-/// Exit codes: 0 it was ended by `q`, or nobody reads its output any more, 122 the store could not
+/// Exit codes: 0 it was ended by `q`, or its output was closed, 122 the store could not
 /// be asked or refused, 125 the command line is wrong or the store cannot show locks. A signal ends
 /// it as it ends other programs.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Watch {
     #[command(flatten)]
     pub(crate) store: Store,
-    /// Only locks whose names begin so
+    /// Only locks whose names begin with this text
     #[arg(long, value_name = "TEXT", conflicts_with = "names")]
     pub(crate) prefix: Option<String>,
     /// How long to wait before the store is asked again; at least 100ms
     #[arg(long, value_name = "TIME", value_parser = pause, default_value = "1s")]
     pub(crate) every: Duration,
-    /// The names of locks, which are shown also while they are free
+    /// The names of locks, which are also shown while they are free
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
 }
 
 /// Take a lock away from whoever holds it.
 ///
-/// It is for a holder that is known to be of no use any more, such as a process on a machine that was
-/// switched off. If the holder still runs, two run at once. It shows whose the lock is, asks, and
-/// releases what it has shown and nothing else: if somebody else holds the lock by then, it does
-/// nothing.
+/// It is for a holder that is known to be dead, such as a process on a machine that was switched
+/// off. If the holder still runs, two run at once. It shows the holder, asks, and takes the lock only
+/// from this holder: if somebody else holds the lock by then, it does nothing.
 ///
-/// Exit codes: 0 the holder that was shown has the lock no more, 1 nothing was done, 122 the store
+/// Exit codes: 0 the lock was taken from the holder that was shown, 1 nothing was done, 122 the store
 /// could not be asked or refused, 125 the command line is wrong or the store cannot show holders.
 #[derive(Debug, Args)]
 #[command(override_usage = "distlock release --force [--yes] NAME")]
 pub(crate) struct Release {
     #[command(flatten)]
     pub(crate) store: Store,
-    /// Somebody else's lock is meant
+    /// Confirm that somebody else's lock is to be taken away
     #[arg(long, required = true)]
     pub(crate) force: bool,
     /// Do not ask; needed where there is no terminal
@@ -204,24 +203,24 @@ pub(crate) struct Release {
     pub(crate) name: String,
 }
 
-/// Connect to the store, and say what it can do and what it lacks.
+/// Connect to the store, and report what it can do and what should be changed.
 ///
-/// It takes and releases a lock of a random name, so that missing permissions are found. Exit
-/// codes: 0 all is well, 1 something is to be changed, 122 the store could not be asked or refused,
-/// 125 the command line is wrong.
+/// It takes and releases a lock with a random name, to find missing permissions. Exit codes: 0 no
+/// problems, 1 something should be changed, 122 the store could not be asked or refused, 125 the
+/// command line is wrong.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
     #[command(flatten)]
     pub(crate) store: Store,
-    /// End with code 1 if the store lacks one of these
+    /// Exit with code 1 if the store lacks one of these
     #[arg(long, value_name = "ABILITY", value_delimiter = ',')]
     pub(crate) require: Vec<Ability>,
 }
 
-/// Put a short load on the store, and say how fast its locks are.
+/// Put a short load on the store, and report how fast its locks are.
 ///
-/// Tasks take and release locks whose names nobody else uses, as fast as they can, and count whether
-/// two ever hold the same one. It leaves no lock behind, also if it is interrupted.
+/// Tasks take and release locks with random names as fast as they can, and check that no two hold
+/// the same one. It leaves no lock behind, even if it is interrupted.
 ///
 /// Exit codes: 0 the load has run, 1 a lock was held twice, 122 the store could not be asked or
 /// refused, 125 the command line is wrong, or the store may be used by others and --yes is missing.
@@ -232,10 +231,10 @@ pub(crate) struct Bench {
     /// How many tasks take locks at the same time
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = value_parser!(u32).range(1..=1_000))]
     pub(crate) tasks: u32,
-    /// How many locks there are; fewer than tasks is contention
+    /// How many locks there are; with fewer locks than tasks there is contention
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = value_parser!(u32).range(1..=1_000))]
     pub(crate) names: u32,
-    /// How long it takes
+    /// How many seconds it runs
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = value_parser!(u32).range(1..=60))]
     pub(crate) seconds: u32,
     /// Put the load on a store that is not on this machine

@@ -19,8 +19,6 @@ use load::Load;
 
 /// As many processes would take part, so that locks are handed over between them, too.
 const SERVICES: usize = 4;
-/// A lock that is left because this program was killed is free after this time.
-const TTL: Duration = Duration::from_secs(10);
 /// How often the bar is drawn.
 const TICK: Duration = Duration::from_millis(100);
 /// How long the last answers are waited for.
@@ -31,8 +29,8 @@ pub(crate) fn bench(arguments: &arguments::Bench) -> Result<Ending, Failure> {
     let address = store::address(&arguments.store)?;
     if !arguments.yes && !whose::is_own(&address) {
         let message = format!(
-            "bench puts as much load on {address} as it can, and others may use that store; --yes \
-             does it all the same, a store on this machine needs none"
+            "bench puts as much load on {address} as it can, and others may use that store; use \
+             --yes to run it anyway (not needed for a store on this machine)"
         );
         return Err(Failure::new(exit::USAGE, message));
     }
@@ -119,9 +117,8 @@ fn interrupts() -> Result<oneshot::Receiver<i32>, Failure> {
     use crate::signals::Blocked;
     use rustix::process::Signal;
 
-    let failed = |error: io::Error| {
-        Failure::new(exit::USAGE, format!("signals cannot be listened to: {error}"))
-    };
+    let failed =
+        |error: io::Error| Failure::new(exit::USAGE, format!("cannot listen for signals: {error}"));
     let blocked = Blocked::new().map_err(failed)?;
     let (tell, told) = oneshot::channel();
     let tell = std::sync::Mutex::new(Some(tell));

@@ -135,7 +135,7 @@ const fn lack(ability: Ability) -> &'static str {
     match ability {
         Ability::Renewal => "`distlock run` ends a command that takes longer than --ttl",
         Ability::Fencing => "a command gets no DISTLOCK_FENCING_TOKEN",
-        Ability::Queue => "waiters ask again and again, and are served in no order",
+        Ability::Queue => "waiters poll, and are served in no order",
         Ability::Status => "`distlock status` and `distlock wait` do not work",
     }
 }

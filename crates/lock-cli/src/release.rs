@@ -12,8 +12,8 @@ use crate::{status, store};
 pub(crate) async fn release(arguments: &arguments::Release) -> Result<Ending, Failure> {
     let name = &*arguments.name;
     if !arguments.yes && !has_terminal() {
-        let message = "it asks before it takes a lock away, and there is no terminal to ask on; \
-                       --yes does it without asking";
+        let message = "it asks before it takes a lock away, and there is no terminal; use --yes \
+                       to skip the question";
         return Err(Failure::new(exit::USAGE, message));
     }
     let store = store::connect(&arguments.store, LockOptions::new()).await?;
@@ -29,7 +29,7 @@ pub(crate) async fn release(arguments: &arguments::Release) -> Result<Ending, Fa
         return Ok(Ending::Code(exit::SUCCESS));
     };
     if shown.holder.as_ref().is_none_or(|holder| holder.id.is_none()) {
-        let message = format!("the store does not tell who holds lock {name:?}");
+        let message = format!("the store does not report who holds lock {name:?}");
         return Err(Failure::new(exit::USAGE, message));
     }
     show(name, &shown);
@@ -78,6 +78,6 @@ fn agrees(name: &str) -> Result<bool, Failure> {
         Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
     };
     asked().map_err(|error: io::Error| {
-        Failure::new(exit::USAGE, format!("the question cannot be asked: {error}"))
+        Failure::new(exit::USAGE, format!("cannot ask the question: {error}"))
     })
 }

@@ -49,7 +49,7 @@ async fn under_lock(arguments: &arguments::Run, blocked: &Blocked) -> Result<End
     let signals = events.clone();
     blocked
         .listen(move |signal| signals.send(Event::Signal(signal)).is_ok())
-        .map_err(|error| internal("signals cannot be listened to", &error))?;
+        .map_err(|error| internal("cannot listen for signals", &error))?;
 
     name_program(&arguments.command);
     let defaults = LockOptions::new().keep_alive_if_supported().wait_forever();

@@ -194,8 +194,8 @@ mod tests {
         let lines = [
             "NAME  STATE     ENDS IN  WAITING  FENCING TOKEN  SINCE                 WHO",
             "a     free",
-            "b\\n   held      never    ?        -              ?                     another program, \
-             which has stored \"\\\"x\"",
+            "b\\n   held      never    ?        -              ?                     another \
+             program, which stored \"\\\"x\"",
             "c     held      1.5s     2        -              1970-01-01T00:00:59Z  h 1.2 (pid 7 on host a)",
             "      waits                                      1970-01-01T00:01:00Z  w 1.2 (pid 7 on host a)",
             "      waits                                      1970-01-01T00:01:01Z  a process that is not \

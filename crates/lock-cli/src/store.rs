@@ -55,7 +55,7 @@ fn config(store: &Store) -> Result<LockConfig, Failure> {
         Some(url) => Ok(LockConfig::from_env()?.url(url)?),
         None if std::env::var_os("DISTLOCK_URL").is_none() => Err(Failure::new(
             exit::USAGE,
-            "no store is named: set the environment variable DISTLOCK_URL, or give --url, for \
+            "no store is configured: set the environment variable DISTLOCK_URL, or give --url, for \
              instance redis://127.0.0.1:6379",
         )),
         None => Ok(LockConfig::from_env()?),

@@ -39,7 +39,7 @@ fn still_held(name: &str, status: &LockStatus, waited: Duration) -> Failure {
         Some(remaining) => {
             format!("its lease ends in {}, unless it is renewed", Span(remaining))
         }
-        None => "its lease has no end, so it must be released or deleted".to_owned(),
+        None => "it has no expiry, so it must be released or deleted".to_owned(),
     };
     let waited = Span(waited);
     let by = match &status.holder {

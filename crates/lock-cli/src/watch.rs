@@ -41,7 +41,7 @@ async fn follow(arguments: &arguments::Watch, blocked: &Blocked) -> Result<Endin
     let signals = events.clone();
     blocked
         .listen(move |signal| signals.send(Event::Signal(signal)).is_ok())
-        .map_err(|error| internal("signals cannot be listened to", &error))?;
+        .map_err(|error| internal("cannot listen for signals", &error))?;
     let connecting = store::connect(&arguments.store, LockOptions::new());
     let store = tokio::select! {
         store = connecting => store?,

@@ -1,5 +1,6 @@
 //! The core of `distlock`: the lock service, locks, guards and leases, the background thread that
-//! renews and releases them, and a store in memory. It knows no network; backends bring that.
+//! renews and releases them, and a store in memory. It does no networking; that is the job of the
+//! backends.
 //!
 //! Programs use the crate `distlock`, which re-exports what they need. This crate is for authors of
 //! backends: see [`backend`].

@@ -23,7 +23,7 @@ use crate::types::status::LockStatus;
 /// It issues fencing tokens, renews leases, shows the status of a lock, and serves waiters in the
 /// order in which they arrived. A lease has 1 ms to 100 years.
 ///
-/// Each `MemoryBackend` is a store of its own. Services that should exclude each other share one,
+/// Each `MemoryBackend` is a separate store. Services that should exclude each other share one,
 /// with an `Arc`:
 ///
 /// ```

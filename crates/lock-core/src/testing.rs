@@ -29,14 +29,13 @@ const FOR_LONG: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 /// A store for tests of programs that use locks.
 ///
 /// Give its [`service`](Self::service) to the code that is tested, and then disturb one lock by its
-/// name, or the whole store. A name is that of the lock with the
-/// [namespace](LockServiceBuilder::namespace) in front.
+/// name, or the whole store. Names include the [namespace](LockServiceBuilder::namespace).
 ///
-/// It follows [`tokio::time`]: with `#[tokio::test(start_paused = true)]`, time passes at once when all
-/// tasks wait. The work of the library's background thread is done by tasks of the test's runtime. To
-/// let tasks that were spawned run until they wait, sleep for a millisecond.
+/// It follows [`tokio::time`]: with `#[tokio::test(start_paused = true)]`, time passes at once when
+/// all tasks wait. The work of the library's background thread is done by tasks of the test's
+/// runtime. To let spawned tasks run until they wait, sleep for a millisecond of paused time.
 ///
-/// Clones are of the same store.
+/// All clones are the same store.
 ///
 /// ```
 /// # use lock_core as distlock;
@@ -83,7 +82,8 @@ impl TestStore {
         Self(Arc::new(Shared { memory, troubles, backend, services, held }))
     }
 
-    /// A service on this store. Several exclude each other, as those of several processes do.
+    /// A service on this store. Several services exclude each other, like those of several
+    /// processes.
     #[must_use]
     pub fn service(&self) -> LockService {
         self.builder().build()
@@ -104,7 +104,7 @@ impl TestStore {
         self.0.backend.clone()
     }
 
-    /// Takes a lock away from its holder: the store does not know it any more, and the lease is lost at
+    /// Takes a lock away from its holder: the store no longer has it, and the lease is lost at
     /// once, as [`LossReason::Removed`].
     ///
     /// # Panics
@@ -128,8 +128,8 @@ impl TestStore {
         self.0.tell_loss(&key, LossReason::HeldByOther);
     }
 
-    /// Gives back what [`hold`](Self::hold) holds; the first who waits gets it. Nothing happens if it
-    /// does not hold the lock.
+    /// Releases a lock that [`hold`](Self::hold) holds; the first waiter gets it. It has no effect
+    /// if `hold` does not hold the lock.
     #[track_caller]
     pub fn free(&self, name: &str) {
         let key = key(name);
@@ -139,14 +139,14 @@ impl TestStore {
         self.0.memory.release(request).now_or_never();
     }
 
-    /// Refuses every request about this lock, with [`Denied`](crate::LockErrorKind::Denied), as a store
-    /// does for want of a permission. A lock that is held is lost when its lease ends.
+    /// Refuses every request about this lock, with [`Denied`](crate::LockErrorKind::Denied), as a
+    /// store does if a permission is missing. A lock that is held is lost when its lease ends.
     #[track_caller]
     pub fn refuse(&self, name: &str) {
         self.0.troubles.set(key(name), Trouble::Refuse);
     }
 
-    /// Lets every request about this lock take so long; one that takes longer than
+    /// Delays every request about this lock by this time; one that takes longer than
     /// [`RESPONSE_TIMEOUT`](Self::RESPONSE_TIMEOUT) fails, with
     /// [`Unavailable`](crate::LockErrorKind::Unavailable).
     #[track_caller]
@@ -163,8 +163,8 @@ impl TestStore {
         self.0.troubles.set(key(name), Trouble::Freeze);
     }
 
-    /// Ends what [`refuse`](Self::refuse), [`delay`](Self::delay) or [`freeze_lock`](Self::freeze_lock)
-    /// began for this lock. Of these, the last one counts.
+    /// Ends the effect of [`refuse`](Self::refuse), [`delay`](Self::delay) or
+    /// [`freeze_lock`](Self::freeze_lock) on this lock. Of these, the last call counts.
     #[track_caller]
     pub fn restore(&self, name: &str) {
         self.0.troubles.end(&key(name));
@@ -182,7 +182,8 @@ impl TestStore {
         self.0.troubles.set_all(Some(Trouble::Freeze));
     }
 
-    /// Ends what [`fail`](Self::fail) or [`freeze`](Self::freeze) began. Requests that hang go on.
+    /// Ends the effect of [`fail`](Self::fail) or [`freeze`](Self::freeze). Hanging requests
+    /// continue.
     pub fn recover(&self) {
         self.0.troubles.set_all(None);
     }
@@ -207,8 +208,8 @@ impl TestStore {
         usize::try_from(at_store).unwrap_or(usize::MAX).saturating_add(elsewhere)
     }
 
-    /// What the store knows of the lock; `None` if nobody holds it. No trouble keeps the test from
-    /// asking.
+    /// What the store knows of the lock; `None` if nobody holds it. It works in spite of `fail`,
+    /// `freeze` and the others.
     #[must_use]
     #[track_caller]
     pub fn status(&self, name: &str) -> Option<LockStatus> {

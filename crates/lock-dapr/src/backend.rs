@@ -76,14 +76,14 @@ impl DaprBackend {
             "dapr",
             lock = key,
             ?took,
-            "the sidecar took {} to refuse the lock, so it is asked once more whether it was given",
+            "the sidecar took {} to refuse the lock, so the refusal is verified by an unlock",
             rounded(took)
         );
         match self.sidecar.unlock(&self.caller, key, &owner, deadline).await {
             Ok(Unlocked::NotHeld | Unlocked::HeldByOther) => Ok(AcquireReply::held()),
             Ok(Unlocked::Released) => Err(Failure::unavailable(
-                "the sidecar took the lock for this attempt and then refused it, because it asked \
-                 its store twice; the lock was given back",
+                "the sidecar took the lock for this attempt and then refused it, because it \
+                 asked its store twice; the lock was released",
             )),
             Err(failure) => {
                 Err(failure
@@ -109,7 +109,7 @@ impl LockBackend for DaprBackend {
             .with_ttl_max(TTL_MAX)
             .with_late_after(self.timeout + LATE_MARGIN)
             .with_poll(POLL)
-            .with_limited_by("Dapr's API only takes and gives back locks; use its Redis directly")
+            .with_limited_by("Dapr's API can only lock and unlock; use its Redis directly")
     }
 
     async fn acquire(&self, request: AcquireRequest) -> Result<AcquireReply> {

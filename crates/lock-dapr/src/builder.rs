@@ -131,7 +131,7 @@ impl DaprBackendBuilder {
     /// The file with the API token, in place of [`api_token`](Self::api_token). Line breaks at its
     /// end do not count.
     ///
-    /// The file is read for each request, so a token that was replaced in it counts from then on.
+    /// The file is read for each request, so a replaced token takes effect with the next request.
     pub fn api_token_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.api_token = Some(Token::File(path.into()));
         self
@@ -177,7 +177,7 @@ impl DaprBackendBuilder {
         self
     }
 
-    /// Makes the backend. It connects at the first operation.
+    /// Builds the backend. It connects at the first operation.
     ///
     /// # Errors
     ///

@@ -27,8 +27,9 @@
 //! | `try_acquire`, `release`, `execute`, the manual pair | yes |
 //! | waiting | by asking again after 50 to 500 ms, with jitter; not in order of arrival |
 //! | `min_hold` | yes: the lock is released later |
-//! | `keep_alive`, `max_hold`, `extend` | no: the API cannot renew a lease |
-//! | fencing tokens, `status`, metadata | no |
+//! | `keep_alive_if_supported`, `max_hold` | accepted: the lease is fixed, and ends at its ttl |
+//! | `keep_alive`, `extend`, `verify`, `into_token`, `adopt` | no: the API cannot renew a lease |
+//! | `require_fencing`, `status`, `list`, `force_release` | no |
 //!
 //! # What a lock can rely on
 //!
@@ -55,14 +56,13 @@
 //! # The channel
 //!
 //! A backend makes at most two gRPC channels, each at its first use: one for callers, and one for
-//! the background thread, which sends the releases that outlive their caller.
-//! The library's own thread drives both, so they need nothing of the program's tokio runtimes: a
-//! runtime that stands still, ends, or lacks I/O holds up no call of another one.
-//! If an answer does not come within the timeout, the next request makes a new channel.
-//! If the sidecar closes the connection, as it does when it stops, the next request connects again.
-//! No request is ever repeated without the caller's knowledge.
-//! No keepalive is sent: the sidecar closes connections that ping more often than every 8 s, and the
-//! timeout detects dead ones.
+//! the background thread, which sends the releases that outlive their caller. The library's own
+//! thread drives both, so they do not depend on the program's tokio runtimes: a runtime that is
+//! blocked, has ended, or lacks I/O does not delay calls of another one. If an answer does not come
+//! within the timeout, the next request makes a new channel. If the sidecar closes the connection,
+//! as it does when it stops, the next request connects again. No request is ever repeated without
+//! the caller's knowledge. No keepalive is sent: the sidecar closes connections that ping more
+//! often than every 8 s, and the timeout detects dead ones.
 //!
 //! # Features
 //!

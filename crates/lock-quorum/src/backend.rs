@@ -86,7 +86,7 @@ impl LockBackend for QuorumBackend {
             .with_fencing(false)
             .with_queueing(false)
             .with_repeatable(false)
-            .with_limited_by("its members issue numbers and keep queues each for itself")
+            .with_limited_by("each of its members has its own counter and its own queue")
     }
 
     async fn acquire(&self, request: AcquireRequest) -> Result<AcquireReply> {

@@ -40,7 +40,7 @@ impl QuorumBackendBuilder {
         self
     }
 
-    /// Makes the backend. Nothing is connected yet.
+    /// Builds the backend. It connects at the first operation.
     ///
     /// An even number of members is allowed and logged as a warning: the last one costs requests,
     /// and no more members can fail than without it.
@@ -53,7 +53,7 @@ impl QuorumBackendBuilder {
         let count = self.members.len();
         if count < MIN_MEMBERS {
             return Err(invalid(format!(
-                "the quorum has {count} members, so that none of them could fail; give it at least \
+                "the quorum has {count} members, so that none of them may fail; give it at least \
                  {MIN_MEMBERS}"
             )));
         }
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn what_could_not_survive_a_failure_or_counts_a_store_twice_is_refused() {
         for (names, cause) in [
-            (&["a", "b"][..], "has 2 members, so that none of them could fail; give it at least 3"),
+            (&["a", "b"][..], "has 2 members, so that none of them may fail; give it at least 3"),
             (&[], "has 0 members"),
             (
                 &["a", "b", "a"],

@@ -50,8 +50,8 @@ impl Health {
                 "quorum_member_failed",
                 "quorum",
                 member = name,
-                "a member of the quorum fails: {cause}; the others go on as long as they are a \
-                 majority"
+                "a member of the quorum fails: {cause}; the others are enough as long as they \
+                 are a majority"
             ),
             (Some(News::Answers), _) => event!(
                 INFO,

@@ -92,7 +92,7 @@ impl fmt::Display for Place {
 }
 
 fn foreign_cursor() -> LockError {
-    let message = "the place from which a list should go on is not one of this backend";
+    let message = "the cursor of the list is not one of this backend";
     LockError::new(LockErrorKind::InvalidConfig, message).not_applied()
 }
 

@@ -19,7 +19,7 @@ use lock_core::{LockError, LockErrorKind, LockStatus, Result};
 use crate::health::Health;
 use crate::jobs::{Jobs, Together};
 use crate::round::Exchange;
-use crate::undo::Unsettled;
+use crate::unsettled::Unsettled;
 
 /// A member that fails and owes so many answers is not asked for locks until it has given some: so
 /// one that is frozen costs a bounded number of requests.

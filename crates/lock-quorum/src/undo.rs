@@ -18,6 +18,7 @@ use lock_core::machine::attempt::{Next, StepAnswer, StoreAttempt};
 
 use crate::member::{Member, locked};
 use crate::round::Exchange;
+use crate::unsettled::Unsettled;
 
 /// A token at a member, and how long its name must stay taken.
 #[derive(Clone)]
@@ -46,15 +47,6 @@ impl Owner {
             .with_min_hold(self.min_hold_end.saturating_duration_since(now))
             .with_lane(Lane::Background)
     }
-}
-
-/// What is left of a token at a member.
-pub(crate) struct Unsettled {
-    pub(crate) attempt: StoreAttempt,
-    /// A release that somebody waits for is under way: it mostly settles all.
-    is_released: bool,
-    /// A job looks after it.
-    is_attended: bool,
 }
 
 /// What was sent for a token before its job begins, and is not answered yet.

@@ -168,22 +168,22 @@ impl RedisBackendBuilder {
     ///
     /// - There is no queue, since nothing can be pushed over it: waiters poll, in no order.
     ///   Beside backends whose waiters queue, they get the lock only in the gaps that those leave.
-    /// - It is never replaced. Once it has ended, every operation fails with an error that says so,
-    ///   of the kind [`Backend`](lock_core::LockErrorKind::Backend), which is not retryable. To go
-    ///   on after an outage, use `connection_manager` (with the feature of that name), `client` or
-    ///   `url`.
+    /// - It is never replaced. Once it is closed, every operation fails with an error that says so,
+    ///   of the kind [`Backend`](lock_core::LockErrorKind::Backend), which is not retryable. To
+    ///   recover from an outage, use `connection_manager` (with the feature of that name), `client`
+    ///   or `url`.
     /// - It carries everything, renewals included. It is driven by the tokio runtime in which it
-    ///   was made: while that runtime is blocked, no lock can be taken or released, and leases are
-    ///   not renewed.
+    ///   was created: while that runtime is blocked, no lock can be taken or released, and leases
+    ///   are not renewed.
     /// - Its own response timeout, 500 ms unless it was set, applies as well as the backend's.
     ///
-    /// Do not send commands that block the connection, or `MULTI`, on it meanwhile.
+    /// Do not send blocking commands or `MULTI` over it.
     pub fn connection(mut self, connection: MultiplexedConnection) -> Self {
         self.server = Server::Connection(Channel::Connection(connection));
         self
     }
 
-    /// An existing `ConnectionManager`, which connects again when its connection has ended.
+    /// An existing `ConnectionManager`, which reconnects when its connection is closed.
     ///
     /// Apart from that, it has the limits of an existing [`connection`](Self::connection).
     /// While the manager tries to connect, operations wait for it until their response timeout.
@@ -195,10 +195,9 @@ impl RedisBackendBuilder {
 
     /// The file that holds the password. Line breaks at its end do not count.
     ///
-    /// It takes the place of a password in the URL; a user name stays there:
-    /// `redis://USER@HOST`.
-    /// The file is read for each new connection, so a password that was replaced in it counts from
-    /// then on, and the program need not be started again.
+    /// It takes the place of a password in the URL; a user name stays there: `redis://USER@HOST`.
+    /// The file is read for each new connection, so a replaced password takes effect with the next
+    /// connection, without a restart of the program.
     pub fn password_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.credentials.password_file = Some(path.into());
         self
@@ -214,7 +213,7 @@ impl RedisBackendBuilder {
     /// The file with the certificates, in PEM form, of the authorities that the server's certificate
     /// may come from, in place of those of the system.
     ///
-    /// As the other files, it is read for each new connection. It needs the feature `tls`, and a
+    /// Like the other files, it is read for each new connection. It needs the feature `tls`, and a
     /// URL with TLS.
     pub fn tls_ca_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.credentials.ca_file = Some(path.into());
@@ -282,9 +281,9 @@ impl RedisBackendBuilder {
     /// [`sentinels`](Self::sentinels) or in a [`cluster`](Self::cluster): a failover loses what the new
     /// master had not received. In a cluster they are the replicas of the node that has the lock.
     /// A grant waits until so many have it, for a quarter of the response timeout at most; one that
-    /// they have not confirmed by then is given back, and the error is retryable.
-    /// Where fewer have confirmed for 10 s, those that do are enough from then on, and a warning says
-    /// so: replicas that are gone do not keep everybody from every lock.
+    /// they have not confirmed by then is given back, and the error is retryable. Where fewer have
+    /// confirmed for 10 s, those that do are enough from then on, and a warning says so: lost
+    /// replicas do not block all locks for good.
     ///
     /// It costs one connection more to each server, a `SET` and a `WAIT` for each grant, or for all that are made at
     /// the same time, and two round trips: to the server, and from there to the replicas.
@@ -295,33 +294,31 @@ impl RedisBackendBuilder {
         self
     }
 
-    /// Whether programs may be about that take the locks by asking again and again; `true` unless it
-    /// is set.
+    /// Whether to leave pauses for programs that take the locks by polling; `true` unless it is
+    /// set.
     ///
     /// Such programs are those that use another library, or an [existing
-    /// connection](Self::connection).
-    /// They get a lock only while its key is absent, and where tasks of this backend always queue for
-    /// a lock, it never is.
-    /// So a backend leaves the locks that it waited for free for a hundredth of the time that it held
-    /// them, until it sees such a program.
-    /// `false` spares a fleet that shares its locks with nobody else this hundredth.
+    /// connection](Self::connection). They get a lock only while its key is absent, which never
+    /// happens while tasks of this backend always queue for the lock. So a backend leaves the locks
+    /// that it waited for free for a hundredth of the time that it held them, until it sees such a
+    /// program. `false` saves this hundredth for a fleet that shares its locks with nobody else.
     pub fn look_out_for_pollers(mut self, looks_out: bool) -> Self {
         self.looks_out = looks_out;
         self
     }
 
-    /// Whether this process says on the server who it is, so that others can name it when it holds a
-    /// lock; `true` unless it is set.
+    /// Whether this process registers itself on the server, so that others can see its name when it
+    /// holds a lock; `true` unless it is set.
     ///
-    /// It writes its program, version, host, process id and start under a key of its own, which others
-    /// read by [`status`](lock_core::Lock::status) and in the errors of waits in vain. `false` keeps
-    /// that from whoever can read the server.
+    /// It writes its program, version, host, process id and start under a key of its own, which
+    /// others read by [`status`](lock_core::Lock::status) and in the errors of waits that timed
+    /// out. `false` keeps that from everyone who can read the server.
     pub fn register_process(mut self, registers: bool) -> Self {
         self.registers = registers;
         self
     }
 
-    /// Makes the backend. Nothing is connected yet: that happens at the first operation.
+    /// Builds the backend. It connects at the first operation.
     ///
     /// # Errors
     ///

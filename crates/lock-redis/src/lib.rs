@@ -35,9 +35,9 @@
 //!
 //! # Guarantees
 //!
-//! - A lock that nobody else wants is taken by `SET NX` and `INCR` in one write, and given back by a
-//!   compare-and-delete: two round trips in all, which cost the server least.
-//!   All else is a script and a round trip each: to wait, to hand a lock over, to renew.
+//! - An uncontended lock is taken by `SET NX` and `INCR` in one write, and released by a
+//!   compare-and-delete: two round trips in all, at the lowest cost for the server. Waiting,
+//!   handing a lock over and renewing are a script and a round trip each.
 //! - A request that was delayed on its way does not take a lock that nobody waits for any more: the
 //!   script carries the server's time after which it is refused, and the connection of a plain command
 //!   that got no answer is ended by `CLIENT KILL` before anything else is sent.
@@ -50,7 +50,8 @@
 //! - A read-only replica answers every change with an error.
 //! - Replication is asynchronous: a lock that was taken just before a failover may be unknown to
 //!   the new master, which then gives it to somebody else.
-//!   With [`Sentinels`], connections leave the old master as soon as one of them tells of a new one;
+//!   With [`Sentinels`], connections leave the old master as soon as one of them announces a new
+//!   one;
 //!   with [`replicas`](RedisBackendBuilder::replicas), a lock is granted when replicas have it.
 //!
 //! # Waiting
@@ -60,7 +61,7 @@
 //! tells it by a push over the connection that carries its requests.
 //! Before the first wait in a cluster slot a connection subscribes to the backend's channel of that
 //! slot, on a single server too: that is one command more, once for each connection and slot.
-//! So waiters are served in the order in which they came, across all processes, and a critical
+//! So waiters are served in the order in which they arrived, across all processes, and a critical
 //! section costs two commands however many wait.
 //! A pushed grant begins with a lease of 2 s, or the ttl if that is shorter, which the holder's
 //! renewals raise to the ttl: a process that is frozen when its turn comes delays the others by no
@@ -72,7 +73,8 @@
 //!
 //! # Connections
 //!
-//! A backend makes at most two connections, each at its first use.
+//! A backend opens at most two connections to a server, each at its first use; on a cluster, that
+//! is two for each node that is used.
 //!
 //! - The first is driven by the tokio runtime of the callers, which is fastest, and carries the
 //!   requests of the tasks of that runtime only.
@@ -80,10 +82,10 @@
 //!   It carries renewals, releases that outlive their caller, and the requests of everybody else:
 //!   the tasks of other runtimes, and threads without a runtime.
 //!
-//! So a runtime that is blocked, idle, or has ended holds up no call of another one, and a runtime
-//! that was built without I/O or timers can take locks.
-//! If the first connection is gone, or its runtime does not use it, while another runtime sends 64
-//! requests in a row, that one gets a first connection of its own.
+//! So a runtime that is blocked, idle, or has ended does not delay calls of another one, and a
+//! runtime that was built without I/O or timers can take locks. If the first connection is gone, or
+//! its runtime does not use it, while another runtime sends 64 requests in a row, that one gets a
+//! first connection of its own.
 //!
 //! While one of the two cannot be used or made, the other one takes its part: renewals go over the
 //! callers' connection, for example, where the server has no room for a second one.
@@ -97,15 +99,15 @@
 //! If one got no answer for 10 s, the next caller's request is preceded by a `PING`; when a quarter
 //! of the response timeout has passed without an answer, another connection is made and used.
 //! The backend waits 50 ms to 1 s before it connects again after a failure, with jitter.
-//! An error that trying again cannot cure, such as a wrong password, is returned again during that
+//! An error that a retry cannot fix, such as a wrong password, is returned again during that
 //! pause, without asking the server.
 //!
-//! With [`Sentinels`], each new connection asks all of them for the master, and the library's own thread
-//! has one more connection to each of them, to hear of a failover.
+//! With [`Sentinels`], each new connection asks all of them for the master, and the library's own
+//! thread has one more connection to each of them, which is subscribed to news of a failover.
 //!
-//! With [`replicas`](RedisBackendBuilder::replicas) there is a third connection, over which replicas are
-//! asked whether they have a lock: it stands still while they are waited for. While replicas are missing,
-//! there is a fourth, over which it is asked whether they are back. Each node of a cluster has its own.
+//! With [`replicas`](RedisBackendBuilder::replicas) there is a third connection, over which the
+//! backend waits for the replicas to confirm a lock, and a fourth while some of them are missing, over
+//! which it asks whether they are back. Each node of a cluster has its own.
 //!
 //! An existing connection, or connection manager, is the only connection of its backend; see
 //! [`RedisBackendBuilder::connection`].
@@ -119,9 +121,10 @@
 //! `zcard`, `ssubscribe`, `spublish` and `pubsub|shardnumsub`; on Redis 6.2 `subscribe`, `publish`
 //! and `pubsub` in place of the last three.
 //! Each new connection asks whether the commands may be used, and an error names what is missing.
-//! With `client|kill`, `info` and `incr` locks that nobody else wants are taken by plain commands;
+//! With `client|kill`, `info` and `incr` uncontended locks are taken by plain commands;
 //! without one of these they are taken by the script, which costs the server three times the work.
-//! [`replicas`](RedisBackendBuilder::replicas) needs `wait`.
+//! [`replicas`](RedisBackendBuilder::replicas) needs `wait`. On a cluster, the user also needs
+//! `cluster|slots`, `cluster|nodes` and `asking`.
 //! `CONFIG` is not needed.
 //!
 //! # Features

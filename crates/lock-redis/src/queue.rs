@@ -285,8 +285,7 @@ impl PushListener for Queue {
             "redis",
             ?connection,
             %cause,
-            "nothing can be pushed to those who wait for a lock on the Redis server, so they ask \
-             again and again, in no order"
+            "the Redis server cannot notify tasks that wait for a lock, so they poll, in no order"
         );
     }
 }

@@ -189,7 +189,7 @@ async fn an_outage_of_the_server_is_a_few_lines() {
     let of_store = log.shown(&address);
     assert_eq!(of_store.len(), 2, "{of_store:#?}");
     assert!(of_store[0].contains("store_lost"), "{of_store:#?}");
-    assert!(of_store[0].contains(&format!("the lock store redis ({address}) cannot be used: ")));
+    assert!(of_store[0].contains(&format!("the lock store redis ({address}) is unavailable: ")));
     let lost = log.shown("lock=\"outage:");
     assert!((1..=10).contains(&lost.len()), "{lost:#?}");
     let all = log.text();

@@ -87,11 +87,11 @@ fn read(text: &str) -> Result<Located, LockError> {
     }
     // The parser would take them out and go on with another password.
     if text.contains(char::is_control) {
-        return Err(invalid("the URL holds a line break or another control character"));
+        return Err(invalid("the URL contains a line break or another control character"));
     }
     if is_quoted(text) {
         return Err(invalid(
-            "the URL is in quotes, which belong to it here; remove them (a shell takes them away, \
+            "the URL is in quotes, which are part of it here; remove them (a shell removes them, \
              Docker's --env-file does not)",
         ));
     }
@@ -125,11 +125,11 @@ fn read(text: &str) -> Result<Located, LockError> {
     let more = more.iter().map(another).collect::<Result<_, _>>()?;
     let behind_host = [Some(url.path()), url.query(), url.fragment()];
     if behind_host.into_iter().flatten().any(|part| part.contains('@')) {
-        return Err(invalid(format!("the URL has an `@` behind its host; {ESCAPES}")));
+        return Err(invalid(format!("the URL has an `@` after its host; {ESCAPES}")));
     }
     if url.fragment().is_some() {
         return Err(invalid(
-            "the URL has a fragment, which means nothing here; write `#` as %23 if it is a part",
+            "the URL has a fragment, which has no meaning here; write `#` as %23 if it is a part",
         ));
     }
     Ok(Located { url, more })

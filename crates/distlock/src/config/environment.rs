@@ -45,8 +45,8 @@ impl Environment {
                 .map_err(|_| invalid(format!("the environment variable {name} is not UTF-8")))?;
             if is_quoted(&value) {
                 return Err(invalid(format!(
-                    "the environment variable {name} is in quotes, which belong to its value; \
-                     remove them (a shell takes them away, Docker's --env-file does not)"
+                    "the environment variable {name} is in quotes, which are part of its value; \
+                     remove them (a shell removes them, Docker's --env-file does not)"
                 )));
             }
             match setting {
@@ -163,9 +163,9 @@ mod tests {
         for (name, value, cause) in [
             ("DISTLOCK_TTL", "30", "DISTLOCK_TTL is \"30\": it has no unit; write \"30s\""),
             ("DISTLOCK_RESPONSE_TIMEOUT", "500", "it has no unit; write \"500ms\" or \"500s\""),
-            ("DISTLOCK_TTL", "", "DISTLOCK_TTL is \"\": it is no duration"),
+            ("DISTLOCK_TTL", "", "DISTLOCK_TTL is \"\": it is not a duration"),
             ("DISTLOCK_LAZY", "yes", "DISTLOCK_LAZY is \"yes\": write `true` or `false`"),
-            ("DISTLOCK_WAIT", "ever", "DISTLOCK_WAIT is \"ever\": it is no duration"),
+            ("DISTLOCK_WAIT", "ever", "DISTLOCK_WAIT is \"ever\": it is not a duration"),
             ("DISTLOCK_ON_LOST", "stop", "\"stop\": write `cancel` or `continue`"),
             ("DISTLOCK_MAXHOLD", "1s", "did you mean DISTLOCK_MAX_HOLD?"),
             ("DISTLOCK_NAMESPCE", "x", "did you mean DISTLOCK_NAMESPACE?"),

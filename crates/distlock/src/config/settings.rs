@@ -134,7 +134,7 @@ impl Settings {
     pub(super) fn check(&self) -> Result<(), LockError> {
         for (word, value) in &self.0 {
             if matches!(value, Value::Text(text) | Value::SecretFile(text) if text.contains('\0')) {
-                return Err(invalid(format!("{word} holds a NUL character; remove it")));
+                return Err(invalid(format!("{word} contains a NUL character; remove it")));
             }
         }
         if self.duration(&RESPONSE_TIMEOUT) == Some(Duration::ZERO) {

@@ -25,7 +25,7 @@ pub(crate) fn decode(encoded: &str, part: &str) -> Result<String, LockError> {
         |rest: &str| rest.len() >= 2 && rest.as_bytes()[..2].iter().all(u8::is_ascii_hexdigit);
     if !encoded.split('%').skip(1).all(is_escape) {
         return Err(invalid(format!(
-            "the URL's {part} holds a `%` without two hex digits behind it; write `%` as %25"
+            "the URL's {part} contains a `%` without two hex digits after it; write `%` as %25"
         )));
     }
     let decoded = percent_decode_str(encoded).decode_utf8();

@@ -47,7 +47,7 @@ fn a_file_need_not_name_the_store() {
         config.clone().default_url("memory:").unwrap().check().unwrap();
         let error = config.check().unwrap_err();
         assert_eq!(error.kind(), LockErrorKind::InvalidConfig);
-        assert!(error.to_string().contains("no store is named"), "{error}");
+        assert!(error.to_string().contains("no store is configured"), "{error}");
     }
 }
 

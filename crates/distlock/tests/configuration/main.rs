@@ -83,7 +83,7 @@ fn what_other_libraries_know_and_this_one_does_not_is_refused_with_what_to_write
 fn malformed_urls_are_refused_with_their_fault() {
     refused("memory:\u{7}x", &["control character"]);
     refused("memory:a\nb", &["line break"]);
-    refused("memory:a%2", &["name holds a `%`", "%25"]);
+    refused("memory:a%2", &["name contains a `%`", "%25"]);
     refused("memory:%FF", &["name is not UTF-8"]);
     refused("memory:a#b", &["fragment", "%23"]);
     refused("memory://a", &["no host", "memory:NAME"]);
@@ -106,14 +106,14 @@ fn parameters_are_refused_by_name_value_and_what_is_accepted() {
     refused("memory:?db=1", &["unknown parameter `db`; accepted are namespace"]);
     refused("memory:?ttl=30", &["`ttl` is \"30\"", "has no unit; write \"30s\""]);
     refused("memory:?ttl=1d", &["`ttl` is \"1d\"", "\"5m\" or \"1h\""]);
-    refused("memory:?ttl", &["`ttl` is \"\"", "no duration"]);
+    refused("memory:?ttl", &["`ttl` is \"\"", "not a duration"]);
     refused("memory:?response_timeout=soon", &["`response_timeout` is \"soon\""]);
     refused("memory:?replicas=256", &["`replicas` is \"256\"", "whole number, of 255 at most"]);
     refused("memory:?lazy=1", &["`lazy` is \"1\"", "`true` or `false`"]);
     refused("memory:?on_lost=stop", &["`on_lost` is \"stop\"", "`cancel` or `continue`"]);
     refused("memory:?wait=5", &["`wait` is \"5\"", "write \"5s\" or \"5ms\", or `forever`"]);
     refused("memory:?response_timeout=500", &["has no unit; write \"500ms\""]);
-    refused("memory:?max_hold=never", &["`max_hold` is \"never\"", "no duration", "or `none`"]);
+    refused("memory:?max_hold=never", &["`max_hold` is \"never\"", "not a duration", "or `none`"]);
     refused(
         "memory:?keep_alive=1",
         &["`keep_alive` is \"1\"", "`true`, `false` or `if_supported`"],
@@ -125,7 +125,7 @@ fn parameters_are_refused_by_name_value_and_what_is_accepted() {
     refused("memory:?password-file=/x", &["did you mean `password_file`"]);
     refused("memory:?keepalive=true", &["`keepalive`", "did you mean `keep_alive`"]);
     refused("memory:?ttl=1s&ttl=2s", &["`ttl` twice"]);
-    refused("memory:?ttl=%zz", &["query holds a `%`"]);
+    refused("memory:?ttl=%zz", &["query contains a `%`"]);
     let long = "y".repeat(2_000);
     for url in [
         format!("memory:?{long}=1"),
@@ -141,8 +141,8 @@ fn parameters_are_refused_by_name_value_and_what_is_accepted() {
 fn settings_that_no_store_accepts_are_refused_before_they_are_used() {
     refused("memory:?ttl=0s", &["ttl is 0s", "accepts 1ms to"]);
     refused("memory:?response_timeout=0s", &["response_timeout is 0s", "at least 1ms"]);
-    refused("memory:?namespace=a%00b", &["namespace holds a NUL"]);
-    refused("memory:?key_prefix=a%00b", &["key_prefix holds a NUL"]);
+    refused("memory:?namespace=a%00b", &["namespace contains a NUL"]);
+    refused("memory:?key_prefix=a%00b", &["key_prefix contains a NUL"]);
     let long = format!("memory:?namespace={}", "x".repeat(1_024));
     refused(&long, &["namespace has 1024 bytes", "room for a name within 1024"]);
 }

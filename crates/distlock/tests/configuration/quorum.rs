@@ -53,7 +53,7 @@ fn malformed_quorums_are_refused_with_their_fault() {
     let error = refusal("redis+quorum://a,b,c?require_fencing=true");
     assert_eq!(error.kind(), LockErrorKind::Unsupported, "{error}");
     let text = error.to_string();
-    assert!(text.contains("issue numbers") && text.contains("allow_unfenced"), "{text}");
+    assert!(text.contains("its own counter") && text.contains("allow_unfenced"), "{text}");
     if cfg!(not(feature = "tls")) {
         refused("rediss+quorum://a,b,c", &["feature `tls`", "\"redis\", \"tls\", \"quorum\""]);
     }

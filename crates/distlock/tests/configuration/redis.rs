@@ -20,10 +20,10 @@ fn malformed_redis_urls_are_refused_with_their_fault() {
     refused("redis://localhost?db=1", &["unknown parameter `db`"]);
     refused("redis://:a/b@localhost", &["malformed", "%2F"]);
     refused("redis://:a?b@localhost", &["%3F"]);
-    refused("redis://u:1#b@localhost", &["`@` behind its host", "%23"]);
-    refused("redis://:100%@localhost", &["password holds a `%`", "%25"]);
+    refused("redis://u:1#b@localhost", &["`@` after its host", "%23"]);
+    refused("redis://:100%@localhost", &["password contains a `%`", "%25"]);
     refused("redis://%FF@localhost", &["user name is not UTF-8"]);
-    refused("redis://pa,ss/word@localhost", &["`@` behind its host", "%2F"]);
+    refused("redis://pa,ss/word@localhost", &["`@` after its host", "%2F"]);
     refused(&format!("redis://h/{}", "x".repeat(2_000)), &["xxx… (2000 characters)"]);
     refused("valkey:localhost", &["no host", "valkey://HOST:PORT"]);
     refused("unix://run/redis.sock", &["three slashes", "unix:///run/redis.sock"]);
@@ -64,7 +64,7 @@ fn malformed_urls_of_sentinels_are_refused_with_their_fault() {
     refused("redis+sentinel://a,b:x/main", &["malformed", "port"]);
     refused("redis+sentinel://a,a:26379/main", &["\"a:26379\" is given twice"]);
     refused("redis+sentinel://a/main/x", &["database is \"x\"", "must be a number"]);
-    refused("redis+sentinel://a/ma%2", &["name of the master holds a `%`"]);
+    refused("redis+sentinel://a/ma%2", &["name of the master contains a `%`"]);
     refused("redis+sentinel://a/my%20main", &["name of the master is \"my main\""]);
     refused("redis+sentinel://:a/b@h/main", &["%2F"]);
     refused("redis+sentinel://a/main?db=1", &["parameter `db`", "sentinel_user, sentinel_pass"]);

@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use distlock::{LockError, LockErrorKind, LockService};
 use tokio::sync::Notify;
 
-use super::TTL;
 use super::figures::Figures;
+
+/// A lock that is left because this program was killed is free after this time.
+const TTL: Duration = Duration::from_secs(10);
 
 /// What all tasks share. Cheap to clone.
 #[derive(Clone)]

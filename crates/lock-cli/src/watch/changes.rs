@@ -124,7 +124,7 @@ fn what(status: &LockStatus) -> String {
 fn waiting(status: &LockStatus) -> String {
     match status.waiters {
         Some(waiters) => format!("{waiters} waiting"),
-        None => "nobody knows how many waiting".to_owned(),
+        None => "an unknown number waiting".to_owned(),
     }
 }
 
@@ -149,7 +149,7 @@ mod tests {
             let locks: Locks = locks.iter().map(|(n, s)| ((*n).to_owned(), s.clone())).collect();
             lines.changes(&locks)
         };
-        let by = |value| format!("is held by another program, which has stored \"{value}\"");
+        let by = |value| format!("is held by another program, which stored \"{value}\"");
         assert_eq!(
             of(&[("a", Some(held("1", 0))), ("b\n", None)]),
             [format!("a {}, 0 waiting", by("1")), "b\\n is free".to_owned()]

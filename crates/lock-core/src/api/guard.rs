@@ -88,13 +88,13 @@ impl LockGuard {
     }
 
     /// Turns the guard into a token with which another process can [adopt](crate::Lock::adopt) the
-    /// lock: the lock stays taken, and this process does not hold it any more.
+    /// lock: the lock stays taken, and this process no longer holds it.
     ///
     /// The store is asked to set the lease to its ttl once more, so that there is time to adopt it;
     /// if nobody does, the lock is free when the lease is over. Every [`Lease`] of the lock is lost
-    /// with the reason [`LossReason::PassedOn`]. The lock is not renewed or released from here any
-    /// more; [`min_hold`](crate::Lock::min_hold) and [`max_hold`](crate::Lock::max_hold) are
-    /// forgotten, and whoever adopts the lock sets their own. A
+    /// with the reason [`LossReason::PassedOn`]. This process no longer renews or releases the
+    /// lock; [`min_hold`](crate::Lock::min_hold) and [`max_hold`](crate::Lock::max_hold) no longer
+    /// apply, and the process that adopts the lock sets its own. A
     /// [shutdown](crate::LockService::shutdown) does not touch it.
     ///
     /// It takes one exchange with the store. If the store left an earlier request for this lock or an

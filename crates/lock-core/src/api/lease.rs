@@ -94,13 +94,13 @@ impl Lease {
         lost(&self.0)
     }
 
-    /// Asks the store whether the lock is still held. A lease that the store does not know any more is
-    /// lost from then on, with the reason, and [`lost`](Self::lost) resolves.
+    /// Asks the store whether the lock is still held. If the store no longer has the lock, the
+    /// lease is lost from then on, with the reason, and [`lost`](Self::lost) resolves.
     ///
-    /// Without it, a lock that was deleted in the store is noticed at the next renewal, or when other
-    /// tasks of this service want it. It costs one exchange with the store and changes nothing there.
-    /// The answer is about the moment in which the store was asked: for what must not be written by
-    /// an earlier holder, use the [fencing token](Self::fencing_token).
+    /// Without it, a lock that was deleted in the store is noticed at the next renewal, or when
+    /// other tasks of this service want it. It costs one exchange with the store and changes
+    /// nothing there. The answer describes the moment in which the store was asked: to keep an
+    /// earlier holder from writing, use the [fencing token](Self::fencing_token).
     ///
     /// ```
     /// # use lock_core as distlock;
@@ -137,7 +137,7 @@ impl Lease {
     /// [`min_hold`](crate::Lock::min_hold) is over. If [`max_hold`](crate::Lock::max_hold) is set,
     /// the lease is not extended beyond it, and that is not an error.
     ///
-    /// With [`keep_alive`](crate::Lock::keep_alive), the last call says what is kept up: after
+    /// With [`keep_alive`](crate::Lock::keep_alive), the renewals follow the last call: after
     /// `extend` to 1 s the lease is one of 1 s, renewed every third of it.
     ///
     /// # Errors

@@ -30,11 +30,11 @@ use crate::types::status::{LockStatus, ReleaseOutcome};
 /// - [`try_acquire`](Self::try_acquire) returns a guard, or `None` if somebody else holds the lock;
 /// - [`acquire`](Self::acquire) waits for the lock and returns a guard.
 ///
-/// It is made by [`LockService::lock`](crate::LockService::lock), is cheap to clone, and can be
+/// It is returned by [`LockService::lock`](crate::LockService::lock), is cheap to clone, and can be
 /// used any number of times. The futures of its methods borrow nothing, so they can be spawned.
 ///
-/// A lock is not re-entrant: if the same name is asked for while this service holds it, the answer
-/// is the same as if somebody else held it: `None`, or an error of the same kind. The error of
+/// A lock is not re-entrant: if this service already holds the name, the answer is the same as if
+/// somebody else held it: `None`, or an error of the same kind. The error of
 /// [`acquire`](Self::acquire) says that it is this service that holds the lock.
 ///
 /// ```
@@ -117,7 +117,7 @@ impl Lock {
     ///   The caller then holds nothing; if the store granted the lock all the same, it is released
     ///   in the background.
     /// - [`Denied`](LockErrorKind::Denied) if the store refuses the credentials.
-    /// - [`Backend`](LockErrorKind::Backend) if the store's answer is not known to the library.
+    /// - [`Backend`](LockErrorKind::Backend) if the library does not understand the store's answer.
     /// - [`ShutDown`](LockErrorKind::ShutDown) if the service was
     ///   [shut down](crate::LockService::shutdown).
     /// - The errors of [`check`](Self::check).
@@ -180,14 +180,14 @@ impl Lock {
     /// from now. The guard's fencing token is larger than that of the guard before. It does not
     /// [wait](Self::wait).
     ///
-    /// **A token is to be adopted once.** The store cannot tell those apart who adopt the same token:
-    /// all of them would hold the lock. A queue that delivers a message twice must not let two
-    /// workers adopt the token in it at the same time; after a worker has crashed, the next one may
-    /// adopt it, if the lease is not over.
+    /// **Adopt a token only once.** If several processes adopt the same token, the store cannot
+    /// tell them apart, and all of them hold the lock. A queue that delivers a message twice must
+    /// not let two workers adopt the token in it at the same time; after a worker has crashed, the
+    /// next one may adopt it, if the lease is not over.
     ///
     /// # Errors
     ///
-    /// - [`Lost`](LockErrorKind::Lost) if the token does not own the lock any more: it was released,
+    /// - [`Lost`](LockErrorKind::Lost) if the token no longer owns the lock: it was released,
     ///   its lease is over, or the name is not that of the guard.
     ///   [`loss_reason`](LockError::loss_reason) says whether nobody holds the lock
     ///   ([`Removed`](crate::LossReason::Removed)) or somebody else
@@ -225,10 +225,10 @@ impl Lock {
     /// The body gets the [`Lease`], which has the fencing token and says whether the lock is still
     /// held. The lock is released when the body has ended, however it ends.
     ///
-    /// If the lease is lost, the body is dropped at its next `.await`, and does not run one step
-    /// more: also after a stop of the process that outlasted the lease. [`on_lost`](Self::on_lost)
-    /// can be set to let it finish, for example because it watches [`Lease::lost`] itself. Tasks
-    /// that it spawned and blocking work go on.
+    /// If the lease is lost, the body is dropped at its next `.await`, and is not polled again,
+    /// even if the process was stopped for longer than the lease. [`on_lost`](Self::on_lost) can be
+    /// set to let it finish, for example because it watches [`Lease::lost`] itself. Tasks that it
+    /// spawned and blocking work go on.
     ///
     /// If the body has returned a value, that value is always returned, even if the lease ended
     /// meanwhile or the release failed. End critical bodies with [`Lease::ensure_held`], and
@@ -318,8 +318,8 @@ impl Lock {
         async move { executing.await?.transpose() }
     }
 
-    /// Asks the store how long the lock is still held and how many wait for it, without changing
-    /// anything. Returns `None` if nobody holds it.
+    /// Asks the store who holds the lock, for how long, and how many tasks wait for it, without
+    /// changing anything. Returns `None` if nobody holds it.
     ///
     /// The answer can be outdated when it arrives: use it for diagnosis, not to decide whether to
     /// acquire the lock.
@@ -392,8 +392,7 @@ fn timed_out(waited: Duration, found: Found) -> LockError {
         Found::Own(holder) => {
             let message = format!(
                 "this service holds the lock itself, and did not release it during the whole wait of \
-                 {waited}; a lock is not re-entrant: if it is this task that holds it, use the guard \
-                 that it has"
+                 {waited}; a lock is not re-entrant: if this task holds it, use its guard"
             );
             (message, Some(holder))
         }

@@ -18,7 +18,7 @@ use crate::types::options::{DEFAULT_ACQUIRE_WAIT, LockOptions, option_setters};
 /// The names and the options of several locks that are held together: **a plan, not locks that are
 /// held**.
 ///
-/// It is made by [`LockService::lock_all`](crate::LockService::lock_all), and used like a
+/// It is returned by [`LockService::lock_all`](crate::LockService::lock_all), and used like a
 /// [`Lock`](crate::Lock): it has the same options and methods. Either all of its locks are held, or
 /// none.
 ///

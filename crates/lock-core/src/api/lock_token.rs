@@ -94,8 +94,8 @@ impl FromStr for LockToken {
 
     fn from_str(text: &str) -> Result<Self> {
         Self::parse(text).map(Self).ok_or_else(|| {
-            let message = "this is no lock token: it must be the whole text that into_token gave, \
-                           which begins with \"v1.\"";
+            let message = "this is not a lock token: it must be the whole text that into_token \
+                           returned, which begins with \"v1.\"";
             LockError::new(LockErrorKind::InvalidConfig, message).not_applied()
         })
     }

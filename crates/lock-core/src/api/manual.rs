@@ -69,7 +69,7 @@ impl ManualLocks {
 /// A release of which nothing is known, and why.
 fn not_confirmed(cause: Option<LockError>) -> LockError {
     const MESSAGE: &str =
-        "the store did not confirm the release; it is tried again until the lease is over";
+        "the store did not confirm the release; it is repeated until the lease is over";
     match cause {
         // What does not pass by itself is for the caller to act on.
         Some(cause) if !cause.is_retryable() => {

@@ -33,18 +33,17 @@ use crate::types::status::{LockStatus, ShutdownReport};
 /// Distributed locks on one store.
 ///
 /// One service is enough for a program. It is cheap to clone, and all clones share the connections
-/// and the default options. It can be made without an async runtime.
+/// and the default options. It can be created without an async runtime.
 ///
 /// The first operation of a process starts two threads, which all services share and which run
 /// until the process ends: `distlock`, the *background*, renews leases and finishes what its
-/// callers have left, and `distlock-timer` keeps the time.
+/// callers have abandoned, and `distlock-timer` runs the timers.
 ///
-/// **At the end of a program**, whoever drops the last handle of a service waits for the releases
-/// that are under way, for 500 ms at most; without one it does not wait. The handles are the
+/// **At the end of a program**, dropping the last handle of a service waits for the releases that
+/// are under way, for 500 ms at most; if there are none, it does not wait. The handles are the
 /// service and its clones, its plans ([`Lock`]), its guards, and operations under way. The wait
 /// blocks the thread, inside a runtime too. A service in a `static` is never dropped: call
-/// [`shutdown`](Self::shutdown) there, and wherever a program ends by
-/// [`exit`](std::process::exit).
+/// [`shutdown`](Self::shutdown) there, and wherever a program ends by [`exit`](std::process::exit).
 ///
 /// ```
 /// # use lock_core as distlock;
@@ -91,7 +90,7 @@ impl LockService {
 
     /// A service on a new store in memory: for tests, first steps, and programs of one process.
     ///
-    /// Each call makes a store of its own, so two such services do not exclude each other; see
+    /// Each call creates a separate store, so two such services do not exclude each other; see
     /// [`MemoryBackend`] for how to share one.
     #[must_use]
     pub fn memory() -> Self {
@@ -117,12 +116,12 @@ impl LockService {
 
     /// Names a lock, and returns **a plan, not a lock that is held**; see [`Lock`].
     ///
-    /// `name` is whatever can be made a [`LockName`]: a `&str`, a `String`, `format_args!(…)`, or a
-    /// [`LockName`]. It does no I/O and cannot fail: a name that is not valid is reported by
-    /// [`Lock::check`] and by every operation, with
+    /// `name` is anything that can be converted into a [`LockName`]: a `&str`, a `String`,
+    /// `format_args!(…)`, or a [`LockName`]. It does no I/O and cannot fail: a name that is not
+    /// valid is reported by [`Lock::check`] and by every operation, with
     /// [`InvalidName`](crate::LockErrorKind::InvalidName).
     ///
-    /// `locks.lock("x").await` does not compile. rustc suggests to remove the `.await`, but then
+    /// `locks.lock("x").await` does not compile. rustc suggests removing the `.await`, but then
     /// nothing is locked: call `execute`, `try_acquire` or `acquire`.
     ///
     /// ```compile_fail,E0277
@@ -324,8 +323,8 @@ impl LockService {
     ///
     /// 1. New work is refused, and all waits end, with
     ///    [`ShutDown`](crate::LockErrorKind::ShutDown).
-    /// 2. Holders have the time `grace` to finish; their leases are still renewed. Once no lock is
-    ///    held, the rest of the time is not waited for.
+    /// 2. Holders have the time `grace` to finish; their leases are still renewed. As soon as no
+    ///    lock is held, the rest of the time is skipped.
     /// 3. Leases that are still held are lost, with the reason
     ///    [`LossReason::ShutDown`](crate::LossReason::ShutDown), and the service releases them.
     /// 4. It waits for the answers to the releases that are still on their way, as long as the
@@ -335,8 +334,8 @@ impl LockService {
     ///    clones of one `Arc` or of one [`AnyBackend`]; a type of your own that wraps a backend
     ///    counts as another backend.
     ///
-    /// Bodies are not told that a shutdown has begun. A program that wants to tell them uses a
-    /// signal of its own, and a `grace` that is long enough for them to finish.
+    /// Bodies are not notified when a shutdown begins. To notify them, use a signal such as a
+    /// `CancellationToken`, and a `grace` that is long enough for them to finish.
     ///
     /// ```
     /// # use lock_core as distlock;
@@ -371,7 +370,7 @@ impl fmt::Debug for LockService {
 }
 
 impl LockServiceBuilder {
-    /// Makes the service. It does no I/O; [`LockService::check`] checks the default options.
+    /// Builds the service. It does no I/O; [`LockService::check`] checks the default options.
     #[must_use]
     pub fn build(self) -> LockService {
         let Self { backend, namespace, defaults, clock, handover, process, metrics_label, .. } =

@@ -75,13 +75,12 @@ impl LockServiceBuilder {
         self
     }
 
-    /// What others read of this process when they ask who holds a lock: the name of the program.
-    /// Default: the file name of the executable.
+    /// The name of the program, for those who ask who holds a lock. Default: the file name of the
+    /// executable.
     ///
-    /// What is said with this method and the two that follow counts for the whole process, from
-    /// [`build`](Self::build) on: there is one description, of which every service can set a part.
-    /// Each text is cut to 64 characters. Whoever may read the store can read it, so it must not
-    /// hold secrets.
+    /// This method and the two that follow apply to the whole process, from [`build`](Self::build)
+    /// on: there is one description, of which every service can set a part. Each text is cut to 64
+    /// characters. Everyone who can read the store can read it, so it must not contain secrets.
     pub fn program(mut self, name: impl Into<String>) -> Self {
         self.process.program = Some(name.into());
         self
@@ -102,9 +101,9 @@ impl LockServiceBuilder {
     /// Adds the label `lock` to the metrics that are about locks, with what `label_of` makes of the
     /// lock's name. Default: no such label.
     ///
-    /// Each value of a label is a time series of its own in most stores of metrics, and costs memory
-    /// there and here for ever. So return one of a few words, such as the part of the name before a
-    /// number. After 1,000 values, all others are counted as `(others)`.
+    /// In most metrics systems each value of a label is a separate time series, and it costs memory
+    /// there and here until the process ends. So return one of a few values, such as the part of
+    /// the name before a number. After 1,000 values, all others are counted as `(others)`.
     ///
     /// ```
     /// # use lock_core as distlock;

@@ -6,8 +6,8 @@ use crate::time::backoff::Backoff;
 
 /// What a backend can do, and the limits of its leases.
 ///
-/// New fields default to "no", so a backend starts from [`Capabilities::none`] and says what it
-/// has:
+/// New fields default to "no", so a backend starts from [`Capabilities::none`] and adds what it
+/// supports:
 ///
 /// ```
 /// # use lock_core as distlock;
@@ -19,15 +19,15 @@ use crate::time::backoff::Backoff;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// Leases can be renewed: `keep_alive`, `max_hold` and `extend` work.
+    /// Leases can be renewed: `keep_alive` and `extend` work.
     pub renew: bool,
-    /// Grants carry fencing tokens that rise.
+    /// Grants carry fencing tokens, which increase.
     pub fencing: bool,
-    /// The store keeps a queue of those who wait, and grants in order of arrival.
+    /// The store keeps a queue of waiters, and grants in order of arrival.
     pub queueing: bool,
-    /// `status` can be asked.
+    /// `status` is supported.
     pub inspect: bool,
-    /// `list` can be asked.
+    /// `list` is supported.
     pub list: bool,
     /// A release can leave the name taken for the rest of `min_hold`.
     pub min_hold: bool,

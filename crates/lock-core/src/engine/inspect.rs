@@ -65,7 +65,7 @@ pub(crate) async fn force_release(
     let store = context.store().clone();
     let Some(holder) = holder.filter(|_| store.capabilities().inspect) else {
         let message = if store.capabilities().inspect {
-            "the store does not tell who holds the lock, so it cannot be released by force".into()
+            "the store does not report who holds the lock, so it cannot be released by force".into()
         } else {
             format!(
                 "the {} backend cannot show who holds a lock, so none can be released by force",

@@ -30,8 +30,8 @@ fn expired(lease: &Lease) -> String {
             .to_owned()
     } else if lease.keeps_alive() {
         format!(
-            "no renewal was confirmed within its ttl of {ttl}; if the store was away for that long, \
-             a longer ttl outlasts it"
+            "no renewal was confirmed within its ttl of {ttl}; if the store was unavailable for \
+             that long, raise the ttl"
         )
     } else {
         format!(

@@ -77,7 +77,7 @@ pub(crate) async fn adopt(
         Ok(RenewReply::Failed(error)) | Err(error) => return Err(not_known(error)),
     };
     if let Some(reason) = reason {
-        let text = format!("the token does not own the lock any more: {reason}");
+        let text = format!("the token no longer owns the lock: {reason}");
         return Err(LockError::lost(reason, &text));
     }
     let now = store.now();

@@ -25,7 +25,7 @@ use crate::types::time_text::utc;
 /// A program has connected to this store.
 pub(crate) fn store_chosen(store: &Store, namespace: &str) {
     let (backend, address) = (store.kind(), store.backend().address());
-    event!(INFO, "store_chosen", backend, address, namespace, "locks are kept by {}", at(store));
+    event!(INFO, "store_chosen", backend, address, namespace, "locks are stored in {}", at(store));
 }
 
 /// The store gives no usable answers any more.
@@ -37,8 +37,8 @@ fn store_lost(store: &Store, cause: &LockError) {
         backend,
         address,
         %cause,
-        "the lock store {} cannot be used: {cause}; tasks go on waiting until their time is over, \
-         and locks that are held end with their leases",
+        "the lock store {} is unavailable: {cause}; waiting tasks keep trying until their wait \
+         is over, and held locks end with their leases",
         at(store)
     );
 }
@@ -68,10 +68,10 @@ fn store_still_lost(
         _ => format!("{tasks} tasks wait for a lock, the first for {}", rounded(longest)),
     };
     let held = match leases {
-        0 => "no held lock is to be renewed".to_owned(),
-        1 => format!("1 held lock is to be renewed, and ends in {}", rounded(first_end)),
+        0 => "no held lock needs to be renewed".to_owned(),
+        1 => format!("1 held lock needs to be renewed, and ends in {}", rounded(first_end)),
         _ => format!(
-            "{leases} held locks are to be renewed, and the first ends in {}",
+            "{leases} held locks need to be renewed, and the first ends in {}",
             rounded(first_end)
         ),
     };
@@ -86,7 +86,7 @@ fn store_still_lost(
         longest_wait = ?longest,
         renewals = leases,
         %cause,
-        "the lock store {} has been unusable for {}: {cause}; {waiting}; {held}",
+        "the lock store {} has been unavailable for {}: {cause}; {waiting}; {held}",
         at(store),
         rounded(lasts)
     );
@@ -102,7 +102,7 @@ fn store_back(store: &Store, lasted: Duration, failures: u64) {
         address,
         ?lasted,
         failures,
-        "the lock store {} can be used again, after {}",
+        "the lock store {} is available again, after {}",
         at(store),
         rounded(lasted)
     );
@@ -332,7 +332,7 @@ pub(crate) fn release_failed(store: &Store, key: &LockKey, error: &LockError) {
             backend,
             lock,
             %error,
-            "a release got no answer, and is tried again: {error}"
+            "a release got no answer, and is repeated: {error}"
         );
         return;
     }
@@ -370,7 +370,7 @@ pub(crate) fn renewal_failed(
             lock,
             leases,
             %error,
-            "a renewal got no answer, and is tried again: {error}"
+            "a renewal got no answer, and is repeated: {error}"
         );
         return;
     }

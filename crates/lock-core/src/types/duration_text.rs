@@ -17,7 +17,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.split_at(unit_at);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     if [whole, fraction].iter().any(|digits| digits.is_empty() || digits.contains('.')) {
-        return Err(format!("it is no duration; {EXAMPLES}"));
+        return Err(format!("it is not a duration; {EXAMPLES}"));
     }
     if whole.len() > MAX_DIGITS {
         return Err("it is too long".to_owned());
@@ -28,7 +28,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         "m" => 60 * 1_000,
         "h" => 60 * 60 * 1_000,
         "" => return Err(without_unit(number)),
-        _ => return Err(format!("its unit is not known; {EXAMPLES}")),
+        _ => return Err(format!("its unit is unknown; {EXAMPLES}")),
     };
     let fraction = fraction.trim_end_matches('0');
     let too_fine = || "it is finer than a millisecond".to_owned();
@@ -55,7 +55,7 @@ fn without_unit(number: &str) -> String {
     format!("it has no unit; write \"{number}{likely}\" or \"{number}{other}\"")
 }
 
-/// Writes a duration so that [`parse`] reads it again; `None` if it is no whole number of
+/// Writes a duration so that [`parse`] reads it again; `None` if it is not a whole number of
 /// milliseconds.
 #[must_use]
 pub fn format(duration: Duration) -> Option<String> {
@@ -206,16 +206,16 @@ mod tests {
             ("1.5ms", "finer than a millisecond"),
             ("1.0005s", "finer than a millisecond"),
             ("0.3333333333333333333h", "finer than a millisecond"),
-            ("1.s", "is no duration"),
-            (".5s", "is no duration"),
-            ("1.2.3s", "is no duration"),
-            ("", "is no duration"),
-            ("s", "is no duration"),
-            ("-5s", "is no duration"),
-            (" 5s", "is no duration"),
-            ("1,5s", "unit is not known"),
-            ("5 s", "unit is not known"),
-            ("5S", "unit is not known"),
+            ("1.s", "is not a duration"),
+            (".5s", "is not a duration"),
+            ("1.2.3s", "is not a duration"),
+            ("", "is not a duration"),
+            ("s", "is not a duration"),
+            ("-5s", "is not a duration"),
+            (" 5s", "is not a duration"),
+            ("1,5s", "unit is unknown"),
+            ("5 s", "unit is unknown"),
+            ("5S", "unit is unknown"),
             ("1d", "such as \"500ms\", \"1.5s\", \"5m\" or \"1h\""),
             ("99999999999999999999s", "too long"),
             ("9999999999999999999h", "too long"),

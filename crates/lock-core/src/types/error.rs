@@ -14,7 +14,7 @@ use crate::types::message_text::quoted;
 /// A `Result` whose error type is [`LockError`], unless another is given.
 pub type Result<T, E = LockError> = std::result::Result<T, E>;
 
-/// What went wrong, as far as a caller can react to it. The `Display` text is for logs.
+/// The kind of an error, as far as a caller can react to it. The `Display` text is for logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LockErrorKind {
@@ -38,7 +38,7 @@ pub enum LockErrorKind {
     InvalidConfig,
     /// The service was shut down.
     ShutDown,
-    /// The store's answer is not known to this library, or the backend panicked.
+    /// The library does not understand the store's answer, or the backend panicked.
     Backend,
 }
 
@@ -171,7 +171,7 @@ impl LockError {
         self
     }
 
-    /// What went wrong, as far as a caller can react to it.
+    /// The kind of an error, as far as a caller can react to it.
     #[must_use]
     pub fn kind(&self) -> LockErrorKind {
         self.0.kind

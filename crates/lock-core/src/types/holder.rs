@@ -11,12 +11,12 @@ use crate::types::time_text::utc;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Who {
-    /// A process that has said who it is.
+    /// A process that registered itself.
     Process(ProcessInfo),
     /// A process that uses this library and is not registered: it ended more than a minute ago, it has
     /// just begun, or it may not write to the store.
     Unregistered,
-    /// A program that does not use this library, and has stored this value: shortened, with control
+    /// A program that does not use this library, and stored this value: shortened, with control
     /// characters escaped.
     Other(String),
 }
@@ -135,7 +135,7 @@ impl fmt::Display for Who {
         match self {
             Self::Process(process) => write!(f, "{process}"),
             Self::Unregistered => f.write_str("a process that is not registered"),
-            Self::Other(value) => write!(f, "another program, which has stored \"{value}\""),
+            Self::Other(value) => write!(f, "another program, which stored \"{value}\""),
         }
     }
 }
@@ -194,7 +194,7 @@ mod tests {
         let own = Holder { is_this_process: true, ..known };
         assert_eq!(own.to_string(), format!("this process, {text}"));
         let other = Holder::new(Who::Other("me".to_owned()));
-        assert_eq!(other.to_string(), "another program, which has stored \"me\"");
+        assert_eq!(other.to_string(), "another program, which stored \"me\"");
         let unknown = Holder::new(Who::Unregistered);
         assert_eq!(unknown.to_string(), "a process that is not registered");
     }

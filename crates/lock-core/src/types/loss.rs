@@ -17,8 +17,8 @@ pub enum LossReason {
     MaxHold,
     /// The service was [shut down](crate::LockService::shutdown), and the grace period is over.
     ShutDown,
-    /// Its guard was turned into a token by [`into_token`](crate::LockGuard::into_token): whoever
-    /// adopts that holds the lock.
+    /// Its guard was turned into a token by [`into_token`](crate::LockGuard::into_token): the
+    /// process that adopts the token holds the lock.
     PassedOn,
 }
 
@@ -27,10 +27,10 @@ impl fmt::Display for LossReason {
         f.pad(match self {
             Self::Expired => "its ttl ran out",
             Self::HeldByOther => "somebody else owns the lock now",
-            Self::Removed => "the store does not know the lock any more",
+            Self::Removed => "the store no longer has the lock",
             Self::MaxHold => "it was held for as long as max_hold allows",
             Self::ShutDown => "the service was shut down",
-            Self::PassedOn => "its guard was turned into a token, for another to adopt",
+            Self::PassedOn => "its guard was turned into a token for another process to adopt",
         })
     }
 }

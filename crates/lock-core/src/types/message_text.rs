@@ -49,7 +49,7 @@ pub fn client_certificate(cause: &str, role: &str, address: Option<&str>) -> Opt
     let at = address.map(|address| format!(" at {address}")).unwrap_or_default();
     if alert.contains("CertificateRequired") {
         return Some(format!(
-            "the {role}{at} wants a TLS certificate of its clients; set tls_cert_file and \
+            "the {role}{at} requires a TLS certificate from its clients; set tls_cert_file and \
              tls_key_file"
         ));
     }

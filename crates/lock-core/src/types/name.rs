@@ -12,11 +12,11 @@ pub const MAX_KEY_BYTES: usize = 1_024;
 
 /// The name of a lock, such as `order:42`. It is always valid.
 ///
-/// A name has 1 to [`MAX_KEY_BYTES`] bytes of UTF-8 and no NUL. It is kept byte for byte.
+/// A name has 1 to [`MAX_KEY_BYTES`] bytes of UTF-8 and no NUL. It is stored byte for byte.
 ///
-/// [`LockService::lock`](crate::LockService::lock) takes whatever can be made a name: a `&str`, a
-/// `String`, a `Cow<str>`, a `LockName`. Text that is not a valid name is reported by
-/// [`Lock::check`](crate::Lock::check) and by every operation, before anything is sent.
+/// [`LockService::lock`](crate::LockService::lock) takes anything that can be converted into a
+/// name: a `&str`, a `String`, a `Cow<str>`, a `LockName`. Text that is not a valid name is
+/// reported by [`Lock::check`](crate::Lock::check) and by every operation, before anything is sent.
 ///
 /// With a namespace, both together have at most [`MAX_KEY_BYTES`] bytes.
 /// A backend can refuse further names, such as those that begin with its own prefix.
@@ -78,7 +78,7 @@ impl LockKey {
         let bytes = namespace.len() + name.0.len();
         check(&name.0, bytes).map_err(|error| error.with_name(&name))?;
         if namespace.contains('\0') {
-            return Err(invalid("namespace holds a NUL character; remove it"));
+            return Err(invalid("namespace contains a NUL character; remove it"));
         }
         if namespace.is_empty() {
             return Ok(Self(name.0));
@@ -109,7 +109,7 @@ fn check(name: &str, bytes_with_namespace: usize) -> Result<()> {
         )));
     }
     if let Some(at) = name.find('\0') {
-        return Err(invalid(format!("lock name holds a NUL character at byte {at}; remove it")));
+        return Err(invalid(format!("lock name contains a NUL character at byte {at}; remove it")));
     }
     Ok(())
 }

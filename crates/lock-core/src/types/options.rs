@@ -80,8 +80,8 @@ pub(crate) enum Wait {
 /// Options for locks: the same setters that a [`Lock`](crate::Lock) has, without a name.
 ///
 /// Use them for several locks with [`Lock::options`](crate::Lock::options), or for all locks of a
-/// service with [`LockServiceBuilder::defaults`](crate::LockServiceBuilder::defaults). Whatever
-/// they set, a lock can set anew.
+/// service with [`LockServiceBuilder::defaults`](crate::LockServiceBuilder::defaults). A lock can
+/// override each of them.
 ///
 /// ```
 /// # use lock_core as distlock;
@@ -93,10 +93,10 @@ pub(crate) enum Wait {
 /// locks.lock("a").options(patient.clone()).check().unwrap();
 /// ```
 ///
-/// With the feature `serde`, options can be read from a file and written to one. The fields have the
-/// names of the setters, and durations are a number and a unit:
+/// With the feature `serde`, options can be read from a file and written to one. The fields have
+/// the names of the setters, and durations are a number and a unit:
 /// `{"ttl": "30s", "wait": "forever", "keep_alive": "if_supported", "on_lost": "continue"}`.
-/// What is left out has its default, and a field that is not known is an error.
+/// A field that is left out has its default, and an unknown field is an error.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "options do nothing until a lock takes them"]
 pub struct LockOptions {
@@ -164,9 +164,8 @@ macro_rules! option_setters {
                 self
             }
 
-            /// Waits as each operation does by itself: `acquire` for 60 s, the others not at all. This
-            /// is the default, and takes [`wait`](Self::wait) and
-            /// [`wait_forever`](Self::wait_forever) back.
+            /// Resets [`wait`](Self::wait) and [`wait_forever`](Self::wait_forever) to the default
+            /// of each operation: `acquire` waits 60 s, the others do not wait.
             pub fn default_wait(mut self) -> Self {
                 let $this = &mut self;
                 $options.wait = crate::types::options::Wait::Unset;
@@ -176,8 +175,8 @@ macro_rules! option_setters {
             /// Renews the lease each time that a third of the ttl is over, for as long as the guard
             /// lives or the body runs.
             ///
-            /// The renewals run on a thread of the library's own, so a body that blocks its
-            /// executor keeps its lock. **A task that hangs then holds the lock for ever**: set
+            /// The renewals run on the library's own thread, so a body that blocks its executor
+            /// keeps its lock. **A task that hangs then holds the lock forever**: set
             /// [`max_hold`](Self::max_hold) too.
             ///
             /// It needs a ttl of at least 300 ms, and a backend that can renew leases; otherwise
@@ -198,7 +197,7 @@ macro_rules! option_setters {
             }
 
             /// Does not renew the lease: it ends when the ttl is over. This is the default, and
-            /// takes [`keep_alive`](Self::keep_alive) back.
+            /// resets [`keep_alive`](Self::keep_alive).
             pub fn fixed_lease(mut self) -> Self {
                 let $this = &mut self;
                 $options.renewal = crate::types::options::Renewal::Fixed;
@@ -245,7 +244,7 @@ macro_rules! option_setters {
             }
 
             /// Also works on a backend that issues no fencing tokens. This is the default, and
-            /// takes [`require_fencing`](Self::require_fencing) back.
+            /// resets [`require_fencing`](Self::require_fencing).
             pub fn allow_unfenced(mut self) -> Self {
                 let $this = &mut self;
                 $options.require_fencing = false;

@@ -96,7 +96,7 @@ struct OnLostText(OnLost);
 fn write<S: Serializer>(duration: Duration, serializer: S) -> Result<S::Ok, S::Error> {
     let text = duration_text::format(duration).ok_or_else(|| {
         S::Error::custom(format!(
-            "{} is no whole number of milliseconds",
+            "{} is not a whole number of milliseconds",
             duration_text::exact(duration)
         ))
     })?;
@@ -238,7 +238,7 @@ mod tests {
             (r#"{"tll": "5s"}"#, "unknown field `tll`"),
             (r#"{"ttl": 5}"#, "a duration such as"),
             (r#"{"ttl": "5"}"#, "has no unit"),
-            (r#"{"wait": "never"}"#, "is no duration"),
+            (r#"{"wait": "never"}"#, "is not a duration"),
             (r#"{"keep_alive": "yes"}"#, "if_supported"),
             (r#"{"on_lost": "drop"}"#, "cancel"),
         ] {

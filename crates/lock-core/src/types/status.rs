@@ -11,7 +11,7 @@ use crate::types::name::LockName;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LockStatus {
-    /// How long the lease still lasts; `None` if it has no end, which another program can have set.
+    /// How long the lease still lasts; `None` if another program stored the lock without an expiry.
     pub remaining: Option<Duration>,
     /// How many tasks wait, if the backend keeps a queue: all tasks of the service that asks, and
     /// of each other service at least the one that is in the store's queue.
@@ -21,8 +21,8 @@ pub struct LockStatus {
     pub fencing_token: Option<FencingToken>,
     /// Who holds it, if the store knows.
     pub holder: Option<Holder>,
-    /// Who waits in the store's queue: the first of them, in order, 16 at most. A service stands there
-    /// once, however many of its tasks wait, so these are not [all who wait](Self::waiters).
+    /// Who waits in the store's queue: the first of them, in order, 16 at most. A service has one
+    /// entry, however many of its tasks wait, so these are not [all waiting tasks](Self::waiters).
     pub queue: Vec<Waiter>,
 }
 

@@ -53,7 +53,7 @@ async fn an_outage_is_a_few_lines_however_many_locks_are_held() {
     assert_eq!(names, expected);
     let still = &shown[1];
     assert_eq!(still.event(), "store_still_lost");
-    assert!(still.message().contains("500 held locks are to be renewed"), "{still:?}");
+    assert!(still.message().contains("500 held locks need to be renewed"), "{still:?}");
     assert!(shown.iter().any(|told| told.message().starts_with("495 more events `lost`")));
     // Each is told of where details are asked for.
     let lost = told.borrow().iter().filter(|told| told.event() == "lost").count();
@@ -74,7 +74,7 @@ async fn renewals_that_fail_one_by_one_are_one_outage() {
     tokio::time::sleep(S(240)).await;
     let shown = shown(&told);
     assert_eq!(events(&shown), ["store_lost", "store_still_lost"]);
-    assert!(shown[1].message().contains("20 held locks are to be renewed"), "{shown:?}");
+    assert!(shown[1].message().contains("20 held locks need to be renewed"), "{shown:?}");
     // Whoever asks is told, too.
     let error = guards[0].extend(S(600)).await.unwrap_err();
     assert_eq!(error.kind(), LockErrorKind::Unknown);
@@ -107,15 +107,15 @@ async fn a_task_that_waits_for_a_dead_store_is_told_of() {
     }
     let lost = shown[0].message();
     assert!(
-        lost.starts_with("the lock store faulty (there:1) cannot be used: not sent;"),
+        lost.starts_with("the lock store faulty (there:1) is unavailable: not sent;"),
         "{lost}"
     );
     let still = shown[2].message();
-    assert!(still.contains("has been unusable for 6"), "{still}");
+    assert!(still.contains("has been unavailable for 6"), "{still}");
     assert!(still.contains(": not sent; 3 tasks wait for a lock, the first for 6"), "{still}");
     let back = shown[4].message();
     assert!(
-        back.starts_with("the lock store faulty (there:1) can be used again, after 1"),
+        back.starts_with("the lock store faulty (there:1) is available again, after 1"),
         "{back}"
     );
 }
@@ -152,7 +152,7 @@ fn whoever_connects_is_told_which_store_was_chosen() {
     let shown = shown(&told);
     assert_eq!(events(&shown), ["store_chosen"]);
     assert_eq!(shown[0].level, Level::INFO);
-    assert_eq!(shown[0].message(), "locks are kept by memory (locks of this process only)");
+    assert_eq!(shown[0].message(), "locks are stored in memory (locks of this process only)");
     assert_eq!(shown[0].field("namespace"), "shop:");
 }
 
@@ -169,7 +169,7 @@ async fn a_loss_names_the_setting_that_was_too_short() {
     tokio::time::sleep(S(50)).await;
     for (guard, cause, cure) in [
         (&fixed, "its ttl of 90s ran out before it was released", "use keep_alive"),
-        (&kept, "no renewal was confirmed within its ttl of 30s", "a longer ttl"),
+        (&kept, "no renewal was confirmed within its ttl of 30s", "raise the ttl"),
         (&capped, "held for as long as max_hold allows", "raise max_hold"),
     ] {
         let error = guard.ensure_held().unwrap_err();

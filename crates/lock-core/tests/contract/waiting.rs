@@ -62,7 +62,7 @@ async fn whoever_waits_for_its_own_service_in_vain_is_told_so() {
         assert_eq!(error.kind(), LockErrorKind::Timeout);
         let text = error.to_string();
         assert!(text.contains("this service holds the lock itself"), "{text}");
-        assert!(text.contains("use the guard"), "{text}");
+        assert!(text.contains("use its guard"), "{text}");
 
         let text = in_vain(&other).await.unwrap_err().to_string();
         assert!(text.contains("somebody else held the lock"), "{text}");

@@ -164,7 +164,7 @@ async fn an_authority_is_trusted_by_its_file() {
 async fn a_client_shows_its_certificate_where_the_sidecar_wants_one() {
     let sidecar = TlsSidecar::start_mutual().await;
     let error = soon(LIMIT, build(sidecar.by_file()).ping()).await.unwrap_err();
-    is_about_certificates(&error, "wants a TLS certificate of its clients");
+    is_about_certificates(&error, "requires a TLS certificate from its clients");
 
     let stranger = build(sidecar.showing(Authority::new().unwrap().issue("client").unwrap()));
     let error = soon(LIMIT, stranger.ping()).await.unwrap_err();

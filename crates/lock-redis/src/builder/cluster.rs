@@ -26,7 +26,7 @@ const ELSEWHERE: &str = "node.invalid";
 /// With `rediss+cluster://` all nodes are spoken to over TLS.
 /// `valkey+cluster://` and `valkeys+cluster://` mean the same.
 ///
-/// The nodes that are given are asked who has which slots, and the others are found by that:
+/// The library asks the given nodes for the slot map, which contains all nodes:
 ///
 /// - Several nodes are asked at once, and one answer is enough. Where they say different things, the
 ///   newest change of a slot's owner counts.
@@ -37,7 +37,7 @@ const ELSEWHERE: &str = "node.invalid";
 /// The nodes name each other by the addresses that they announce, which this program must be able to
 /// reach.
 ///
-/// The name and the password of the user are in no text of this type.
+/// `Debug` and errors show no user name and no password.
 #[derive(Clone)]
 #[must_use = "it does nothing until it is given to the builder of a backend"]
 pub struct ClusterNodes {

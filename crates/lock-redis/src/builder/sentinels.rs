@@ -31,19 +31,19 @@ const ELSEWHERE: &str = "master.invalid";
 ///
 /// Each connection to the master is made like this:
 ///
-/// - All the Sentinels are asked at once, each for half of the response timeout at most.
-///   The first failure of a Sentinel is no failure of the connection: one answer is enough.
+/// - All the Sentinels are asked at once, each for half of the response timeout at most. A Sentinel
+///   that fails does not fail the connection: one answer is enough.
 /// - Of what they answer, the newest failover counts, since most of the Sentinels have agreed to it,
 ///   also if one alone has heard of it yet.
 ///   If those who know of the same one name different addresses, the majority of them counts.
 ///   Without one, it is an error that says who named what.
 /// - A server that says that it is a replica is not used.
 ///
-/// The library's own thread subscribes to `+switch-master` at every Sentinel.
-/// As soon as one tells that the master has changed, the connections to the old one are left.
+/// The library's own thread subscribes to `+switch-master` at every Sentinel. As soon as one
+/// announces that the master has changed, the connections to the old one are closed.
 ///
-/// Give all Sentinels, or an address that leads to any of them.
-/// The names and passwords of users are in no text of this type.
+/// Give all Sentinels, or an address that resolves to any of them. `Debug` and errors show no user
+/// names and no passwords.
 #[derive(Clone)]
 #[must_use = "it does nothing until it is given to the builder of a backend"]
 pub struct Sentinels {

@@ -226,7 +226,7 @@ async fn ask(
     deadline: Instant,
 ) -> Result<Acquired, Failure> {
     let Some(not_after) = connection.clock().map(|clock| clock.not_after(deadline)) else {
-        return Err(Failure::unavailable("the server did not tell the time").not_applied());
+        return Err(Failure::unavailable("the server did not report its time").not_applied());
     };
     if let Place::Stand { queue, .. } = place {
         queue.asking(request.token, request.ttl, connection.id());

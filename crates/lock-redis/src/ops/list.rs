@@ -75,6 +75,6 @@ fn is_on_its_way(failure: &Failure) -> bool {
 }
 
 fn foreign_cursor() -> Failure {
-    let message = "the place from which a list should go on is not one of this backend";
+    let message = "the cursor of the list is not one of this backend";
     Failure::new(LockErrorKind::InvalidConfig, message).not_applied()
 }

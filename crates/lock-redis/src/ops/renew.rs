@@ -276,7 +276,7 @@ async fn send(
     let not_after = match connection.clock() {
         Some(clock) => clock.not_after(deadline),
         None if sets_any => {
-            return Err(Failure::unavailable("the server did not tell the time").not_applied());
+            return Err(Failure::unavailable("the server did not report its time").not_applied());
         }
         None => 0,
     };

@@ -120,7 +120,7 @@ fn about(failure: Failure, master: &Report) -> Failure {
         return failure;
     }
     failure.with_hint(if master.is_down {
-        "the Sentinels take it to be down, and have not made another server the master yet"
+        "the Sentinels consider it down, and have not made another server the master yet"
     } else {
         "if that address cannot be reached from here, let the Sentinels announce another one \
          (replica-announce-ip, sentinel resolve-hostnames and announce-hostnames)"

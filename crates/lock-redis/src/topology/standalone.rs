@@ -93,7 +93,7 @@ impl Server {
 /// Nothing can be done about it, so it is of no use to try again.
 fn ended(failure: &Failure) -> Failure {
     let message = format!(
-        "the existing connection has ended, and nothing connects it again ({}); give the builder a \
+        "the existing connection is closed, and nothing reopens it ({}); give the builder a \
          URL, a client, or a ConnectionManager",
         failure.message()
     );

@@ -55,7 +55,7 @@ impl Doomed {
                 }
                 // Where another server answers, theirs is gone, and they with it.
                 Some(_) => {}
-                None => warn("the server does not say what it is, or not let connections be ended"),
+                None => warn("the server does not allow INFO or CLIENT KILL"),
             }
             let mut list = self.lock();
             list.retain(|other| *other != identity);
@@ -75,8 +75,8 @@ fn warn(cause: &str) {
         "connection_not_ended",
         "redis",
         cause,
-        "the Redis server does not let a connection be ended that a request for a lock was sent over \
-         and got no answer: if that request runs late, its lock is taken by nobody until its lease \
+        "the Redis server does not allow closing a connection on which a request for a lock got no \
+         answer: if that request still runs, its lock stays taken without a holder until its lease \
          ends; allow it with +client|kill +info"
     );
 }

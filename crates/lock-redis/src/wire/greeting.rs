@@ -30,15 +30,15 @@ const NOT_TLS: &str = "does the port speak TLS?";
 const OLD_PROTOCOL: &str = "the server, or a proxy before it, answers HELLO 3 in RESP2, which has \
                             no pushes; connect to a server that speaks RESP3";
 const PASSES_REPLICAS: &str = "Redis 6.2 does not apply its min-replicas-to-write to scripts, so each request for a lock is \
-     preceded by a command that it can refuse, and no lock is given to the next in a queue; use \
+     preceded by a command that it can refuse, and waiters poll; use \
      Redis 7.0 or later";
 const NO_CHANNELS_OF_SLOTS: &str = "the nodes of a cluster of Redis 6.2 have no channels that belong to slots; use Redis 7.0 or \
      later, or Valkey";
 const ENDED: &str = "is it a TLS port, or a proxy that does not know HELLO 3 (RESP3)?";
 /// Before the TLS handshake a server cannot say why it closes a connection, and what it says after it
 /// can be lost when it closes the connection behind it.
-const ENDED_TLS: &str = "does the port speak TLS, has the server reached its maxclients, or does it \
-                         want another certificate of its clients (tls_cert_file)?";
+const ENDED_TLS: &str = "does the port speak TLS, has the server reached its maxclients, or does \
+                         it require another client certificate (tls_cert_file)?";
 
 /// How a server is greeted on each new connection.
 pub(crate) struct Greeting {
@@ -329,7 +329,7 @@ fn choose_cryptography() {
             DEBUG,
             "cryptography",
             "redis",
-            "ring is now the process's default provider of cryptography for rustls"
+            "ring is now the process's default cryptography provider for rustls"
         );
     }
 }

@@ -65,7 +65,7 @@ pub(crate) fn refusal(code: &str, detail: &str) -> Failure {
         }
         "WRONGPASS" => return wrong_password(),
         "NOPROTO" => return no_resp3(),
-        "NOAUTH" => (Denied, "the server wants a password; give the connection one".into()),
+        "NOAUTH" => (Denied, "the server requires a password; set one for the connection".into()),
         "DENIED" => {
             let message = format!(
                 "the server refuses connections from this machine: {}; give the server a password \
@@ -87,13 +87,13 @@ pub(crate) fn refusal(code: &str, detail: &str) -> Failure {
         "NOREPLICAS" => (
             Unavailable,
             "the server refuses writes because too few of its replicas keep up \
-             (min-replicas-to-write); look after the replicas"
+             (min-replicas-to-write); check the replicas"
                 .into(),
         ),
         "MISCONF" => (
             Unavailable,
-            "the server refuses writes because it cannot save its data (MISCONF); look into its \
-             log, and at the space and the permissions on its disk"
+            "the server refuses writes because it cannot save its data (MISCONF); check its log, \
+             and the space and the permissions on its disk"
                 .into(),
         ),
         "WRONGTYPE" => (Backend, "a key of the lock holds a value of another type".into()),
@@ -109,8 +109,8 @@ pub(crate) fn refusal(code: &str, detail: &str) -> Failure {
         "CROSSSLOT" => (Backend, "the keys of a lock are not in one slot of the cluster".into()),
         "ERR" if detail.contains("max number of clients") => (
             Unavailable,
-            "the server has as many clients as it takes (max number of clients reached); raise its \
-             maxclients, or close connections that nobody uses"
+            "the server has no room for another client (max number of clients reached); raise its \
+             maxclients, or close unused connections"
                 .into(),
         ),
         "ERR" if detail.contains("DB index") => {
@@ -227,8 +227,8 @@ pub(crate) fn lacking(commands: &[impl AsRef<str>]) -> String {
 pub(crate) fn unknown(commands: &[impl AsRef<str>]) -> String {
     let (named, it) = listed(commands);
     format!(
-        "the server does not know {named}: either its rename-command took {it} away, or a proxy \
-         before it does not pass {it} on; allow {it}, or connect to another server"
+        "the server does not know {named}: either its rename-command removed {it}, or a proxy in \
+         front of it does not forward {it}; allow {it}, or connect to another server"
     )
 }
 
@@ -236,7 +236,7 @@ pub(crate) fn unknown(commands: &[impl AsRef<str>]) -> String {
 pub(crate) fn no_resp3() -> Failure {
     let message = "the server refuses the command HELLO 3, with which a client asks for RESP3; \
                    Redis 6.2 or later, or Valkey, is needed: allow HELLO if it was renamed, and \
-                   connect past a proxy that speaks RESP2 only";
+                   bypass a proxy that only speaks RESP2";
     Failure::new(InvalidConfig, message).not_applied()
 }
 

@@ -71,7 +71,6 @@ impl Replicas {
     }
 
     /// What came of waiting for as many as are enough.
-
     pub(super) fn answered(&mut self, now: Instant, acknowledged: u32) -> Verdict {
         if acknowledged >= self.asked {
             let were_fewer = self.enough < self.asked;

@@ -371,7 +371,7 @@ async fn whoever_closes_the_connection_at_once_is_quoted_as_far_as_is_safe() {
         (
             "-NOAUTH HELLO must be called with the client already authenticated",
             LockErrorKind::Denied,
-            "wants a password",
+            "requires a password",
         ),
         (
             "-LOADING Redis is loading the dataset in memory",

@@ -154,7 +154,7 @@ mod redis_7_0 {
         let server = TlsServer::start_mutual(&KIND);
         let without = build(server.by_file("localhost"));
         let error = soon(LIMIT, without.ping()).await.unwrap_err();
-        is_about_certificates(&error, "wants a TLS certificate of its clients");
+        is_about_certificates(&error, "requires a TLS certificate from its clients");
 
         server.write_client(server.authority.issue("client").unwrap());
         let with = server.by_file("localhost").tls_cert_file(server.file("client.pem"));

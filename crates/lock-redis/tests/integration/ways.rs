@@ -89,7 +89,7 @@ async fn an_existing_connection_that_has_ended_says_so_for_good(kind: &ServerKin
         let error = attempt(&backend, "y", token(), MINUTE).await.unwrap_err();
         assert_eq!(error.kind(), LockErrorKind::Backend, "{error}");
         assert!(!error.is_retryable() && error.is_not_applied(), "{error}");
-        assert!(error.to_string().contains("nothing connects it again"), "{error}");
+        assert!(error.to_string().contains("nothing reopens it"), "{error}");
     }
 }
 

@@ -26,7 +26,7 @@ const DAPR: Feature = Feature { name: "dapr", is_on: cfg!(feature = "dapr") };
 /// The backend checks the rest of the endpoint, but only where it is used.
 fn check(settings: &Settings) -> Result<(), LockError> {
     if settings.text(&ENDPOINT).is_some_and(|endpoint| endpoint.contains('@')) {
-        return Err(invalid("endpoint holds an `@`; a sidecar takes no user name"));
+        return Err(invalid("endpoint contains an `@`; a sidecar takes no user name"));
     }
     Ok(())
 }

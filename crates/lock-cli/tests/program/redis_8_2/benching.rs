@@ -88,7 +88,7 @@ fn a_store_that_fails_ends_the_load() {
 fn a_store_that_others_may_use_is_put_under_load_only_if_that_is_meant() {
     let url = "redis://me:s3cret@redis.invalid:6379";
     let ended = end_of(&mut bench(url, "--seconds 1"));
-    ended.says(125, &["@redis.invalid:6379", "others may use", "--yes does it all the same"]);
+    ended.says(125, &["@redis.invalid:6379", "others may use", "use --yes to run it anyway"]);
     assert!(!ended.errors.contains("s3cret"), "{ended:?}");
     end_of(&mut bench(url, "--seconds 1 --yes")).says(122, &["redis.invalid"]);
     end_of(&mut bench(url, "--seconds 61")).says(125, &["--seconds", "61"]);

@@ -67,7 +67,7 @@ fn a_lock_that_was_deleted_is_a_loss() {
     let server = server();
     let running = Running::until_ready(&mut run(&server.url(), "--ttl 5s", "x", GRANDCHILD));
     assert_eq!(redis(&server, "DEL lock:x"), ":1");
-    running.end().says(123, &["the store does not know the lock any more", "deleted"]);
+    running.end().says(123, &["the store no longer has the lock", "deleted"]);
 }
 
 #[test]

@@ -43,13 +43,13 @@ fn without_a_terminal_nothing_is_asked_and_nothing_is_done() {
     let url = server.url();
     assert_eq!(redis(&server, "SET lock:x theirs"), "+OK");
     let ended = end_of(&mut force(&url, "", "x"));
-    ended.says(125, &["there is no terminal to ask on; --yes does it without asking"]);
+    ended.says(125, &["there is no terminal; use --yes to skip the question"]);
     let ended = end_of(distlock(["release", "--yes", "x"]).env("DISTLOCK_URL", &url));
     ended.says(125, &["--force", "distlock release --force [--yes] NAME"]);
     assert_eq!(redis(&server, "EXISTS lock:x"), ":1");
     // Of another program, which is told by nobody.
     let ended = end_of(&mut force(&url, "-y", "x"));
-    ended.says(0, &["another program, which has stored \"theirs\"", "was taken from the holder"]);
+    ended.says(0, &["another program, which stored \"theirs\"", "was taken from the holder"]);
     assert_eq!(redis(&server, "EXISTS lock:x"), ":0");
 }
 
@@ -64,7 +64,7 @@ fn it_asks_at_a_terminal_and_releases_what_it_has_shown_only() {
     for answer in ["n", "", "maybe"] {
         terminal.types(&line);
         let shown = terminal.shows("Take lock \"x\" from it? [y/N] ");
-        assert!(shown.contains("which has stored \"one\""), "{shown}");
+        assert!(shown.contains("which stored \"one\""), "{shown}");
         terminal.types(&format!("{answer}\n"));
         terminal.shows("lock \"x\" was not released");
         terminal.shows("code 1");

@@ -116,7 +116,7 @@ fn ctrl_z_gives_the_terminal_back_and_fg_goes_on() {
     assert_eq!(redis(&server, "SET lock:x theirs"), "+OK");
     terminal.types("fg\n");
     terminal.shows("\u{1b}[?1049h");
-    picture(&mut terminal, "another program, which has stored \"theirs\"");
+    picture(&mut terminal, "another program, which stored \"theirs\"");
     terminal.types("q");
     is_left(&mut terminal);
     // The prompt: what is typed before it may still be for the program.
@@ -160,7 +160,7 @@ fn without_a_terminal_each_change_is_a_line() {
     says(&mut of_two, "x is free");
     says(&mut of_two, "b y is free");
     assert_eq!(redis(&server, "SET lock:x theirs"), "+OK");
-    let by = "is held by another program, which has stored";
+    let by = "is held by another program, which stored";
     for running in [&mut watching, &mut of_two] {
         says(running, &format!("x {by} \"theirs\", 0 waiting"));
     }

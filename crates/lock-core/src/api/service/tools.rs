@@ -9,12 +9,12 @@ use crate::types::name::LockName;
 use crate::types::status::{HeldLock, LockStatus, ReleaseOutcome};
 
 impl LockService {
-    /// Lists the locks of this service's namespace that somebody holds, whoever it is, and whose
-    /// names begin with `prefix`; all of them if it is empty. In the order of their names.
+    /// Lists the held locks of this service's namespace whose names begin with `prefix`, whoever
+    /// holds them, in the order of their names; an empty prefix lists all of them.
     ///
-    /// It is for people who want to see what is held, not for programs that decide something: a lock
-    /// that is held for the whole time of the list is in it, and one that was taken or released
-    /// meanwhile may be in it or not. Where a server fails over meanwhile, locks may be missing.
+    /// It is meant for people, not for programs that decide something: a lock that is held during
+    /// the whole call is in the list, and one that is taken or released meanwhile may or may not be
+    /// in it. If a server fails over meanwhile, locks may be missing.
     ///
     /// # Cost
     ///
@@ -59,18 +59,18 @@ impl LockService {
         }
     }
 
-    /// Takes a lock from the holder that a [`status`](Self::status) has named, so that others can
-    /// have it.
+    /// Takes a lock from the holder that a [`status`](Self::status) has shown, so that others can
+    /// acquire it.
     ///
-    /// **It is a tool for people**, for a lock whose holder is known to be of no use any more, such
-    /// as a process on a machine that was switched off, and whose ttl is too long to be waited for.
-    /// If the holder still runs, two run at once: it learns of it at its next renewal, or at the end
-    /// of its lease, and only [fencing tokens](crate::FencingToken) keep it from writing.
-    /// A program should never have to call it; shorter leases are the better cure.
+    /// **It is a tool for people**, for a lock whose holder is known to be dead, such as a process
+    /// on a machine that was switched off, and whose ttl is too long to wait for. If the holder
+    /// still runs, two run at once: it learns of it at its next renewal, or at the end of its
+    /// lease, and only [fencing tokens](crate::FencingToken) keep it from writing. A program should
+    /// never have to call it; use shorter leases instead.
     ///
     /// Only that very grant is ended. It ends as if its holder had released it: the next in the
     /// queue gets the lock, with a larger fencing token. If only the name is still taken for the
-    /// rest of a `min_hold`, that ends. What a program has stored that does not use this library is
+    /// rest of a `min_hold`, that ends. A value that a program without this library stored is
     /// deleted if it is still the same.
     ///
     /// - [`Released`](ReleaseOutcome::Released): the holder has lost the lock.

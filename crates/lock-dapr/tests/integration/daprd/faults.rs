@@ -183,7 +183,7 @@ async fn a_refusal_by_one_s_own_request_is_noticed_and_the_lock_given_back() {
     proxy.arm(Cut::when(Direction::ToClient, b"+OK\r\n"));
     let error = soon(LIMIT, acquire(&backend, "x", token(), MINUTE)).await.unwrap_err();
     assert_eq!(error.kind(), LockErrorKind::Unavailable, "{error}");
-    assert!(error.to_string().contains("was given back"), "{error}");
+    assert!(error.to_string().contains("was released"), "{error}");
     assert_eq!(redis(server.address(), "KEYS *"), "*0\r\n");
     // One who waits does not even notice.
     proxy.arm(Cut::when(Direction::ToClient, b"+OK\r\n"));

@@ -102,7 +102,7 @@ fn refused(failure: Failure) -> Failure {
         // `ERR This instance has cluster support disabled`.
         None if failure.kind == LockErrorKind::Backend => Failure::new(
             LockErrorKind::InvalidConfig,
-            "the server is no node of a cluster; write redis://HOST:PORT for a single server",
+            "the server is not a node of a cluster; write redis://HOST:PORT for a single server",
         ),
         _ => failure,
     }

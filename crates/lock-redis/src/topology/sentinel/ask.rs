@@ -42,7 +42,7 @@ pub(super) async fn over(channel: &mut Channel, master: &str) -> Result<Report, 
     let (address, state) = (next().map_err(unnamed)?, next());
     let Some(address) = report::address(&address)? else {
         let name = quoted(master);
-        let message = format!("it knows no master of the name {name}; is the name right?");
+        let message = format!("it does not watch a master named {name}; correct the name");
         return Err(Failure::unavailable(message));
     };
     // Who may not ask for this relies on what most of them say.
@@ -74,7 +74,7 @@ fn refused(error: RedisError) -> Failure {
     match failure.forbidden {
         Some(Forbidden::Unknown(_)) => Failure::new(
             LockErrorKind::InvalidConfig,
-            "it is no Sentinel; write the addresses of the Sentinels, whose port is 26379 unless it \
+            "it is not a Sentinel; write the addresses of the Sentinels, whose port is 26379 unless it \
              was changed",
         ),
         _ => failure,

@@ -140,8 +140,8 @@ impl Ear {
                 "redis",
                 address,
                 cause,
-                "the Sentinel at {address} does not let us subscribe to {SWITCH}, so a failover is \
-                 noticed at the next error only: {cause}"
+                "the Sentinel at {address} does not allow a subscription to {SWITCH}, so a \
+                 failover is only noticed at the next error: {cause}"
             );
         } else {
             event!(DEBUG, "sentinel_unheard", "redis", address, cause, "{address}: {cause}");

@@ -83,7 +83,7 @@ async fn a_cluster_and_a_single_server_are_told_apart(kind: &ServerKind) {
     let error = build(RedisBackend::builder().url(url)).ping().await.unwrap_err();
     assert_eq!(error.kind(), LockErrorKind::InvalidConfig, "{error}");
     let text = error.to_string();
-    assert!(text.contains("no node of a cluster; write redis://HOST:PORT"), "{text}");
+    assert!(text.contains("not a node of a cluster; write redis://HOST:PORT"), "{text}");
 
     let set = masters(kind, 1);
     let error = build(RedisBackend::builder().url(set.servers[0].url())).ping().await.unwrap_err();

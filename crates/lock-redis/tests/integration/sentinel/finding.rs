@@ -77,7 +77,7 @@ async fn each_sentinel_is_quoted_where_none_knows_the_master(kind: &ServerKind) 
     assert_eq!(error.kind(), LockErrorKind::Unavailable, "{error}");
     assert!(error.is_retryable() && error.is_not_applied(), "{error}");
     let text = error.to_string();
-    let unknown = format!("{}: it knows no master of the name \"my-master\"", addresses[0]);
+    let unknown = format!("{}: it does not watch a master named \"my-master\"", addresses[0]);
     assert!(text.contains(&unknown), "{text}");
     assert!(text.contains(&format!("{nobody}: the connection failed")), "{text}");
     assert!(!format!("{text} {error:?} {backend:?}").contains("s3cret"), "{text}");
@@ -112,7 +112,7 @@ async fn a_master_that_is_down_or_out_of_reach_is_named(kind: &ServerKind) {
     let told = async {
         loop {
             let text = backend.ping().await.unwrap_err().to_string();
-            if text.contains("the Sentinels take it to be down") {
+            if text.contains("the Sentinels consider it down") {
                 return text;
             }
         }
@@ -225,7 +225,7 @@ async fn a_sentinel_and_a_server_are_told_apart(kind: &ServerKind) {
     let url = format!("redis+sentinel://{}/main", server.address());
     let error = ping_error(&build(RedisBackend::builder().url(url))).await;
     assert_eq!(error.kind(), LockErrorKind::InvalidConfig, "{error}");
-    assert!(error.to_string().contains("it is no Sentinel"), "{error}");
+    assert!(error.to_string().contains("it is not a Sentinel"), "{error}");
 
     let url = format!("redis://{}", sentinel.address());
     let error = ping_error(&build(RedisBackend::builder().url(url))).await;
