@@ -43,7 +43,7 @@ async fn a_dropped_guard_is_free_for_the_next_call_of_its_dropper() -> Result<()
 
 #[tokio::test]
 async fn a_body_that_blocks_past_its_lease_still_returns_its_value() -> Result<()> {
-    let lock = LockService::memory().lock("x").ttl(Duration::from_millis(20));
+    let lock = LockService::memory().lock("x").ttl(SECOND);
     let value = lock
         .execute(async |lease| {
             // It never awaits, so nobody can end it.

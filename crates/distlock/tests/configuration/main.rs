@@ -322,6 +322,9 @@ async fn the_namespace_is_kept_literally_and_plus_is_plus() {
 
 #[tokio::test]
 async fn a_private_store_that_nobody_asked_for_is_told_in_the_log() {
+    // While there is one subscriber only, `tracing` asks that of the thread which comes to an event
+    // first whether anybody wants it: and other tests' threads have none.
+    let _another = tracing::Dispatch::new(tracing_subscriber::registry());
     let connected = async |config: LockConfig| {
         let log = Log::default();
         let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).finish();

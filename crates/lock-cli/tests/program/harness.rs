@@ -95,6 +95,22 @@ pub(crate) fn end_of(command: &mut Command) -> Ended {
     Running::start(command).end()
 }
 
+/// How a command ends that does not get its lock, once what it says has all of these.
+///
+/// It says who holds the lock, but it waits for the name for a fifth of a second only, and the answer of
+/// a busy machine may come later: then it is run again.
+pub(crate) fn refused(command: &mut Command, parts: &[&str]) -> Ended {
+    let begin = Instant::now();
+    loop {
+        let ended = end_of(command);
+        if begin.elapsed() > LIMIT || parts.iter().all(|part| ended.errors.contains(part)) {
+            ended.says(124, parts);
+            return ended;
+        }
+        assert_eq!(ended.code, 124, "{ended:?}");
+    }
+}
+
 /// A program that runs, in a process group of its own, as below a shell.
 pub(crate) struct Running {
     child: Child,

@@ -128,7 +128,7 @@ async fn the_droppers_own_next_call_finds_the_lock_free() {
 
 #[tokio::test]
 async fn an_attempt_whose_answer_was_lost_is_released_until_no_late_copy_can_run() {
-    let late_after = Duration::from_millis(50);
+    let late_after = Duration::from_secs(1);
     let backend = Faulty::with(|capabilities| capabilities.with_late_after(late_after));
     backend.attempts([Fault::AnswerLost]);
     let locks = LockService::new(Arc::clone(&backend));

@@ -84,7 +84,12 @@ fn install() {
     // One subscriber for all threads: with one for each, callsites that are first met in another
     // thread meanwhile may stay silent.
     static INSTALLED: Once = Once::new();
-    INSTALLED.call_once(|| tracing::subscriber::set_global_default(Listener).unwrap());
+    INSTALLED.call_once(|| {
+        tracing::subscriber::set_global_default(Listener).unwrap();
+        // What another thread has met since the subscriber was made, and before it was set, has been
+        // told that nobody listens.
+        tracing::callsite::rebuild_interest_cache();
+    });
 }
 
 /// Keeps each event of this thread.

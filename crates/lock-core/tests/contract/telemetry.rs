@@ -30,7 +30,7 @@ fn what_became_of_an_acquisition_is_told_within_its_span() {
 #[test]
 fn a_task_that_stood_still_since_its_grant_takes_no_lock_from_its_new_holder() {
     let (acquire, locks) = (LockService::try_acquire_lock, LockService::memory());
-    let (short, long) = (Duration::from_millis(20), Duration::from_secs(60));
+    let (short, long) = (Duration::from_secs(1), Duration::from_secs(60));
     let (granted, is_granted) = mpsc::channel();
     let (go_on, goes_on) = mpsc::channel();
     let first = std::thread::spawn({

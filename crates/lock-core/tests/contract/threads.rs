@@ -80,7 +80,7 @@ fn every_operation_works_without_a_runtime() {
 #[test]
 fn a_body_sees_the_loss_and_its_value_comes_back_all_the_same() {
     let locks = LockService::memory();
-    let lock = locks.lock("x").ttl(SECOND / 20);
+    let lock = locks.lock("x").ttl(SECOND * 2);
     let seen = lock.execute(|lease| {
         let watched = lease.clone();
         let watcher = thread::spawn(move || watched.lost());
@@ -94,9 +94,9 @@ fn a_body_sees_the_loss_and_its_value_comes_back_all_the_same() {
 #[test]
 fn a_lease_that_is_kept_alive_outlasts_a_body_that_blocks() {
     let locks = LockService::memory();
-    let lock = locks.lock("x").ttl(SECOND).keep_alive();
+    let lock = locks.lock("x").ttl(SECOND * 3).keep_alive();
     let held = lock.execute(|lease| {
-        thread::sleep(SECOND * 2);
+        thread::sleep(SECOND * 4);
         lease.is_held()
     });
     assert_eq!(held.unwrap(), Some(true));

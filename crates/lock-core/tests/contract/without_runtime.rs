@@ -18,7 +18,7 @@ const TTL: Duration = Duration::from_secs(3_600);
 #[test]
 fn acquire_wait_lost_and_release_work_on_any_executor() {
     let locks = LockService::memory();
-    let lock = locks.lock("x").ttl(Duration::from_millis(50));
+    let lock = locks.lock("x").ttl(SECOND);
     let guard = block_on(lock.acquire()).unwrap();
     assert_eq!(block_on(guard.lost()), Some(LossReason::Expired));
     let second = block_on(lock.acquire()).unwrap();

@@ -177,7 +177,7 @@ async fn codes_decide_who_has_to_act() {
 async fn a_silent_sidecar_is_given_up_at_the_deadline_and_its_grant_undone() {
     let acts = [Act::Silence, Act::Unlock(DOES_NOT_EXIST), Act::Unlock(SUCCESS)];
     let (fake, address) = Fake::start(acts).await;
-    let timeout = Duration::from_millis(200);
+    let timeout = Duration::from_secs(2);
     let locks = LockService::new(build(at(address).timeout(timeout)));
     let error = soon(LIMIT, locks.lock("x").try_acquire()).await.unwrap_err();
     assert_eq!(error.kind(), LockErrorKind::Unavailable, "{error}");

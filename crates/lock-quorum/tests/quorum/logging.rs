@@ -1,7 +1,7 @@
 //! What is logged of members, so that nobody runs on the last majority unnoticed.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use crate::claims::{granted, release};
@@ -23,6 +23,11 @@ impl Write for Log {
 
 /// What is logged meanwhile, a line each.
 fn logged(what: impl Future<Output = ()>) -> Vec<String> {
+    // While there is one subscriber only, `tracing` asks that of the thread which comes to an event
+    // first whether anybody wants it: and other tests' threads have none.
+    static ANOTHER: LazyLock<tracing::Dispatch> =
+        LazyLock::new(|| tracing::Dispatch::new(tracing_subscriber::registry()));
+    LazyLock::force(&ANOTHER);
     let log = Log::default();
     let writer = log.clone();
     let subscriber =

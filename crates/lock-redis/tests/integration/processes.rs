@@ -64,7 +64,8 @@ struct Poller {
 }
 
 impl Poller {
-    const LEASE: Duration = Duration::from_millis(200);
+    /// Far longer than a section takes on a busy machine.
+    const LEASE: Duration = Duration::from_secs(2);
 
     fn start(server: &RedisServer) -> Self {
         let (mut connection, is_over) = (admin_of(server), Arc::new(AtomicBool::new(false)));
@@ -77,7 +78,7 @@ impl Poller {
                     continue;
                 }
                 // It has something else to do before it wants the lock again.
-                std::thread::sleep(Self::LEASE * 3 / 2);
+                std::thread::sleep(Duration::from_millis(300));
             }
             recorder.history()
         });
@@ -94,7 +95,7 @@ impl Poller {
             return false;
         }
         let held = asked.granted(None, || Self::LEASE.saturating_sub(sent.elapsed()));
-        std::thread::sleep(Self::LEASE / 20);
+        std::thread::sleep(Duration::from_millis(10));
         // As such programs do; here only while it is surely its own.
         if sent.elapsed() < Self::LEASE / 2 {
             held.ended(Ended::Released);

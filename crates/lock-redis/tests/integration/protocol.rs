@@ -35,6 +35,9 @@ crate::on_every_server! {
     names_are_kept_byte_for_byte,
 }
 
+/// Short, because it is waited for; long enough for a busy machine to answer in.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+
 async fn a_lock_is_taken_by_one_and_given_back(kind: &ServerKind) {
     let mut store = Store::start(kind);
     let backend = store.backend();
@@ -70,7 +73,7 @@ async fn a_foreign_set_nx_excludes_us_and_is_excluded(kind: &ServerKind) {
 /// R2.
 async fn a_late_acquire_is_refused(kind: &ServerKind) {
     let mut store = Store::start(kind);
-    let backend = store.backend_behind_proxy(Duration::from_millis(200));
+    let backend = store.backend_behind_proxy(RESPONSE_TIMEOUT);
     Arc::clone(&backend).ping().await.unwrap();
     store.proxy.set(Direction::ToServer, Scope::Existing, Fault::Hold);
     let error = attempt(&backend, "x", token(), MINUTE).await.unwrap_err();
@@ -126,7 +129,7 @@ async fn a_renewal_never_shortens_the_lease(kind: &ServerKind) {
 
 async fn an_exact_renewal_sets_the_lease_unless_it_is_late(kind: &ServerKind) {
     let mut store = Store::start(kind);
-    let backend = store.backend_behind_proxy(Duration::from_secs(1));
+    let backend = store.backend_behind_proxy(RESPONSE_TIMEOUT);
     let (owner, _) = take(&backend, "x", MINUTE * 10).await;
     let set = |ttl| {
         let request = RenewRequest::new(key("x"), owner, ttl, Clock::SYSTEM).with_exact();

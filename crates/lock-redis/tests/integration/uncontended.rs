@@ -30,6 +30,9 @@ on_every_server!(
     a_plain_request_whose_answer_is_lost_is_undone,
 );
 
+/// Short, because some of it is waited for; long enough for a busy machine to connect anew in.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// How often each of these has run.
 fn calls(store: &mut Store) -> [u64; 4] {
     ["set", "incr", "evalsha", "delifeq"].map(|command| store.calls_of(command))
@@ -278,7 +281,7 @@ async fn a_plain_request_that_got_no_answer_never_runs_once_something_else_was_s
     kind: &ServerKind,
 ) {
     let mut store = Store::start(kind);
-    let backend = store.backend_behind_proxy(Duration::from_millis(500));
+    let backend = store.backend_behind_proxy(RESPONSE_TIMEOUT);
     pairs(&backend, "x", 1).await;
     store.proxy.set(Direction::ToServer, Scope::Existing, Fault::Hold);
     let owner = token();
@@ -300,7 +303,7 @@ async fn a_plain_request_that_got_no_answer_never_runs_once_something_else_was_s
 /// The request has run when its sender gives up.
 async fn a_plain_request_whose_answer_is_lost_is_undone(kind: &ServerKind) {
     let mut store = Store::start(kind);
-    let backend = store.backend_behind_proxy(Duration::from_millis(500));
+    let backend = store.backend_behind_proxy(RESPONSE_TIMEOUT);
     pairs(&backend, "x", 1).await;
     store.proxy.set(Direction::ToClient, Scope::Existing, Fault::Hold);
     let owner = token();

@@ -80,7 +80,7 @@ async fn a_deleted_lock_is_had_by_those_who_do_not_wait_in_time(kind: &ServerKin
 
 async fn a_server_that_does_not_answer_leaves_it_unknown(kind: &ServerKind) {
     let store = Store::start(kind);
-    let locks = LockService::new(store.backend_behind_proxy(Duration::from_millis(200)));
+    let locks = LockService::new(store.backend_behind_proxy(Duration::from_secs(2)));
     let guard = locks.lock("x").ttl(LEASE).acquire().await.unwrap();
     store.proxy.set_both(Scope::All, Fault::Swallow);
     let error = guard.verify().await.unwrap_err();

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use testbed::{RedisServer, ServerKind};
 
 use super::{redis, server};
-use crate::harness::{LIMIT, Running, distlock, end_of, run};
+use crate::harness::{LIMIT, Running, distlock, end_of, refused, run};
 
 #[test]
 fn status_shows_what_is_held_and_what_is_free() {
@@ -28,12 +28,12 @@ fn status_shows_what_is_held_and_what_is_free() {
     assert_eq!(running.end().silent(), 0);
 }
 
-/// Waits for what the background of a command writes.
-fn until_said(url: &str, said: &str) -> String {
+/// Waits for all of this, which the backgrounds of commands write.
+fn until_said(url: &str, said: &[&str]) -> String {
     let began = std::time::Instant::now();
     loop {
         let output = end_of(distlock(["status", "x"]).env("DISTLOCK_URL", url)).output;
-        if output.contains(said) {
+        if said.iter().all(|said| output.contains(said)) {
             return output;
         }
         assert!(began.elapsed() < LIMIT, "{output}");
@@ -49,9 +49,7 @@ fn status_names_the_command_that_holds_and_those_that_wait() {
     let mut command = run(&url, "", "x", "true");
     let environment = [("DISTLOCK_PROGRAM", "night job"), ("DISTLOCK_PROGRAM_VERSION", "7")];
     let waiting = Running::start(command.envs(environment).env("DISTLOCK_PROGRAM_HOST", "node-7"));
-    let output = until_said(&url, "waits");
-    let output = if output.contains("night") { output } else { until_said(&url, "night job") };
-    let output = if output.contains("run sh") { output } else { until_said(&url, "run sh") };
+    let output = until_said(&url, &["waits", "night job", "run sh"]);
     let lines: Vec<&str> = output.lines().collect();
     assert!(lines[1].contains("Z  distlock run sh (pid ") && lines[1].contains(" on host "));
     assert!(lines[2].contains("waits ") && lines[2].contains("Z  night job 7 (pid "), "{output}");
@@ -64,8 +62,8 @@ fn status_names_the_command_that_holds_and_those_that_wait() {
     for command in
         [&mut run(&url, "--no-wait", "x", ""), &mut distlock(["wait", "--wait", "0s", "x"])]
     {
-        let ended = end_of(command.env("DISTLOCK_URL", &url));
-        ended.says(124, &["distlock run sh (pid ", ", which asked for it at 2"]);
+        let command = command.env("DISTLOCK_URL", &url);
+        refused(command, &["distlock run sh (pid ", ", which asked for it at 2"]);
     }
     running.write(b"\n");
     assert_eq!(running.end().silent(), 0);

@@ -67,7 +67,7 @@ fn a_grandchild_that_cleans_up_has_its_grace_after_the_command_has_ended() {
 #[test]
 fn a_lock_that_was_deleted_is_a_loss() {
     let server = server();
-    let running = Running::until_ready(&mut run(&server.url(), "--ttl 2s", "x", GRANDCHILD));
+    let running = Running::until_ready(&mut run(&server.url(), "--ttl 5s", "x", GRANDCHILD));
     assert_eq!(redis(&server, "DEL lock:x"), ":1");
     running.end().says(123, &["the store no longer has the lock", "deleted"]);
 }
@@ -94,7 +94,7 @@ fn a_lease_that_is_not_renewed_limits_the_command() {
     let mut quiet = run(&server.url(), "-q --ttl 60s", "x", "true");
     assert_eq!(end_of(quiet.env("DISTLOCK_KEEP_ALIVE", "false")).silent(), 0);
     // The lease of the others is renewed: the command takes longer than its ttl.
-    let ended = end_of(&mut run(&server.url(), "--ttl 2s", "y", "sleep 3; echo done"));
+    let ended = end_of(&mut run(&server.url(), "--ttl 5s", "y", "sleep 6; echo done"));
     assert_eq!((&*ended.output, &*ended.errors, ended.code), ("done\n", "", 0));
 }
 
@@ -102,7 +102,7 @@ fn a_lease_that_is_not_renewed_limits_the_command() {
 fn a_loss_is_told_even_if_the_command_ends_well() {
     let server = server();
     let script = "trap 'exit 0' TERM; sleep 600 & echo ready; wait";
-    let running = Running::until_ready(&mut run(&server.url(), "--ttl 2s", "x", script));
+    let running = Running::until_ready(&mut run(&server.url(), "--ttl 5s", "x", script));
     assert_eq!(redis(&server, "DEL lock:x"), ":1");
     running.end().says(123, &[]);
     // Here only the release finds out.

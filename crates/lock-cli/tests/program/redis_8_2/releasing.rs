@@ -30,9 +30,11 @@ fn a_lock_is_taken_from_its_holder_and_given_to_the_next() {
     end_of(&mut force(&url, "--yes", "x")).says(0, &["nobody holds lock \"x\""]);
 }
 
+/// Whether one has the lock and another one waits for it, and both have said who they are.
 fn is_awaited(url: &str) -> bool {
-    let ended = end_of(distlock(["status", "x"]).env("DISTLOCK_URL", url));
-    ended.output.contains("waits") && ended.output.contains("held")
+    let output = end_of(distlock(["status", "x"]).env("DISTLOCK_URL", url)).output;
+    let named = output.matches("distlock run sh (pid ").count();
+    output.contains("waits") && output.contains("held") && named == 2
 }
 
 #[test]

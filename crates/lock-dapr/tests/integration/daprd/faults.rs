@@ -11,7 +11,7 @@ use testbed::{DaprSidecar, RedisServer, ServerKind};
 
 use crate::common::{LIMIT, MINUTE, Stand, acquire, at, build, redis, soon, take, token, until};
 
-const TIMEOUT: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 #[tokio::test]
 async fn a_killed_sidecar_is_unavailable_at_once_and_its_locks_end_with_their_ttl() {

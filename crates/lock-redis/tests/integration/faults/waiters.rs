@@ -200,7 +200,7 @@ async fn a_first_that_is_frozen_holds_the_others_up_for_a_window(kind: &ServerKi
     let mut store = Store::start(kind);
     let (holder, locks) = (direct(&store), direct(&store));
     let guard = holder.lock("x").ttl(LONG).acquire().await.unwrap();
-    let window = Duration::from_millis(200);
+    let window = Duration::from_secs(1);
     let mut first = Waiter::start(&store, window, &[]);
     until_in_line(&holder, 1).await;
     let waiting = tokio::spawn(locks.lock("x").ttl(LONG).wait(LONG).acquire());
@@ -210,7 +210,7 @@ async fn a_first_that_is_frozen_holds_the_others_up_for_a_window(kind: &ServerKi
     assert!(guard.release().await.is_released());
     assert_eq!(owner_at(&mut store), Some(owned_by(&frozen)));
     // Long before the next would have asked by itself.
-    let next = soon(window * 20, waiting).await.unwrap().unwrap();
+    let next = soon(window * 6, waiting).await.unwrap().unwrap();
     // It wakes up with a grant in its hands that is over, and comes back into the line.
     first.signal("-CONT");
     until_in_line(&holder, 1).await;
@@ -222,30 +222,42 @@ async fn a_first_that_is_frozen_holds_the_others_up_for_a_window(kind: &ServerKi
 
 /// F12.
 async fn a_holder_that_is_killed_is_followed_when_its_lease_ends(kind: &ServerKind) {
-    let mut store = Store::start(kind);
-    let locks = direct(&store);
-    let mut holder = Waiter::start(&store, Duration::from_secs(2), &["--then-hold"]);
+    // A busy machine adds to it, and nothing makes it less: the least of some rounds counts.
+    let mut least = Duration::MAX;
+    for _ in 0..10 {
+        least = least.min(served_after_the_expiry(&mut Store::start(kind)).await);
+        // Whoever does not watch the holder asks half a second too late.
+        if least < Duration::from_millis(500) {
+            return println!("served {least:?} after the expiry");
+        }
+    }
+    panic!("{least:?} after the expiry, at best");
+}
+
+/// How long after the end of a killed holder's lease whoever waits is served.
+async fn served_after_the_expiry(store: &mut Store) -> Duration {
+    let locks = direct(store);
+    let mut holder = Waiter::start(store, Duration::from_secs(2), &["--then-hold"]);
     let (holder, before) = tokio::task::spawn_blocking(move || {
         let token = holder.held();
         (holder, token)
     })
     .await
     .unwrap();
-    // So late that whoever does not watch the holder asks half a second too late.
-    until(|| store.run::<u64>(&["PTTL", "lock:x"]) < 400).await;
+    // So late that the first pause of those who do not watch the holder ends behind its lease.
+    until(|| store.run::<i64>(&["PTTL", "lock:x"]) < 400).await;
     let waiting = tokio::spawn(locks.lock("x").ttl(LONG).wait(LONG).acquire());
     let asked = Instant::now();
-    let left: u64 = store.run(&["PTTL", "lock:x"]);
-    let expiry = asked + Duration::from_millis(left);
+    // Nothing is left where the machine stood still meanwhile.
+    let left: i64 = store.run(&["PTTL", "lock:x"]);
+    let expiry = asked + Duration::from_millis(left.try_into().unwrap_or(0));
     drop(holder);
     let guard = soon(LIMIT, waiting).await.unwrap().unwrap();
     let served = Instant::now();
     assert!(guard.fencing_token().unwrap().get() > before);
     // The server counts in whole milliseconds.
     assert!(served + Duration::from_millis(2) >= expiry, "{:?} too early", expiry - served);
-    let late = served.saturating_duration_since(expiry);
-    println!("served {late:?} after the expiry");
-    assert!(late < Duration::from_millis(500), "{late:?} after the expiry");
+    served.saturating_duration_since(expiry)
 }
 
 /// F17.

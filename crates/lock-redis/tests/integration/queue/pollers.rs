@@ -94,12 +94,17 @@ async fn a_first_that_is_dead_does_not_keep_the_next_from_asking_often(kind: &Se
 }
 
 async fn a_queue_that_has_used_its_turn_leaves_the_lock_to_those_who_poll(kind: &ServerKind) {
-    let mut store = Store::start(kind);
+    // What comes after the gap proves nothing, and a busy machine may be late.
+    while !leaves_the_lock_to_those_who_poll(&mut Store::start(kind)).await {}
+}
+
+/// Whether all that is to happen in the gap did.
+async fn leaves_the_lock_to_those_who_poll(store: &mut Store) -> bool {
     let (holder, waiters) = (store.backend(), store.backend());
     let (owner, _) = take(&holder, "x", HOUR).await;
     let (first, second) = (token(), token());
     let waiting = queue(&waiters, "x", first, None).await;
-    mark(&mut store, 1, 0);
+    mark(store, 1, 0);
     // Before the gap begins, which is when the server gets the release.
     let begin = Instant::now();
     release(&holder, "x", owner).await.unwrap();
@@ -108,16 +113,18 @@ async fn a_queue_that_has_used_its_turn_leaves_the_lock_to_those_who_poll(kind: 
     let newcomer = ask(&holder, "x", second, None).await.unwrap();
     let poller = token();
     let polled = attempt(&holder, "x", poller, HOUR).await.unwrap();
-    if begin.elapsed() < GAP {
-        assert!(is_queued(&newcomer), "{newcomer:?}");
-        assert!(matches!(polled, AcquireReply::Granted(_)), "{polled:?}");
-        release(&holder, "x", poller).await.unwrap();
+    release(&holder, "x", poller).await.unwrap();
+    if begin.elapsed() >= GAP {
+        return false;
     }
+    assert!(is_queued(&newcomer), "{newcomer:?}");
+    assert!(matches!(polled, AcquireReply::Granted(_)), "{polled:?}");
     // The first was told when the gap ends.
     let ticket = waiting.ticket;
     assert_eq!(soon(SOON, news(waiting)).await, Wake::AskAgain);
     assert!(begin.elapsed() >= GAP, "{:?}", begin.elapsed());
     fencing(ask(&waiters, "x", first, Some(ticket)).await.unwrap());
+    true
 }
 
 async fn a_turn_of_the_queue_is_45_ms_and_the_gap_behind_it_110_ms(kind: &ServerKind) {
@@ -197,20 +204,29 @@ async fn the_lock_goes_on_after_a_gap_whose_first_is_frozen(kind: &ServerKind) {
 
 /// In a gap, under a lease that they were told of and that is far from its end.
 async fn whoever_asked_while_a_poller_had_the_lock_is_told_of_its_release(kind: &ServerKind) {
-    let mut store = Store::start(kind);
+    while !is_told_of_a_release_in_a_gap(&mut Store::start(kind)).await {}
+}
+
+/// Whether the release was in the gap.
+async fn is_told_of_a_release_in_a_gap(store: &mut Store) -> bool {
     let backend = store.backend();
     let (owner, _) = take(&backend, "x", HOUR).await;
     release(&backend, "x", owner).await.unwrap();
-    // Long, so that none of this comes after it.
-    let ends = server_time(&mut store) + 900_000;
-    mark(&mut store, ends, ends);
+    // As long as can be, so that none of this comes after it.
+    let begin = Instant::now();
+    let ends = server_time(store) + 900_000;
+    mark(store, ends, ends);
     let (poller, _) = take(&backend, "x", HOUR).await;
     let waiter = token();
     let waiting = queue(&backend, "x", waiter, None).await;
     release(&backend, "x", poller).await.unwrap();
+    if begin.elapsed() >= Duration::from_millis(900) {
+        return false;
+    }
     let ticket = waiting.ticket;
     assert_eq!(soon(SOON, news(waiting)).await, Wake::AskAgain);
     fencing(ask(&backend, "x", waiter, Some(ticket)).await.unwrap());
+    true
 }
 
 async fn a_gap_of_a_clock_that_was_set_back_is_over(kind: &ServerKind) {

@@ -23,8 +23,14 @@ async fn replicas_that_are_gone_lock_nobody_out_for_more_than_ten_seconds(kind: 
         println!("{kind}: the lock was had after {after:?}");
         assert!(after >= Duration::from_secs(10) && after < LIMIT, "{after:?}");
         // Each backend finds out for itself, and nobody is kept from what was given back.
-        let error = attempt(&backend, "y", token(), MINUTE).await.unwrap_err();
-        assert!(error.to_string().contains("of 3 did in time"), "{error}");
+        loop {
+            let error = attempt(&backend, "y", token(), MINUTE).await.unwrap_err().to_string();
+            if error.contains("of 3 did in time") {
+                break;
+            }
+            // The server says how many did, unless it is too busy for that.
+            assert!(error.contains("they did not answer in time"), "{error}");
+        }
         take(&couple.patient(), "y", MINUTE).await;
 
         // One of them confirms all the same.

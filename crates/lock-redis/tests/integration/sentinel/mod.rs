@@ -16,7 +16,7 @@ use testbed::{RedisServer, SentinelServer, SentinelSet, SentinelSettings, Server
 use crate::common::*;
 
 /// Short, so that the tests are; long enough for a busy machine to answer in.
-const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Makes one test for the oldest and the newest server of each function.
 #[macro_export]
