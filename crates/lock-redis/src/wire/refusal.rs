@@ -18,6 +18,8 @@ use crate::wire::failure::{Elsewhere, Failure, Forbidden, OfCluster};
 const MAX_SPOKEN_CHARS: usize = 160;
 /// As many hexadecimal digits in a row may be a part of an owner token.
 const MAX_DIGITS: usize = 15;
+const NO_PASSWORD: &str = "the server requires a password; write it into the URL \
+                           (redis://:PASSWORD@HOST:PORT), or into a file that password_file names";
 
 impl From<RedisError> for Failure {
     fn from(error: RedisError) -> Self {
@@ -65,12 +67,7 @@ pub(crate) fn refusal(code: &str, detail: &str) -> Failure {
         }
         "WRONGPASS" => return wrong_password(),
         "NOPROTO" => return no_resp3(),
-        "NOAUTH" => (
-            Denied,
-            "the server requires a password; write it into the URL (redis://:PASSWORD@HOST:PORT), or \
-             into a file that password_file names"
-                .into(),
-        ),
+        "NOAUTH" => (Denied, NO_PASSWORD.into()),
         "DENIED" => {
             let message = format!(
                 "the server refuses connections from this machine: {}; give the server a password \
