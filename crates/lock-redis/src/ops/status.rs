@@ -178,10 +178,17 @@ async fn registered_as(
     deadline: Instant,
 ) -> Option<(InstanceId, ProcessInfo)> {
     let key = process::key(instance);
-    let home = parts.topology.home(slot(&key), deadline).await.ok()?;
-    let connection = home.route(Lane::Caller).connection(deadline).await.ok()?;
-    let mut question = redis::cmd("GET");
-    question.arg(key);
-    let answer = connection.send(question, deadline).await.ok()?;
+    let mut tries = Tries::default();
+    let answer = loop {
+        let home = parts.topology.home(slot(&key), deadline).await.ok()?;
+        let connection = home.route(Lane::Caller).connection(deadline).await.ok()?;
+        let mut question = redis::cmd("GET");
+        question.arg(&key);
+        match connection.send(question, deadline).await {
+            Ok(answer) => break answer,
+            // Its slot may be elsewhere by now.
+            Err(failure) => home.again(failure, &mut tries, deadline).await.ok()?,
+        }
+    };
     Some((instance, process::read(reply::text(&answer)?)?))
 }

@@ -10,8 +10,11 @@ use tokio::sync::Notify;
 use crate::topology::address::Address;
 use crate::wire::failure::Failure;
 
-/// Between two rounds that were answered.
+/// Between two rounds that were answered, if somebody waits for the next one.
 const PAUSE: Duration = Duration::from_millis(50);
+/// The same if nobody does. While slots are moved, one after the other, each of them is news, and a node
+/// needs some time to name the owners of all slots.
+const PAUSE_AFTER_NEWS: Duration = Duration::from_secs(1);
 /// The pauses behind rounds that nobody answered grow from the first to the second.
 const PAUSE_AFTER_FAILURE: Backoff =
     Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
@@ -21,6 +24,7 @@ const PAUSE_AFTER_FAILURE: Backoff =
 pub(super) struct Rounds {
     state: Mutex<State>,
     ended: Notify,
+    hurried: Notify,
 }
 
 #[derive(Default)]
@@ -31,7 +35,11 @@ struct State {
     wanted: u64,
     begun: u64,
     ended: u64,
+    /// When the next round may begin: one that somebody waits for, and one that nobody does.
     not_before: Option<Instant>,
+    news_not_before: Option<Instant>,
+    /// Somebody waits for the round that is wanted.
+    is_awaited: bool,
     failures: u32,
     last: Option<Failure>,
     /// Who is to be asked first.
@@ -48,11 +56,28 @@ pub(super) enum Next {
 }
 
 impl Rounds {
-    /// A round is wanted that begins from now on. Returns its number, and whether somebody has to begin
-    /// to carry rounds out.
-    pub(super) fn want(&self, first: Option<Address>) -> (u64, bool) {
+    /// A round is wanted that begins from now on, because somebody waits for it.
+    /// Returns its number, and whether somebody has to begin to carry rounds out.
+    pub(super) fn want(&self) -> (u64, bool) {
+        self.add(true, None)
+    }
+
+    /// As [`want`](Self::want), for a node that knows more; nobody waits for the round.
+    pub(super) fn want_news(&self, of: Address) -> (u64, bool) {
+        self.add(false, Some(of))
+    }
+
+    /// Waits until the round that is wanted may begin.
+    pub(super) async fn pause(&self, until: Instant) {
+        in_time(until, self.hurried.notified()).await;
+    }
+
+    fn add(&self, is_awaited: bool, first: Option<Address>) -> (u64, bool) {
         let mut state = self.lock();
         state.wanted = state.begun + 1;
+        if is_awaited && !std::mem::replace(&mut state.is_awaited, true) {
+            self.hurried.notify_one();
+        }
         if let Some(first) = first
             && !state.first.contains(&first)
         {
@@ -69,12 +94,14 @@ impl Rounds {
             state.is_running = false;
             return Next::End;
         }
-        if let Some(at) = state.not_before
+        let not_before = if state.is_awaited { state.not_before } else { state.news_not_before };
+        if let Some(at) = not_before
             && Clock::SYSTEM.now() < at
         {
             return Next::WaitUntil(at);
         }
         state.begun += 1;
+        state.is_awaited = false;
         Next::Round(std::mem::take(&mut state.first))
     }
 
@@ -92,7 +119,9 @@ impl Rounds {
                 PAUSE_AFTER_FAILURE.jittered(state.failures - 1)
             }
         };
-        state.not_before = Some(Clock::SYSTEM.now() + pause);
+        let now = Clock::SYSTEM.now();
+        state.not_before = Some(now + pause);
+        state.news_not_before = Some(now + pause.max(PAUSE_AFTER_NEWS));
         state.last = result.err();
         drop(state);
         self.ended.notify_waiters();
@@ -157,11 +186,11 @@ mod tests {
     #[test]
     fn all_who_want_a_round_while_one_is_under_way_get_one_more_and_no_other() {
         let rounds = Rounds::default();
-        assert_eq!(rounds.want(None), (1, true));
+        assert_eq!(rounds.want(), (1, true));
         assert!(matches!(rounds.next(), Next::Round(_)));
         // What was asked before they came may be old news.
-        assert_eq!(rounds.want(None), (2, false));
-        assert_eq!(rounds.want(None), (2, false));
+        assert_eq!(rounds.want(), (2, false));
+        assert_eq!(rounds.want(), (2, false));
         let (mut first, mut second) =
             (Box::pin(rounds.wait(1, far())), Box::pin(rounds.wait(2, far())));
         assert!(first.as_mut().now_or_never().is_none());
@@ -174,7 +203,31 @@ mod tests {
         rounds.end(Err(Failure::unavailable("nobody answers")));
         assert!(second.now_or_never().unwrap().is_err());
         assert!(matches!(rounds.next(), Next::End));
-        assert_eq!(rounds.want(None), (3, true));
+        assert_eq!(rounds.want(), (3, true));
+    }
+
+    #[test]
+    fn news_wait_for_a_second_unless_somebody_waits_for_them() {
+        let rounds = Rounds::default();
+        let node = |port| Address { host: "h".into(), port };
+        rounds.want_news(node(1));
+        assert!(matches!(rounds.next(), Next::Round(_)), "the first is no flood");
+        rounds.end(Ok(()));
+        let ended = Clock::SYSTEM.now();
+        rounds.want_news(node(2));
+        let Next::WaitUntil(at) = rounds.next() else { panic!() };
+        assert!(at > ended + PAUSE_AFTER_NEWS / 2, "{at:?} after {ended:?}");
+        let pausing = Box::pin(rounds.pause(at));
+        rounds.want();
+        pausing.now_or_never().unwrap();
+        rounds.lock().not_before = None;
+        let Next::Round(first) = rounds.next() else { panic!() };
+        assert_eq!(first, [node(2)]);
+        // Nobody waits for the next one.
+        rounds.end(Ok(()));
+        rounds.want_news(node(3));
+        rounds.lock().not_before = None;
+        assert!(matches!(rounds.next(), Next::WaitUntil(_)));
     }
 
     #[test]
@@ -182,7 +235,7 @@ mod tests {
         let rounds = Rounds::default();
         let node = |port| Address { host: "h".into(), port };
         for port in [1, 2, 1] {
-            rounds.want(Some(node(port)));
+            rounds.want_news(node(port));
         }
         let Next::Round(first) = rounds.next() else { panic!() };
         assert_eq!(first, [node(1), node(2)]);
@@ -191,19 +244,19 @@ mod tests {
     #[test]
     fn what_cannot_be_cured_is_told_without_another_round() {
         let rounds = Rounds::default();
-        rounds.want(None);
+        rounds.want();
         rounds.next();
         rounds.end(Err(Failure::new(lock_core::LockErrorKind::Denied, "no")));
-        let (number, _) = rounds.want(None);
+        let (number, _) = rounds.want();
         assert!(rounds.wait(number, far()).now_or_never().unwrap().is_err());
     }
 
     #[test]
     fn whoever_waits_is_told_when_nobody_carries_rounds_out() {
         let rounds = Rounds::default();
-        let (number, _) = rounds.want(None);
+        let (number, _) = rounds.want();
         rounds.stop(Failure::unavailable("no runtime"));
         assert!(rounds.wait(number, far()).now_or_never().unwrap().is_err());
-        assert_eq!(rounds.want(None), (2, true));
+        assert_eq!(rounds.want(), (2, true));
     }
 }

@@ -91,7 +91,7 @@ impl Shared {
 
     /// Asks the nodes, once for all who want that, and waits for what they say.
     pub(super) async fn refresh(&self, deadline: Instant) -> Result<(), Failure> {
-        let number = self.want_round(None);
+        let number = self.wanted(self.rounds.want());
         self.rounds.wait(number, deadline).await
     }
 
@@ -99,11 +99,11 @@ impl Shared {
     pub(super) fn moved(&self, slot: u16, to: &Address) {
         let losers = self.table_mut().set(slot, to, |address| self.node(address));
         losers.told();
-        self.want_round(Some(to.clone()));
+        self.wanted(self.rounds.want_news(to.clone()));
     }
 
-    fn want_round(&self, first: Option<Address>) -> u64 {
-        let (number, begins) = self.rounds.want(first);
+    /// Sees to it that somebody carries out the round that is wanted; returns its number.
+    fn wanted(&self, (number, begins): (u64, bool)) -> u64 {
         if begins {
             match (background_runtime(), self.me.upgrade()) {
                 (Ok(runtime), Some(me)) => drop(runtime.spawn(carry_out(Carrier(me)))),
@@ -180,7 +180,7 @@ impl Surroundings for Shared {
     }
 
     fn refresh_soon(&self) {
-        self.want_round(None);
+        self.wanted(self.rounds.want());
     }
 
     fn until_left<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, ()> {
@@ -230,7 +230,7 @@ async fn carry_out(carrier: Carrier) {
     loop {
         match shared.rounds.next() {
             Next::End => return,
-            Next::WaitUntil(at) => Clock::SYSTEM.sleep_until(at).await,
+            Next::WaitUntil(at) => shared.rounds.pause(at).await,
             Next::Round(first) => {
                 let result = shared.round(first).await;
                 if let Err(failure) = &result {

@@ -78,6 +78,14 @@ fn sent_elsewhere(server: &RedisServer) -> u64 {
     line.map_or(0, |count| count.parse().unwrap())
 }
 
+/// How often a command has run at this server.
+fn calls_of(server: &RedisServer, command: &str) -> u64 {
+    let info: String = run(server, &["INFO", "commandstats"]);
+    let begin = format!("cmdstat_{command}:calls=");
+    let line = info.lines().find_map(|line| line.strip_prefix(&begin));
+    line.and_then(|line| line.split(',').next()).map_or(0, |count| count.parse().unwrap())
+}
+
 /// The key of the counter of a slot that holds one.
 fn counter_of(server: &RedisServer) -> String {
     let counters: Vec<String> = run(server, &["KEYS", "dl:f:*"]);
