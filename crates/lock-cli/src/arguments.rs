@@ -190,8 +190,9 @@ pub(crate) struct Watch {
 /// off. If the holder still runs, two run at once. It shows the holder, asks, and takes the lock only
 /// from this holder: if somebody else holds the lock by then, it does nothing.
 ///
-/// Exit codes: 0 the lock was taken from the holder that was shown, 1 nothing was done, 122 the store
-/// could not be asked or refused, 125 the command line is wrong or the store cannot show holders.
+/// Exit codes: 0 the lock was released, or nobody holds it any more, 1 somebody else holds it by now,
+/// or you did not agree, 122 the store could not be asked or refused, 125 the command line is wrong
+/// or the store cannot show holders.
 #[derive(Debug, Args)]
 #[command(override_usage = "distlock release --force [--yes] NAME")]
 pub(crate) struct Release {

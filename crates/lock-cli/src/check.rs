@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use distlock::backend::Capabilities;
-use distlock::{Lock, LockErrorKind, LockGuard, LockOptions, LockService, ReleaseOutcome};
+use distlock::{LockErrorKind, LockGuard, LockOptions, LockService, ReleaseOutcome};
 
 use crate::arguments::{self, Ability};
 use crate::exit::{self, Ending, Failure};
@@ -80,7 +80,7 @@ async fn round_trips(locks: &LockService) -> Result<(Span, Span), Failure> {
 /// Takes a lock that nobody else asks for, and releases it: what is not permitted is found.
 async fn probe(locks: &LockService) -> Result<Duration, Failure> {
     let began = Instant::now();
-    let guard = probed(locks, &name_of_probe()).acquire().await?;
+    let guard = store::own_lock(locks, &name_of_probe(), PROBE_TTL).acquire().await?;
     release(guard).await?;
     Ok(began.elapsed())
 }
@@ -88,19 +88,14 @@ async fn probe(locks: &LockService) -> Result<Duration, Failure> {
 /// Waits a moment for a lock that is held.
 async fn wait_in_vain(holder: &LockService, waiter: &LockService) -> Result<(), Failure> {
     let name = name_of_probe();
-    let guard = probed(holder, &name).acquire().await?;
-    match probed(waiter, &name).wait(A_MOMENT).acquire().await {
+    let guard = store::own_lock(holder, &name, PROBE_TTL).acquire().await?;
+    match store::own_lock(waiter, &name, PROBE_TTL).wait(A_MOMENT).acquire().await {
         // Each of them has a store of its own, in memory.
         Ok(another) => release(another).await?,
         Err(error) if error.kind() == LockErrorKind::Timeout => {}
         Err(error) => return Err(error.into()),
     }
     release(guard).await
-}
-
-/// Without what the configuration says of how long locks are held, which is for those of commands.
-fn probed(locks: &LockService, name: &str) -> Lock {
-    locks.lock(name).ttl(PROBE_TTL).min_hold(Duration::ZERO).max_hold(None)
 }
 
 async fn release(guard: LockGuard) -> Result<(), Failure> {

@@ -1,6 +1,8 @@
 //! From the command line and the environment to a service.
 
-use distlock::{LockConfig, LockOptions, LockService};
+use std::time::Duration;
+
+use distlock::{Lock, LockConfig, LockOptions, LockService};
 
 use crate::arguments::Store;
 use crate::exit::{self, Failure};
@@ -51,6 +53,12 @@ pub(crate) async fn connect_to(config: LockConfig) -> Result<Connected, Failure>
 pub(crate) fn random() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::process::id())
+}
+
+/// A lock that this program takes for itself: without what the configuration says of how long locks
+/// are held, which is for those of commands.
+pub(crate) fn own_lock(locks: &LockService, name: &str, ttl: Duration) -> Lock {
+    locks.lock(name).ttl(ttl).min_hold(Duration::ZERO).max_hold(None)
 }
 
 /// What the environment, the URL and `--url` say.

@@ -9,6 +9,7 @@ use distlock::{LockError, LockErrorKind, LockService};
 use tokio::sync::Notify;
 
 use super::figures::Figures;
+use crate::store;
 
 /// A lock that is left because this program was killed is free after this time.
 const TTL: Duration = Duration::from_secs(10);
@@ -125,9 +126,8 @@ async fn pair(
     figures: &mut Figures,
 ) -> Result<(), LockError> {
     let asked = Instant::now();
-    // What the configuration says of how long locks are held is for those of commands.
-    let plan = locks.lock(&*lock.name).ttl(TTL).min_hold(Duration::ZERO).max_hold(None);
-    let guard = plan.wait_forever().acquire().await?;
+    let plan = store::own_lock(locks, &lock.name, TTL).wait_forever();
+    let guard = plan.acquire().await?;
     let got = Instant::now();
     figures.acquired(got - asked);
     let released = lock.released.lock().unwrap_or_else(PoisonError::into_inner).take();
