@@ -24,10 +24,12 @@ const PATIENCE: Duration = Duration::from_millis(10);
 pub(crate) struct Errand {
     farewell: Arc<Farewell>,
     counted: Option<Counted>,
-    /// A shutdown waits for it.
-    awaited: Option<Counted>,
+    // Before `awaited`, here and wherever both are given up: a shutdown that waits for it reads this
+    // count as soon as it waits no more, on another thread.
     /// A shutdown that does not see its end reports it.
     unreported: Option<Counted>,
+    /// A shutdown waits for it.
+    awaited: Option<Counted>,
 }
 
 impl Errand {
@@ -36,7 +38,7 @@ impl Errand {
         let counted = Some(farewell.busy.count());
         let awaited = Some(farewell.awaited.count());
         let unreported = (!is_reported).then(|| farewell.unreported.count());
-        Self { farewell: Arc::clone(farewell), counted, awaited, unreported }
+        Self { farewell: Arc::clone(farewell), counted, unreported, awaited }
     }
 
     pub(crate) const fn farewell(&self) -> &Arc<Farewell> {
@@ -52,8 +54,8 @@ impl Errand {
 
     /// It goes on, and no shutdown has to wait for it.
     pub(crate) fn is_awaited_no_more(&mut self) {
-        self.awaited = None;
         self.unreported = None;
+        self.awaited = None;
     }
 }
 
@@ -97,6 +99,44 @@ impl Farewell {
             self.urged.notify();
             blocking::wait_for(self.busy.emptied(), MOMENT.saturating_sub(PATIENCE));
             self.is_urgent.store(false, Ordering::SeqCst);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::{Context, Wake, Waker};
+
+    use super::*;
+
+    /// Reads, as soon as nothing is waited for any more, what a shutdown would report.
+    struct Reader {
+        farewell: Arc<Farewell>,
+        reported: AtomicUsize,
+    }
+
+    impl Wake for Reader {
+        fn wake(self: Arc<Self>) {
+            self.reported.store(self.farewell.unreported(), Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn what_is_waited_for_no_more_is_not_reported() {
+        for end in [drop, |mut errand: Errand| errand.is_awaited_no_more()] {
+            let farewell = Arc::default();
+            let errand = Errand::new(&farewell, false);
+            let reported = AtomicUsize::new(usize::MAX);
+            let reader = Arc::new(Reader { farewell: Arc::clone(&farewell), reported });
+            let waker = Waker::from(Arc::clone(&reader));
+            let mut settled = pin!(farewell.settled());
+            let polled = settled.as_mut().poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
+            assert_eq!(farewell.unreported(), 1);
+            end(errand);
+            assert_eq!(reader.reported.load(Ordering::SeqCst), 0);
         }
     }
 }
