@@ -114,19 +114,15 @@ async fn settle(stores: &[Connected]) {
 /// Resolves to the number of a signal that is to end the program.
 #[cfg(unix)]
 fn interrupts() -> Result<oneshot::Receiver<i32>, Failure> {
-    use crate::signals::Blocked;
+    use crate::signals::{Blocked, ENDS};
     use rustix::process::Signal;
 
     let failed =
         |error: io::Error| Failure::new(exit::USAGE, format!("cannot listen for signals: {error}"));
-    let blocked = Blocked::new().map_err(failed)?;
+    let blocked = Blocked::new(&ENDS).map_err(failed)?;
     let (tell, told) = oneshot::channel();
     let tell = std::sync::Mutex::new(Some(tell));
     let listen = move |signal: Signal| {
-        let is_harmless = [Signal::CONT, Signal::WINCH, Signal::TSTP].contains(&signal);
-        if is_harmless {
-            return true;
-        }
         let tell = tell.lock().map(|mut tell| tell.take());
         tell.ok().flatten().is_none_or(|tell| tell.send(signal.as_raw()).is_ok())
     };

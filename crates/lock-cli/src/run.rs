@@ -38,7 +38,8 @@ const LAST_ANSWERS: Duration = Duration::from_secs(3);
 
 pub(crate) fn run(arguments: &arguments::Run) -> Result<Ending, Failure> {
     // Before the runtime and the library start threads, since a thread inherits what is blocked.
-    let blocked = Blocked::new().map_err(|error| internal("signals cannot be blocked", &error))?;
+    let blocked = Blocked::new(&signals::ALL)
+        .map_err(|error| internal("signals cannot be blocked", &error))?;
     if !arguments.quiet {
         warnings::print();
     }
@@ -140,7 +141,7 @@ async fn unless_ended<T>(
             event = inbox.recv() => event,
         };
         match event {
-            Some(Event::Signal(Signal::TSTP)) => blocked.stop_self(),
+            Some(Event::Signal(Signal::TSTP)) => blocked.stop(),
             Some(Event::Signal(Signal::CONT | Signal::WINCH)) => {}
             Some(Event::Signal(signal)) => return Err(signal),
             _ => {}

@@ -5,16 +5,24 @@
 //! the default action is still in place; and giving the terminal to another process group does not
 //! stop the program, since `SIGTTOU` is blocked too.
 
+mod pending;
+
 use std::fs;
 use std::io;
+use std::sync::Arc;
 
 use nix::sys::signal::{SigSet, Signal as Number, raise};
 use rustix::process::{Resource, Rlimit, Signal, kill_current_process_group, setrlimit};
 
 use crate::exit;
+use crate::signals::pending::{Pending, raise_stop};
+
+/// What ends this program.
+pub(crate) const ENDS: [Number; 4] =
+    [Number::SIGHUP, Number::SIGINT, Number::SIGQUIT, Number::SIGTERM];
 
 /// What is passed on to the command, or stops and continues this program with it.
-const READ: [Number; 9] = [
+pub(crate) const ALL: [Number; 9] = [
     Number::SIGHUP,
     Number::SIGINT,
     Number::SIGQUIT,
@@ -31,29 +39,30 @@ pub(crate) struct Blocked {
     read: SigSet,
     /// Those, and `SIGTTOU`, without what was blocked before.
     by_us: SigSet,
+    pending: Arc<Pending>,
 }
 
 impl Blocked {
-    /// Blocks them in this thread, and in all that it starts.
-    pub(crate) fn new() -> io::Result<Self> {
+    /// Blocks these in this thread, and in all that it starts.
+    pub(crate) fn new(signals: &[Number]) -> io::Result<Self> {
         let before = SigSet::thread_get_mask()?;
         let ignored = ignored();
         let is_free =
             |signal: &Number| !before.contains(*signal) && ignored >> (*signal as i32 - 1) & 1 == 0;
-        let read: SigSet = READ.into_iter().filter(is_free).collect();
+        let read: SigSet = signals.iter().copied().filter(is_free).collect();
         let mut by_us = read;
         if !before.contains(Number::SIGTTOU) {
             by_us.add(Number::SIGTTOU);
         }
         by_us.thread_block()?;
-        Ok(Self { read, by_us })
+        Ok(Self { read, by_us, pending: Arc::new(Pending::new(&read)?) })
     }
 
     /// Starts a thread that reads the signals, until nobody listens.
     pub(crate) fn listen(&self, tell: impl Fn(Signal) -> bool + Send + 'static) -> io::Result<()> {
-        let read = self.read;
+        let pending = Arc::clone(&self.pending);
         let listen = move || {
-            while let Ok(number) = read.wait() {
+            while let Ok(number) = pending.next() {
                 match Signal::from_named_raw(number as i32) {
                     Some(signal) if !tell(signal) => return,
                     _ => {}
@@ -70,20 +79,29 @@ impl Blocked {
         numbers.join(",")
     }
 
-    /// Stops this program as `SIGTSTP` does, and returns when it goes on.
+    /// Stops this program by the `SIGTSTP` that was told, and returns when it goes on: at once if a
+    /// `SIGCONT` has come since.
     ///
     /// The kernel does not stop it where nobody could continue it, since no shell watches its
     /// process group.
-    pub(crate) fn stop_self(&self) {
-        if !self.read.contains(Number::SIGTSTP) {
-            return;
-        }
-        let stop = SigSet::from(Number::SIGTSTP);
-        // To this thread alone: what is sent to the process, the thread that reads signals may take.
-        // If one of these fails, the program goes on, as if it had been continued at once.
-        if stop.thread_unblock().is_ok() {
-            raise(Number::SIGTSTP).ok();
-            stop.thread_block().ok();
+    pub(crate) fn stop(&self) {
+        self.pending.stop();
+    }
+
+    /// Whether a `SIGTSTP` is pending that no `SIGCONT` has taken back.
+    pub(crate) fn is_asked_to_stop(&self) -> bool {
+        self.pending.is_asked_to_stop()
+    }
+
+    /// Does without the stop that was told.
+    pub(crate) fn forget_stop(&self) {
+        self.pending.forget_stop();
+    }
+
+    /// Stops this program once more, as [`stop`](Self::stop) does, without having been asked to.
+    pub(crate) fn stop_again(&self) {
+        if self.read.contains(Number::SIGTSTP) {
+            raise_stop();
         }
     }
 }

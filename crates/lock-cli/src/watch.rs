@@ -15,7 +15,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use crate::arguments;
 use crate::exit::{self, Ending, Failure};
 use crate::output::tell;
-use crate::signals::Blocked;
+use crate::signals::{ALL, Blocked};
 use crate::store;
 use changes::Lines;
 use picture::Locks;
@@ -30,7 +30,8 @@ enum Event {
 
 pub(crate) fn watch(arguments: &arguments::Watch) -> Result<Ending, Failure> {
     // Before the runtime and the library start threads, since a thread inherits what is blocked.
-    let blocked = Blocked::new().map_err(|error| internal("signals cannot be blocked", &error))?;
+    let blocked =
+        Blocked::new(&ALL).map_err(|error| internal("signals cannot be blocked", &error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| internal("the runtime cannot be started", &error))?;
     runtime.block_on(follow(arguments, &blocked))
@@ -45,11 +46,11 @@ async fn follow(arguments: &arguments::Watch, blocked: &Blocked) -> Result<Endin
     let connecting = store::connect(&arguments.store, LockOptions::new());
     let store = tokio::select! {
         store = connecting => store?,
-        signal = ends(&mut inbox) => return Ok(Ending::Signal(signal.as_raw())),
+        signal = ends(&mut inbox, blocked) => return Ok(Ending::Signal(signal.as_raw())),
     };
     let first = tokio::select! {
         first = look(&store.locks, arguments) => first?,
-        signal = ends(&mut inbox) => return Ok(Ending::Signal(signal.as_raw())),
+        signal = ends(&mut inbox, blocked) => return Ok(Ending::Signal(signal.as_raw())),
     };
     let of_memory = store.is_private();
     let heading = format!("{}, every {:?}", store.address, arguments.every);
@@ -94,10 +95,11 @@ async fn follow(arguments: &arguments::Watch, blocked: &Blocked) -> Result<Endin
 }
 
 /// Waits for a signal that ends the program.
-async fn ends(inbox: &mut UnboundedReceiver<Event>) -> Signal {
+async fn ends(inbox: &mut UnboundedReceiver<Event>, blocked: &Blocked) -> Signal {
     loop {
         match inbox.recv().await {
-            Some(Event::Signal(Signal::TSTP | Signal::CONT | Signal::WINCH) | Event::Quit) => {}
+            Some(Event::Signal(Signal::TSTP)) => blocked.stop(),
+            Some(Event::Signal(Signal::CONT | Signal::WINCH) | Event::Quit) => {}
             Some(Event::Signal(signal)) => return signal,
             None => std::future::pending().await,
         }
@@ -168,7 +170,7 @@ impl View {
     fn stop(&mut self, blocked: &Blocked) {
         match self {
             Self::Screen(screen) => screen.stop(blocked),
-            Self::Lines(_) => blocked.stop_self(),
+            Self::Lines(_) => blocked.stop(),
         }
     }
 

@@ -18,6 +18,10 @@ use crate::terminal::Terminal;
 /// system tells nobody when they end.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// A command that is asked to stop has so long to do so before we stop beside it: it may be without
+/// a processor for a while, or first put its screen in order.
+const STOPPING: Duration = Duration::from_secs(1);
+
 /// A program that was stopped learns at once that it goes on.
 const HOPE: Duration = Duration::from_secs(1);
 
@@ -46,6 +50,8 @@ pub(super) struct Watch<'a> {
     wants_terminal: bool,
     /// Whether a key of the terminal has stopped the command.
     is_stopped: bool,
+    /// How long to wait for the command to stop, before we stop as we were asked to.
+    stops_until: Option<Instant>,
     /// When we let it go on for the last time.
     continued_at: Option<std::time::Instant>,
     /// Whether it has stopped because it wants the terminal, and we are in the background.
@@ -77,6 +83,7 @@ impl<'a> Watch<'a> {
             terminal,
             wants_terminal: false,
             is_stopped: false,
+            stops_until: None,
             continued_at: None,
             is_starved: false,
             hopes_until: None,
@@ -97,7 +104,8 @@ impl<'a> Watch<'a> {
                 return self.outcome(end);
             }
             let look = self.end.map(|_| Instant::now() + LOOK);
-            let wake = [look, self.patience, self.hopes_until].into_iter().flatten().min();
+            let wake = [look, self.patience, self.stops_until, self.hopes_until];
+            let wake = wake.into_iter().flatten().min();
             let event = tokio::select! {
                 biased;
                 event = inbox.recv() => event,
@@ -109,6 +117,9 @@ impl<'a> Watch<'a> {
                 Some(Event::Changed(Change::Ended(end))) => self.ended(end),
                 Some(Event::Lost(reason)) => self.lost(reason),
                 None => {}
+            }
+            if self.stops_until.is_some_and(|stop| stop <= Instant::now()) {
+                self.stop_self();
             }
             if self.hopes_until.is_some_and(|hope| hope <= Instant::now()) {
                 self.is_starved = false;
@@ -136,17 +147,14 @@ impl<'a> Watch<'a> {
 
     fn signalled(&mut self, signal: Signal) {
         match signal {
-            Signal::TSTP => {
-                if !self.is_stopped && !self.is_starved {
-                    self.group.signal(Signal::TSTP);
-                }
-                self.take_terminal();
-                self.blocked.stop_self();
-                if self.is_starved {
-                    self.hopes_until = Some(Instant::now() + HOPE);
-                } else {
-                    self.resume();
-                }
+            Signal::TSTP => self.asked_to_stop(),
+            // Before we have stopped.
+            Signal::CONT
+                if (self.is_stopped || self.stops_until.is_some())
+                    && !self.blocked.is_asked_to_stop() =>
+            {
+                self.forget_stop();
+                self.resume();
             }
             // Whoever stopped us for a terminal lets us go on. After any other stop, `stop_self` has
             // returned already, and a command that was stopped again since then is to stay so.
@@ -157,6 +165,7 @@ impl<'a> Watch<'a> {
             }
             Signal::CONT => {}
             Signal::TERM | Signal::HUP => {
+                self.forget_stop();
                 self.is_ending = true;
                 self.group.signal(signal);
                 // Who is stopped hears it only when it goes on.
@@ -170,12 +179,46 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// Stops the command, and then us: it may still read, until it stands still, what is typed for the
+    /// shell that sees us stopped.
+    fn asked_to_stop(&mut self) {
+        if self.is_stopped || self.is_starved || self.group.is_stopped() {
+            return self.stop_self();
+        }
+        self.group.signal(Signal::TSTP);
+        self.stops_until = Some(Instant::now() + STOPPING);
+    }
+
+    /// Returns when we go on, and the command with us.
+    fn stop_self(&mut self) {
+        self.stops_until = None;
+        self.take_terminal();
+        self.blocked.stop();
+        if self.is_starved {
+            self.hopes_until = Some(Instant::now() + HOPE);
+        } else {
+            self.resume();
+        }
+    }
+
+    /// Goes on although we were asked to stop.
+    fn forget_stop(&mut self) {
+        if self.stops_until.take().is_some() {
+            self.blocked.forget_stop();
+        }
+    }
+
     /// The command was stopped: by reading from the terminal, by a key, or by somebody.
     fn stopped(&mut self, number: i32, at: std::time::Instant) {
+        // The stop that we asked for may be told only now, when both of us have gone on.
+        if self.continued_at.is_some_and(|continued_at| at < continued_at) {
+            return;
+        }
+        if self.stops_until.is_some() {
+            return self.stop_self();
+        }
         let Some(terminal) = &self.terminal else { return };
-        // The stop that we asked for is told only now, when both of us have gone on.
-        let is_over = self.continued_at.is_some_and(|continued_at| at < continued_at);
-        if is_over || !self.group.is_stopped() {
+        if !self.group.is_stopped() {
             return;
         }
         let has_terminal = terminal.belongs_to(self.group.id());
@@ -262,6 +305,7 @@ impl<'a> Watch<'a> {
 
     fn lost(&mut self, reason: LossReason) {
         self.loss = Some(reason);
+        self.forget_stop();
         self.is_ending = true;
         self.patience = Some(Instant::now() + self.arguments.kill_after);
         // Before anything is told: somebody else may hold the lock already.

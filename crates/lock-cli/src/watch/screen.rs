@@ -79,13 +79,13 @@ impl Screen {
     /// Stops this program as Ctrl-Z does, and returns when it is in the foreground again.
     pub(super) fn stop(&mut self, blocked: &Blocked) {
         self.leave();
-        blocked.stop_self();
+        blocked.stop();
         // `bg` continues it where it may not draw. Where nobody can stop it, it goes on all the same.
         for _ in 0..100 {
             if self.terminal.is_ours() {
                 break;
             }
-            blocked.stop_self();
+            blocked.stop_again();
         }
         self.enter();
         self.redraw();

@@ -56,6 +56,14 @@ impl Terminal {
         tcsetwinsize(&self.keyboard, size).unwrap();
     }
 
+    /// Asks `distlock` to stop, without a key, as soon as its command has shown its process id.
+    fn stops_program(&mut self) {
+        self.shows("program ");
+        let shown = self.shows(" here");
+        let program: i32 = shown.trim_end_matches(" here").parse().unwrap();
+        kill_process(Pid::from_raw(program).unwrap(), Signal::TSTP).unwrap();
+    }
+
     /// Waits for this text, behind what was expected before. Returns what was shown up to its end.
     pub(crate) fn shows(&mut self, text: &str) -> String {
         let begin = Instant::now();
@@ -244,10 +252,7 @@ fn a_job_can_be_stopped_from_elsewhere_and_then_by_a_key() {
     let script = "trap \"echo went on\" CONT; echo \"program $PPID here\"; \
                   until read line; do :; done; echo \"read $line\"";
     terminal.types(&format!("lock x sh -c '{script}'\n"));
-    terminal.shows("program ");
-    let shown = terminal.shows(" here");
-    let program: i32 = shown.trim_end_matches(" here").parse().unwrap();
-    kill_process(Pid::from_raw(program).unwrap(), Signal::TSTP).unwrap();
+    terminal.stops_program();
     terminal.shows("Stopped");
     terminal.shows("$ ");
     terminal.types("fg\n");
@@ -258,4 +263,27 @@ fn a_job_can_be_stopped_from_elsewhere_and_then_by_a_key() {
     terminal.types("fg\n");
     terminal.types("after\n");
     terminal.shows("read after");
+}
+
+#[test]
+fn a_command_that_is_stopped_from_elsewhere_has_time_to_put_its_screen_in_order() {
+    let mut terminal = Terminal::new();
+    let script = "trap \"sleep 0.1; echo in order; kill -STOP \\$\\$\" TSTP; \
+                  echo \"program $PPID here\"; until read line; do :; done; echo \"read $line\"";
+    terminal.types(&format!("lock x sh -c '{script}'\n"));
+    terminal.stops_program();
+    assert!(terminal.shows("Stopped").contains("in order"));
+    terminal.shows("$ ");
+    terminal.types("fg\n");
+    terminal.types("after\n");
+    terminal.shows("read after");
+}
+
+#[test]
+fn a_command_that_ignores_a_stop_does_not_keep_the_shell_waiting() {
+    let mut terminal = Terminal::new();
+    let script = "trap \"\" TSTP; echo \"program $PPID here\"; read line; echo \"read $line\"";
+    terminal.types(&format!("lock x sh -c '{script}'\n"));
+    terminal.stops_program();
+    terminal.shows("Stopped");
 }
