@@ -71,6 +71,11 @@ impl Node {
         self.pair.up().for_each(|connection| connection.counted().clear());
     }
 
+    /// This slot is on its way from the node, and its counter may be used elsewhere by now.
+    pub(super) fn is_losing(&self, slot: u16) {
+        self.pair.up().for_each(|connection| connection.counted().remove(slot));
+    }
+
     /// The node has no slot any more. Whoever waits for a push over its connections asks again.
     pub(super) fn leave(&self) {
         self.pair.up().for_each(|connection| connection.leave());

@@ -59,8 +59,7 @@ impl Residence {
                 wait(pause.unwrap_or_default(), failure, deadline).await
             }
             Some(OfCluster::Ask(_) | OfCluster::TryAgain) => {
-                // Its counter may be used elsewhere by now.
-                self.node.lost_a_slot();
+                self.node.is_losing(self.slot);
                 tries.0 += 1;
                 wait(PAUSE.jittered(tries.0 - 1), failure, deadline).await
             }

@@ -5,6 +5,7 @@ mod failover;
 mod finding;
 mod migrating;
 mod moved;
+mod naming;
 mod replicas;
 #[cfg(feature = "tls")]
 mod tls;
@@ -76,6 +77,14 @@ fn sent_elsewhere(server: &RedisServer) -> u64 {
     let info: String = run(server, &["INFO", "errorstats"]);
     let line = info.lines().find_map(|line| line.strip_prefix("errorstat_MOVED:count="));
     line.map_or(0, |count| count.parse().unwrap())
+}
+
+/// How often the server has run this command, also in scripts.
+fn calls(server: &RedisServer, command: &str) -> u64 {
+    let info: String = run(server, &["INFO", "commandstats"]);
+    let prefix = format!("cmdstat_{command}:calls=");
+    let line = info.lines().find_map(|line| line.strip_prefix(&*prefix));
+    line.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap())
 }
 
 /// The key of the counter of a slot that holds one.
