@@ -5,6 +5,7 @@
 //! Each node has a pair of links of its own, so that one that is dead holds up nobody at the others.
 
 mod ask;
+mod epoch;
 mod node;
 mod refresh;
 pub(crate) mod residence;

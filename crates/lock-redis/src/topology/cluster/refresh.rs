@@ -10,8 +10,15 @@ use tokio::sync::Notify;
 use crate::topology::address::Address;
 use crate::wire::failure::Failure;
 
-/// Between two rounds that were answered.
-const PAUSE: Duration = Duration::from_millis(50);
+/// The pauses behind rounds that were answered grow from the first to the second while one follows
+/// the other.
+const PAUSE: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(250));
+/// The same before a round that only confirms what a node has said: while slots move, each of them
+/// brings such news, which was followed already.
+const PAUSE_BEFORE_CONFIRMING: Backoff =
+    Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
+/// After so long without a round, the pauses begin anew.
+const QUIET: Duration = Duration::from_secs(3);
 /// The pauses behind rounds that nobody answered grow from the first to the second.
 const PAUSE_AFTER_FAILURE: Backoff =
     Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
@@ -21,6 +28,8 @@ const PAUSE_AFTER_FAILURE: Backoff =
 pub(super) struct Rounds {
     state: Mutex<State>,
     ended: Notify,
+    /// A round is wanted sooner than the one that is waited for.
+    hurried: Notify,
 }
 
 #[derive(Default)]
@@ -31,11 +40,26 @@ struct State {
     wanted: u64,
     begun: u64,
     ended: u64,
+    /// The last one that somebody needs.
+    needed: u64,
     not_before: Option<Instant>,
+    confirm_not_before: Option<Instant>,
+    /// How many were answered, one after the other, and when the last of them was.
+    answered: u32,
+    answered_at: Option<Instant>,
     failures: u32,
     last: Option<Failure>,
     /// Who is to be asked first.
     first: Vec<Address>,
+}
+
+/// Why a round is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Somebody does not know where to go.
+    Find,
+    /// A node has said where a slot is. That was followed; other slots may have moved as well.
+    Confirm,
 }
 
 /// What whoever carries rounds out has to do.
@@ -44,15 +68,19 @@ pub(super) enum Next {
     End,
     WaitUntil(Instant),
     /// Ask, these nodes first.
-    Round(Vec<Address>),
+    Round(Purpose, Vec<Address>),
 }
 
 impl Rounds {
     /// A round is wanted that begins from now on. Returns its number, and whether somebody has to begin
     /// to carry rounds out.
-    pub(super) fn want(&self, first: Option<Address>) -> (u64, bool) {
+    pub(super) fn want(&self, purpose: Purpose, first: Option<Address>) -> (u64, bool) {
         let mut state = self.lock();
         state.wanted = state.begun + 1;
+        if purpose == Purpose::Find && state.needed < state.wanted {
+            state.needed = state.wanted;
+            self.hurried.notify_one();
+        }
         if let Some(first) = first
             && !state.first.contains(&first)
         {
@@ -69,30 +97,46 @@ impl Rounds {
             state.is_running = false;
             return Next::End;
         }
-        if let Some(at) = state.not_before
+        let (purpose, not_before) = if state.needed > state.ended {
+            (Purpose::Find, state.not_before)
+        } else {
+            (Purpose::Confirm, state.not_before.max(state.confirm_not_before))
+        };
+        if let Some(at) = not_before
             && Clock::SYSTEM.now() < at
         {
             return Next::WaitUntil(at);
         }
         state.begun += 1;
-        Next::Round(std::mem::take(&mut state.first))
+        Next::Round(purpose, std::mem::take(&mut state.first))
+    }
+
+    /// Waits until then, or until somebody needs a round.
+    pub(super) async fn pause(&self, until: Instant) {
+        in_time(until, self.hurried.notified()).await;
     }
 
     /// The round that was begun last has ended.
     pub(super) fn end(&self, result: Result<(), Failure>) {
         let mut state = self.lock();
         state.ended = state.begun;
+        let now = Clock::SYSTEM.now();
         let pause = match &result {
             Ok(()) => {
                 state.failures = 0;
-                PAUSE
+                let is_quiet = state.answered_at.is_none_or(|before| now > before + QUIET);
+                state.answered = if is_quiet { 0 } else { state.answered.saturating_add(1) };
+                state.answered_at = Some(now);
+                let confirming = PAUSE_BEFORE_CONFIRMING.jittered(state.answered);
+                state.confirm_not_before = Some(now + confirming);
+                PAUSE.pause(state.answered)
             }
             Err(_) => {
                 state.failures += 1;
                 PAUSE_AFTER_FAILURE.jittered(state.failures - 1)
             }
         };
-        state.not_before = Some(Clock::SYSTEM.now() + pause);
+        state.not_before = Some(now + pause);
         state.last = result.err();
         drop(state);
         self.ended.notify_waiters();
@@ -157,11 +201,11 @@ mod tests {
     #[test]
     fn all_who_want_a_round_while_one_is_under_way_get_one_more_and_no_other() {
         let rounds = Rounds::default();
-        assert_eq!(rounds.want(None), (1, true));
-        assert!(matches!(rounds.next(), Next::Round(_)));
+        assert_eq!(rounds.want(Purpose::Find, None), (1, true));
+        assert!(matches!(rounds.next(), Next::Round(..)));
         // What was asked before they came may be old news.
-        assert_eq!(rounds.want(None), (2, false));
-        assert_eq!(rounds.want(None), (2, false));
+        assert_eq!(rounds.want(Purpose::Find, None), (2, false));
+        assert_eq!(rounds.want(Purpose::Find, None), (2, false));
         let (mut first, mut second) =
             (Box::pin(rounds.wait(1, far())), Box::pin(rounds.wait(2, far())));
         assert!(first.as_mut().now_or_never().is_none());
@@ -170,11 +214,58 @@ mod tests {
         assert!(second.as_mut().now_or_never().is_none());
         assert!(matches!(rounds.next(), Next::WaitUntil(_)));
         rounds.lock().not_before = None;
-        assert!(matches!(rounds.next(), Next::Round(_)));
+        assert!(matches!(rounds.next(), Next::Round(..)));
         rounds.end(Err(Failure::unavailable("nobody answers")));
         assert!(second.now_or_never().unwrap().is_err());
         assert!(matches!(rounds.next(), Next::End));
-        assert_eq!(rounds.want(None), (3, true));
+        assert_eq!(rounds.want(Purpose::Find, None), (3, true));
+    }
+
+    /// How long whoever carries rounds out is told to wait; nothing for a round.
+    fn pause(rounds: &Rounds) -> Duration {
+        match rounds.next() {
+            Next::WaitUntil(at) => at.saturating_duration_since(Clock::SYSTEM.now()),
+            Next::Round(..) => Duration::ZERO,
+            Next::End => panic!("a round is wanted"),
+        }
+    }
+
+    #[test]
+    fn while_slots_move_they_are_confirmed_once_a_second() {
+        let rounds = Rounds::default();
+        let far = Instant::FAR_FUTURE;
+        for _ in 0..10 {
+            rounds.want(Purpose::Confirm, None);
+            assert!(matches!(rounds.next(), Next::Round(Purpose::Confirm, _)));
+            rounds.end(Ok(()));
+            rounds.lock().confirm_not_before = None;
+            rounds.lock().not_before = None;
+        }
+        rounds.want(Purpose::Confirm, None);
+        rounds.next();
+        rounds.end(Ok(()));
+        rounds.want(Purpose::Confirm, None);
+        // Half a second at least, by the jitter; the test may have stood still for a while.
+        let begun = rounds.lock().answered_at.unwrap();
+        let at = rounds.lock().confirm_not_before.unwrap();
+        assert!(at >= begun + Duration::from_millis(500), "{at:?}");
+        assert!(at <= begun + Duration::from_secs(1), "{at:?}");
+        // Whoever does not know where to go waits for a quarter of it at most.
+        let at = rounds.lock().not_before.unwrap();
+        assert!(at <= begun + Duration::from_millis(250), "{at:?}");
+        rounds.lock().confirm_not_before = Some(far);
+        let mut waiting = Box::pin(rounds.pause(far));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        rounds.want(Purpose::Find, None);
+        assert!(waiting.now_or_never().is_some());
+        assert!(pause(&rounds) <= Duration::from_millis(250));
+        rounds.lock().not_before = None;
+        assert!(matches!(rounds.next(), Next::Round(Purpose::Find, _)));
+        // After a while without any, the next one is soon.
+        rounds.lock().answered_at = Some(Instant::from_nanos(0));
+        rounds.end(Ok(()));
+        let begun = rounds.lock().answered_at.unwrap();
+        assert!(rounds.lock().confirm_not_before.unwrap() <= begun + PAUSE.first());
     }
 
     #[test]
@@ -182,28 +273,28 @@ mod tests {
         let rounds = Rounds::default();
         let node = |port| Address { host: "h".into(), port };
         for port in [1, 2, 1] {
-            rounds.want(Some(node(port)));
+            rounds.want(Purpose::Find, Some(node(port)));
         }
-        let Next::Round(first) = rounds.next() else { panic!() };
+        let Next::Round(_, first) = rounds.next() else { panic!() };
         assert_eq!(first, [node(1), node(2)]);
     }
 
     #[test]
     fn what_cannot_be_cured_is_told_without_another_round() {
         let rounds = Rounds::default();
-        rounds.want(None);
+        rounds.want(Purpose::Find, None);
         rounds.next();
         rounds.end(Err(Failure::new(lock_core::LockErrorKind::Denied, "no")));
-        let (number, _) = rounds.want(None);
+        let (number, _) = rounds.want(Purpose::Find, None);
         assert!(rounds.wait(number, far()).now_or_never().unwrap().is_err());
     }
 
     #[test]
     fn whoever_waits_is_told_when_nobody_carries_rounds_out() {
         let rounds = Rounds::default();
-        let (number, _) = rounds.want(None);
+        let (number, _) = rounds.want(Purpose::Find, None);
         rounds.stop(Failure::unavailable("no runtime"));
         assert!(rounds.wait(number, far()).now_or_never().unwrap().is_err());
-        assert_eq!(rounds.want(None), (2, true));
+        assert_eq!(rounds.want(Purpose::Find, None), (2, true));
     }
 }

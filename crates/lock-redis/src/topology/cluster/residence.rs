@@ -50,7 +50,7 @@ impl Residence {
         let cluster = &self.cluster;
         match failure.of_cluster.as_deref() {
             Some(OfCluster::Moved(at)) => {
-                cluster.moved(at.slot, &self.address_of(at));
+                cluster.moved(at.slot, &self.node, &self.address_of(at));
                 // An answer that came late may have made its counter trusted again.
                 self.node.lost_a_slot();
                 // The first time it is just news.

@@ -3,8 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use lock_core::backend::Clock;
+
 use crate::topology::address::Address;
 use crate::topology::cluster::node::Node;
+use crate::topology::cluster::verdict::{self, Believed, Verdict};
+use crate::topology::cluster::view::View;
 use crate::wire::slot_set::SLOTS;
 
 /// See the [module's documentation](self).
@@ -12,6 +16,8 @@ pub(super) struct Table {
     owners: Vec<Option<Arc<Node>>>,
     /// Also those that have no slot any more, while somebody needs them.
     nodes: HashMap<Address, Arc<Node>>,
+    /// The number under which a slot's owner had it when it said that another node has it.
+    refuted: HashMap<u16, Option<u64>>,
 }
 
 /// The nodes that have less than before.
@@ -25,7 +31,7 @@ pub(super) struct Losers {
 
 impl Table {
     pub(super) fn new() -> Self {
-        Self { owners: vec![None; SLOTS], nodes: HashMap::new() }
+        Self { owners: vec![None; SLOTS], nodes: HashMap::new(), refuted: HashMap::new() }
     }
 
     pub(super) fn owner(&self, slot: u16) -> Option<&Arc<Node>> {
@@ -56,34 +62,63 @@ impl Table {
         Arc::clone(node.or_insert_with(|| Arc::new(new(address.clone()))))
     }
 
-    /// The slot is at this node now.
-    pub(super) fn set(
+    /// This node says that the slot is at that address. From a node that is not taken to have the slot
+    /// any more, that is old news.
+    pub(super) fn moved(
         &mut self,
         slot: u16,
-        address: &Address,
+        from: &Node,
+        to: &Address,
         new: impl FnOnce(Address) -> Node,
     ) -> Losers {
-        let node = self.node(address, new);
-        let Some(owner) = self.owners.get_mut(usize::from(slot)) else { return Losers::default() };
-        let before = owner.replace(Arc::clone(&node));
-        self.losers(before.into_iter().filter(|before| !Arc::ptr_eq(before, &node)).collect())
+        let is_news = match self.owner(slot) {
+            Some(owner) => owner.address == from.address && owner.address != *to,
+            None => true,
+        };
+        if !is_news || usize::from(slot) >= SLOTS {
+            return Losers::default();
+        }
+        self.refuted.insert(slot, from.epoch.get(Clock::SYSTEM.now()));
+        let node = self.node(to, new);
+        let before = self.owners[usize::from(slot)].replace(node);
+        self.losers(before.into_iter().collect())
+    }
+
+    /// Nodes that were asked say this.
+    pub(super) fn believe(&mut self, views: &[View], new: impl Fn(Address) -> Node) -> Losers {
+        let now = Clock::SYSTEM.now();
+        let owners = verdict::of(views, |slot| {
+            let owner = self.owners.get(slot).and_then(Option::as_ref);
+            Believed {
+                owner: owner.map(|node| (&node.address, node.epoch.get(now))),
+                refuted: u16::try_from(slot).ok().and_then(|slot| self.refuted.get(&slot)).copied(),
+            }
+        });
+        let losers = self.replace(&owners, new);
+        for master in views.iter().flat_map(|view| &view.masters) {
+            if let (Some(node), Some(epoch)) = (self.nodes.get(&master.address), master.epoch) {
+                node.epoch.heard(epoch, now);
+            }
+        }
+        losers
     }
 
     /// The slots are at these nodes now.
-    pub(super) fn replace(
-        &mut self,
-        owners: &[Option<&Address>],
-        new: impl Fn(Address) -> Node,
-    ) -> Losers {
+    fn replace(&mut self, owners: &[Verdict<'_>], new: impl Fn(Address) -> Node) -> Losers {
         let mut losers: Vec<Arc<Node>> = Vec::new();
         for (owner, now) in self.owners.iter_mut().zip(owners) {
-            if owner.as_ref().map(|node| &node.address) == *now {
-                continue;
-            }
-            let now = now.map(|address| {
-                let node = self.nodes.entry(address.clone());
-                Arc::clone(node.or_insert_with(|| Arc::new(new(address.clone()))))
-            });
+            let now = match now {
+                Verdict::Stands => continue,
+                Verdict::At(now) if owner.as_ref().is_some_and(|it| it.address == **now) => {
+                    continue;
+                }
+                Verdict::At(address) => {
+                    let address: &Address = address;
+                    let node = self.nodes.entry(address.clone());
+                    Some(Arc::clone(node.or_insert_with(|| Arc::new(new(address.clone())))))
+                }
+                Verdict::Nowhere => None,
+            };
             if let Some(before) = std::mem::replace(owner, now)
                 && !losers.iter().any(|loser| Arc::ptr_eq(loser, &before))
             {

@@ -1,6 +1,7 @@
 //! A cluster: which node has a lock, and what remains of locks when that changes.
 
 mod conformance;
+mod cost;
 mod failover;
 mod finding;
 mod migrating;
