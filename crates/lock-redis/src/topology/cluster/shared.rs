@@ -68,9 +68,9 @@ impl Shared {
         self.table().owner(slot).map(Arc::clone)
     }
 
-    /// The nodes that have slots.
-    pub(super) fn owners(&self) -> Vec<Arc<Node>> {
-        self.table().owners().map(Arc::clone).collect()
+    /// The nodes that have slots, with these in their order.
+    pub(super) fn owners(&self) -> Vec<(Arc<Node>, Vec<u16>)> {
+        self.table().slots_by_owner()
     }
 
     /// The node at this address, also if it is new.

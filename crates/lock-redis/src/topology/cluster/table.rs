@@ -43,6 +43,19 @@ impl Table {
         self.nodes.values().filter(|node| self.has_slots(node))
     }
 
+    /// The nodes that have slots, with these in their order.
+    pub(super) fn slots_by_owner(&self) -> Vec<(Arc<Node>, Vec<u16>)> {
+        let mut all: Vec<(Arc<Node>, Vec<u16>)> = Vec::new();
+        for (slot, owner) in (0..=u16::MAX).zip(&self.owners) {
+            let Some(owner) = owner else { continue };
+            match all.iter_mut().find(|(node, _)| Arc::ptr_eq(node, owner)) {
+                Some((_, slots)) => slots.push(slot),
+                None => all.push((Arc::clone(owner), vec![slot])),
+            }
+        }
+        all
+    }
+
     pub(super) fn node_at(&self, address: &Address) -> Option<&Arc<Node>> {
         self.nodes.get(address)
     }

@@ -4,6 +4,7 @@ mod conformance;
 mod cost;
 mod failover;
 mod finding;
+mod listing;
 mod migrating;
 mod moved;
 mod naming;
