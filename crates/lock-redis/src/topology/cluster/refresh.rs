@@ -42,6 +42,8 @@ struct State {
     ended: u64,
     /// The last one that somebody needs.
     needed: u64,
+    /// The one under way is for nobody who waits.
+    is_confirming: bool,
     not_before: Option<Instant>,
     confirm_not_before: Option<Instant>,
     /// How many were answered, one after the other, and when the last of them was.
@@ -108,6 +110,7 @@ impl Rounds {
             return Next::WaitUntil(at);
         }
         state.begun += 1;
+        state.is_confirming = purpose == Purpose::Confirm;
         Next::Round(purpose, std::mem::take(&mut state.first))
     }
 
@@ -130,6 +133,13 @@ impl Rounds {
                 let confirming = PAUSE_BEFORE_CONFIRMING.jittered(state.answered);
                 state.confirm_not_before = Some(now + confirming);
                 PAUSE.pause(state.answered)
+            }
+            // That nodes do not answer in the little time that this has is no reason to put off others.
+            Err(_) if state.is_confirming => {
+                state.confirm_not_before = Some(now + PAUSE_BEFORE_CONFIRMING.longest());
+                drop(state);
+                self.ended.notify_waiters();
+                return;
             }
             Err(_) => {
                 state.failures += 1;
@@ -266,6 +276,20 @@ mod tests {
         rounds.end(Ok(()));
         let begun = rounds.lock().answered_at.unwrap();
         assert!(rounds.lock().confirm_not_before.unwrap() <= begun + PAUSE.first());
+    }
+
+    #[test]
+    fn a_round_that_only_confirms_and_fails_puts_off_no_other() {
+        let rounds = Rounds::default();
+        rounds.want(Purpose::Confirm, None);
+        rounds.next();
+        let (number, _) = rounds.want(Purpose::Find, None);
+        rounds.end(Err(Failure::unavailable("no answer in so short a time")));
+        let mut waiting = Box::pin(rounds.wait(number, far()));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        assert!(matches!(rounds.next(), Next::Round(Purpose::Find, _)));
+        rounds.end(Ok(()));
+        assert!(waiting.now_or_never().unwrap().is_ok());
     }
 
     #[test]
