@@ -63,9 +63,9 @@ impl InVain {
                 when(" during")
             ),
             Found::Own { is_new: false, .. } => format!(
-                "this service holds the lock itself{}; a lock is not re-entrant: if it is this task \
-                 that holds it, use the guard that it has",
-                when(", and did not release it during the whole of")
+                "this service holds the lock itself{}; a lock is not re-entrant: if this task holds it, \
+                 use its guard",
+                when(", and did not release it during")
             ),
             Found::Other(Some(holder)) if holder.has_released => {
                 format!(
@@ -190,7 +190,7 @@ mod tests {
             let waited = waited.map(Duration::from_secs);
             InVain { found, waited }.into_error("; and more").to_string()
         };
-        let named = "another program, which has stored \"a\"";
+        let named = "another program, which stored \"a\"";
         for (found, waited, expected) in [
             (
                 Found::Other(Some(of("a"))),

@@ -220,26 +220,21 @@ pub const SCENARIOS: &[Scenario] = &[
         in_vain: 4,
         ..GAPS
     },
-    Scenario { name: "queue-plain-2+1-unnumbered", clients: 3, ..UNNUMBERED },
+    Scenario { name: "queue-plain-2+1-unnumbered", clients: 3, overtaking: 1, ..UNNUMBERED },
     Scenario {
         name: "queue-plain-1+1-unnumbered-slow-drop",
         budget: Budget { slow: 1, dropped: 1, ..NONE },
-        queue_free: 1,
-        free: 1,
         ..UNNUMBERED
     },
     Scenario {
         name: "queue-plain-1+1-unnumbered-evict-crash-drop",
         budget: Budget { evicted: 1, crashed: 1, dropped: 1, ..NONE },
-        queue_free: 3,
-        free: 3,
         ..UNNUMBERED
     },
     Scenario {
         name: "queue-plain-0+2-unnumbered-slow-loss-drop",
         pollers: 2,
         unnumbered: 2,
-        waits: 2,
         budget: Budget { slow: 1, lost: 1, dropped: 1, ..NONE },
         ..UNNUMBERED
     },

@@ -130,8 +130,7 @@ pub const GAPS: Scenario = Scenario {
 pub const PLAIN: Scenario = Scenario { plain: true, ..COMMON };
 
 /// The last client polls and wants no number, as each member of a quorum is asked.
-pub const UNNUMBERED: Scenario =
-    Scenario { pollers: 1, unnumbered: 1, waits: 2, overtaking: 2, ..PLAIN };
+pub const UNNUMBERED: Scenario = Scenario { pollers: 1, unnumbered: 1, ..PLAIN };
 
 /// A bug that is put into the modelled server or driver, to see that the properties notice it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -178,25 +178,23 @@ async fn registered_as(
     deadline: Instant,
 ) -> Option<(InstanceId, ProcessInfo)> {
     let key = process::key(instance);
-    let mut question = redis::cmd("GET");
-    question.arg(&key);
     let mut tries = Tries::default();
-    loop {
+    let answer = loop {
         let home = parts.topology.home(slot(&key), deadline).await.ok()?;
         let connection = home.route(Lane::Caller).connection(deadline).await.ok()?;
+        let mut question = redis::cmd("GET");
+        question.arg(&key);
         let mut answer = connection.send(question.clone(), deadline).await;
         if let Err(failure) = &answer
             && let Some(connection) = home.asking(failure, deadline).await
         {
-            answer = connection.ok()?.send(question.clone(), deadline).await;
+            answer = connection.ok()?.send(question, deadline).await;
         }
         match answer {
-            Ok(answer) => return Some((instance, process::read(reply::text(&answer)?)?)),
-            // What is no matter of a cluster is not worth another try.
-            Err(failure) if failure.of_cluster.is_some() => {
-                home.again(failure, &mut tries, deadline).await.ok()?;
-            }
-            Err(_) => return None,
+            Ok(answer) => break answer,
+            // Its slot may be elsewhere by now.
+            Err(failure) => home.again(failure, &mut tries, deadline).await.ok()?,
         }
-    }
+    };
+    Some((instance, process::read(reply::text(&answer)?)?))
 }

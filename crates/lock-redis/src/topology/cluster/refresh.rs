@@ -10,15 +10,11 @@ use tokio::sync::Notify;
 use crate::topology::address::Address;
 use crate::wire::failure::Failure;
 
-/// The pauses behind rounds that were answered grow from the first to the second while one follows
-/// the other.
-const PAUSE: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(250));
-/// The same before a round that only confirms what a node has said: while slots move, each of them
-/// brings such news, which was followed already.
-const PAUSE_BEFORE_CONFIRMING: Backoff =
-    Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
-/// After so long without a round, the pauses begin anew.
-const QUIET: Duration = Duration::from_secs(3);
+/// Between two rounds that were answered, if somebody waits for the next one.
+const PAUSE: Duration = Duration::from_millis(50);
+/// The same if nobody does. While slots are moved, one after the other, each of them is news, and a node
+/// needs some time to name the owners of all slots.
+const PAUSE_AFTER_NEWS: Duration = Duration::from_secs(1);
 /// The pauses behind rounds that nobody answered grow from the first to the second.
 const PAUSE_AFTER_FAILURE: Backoff =
     Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
@@ -28,7 +24,6 @@ const PAUSE_AFTER_FAILURE: Backoff =
 pub(super) struct Rounds {
     state: Mutex<State>,
     ended: Notify,
-    /// A round is wanted sooner than the one that is waited for.
     hurried: Notify,
 }
 
@@ -40,28 +35,16 @@ struct State {
     wanted: u64,
     begun: u64,
     ended: u64,
-    /// The last one that somebody needs.
-    needed: u64,
-    /// The one under way is for nobody who waits.
-    is_confirming: bool,
+    /// When the next round may begin: one that somebody waits for, and one that nobody does.
     not_before: Option<Instant>,
-    confirm_not_before: Option<Instant>,
-    /// How many were answered, one after the other, and when the last of them was.
-    answered: u32,
-    answered_at: Option<Instant>,
+    news_not_before: Option<Instant>,
+    /// Somebody waits for the round that is wanted, or for the one that is under way.
+    is_awaited: bool,
+    is_awaited_now: bool,
     failures: u32,
     last: Option<Failure>,
     /// Who is to be asked first.
     first: Vec<Address>,
-}
-
-/// Why a round is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// Somebody does not know where to go.
-    Find,
-    /// A node has said where a slot is. That was followed; other slots may have moved as well.
-    Confirm,
 }
 
 /// What whoever carries rounds out has to do.
@@ -70,17 +53,35 @@ pub(super) enum Next {
     End,
     WaitUntil(Instant),
     /// Ask, these nodes first.
-    Round(Purpose, Vec<Address>),
+    Round {
+        first: Vec<Address>,
+        /// Somebody waits for it. Else it is only about other slots than those that are known to have
+        /// moved.
+        is_awaited: bool,
+    },
 }
 
 impl Rounds {
-    /// A round is wanted that begins from now on. Returns its number, and whether somebody has to begin
-    /// to carry rounds out.
-    pub(super) fn want(&self, purpose: Purpose, first: Option<Address>) -> (u64, bool) {
+    /// A round is wanted that begins from now on, because somebody waits for it.
+    /// Returns its number, and whether somebody has to begin to carry rounds out.
+    pub(super) fn want(&self) -> (u64, bool) {
+        self.add(true, None)
+    }
+
+    /// As [`want`](Self::want), for a node that knows more; nobody waits for the round.
+    pub(super) fn want_news(&self, of: Address) -> (u64, bool) {
+        self.add(false, Some(of))
+    }
+
+    /// Waits until the round that is wanted may begin.
+    pub(super) async fn pause(&self, until: Instant) {
+        in_time(until, self.hurried.notified()).await;
+    }
+
+    fn add(&self, is_awaited: bool, first: Option<Address>) -> (u64, bool) {
         let mut state = self.lock();
         state.wanted = state.begun + 1;
-        if purpose == Purpose::Find && state.needed < state.wanted {
-            state.needed = state.wanted;
+        if is_awaited && !std::mem::replace(&mut state.is_awaited, true) {
             self.hurried.notify_one();
         }
         if let Some(first) = first
@@ -99,54 +100,42 @@ impl Rounds {
             state.is_running = false;
             return Next::End;
         }
-        let (purpose, not_before) = if state.needed > state.ended {
-            (Purpose::Find, state.not_before)
-        } else {
-            (Purpose::Confirm, state.not_before.max(state.confirm_not_before))
-        };
+        let not_before = if state.is_awaited { state.not_before } else { state.news_not_before };
         if let Some(at) = not_before
             && Clock::SYSTEM.now() < at
         {
             return Next::WaitUntil(at);
         }
         state.begun += 1;
-        state.is_confirming = purpose == Purpose::Confirm;
-        Next::Round(purpose, std::mem::take(&mut state.first))
-    }
-
-    /// Waits until then, or until somebody needs a round.
-    pub(super) async fn pause(&self, until: Instant) {
-        in_time(until, self.hurried.notified()).await;
+        state.is_awaited_now = std::mem::take(&mut state.is_awaited);
+        let first = std::mem::take(&mut state.first);
+        Next::Round { first, is_awaited: state.is_awaited_now }
     }
 
     /// The round that was begun last has ended.
     pub(super) fn end(&self, result: Result<(), Failure>) {
         let mut state = self.lock();
         state.ended = state.begun;
-        let now = Clock::SYSTEM.now();
+        if result.is_err() && !state.is_awaited_now {
+            // That nodes do not answer in the little time that this has is no reason to put off others.
+            state.news_not_before = Some(Clock::SYSTEM.now() + PAUSE_AFTER_NEWS);
+            drop(state);
+            self.ended.notify_waiters();
+            return;
+        }
         let pause = match &result {
             Ok(()) => {
                 state.failures = 0;
-                let is_quiet = state.answered_at.is_none_or(|before| now > before + QUIET);
-                state.answered = if is_quiet { 0 } else { state.answered.saturating_add(1) };
-                state.answered_at = Some(now);
-                let confirming = PAUSE_BEFORE_CONFIRMING.jittered(state.answered);
-                state.confirm_not_before = Some(now + confirming);
-                PAUSE.pause(state.answered)
-            }
-            // That nodes do not answer in the little time that this has is no reason to put off others.
-            Err(_) if state.is_confirming => {
-                state.confirm_not_before = Some(now + PAUSE_BEFORE_CONFIRMING.longest());
-                drop(state);
-                self.ended.notify_waiters();
-                return;
+                PAUSE
             }
             Err(_) => {
                 state.failures += 1;
                 PAUSE_AFTER_FAILURE.jittered(state.failures - 1)
             }
         };
+        let now = Clock::SYSTEM.now();
         state.not_before = Some(now + pause);
+        state.news_not_before = Some(now + pause.max(PAUSE_AFTER_NEWS));
         state.last = result.err();
         drop(state);
         self.ended.notify_waiters();
@@ -211,11 +200,11 @@ mod tests {
     #[test]
     fn all_who_want_a_round_while_one_is_under_way_get_one_more_and_no_other() {
         let rounds = Rounds::default();
-        assert_eq!(rounds.want(Purpose::Find, None), (1, true));
-        assert!(matches!(rounds.next(), Next::Round(..)));
+        assert_eq!(rounds.want(), (1, true));
+        assert!(matches!(rounds.next(), Next::Round { .. }));
         // What was asked before they came may be old news.
-        assert_eq!(rounds.want(Purpose::Find, None), (2, false));
-        assert_eq!(rounds.want(Purpose::Find, None), (2, false));
+        assert_eq!(rounds.want(), (2, false));
+        assert_eq!(rounds.want(), (2, false));
         let (mut first, mut second) =
             (Box::pin(rounds.wait(1, far())), Box::pin(rounds.wait(2, far())));
         assert!(first.as_mut().now_or_never().is_none());
@@ -224,70 +213,47 @@ mod tests {
         assert!(second.as_mut().now_or_never().is_none());
         assert!(matches!(rounds.next(), Next::WaitUntil(_)));
         rounds.lock().not_before = None;
-        assert!(matches!(rounds.next(), Next::Round(..)));
+        assert!(matches!(rounds.next(), Next::Round { .. }));
         rounds.end(Err(Failure::unavailable("nobody answers")));
         assert!(second.now_or_never().unwrap().is_err());
         assert!(matches!(rounds.next(), Next::End));
-        assert_eq!(rounds.want(Purpose::Find, None), (3, true));
-    }
-
-    /// How long whoever carries rounds out is told to wait; nothing for a round.
-    fn pause(rounds: &Rounds) -> Duration {
-        match rounds.next() {
-            Next::WaitUntil(at) => at.saturating_duration_since(Clock::SYSTEM.now()),
-            Next::Round(..) => Duration::ZERO,
-            Next::End => panic!("a round is wanted"),
-        }
+        assert_eq!(rounds.want(), (3, true));
     }
 
     #[test]
-    fn while_slots_move_they_are_confirmed_once_a_second() {
+    fn news_wait_for_a_second_unless_somebody_waits_for_them() {
         let rounds = Rounds::default();
-        let far = Instant::FAR_FUTURE;
-        for _ in 0..10 {
-            rounds.want(Purpose::Confirm, None);
-            assert!(matches!(rounds.next(), Next::Round(Purpose::Confirm, _)));
-            rounds.end(Ok(()));
-            rounds.lock().confirm_not_before = None;
-            rounds.lock().not_before = None;
-        }
-        rounds.want(Purpose::Confirm, None);
-        rounds.next();
+        let node = |port| Address { host: "h".into(), port };
+        rounds.want_news(node(1));
+        assert!(matches!(rounds.next(), Next::Round { .. }), "the first is no flood");
         rounds.end(Ok(()));
-        rounds.want(Purpose::Confirm, None);
-        // Half a second at least, by the jitter; the test may have stood still for a while.
-        let begun = rounds.lock().answered_at.unwrap();
-        let at = rounds.lock().confirm_not_before.unwrap();
-        assert!(at >= begun + Duration::from_millis(500), "{at:?}");
-        assert!(at <= begun + Duration::from_secs(1), "{at:?}");
-        // Whoever does not know where to go waits for a quarter of it at most.
-        let at = rounds.lock().not_before.unwrap();
-        assert!(at <= begun + Duration::from_millis(250), "{at:?}");
-        rounds.lock().confirm_not_before = Some(far);
-        let mut waiting = Box::pin(rounds.pause(far));
-        assert!(waiting.as_mut().now_or_never().is_none());
-        rounds.want(Purpose::Find, None);
-        assert!(waiting.now_or_never().is_some());
-        assert!(pause(&rounds) <= Duration::from_millis(250));
+        let ended = Clock::SYSTEM.now();
+        rounds.want_news(node(2));
+        let Next::WaitUntil(at) = rounds.next() else { panic!() };
+        assert!(at > ended + PAUSE_AFTER_NEWS / 2, "{at:?} after {ended:?}");
+        let pausing = Box::pin(rounds.pause(at));
+        rounds.want();
+        pausing.now_or_never().unwrap();
         rounds.lock().not_before = None;
-        assert!(matches!(rounds.next(), Next::Round(Purpose::Find, _)));
-        // After a while without any, the next one is soon.
-        rounds.lock().answered_at = Some(Instant::from_nanos(0));
+        let Next::Round { first, .. } = rounds.next() else { panic!() };
+        assert_eq!(first, [node(2)]);
+        // Nobody waits for the next one.
         rounds.end(Ok(()));
-        let begun = rounds.lock().answered_at.unwrap();
-        assert!(rounds.lock().confirm_not_before.unwrap() <= begun + PAUSE.first());
+        rounds.want_news(node(3));
+        rounds.lock().not_before = None;
+        assert!(matches!(rounds.next(), Next::WaitUntil(_)));
     }
 
     #[test]
-    fn a_round_that_only_confirms_and_fails_puts_off_no_other() {
+    fn a_round_that_nobody_waits_for_and_that_fails_puts_off_no_other() {
         let rounds = Rounds::default();
-        rounds.want(Purpose::Confirm, None);
-        rounds.next();
-        let (number, _) = rounds.want(Purpose::Find, None);
+        rounds.want_news(Address { host: "h".into(), port: 1 });
+        assert!(matches!(rounds.next(), Next::Round { is_awaited: false, .. }));
+        let (number, _) = rounds.want();
         rounds.end(Err(Failure::unavailable("no answer in so short a time")));
         let mut waiting = Box::pin(rounds.wait(number, far()));
         assert!(waiting.as_mut().now_or_never().is_none());
-        assert!(matches!(rounds.next(), Next::Round(Purpose::Find, _)));
+        assert!(matches!(rounds.next(), Next::Round { is_awaited: true, .. }));
         rounds.end(Ok(()));
         assert!(waiting.now_or_never().unwrap().is_ok());
     }
@@ -297,28 +263,28 @@ mod tests {
         let rounds = Rounds::default();
         let node = |port| Address { host: "h".into(), port };
         for port in [1, 2, 1] {
-            rounds.want(Purpose::Find, Some(node(port)));
+            rounds.want_news(node(port));
         }
-        let Next::Round(_, first) = rounds.next() else { panic!() };
+        let Next::Round { first, .. } = rounds.next() else { panic!() };
         assert_eq!(first, [node(1), node(2)]);
     }
 
     #[test]
     fn what_cannot_be_cured_is_told_without_another_round() {
         let rounds = Rounds::default();
-        rounds.want(Purpose::Find, None);
+        rounds.want();
         rounds.next();
         rounds.end(Err(Failure::new(lock_core::LockErrorKind::Denied, "no")));
-        let (number, _) = rounds.want(Purpose::Find, None);
+        let (number, _) = rounds.want();
         assert!(rounds.wait(number, far()).now_or_never().unwrap().is_err());
     }
 
     #[test]
     fn whoever_waits_is_told_when_nobody_carries_rounds_out() {
         let rounds = Rounds::default();
-        let (number, _) = rounds.want(Purpose::Find, None);
+        let (number, _) = rounds.want();
         rounds.stop(Failure::unavailable("no runtime"));
         assert!(rounds.wait(number, far()).now_or_never().unwrap().is_err());
-        assert_eq!(rounds.want(Purpose::Find, None), (2, true));
+        assert_eq!(rounds.want(), (2, true));
     }
 }

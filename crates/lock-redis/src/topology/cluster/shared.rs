@@ -13,7 +13,7 @@ use lock_core::{Instant, LockErrorKind, event};
 use crate::topology::address::Address;
 use crate::topology::cluster::ask::{self, AT_ONCE, Asking};
 use crate::topology::cluster::node::{Node, Surroundings};
-use crate::topology::cluster::refresh::{Next, Purpose, Rounds};
+use crate::topology::cluster::refresh::{Next, Rounds};
 use crate::topology::cluster::settings::Settings;
 use crate::topology::cluster::table::{Losers, Table};
 use crate::topology::dialer::Dialer;
@@ -24,9 +24,8 @@ use crate::wire::failure::Failure;
 /// be had elsewhere.
 const ASK_EVERY: Duration = Duration::from_millis(250);
 
-/// How long a round may take that only confirms what is known already: somebody who needs one may
-/// come meanwhile.
-const CONFIRM_WITHIN: Duration = Duration::from_millis(250);
+/// How long a round may take that nobody waits for: somebody who needs one may come meanwhile.
+const NEWS_WITHIN: Duration = Duration::from_millis(250);
 
 /// See the [module's documentation](self).
 pub(crate) struct Shared {
@@ -95,7 +94,7 @@ impl Shared {
 
     /// Asks the nodes, once for all who want that, and waits for what they say.
     pub(super) async fn refresh(&self, deadline: Instant) -> Result<(), Failure> {
-        let number = self.want_round(Purpose::Find, None);
+        let number = self.wanted(self.rounds.want());
         self.rounds.wait(number, deadline).await
     }
 
@@ -103,11 +102,11 @@ impl Shared {
     pub(super) fn moved(&self, slot: u16, from: &Node, to: &Address) {
         let losers = self.table_mut().moved(slot, from, to, |address| self.node(address));
         losers.told();
-        self.want_round(Purpose::Confirm, Some(to.clone()));
+        self.wanted(self.rounds.want_news(to.clone()));
     }
 
-    fn want_round(&self, purpose: Purpose, first: Option<Address>) -> u64 {
-        let (number, begins) = self.rounds.want(purpose, first);
+    /// Sees to it that somebody carries out the round that is wanted; returns its number.
+    fn wanted(&self, (number, begins): (u64, bool)) -> u64 {
         if begins {
             match (background_runtime(), self.me.upgrade()) {
                 (Ok(runtime), Some(me)) => drop(runtime.spawn(carry_out(Carrier(me)))),
@@ -123,20 +122,18 @@ impl Shared {
 
     /// Asks some nodes who has which slots.
     ///
-    /// To confirm what is known is worth no new connection, unless there is none.
-    async fn round(&self, purpose: Purpose, first: Vec<Address>) -> Result<(), Failure> {
+    /// What nobody waits for is worth no new connection, unless there is none.
+    async fn round(&self, is_awaited: bool, first: Vec<Address>) -> Result<(), Failure> {
         self.check_open()?;
         let mut nodes = self.to_ask(first);
         let connected = || nodes.iter().filter(|node| self.up(node).is_some()).take(AT_ONCE);
-        let connected: Vec<Address> = match purpose {
-            Purpose::Find => Vec::new(),
-            Purpose::Confirm => connected().cloned().collect(),
-        };
+        let connected: Vec<Address> =
+            if is_awaited { Vec::new() } else { connected().cloned().collect() };
         let by_any = !connected.is_empty();
         let mut within = self.settings.reach.response_timeout;
         if by_any {
             nodes = connected;
-            within = within.min(CONFIRM_WITHIN);
+            within = within.min(NEWS_WITHIN);
         }
         let in_background = |node: &Address| {
             self.table().node_at(node).and_then(|node| node.pair.up_in_background())
@@ -205,7 +202,7 @@ impl Surroundings for Shared {
     }
 
     fn refresh_soon(&self) {
-        self.want_round(Purpose::Find, None);
+        self.wanted(self.rounds.want());
     }
 
     fn until_left<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, ()> {
@@ -256,8 +253,8 @@ async fn carry_out(carrier: Carrier) {
         match shared.rounds.next() {
             Next::End => return,
             Next::WaitUntil(at) => shared.rounds.pause(at).await,
-            Next::Round(purpose, first) => {
-                let result = shared.round(purpose, first).await;
+            Next::Round { first, is_awaited } => {
+                let result = shared.round(is_awaited, first).await;
                 if let Err(failure) = &result {
                     let cause = failure.message();
                     event!(DEBUG, "slots_unknown", "redis", cause, "{cause}");

@@ -30,8 +30,6 @@ async fn while_slots_move_the_nodes_are_asked_about_once_a_second_and_over_the_s
     }
     let slots = names.iter().map(|name| slot_of(&set, name));
     let slots: Vec<u16> = slots.filter(|&slot| set.owner(slot).unwrap() == 0).collect();
-    let connections = || set.servers.iter().map(connections_made).sum::<u64>();
-    let before = connections();
     let begin = Instant::now();
     let mut load = JoinSet::new();
     for part in names.chunks(names.len() / TASKS) {
@@ -56,14 +54,15 @@ async fn while_slots_move_the_nodes_are_asked_about_once_a_second_and_over_the_s
     }
     load.join_all().await;
     let took = begin.elapsed();
-    let made = connections() - before;
-    let rounds = set.servers.iter().map(asked_for_slots).max().unwrap();
-    println!("{kind}: {moves} moves in {took:.1?}: {rounds} questions a node, {made} connections");
+    let rounds = set.servers.iter().map(|it| logged(it, &["CLUSTER", "SLOTS"])).max().unwrap();
+    let greetings = set.servers.iter().map(|it| logged(it, &["HELLO"])).sum::<usize>();
+    println!(
+        "{kind}: {moves} moves in {took:.1?}: {rounds} questions a node, {greetings} greetings"
+    );
     assert!(moves >= 10, "{moves}");
-    // The pauses grow to 1 s, of which half is left to chance.
-    assert!(rounds <= 6 + 2 * usize::try_from(took.as_secs() + 1).unwrap(), "{rounds} in {took:?}");
-    // One to each node by which this looks at it, and one from each to each by which keys are moved.
-    assert!(made <= 3 + 6, "{made}");
+    assert!(rounds <= 2 + usize::try_from(took.as_secs() + 1).unwrap(), "{rounds} in {took:?}");
+    // A busy machine may need the library's own connection to each.
+    assert!(greetings <= 3, "{greetings}");
 }
 
 /// A node that hears of a move late may take the slot back.
@@ -76,19 +75,13 @@ fn move_until_there(set: &ClusterSet, slot: u16, to: usize) {
     }
 }
 
-/// How many connections the server has accepted.
-fn connections_made(server: &RedisServer) -> u64 {
-    let info: String = run(server, &["INFO", "stats"]);
-    let line = info.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
-    line.unwrap().parse().unwrap()
-}
-
-/// How often the server was asked who has which slots.
-fn asked_for_slots(server: &RedisServer) -> usize {
+/// How many commands the server has logged that begin with these words.
+fn logged(server: &RedisServer, begin: &[&str]) -> usize {
     let entries: Vec<Vec<redis::Value>> = run(server, &["SLOWLOG", "GET", "1000000"]);
-    let is_question = |entry: &&Vec<redis::Value>| {
+    let is_such = |entry: &&Vec<redis::Value>| {
         let words: Vec<String> = redis::from_redis_value(entry[3].clone()).unwrap_or_default();
-        words.iter().map(|word| word.to_uppercase()).eq(["CLUSTER", "SLOTS"])
+        let mut words = words.iter().map(|word| word.to_uppercase());
+        begin.iter().all(|begin| words.next().is_some_and(|word| word == *begin))
     };
-    entries.iter().filter(is_question).count()
+    entries.iter().filter(is_such).count()
 }

@@ -81,12 +81,12 @@ fn sent_elsewhere(server: &RedisServer) -> u64 {
     line.map_or(0, |count| count.parse().unwrap())
 }
 
-/// How often the server has run this command, also in scripts.
-fn calls(server: &RedisServer, command: &str) -> u64 {
+/// How often a command has run at this server.
+fn calls_of(server: &RedisServer, command: &str) -> u64 {
     let info: String = run(server, &["INFO", "commandstats"]);
-    let prefix = format!("cmdstat_{command}:calls=");
-    let line = info.lines().find_map(|line| line.strip_prefix(&*prefix));
-    line.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap())
+    let begin = format!("cmdstat_{command}:calls=");
+    let line = info.lines().find_map(|line| line.strip_prefix(&begin));
+    line.and_then(|line| line.split(',').next()).map_or(0, |count| count.parse().unwrap())
 }
 
 /// The key of the counter of a slot that holds one.

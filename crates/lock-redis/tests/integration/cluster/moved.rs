@@ -14,6 +14,7 @@ on_oldest_and_newest!(
     a_counter_is_not_trusted_after_its_slot_was_elsewhere,
     a_slot_on_its_way_costs_the_other_locks_of_its_node_nothing,
     who_waits_for_a_lock_whose_slot_is_moved_gets_it_at_its_new_node,
+    slots_that_are_moved_one_after_the_other_are_followed_without_a_table_for_each,
     a_node_that_left_the_cluster_is_forgotten,
 );
 
@@ -113,7 +114,7 @@ async fn a_slot_on_its_way_costs_the_other_locks_of_its_node_nothing(kind: &Serv
     let mut others = (0..).map(|number| name_at(&set, &format!("other{number}of"), from));
     let other = others.find(|name| slot_of(&set, name) != slot).unwrap();
     // No script reads keys by this command.
-    let plain = || calls(&set.servers[from], "mget");
+    let plain = || calls_of(&set.servers[from], "mget");
     loop {
         let (begin, backend) = (Instant::now(), backend_of(&set));
         for name in ["x", &other] {
@@ -160,6 +161,34 @@ async fn who_waits_for_a_lock_whose_slot_is_moved_gets_it_at_its_new_node(kind: 
     assert!(guard.fencing_token().unwrap() > first);
     assert!(exists(&set.servers[to], "x"));
     assert!(guard.release().await.is_released());
+}
+
+/// A table names the owners of all slots, so a node takes long to write it.
+async fn slots_that_are_moved_one_after_the_other_are_followed_without_a_table_for_each(
+    kind: &ServerKind,
+) {
+    let set = masters(kind, 2);
+    let backend = backend_of(&set);
+    let is_at_first = |name: &str| set.owner(slot_of(&set, name)).unwrap() == 0;
+    let names: Vec<String> =
+        (0..40).map(|number| format!("n{number}")).filter(|name| is_at_first(name)).collect();
+    for name in &names {
+        number_of(&backend, name).await;
+    }
+    // Redis 6.2 counts all that begins with `CLUSTER` together.
+    let tables = || set.servers.iter().map(|it| calls_of(it, "cluster|slots")).sum::<u64>();
+    let (begin, before) = (Instant::now(), (tables(), sent_elsewhere(&set.servers[0])));
+    for name in &names {
+        set.move_slot(slot_of(&set, name), 0, 1).unwrap();
+        number_of(&backend, name).await;
+    }
+    let moved = sent_elsewhere(&set.servers[0]) - before.1;
+    assert!(moved >= names.len() as u64, "only {moved} requests met a slot that was moved");
+    // Two nodes are asked each time.
+    let rounds = begin.elapsed().as_secs() + 2;
+    let asked = tables() - before.0;
+    println!("{kind}: {} slots, {asked} tables in {:?}", names.len(), begin.elapsed());
+    assert!(asked <= 2 * rounds, "{asked} tables in {:?}", begin.elapsed());
 }
 
 async fn a_node_that_left_the_cluster_is_forgotten(kind: &ServerKind) {

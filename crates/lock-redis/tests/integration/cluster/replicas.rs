@@ -296,7 +296,7 @@ async fn grants_at_one_node_share_a_question_also_when_one_of_their_slots_has_le
     let names: Vec<String> = of_first.take(GRANTS).collect();
     until_confirmed(&backend, &names[0]).await;
     until_confirmed(&backend, &name_at(&set, "there", 1)).await;
-    let before = waits(&set.servers[0]);
+    let before = calls_of(&set.servers[0], "wait");
     replica_of(&mut set, 0).freeze().unwrap();
     // The first is asked about alone, and the others together behind it.
     let mut grants = vec![asked(&backend, &names[0])];
@@ -308,19 +308,11 @@ async fn grants_at_one_node_share_a_question_also_when_one_of_their_slots_has_le
     for grant in grants {
         assert!(!is_held(&soon(LIMIT, grant).await.unwrap().unwrap()));
     }
-    let waits = waits(&set.servers[0]) - before;
+    let waits = calls_of(&set.servers[0], "wait") - before;
     println!("{kind}: {waits} times WAIT for {GRANTS} grants");
-    assert!(waits < GRANTS / 2, "{waits}");
+    assert!(waits < GRANTS as u64 / 2, "{waits}");
     for name in &names {
         let has = |place: usize| exists(&set.servers[place], name);
         assert!(has(set.partner(0)) || has(set.partner(1)), "{name}");
     }
-}
-
-/// How often replicas were waited for at this server.
-fn waits(server: &RedisServer) -> usize {
-    let info: String = run(server, &["INFO", "commandstats"]);
-    let line = info.lines().find_map(|line| line.strip_prefix("cmdstat_wait:calls="));
-    let count = line.and_then(|line| line.split(',').next());
-    count.map_or(0, |count| count.parse().unwrap())
 }
