@@ -15,9 +15,10 @@ use futures_util::future::join_all;
 use lock_core::Instant;
 
 use crate::topology::cluster::Cluster;
-use crate::topology::home::Home;
+use crate::topology::home::{Home, Server};
 use crate::topology::standalone::Standalone;
 use crate::wire::failure::Failure;
+use crate::wire::slot_set::SLOTS;
 
 /// The servers of a backend. Cheap to clone.
 #[derive(Clone)]
@@ -53,15 +54,18 @@ impl Topology {
         }
     }
 
-    /// All servers that have keys, in an order that stays; asked for anew or as they are known.
-    pub(crate) async fn homes(
+    /// All servers that have keys, with their slots; asked for anew or as they are known.
+    pub(crate) async fn servers(
         &self,
         anew: bool,
         deadline: Instant,
-    ) -> Result<Vec<Home<'_>>, Failure> {
+    ) -> Result<Vec<Server<'_>>, Failure> {
         match self {
-            Self::Single(single) => Ok(vec![single.home()]),
-            Self::Cluster(cluster) => Box::pin(cluster.homes(anew, deadline)).await,
+            Self::Single(single) => {
+                let slots = (0..=u16::MAX).take(SLOTS).collect();
+                Ok(vec![Server { home: single.home(), name: String::new(), slots }])
+            }
+            Self::Cluster(cluster) => Box::pin(cluster.servers(anew, deadline)).await,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What needs a server that several programs share. Which one it is makes no difference to them.
 
 mod benching;
+mod clustered;
 mod listing;
 mod looking;
 mod loss;

@@ -12,8 +12,8 @@ use crate::wire::greeting;
 
 /// Succeeds if one server of those that have keys answers.
 pub(crate) async fn ping(parts: &Parts, deadline: Instant) -> Result<(), Failure> {
-    let homes = parts.topology.homes(false, deadline).await?;
-    let pings = homes.iter().map(|home| Box::pin(at(parts, home, deadline)));
+    let servers = parts.topology.servers(false, deadline).await?;
+    let pings = servers.iter().map(|server| Box::pin(at(parts, &server.home, deadline)));
     select_ok(pings).await.map(|_| ())
 }
 

@@ -20,6 +20,7 @@ use crate::protocol::reply::{self, Released};
 use crate::protocol::scripts::Scripts;
 use crate::protocol::units::whole_millis;
 use crate::queue::Queue;
+use crate::topology::home::Home;
 use crate::topology::route::Route;
 use crate::topology::tries::Tries;
 use crate::wire::connection::Connection;
@@ -57,7 +58,29 @@ pub(crate) async fn release(
         let home = parts.topology.home(keys.slot, deadline).await?;
         let released = over(home.route(request.lane), deadline, &exchange).await;
         let Err(failure) = released else { return released };
+        // In a place of its own: this is rare.
+        if words.are_none()
+            && Box::pin(give_back_elsewhere(&home, &keys, request, &failure, deadline)).await?
+        {
+            return Ok(ReleaseReply::Released);
+        }
         home.again(failure, &mut tries, deadline).await?;
+    }
+}
+
+/// Gives the lock back at the node to which its key has gone with a slot on its way, if nobody waits
+/// for it; whether it was. For more than its own key, the slot has to arrive.
+async fn give_back_elsewhere(
+    home: &Home<'_>,
+    keys: &Keys,
+    request: &ReleaseRequest,
+    failure: &Failure,
+    deadline: Instant,
+) -> Result<bool, Failure> {
+    let Some(Ok(connection)) = home.asking(failure, deadline).await else { return Ok(false) };
+    match uncontended::give_back(request, keys, &connection, deadline).await {
+        Err(failure) if failure.not_applied || failure.of_cluster.is_some() => Ok(false),
+        given_back => given_back.map_err(Failure::or_unknown),
     }
 }
 

@@ -184,7 +184,13 @@ async fn registered_as(
         let connection = home.route(Lane::Caller).connection(deadline).await.ok()?;
         let mut question = redis::cmd("GET");
         question.arg(&key);
-        match connection.send(question, deadline).await {
+        let mut answer = connection.send(question.clone(), deadline).await;
+        if let Err(failure) = &answer
+            && let Some(connection) = home.asking(failure, deadline).await
+        {
+            answer = connection.ok()?.send(question, deadline).await;
+        }
+        match answer {
             Ok(answer) => break answer,
             // Its slot may be elsewhere by now.
             Err(failure) => home.again(failure, &mut tries, deadline).await.ok()?,

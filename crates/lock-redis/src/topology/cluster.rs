@@ -5,6 +5,7 @@
 //! Each node has a pair of links of its own, so that one that is dead holds up nobody at the others.
 
 mod ask;
+mod epoch;
 mod node;
 mod refresh;
 pub(crate) mod residence;
@@ -18,10 +19,11 @@ use std::sync::Arc;
 
 use lock_core::Instant;
 
+use crate::topology::cluster::node::Node;
 use crate::topology::cluster::residence::Residence;
 use crate::topology::cluster::shared::Shared;
 use crate::topology::dialer::Dialer;
-use crate::topology::home::Home;
+use crate::topology::home::{Home, Server};
 use crate::wire::failure::Failure;
 
 pub(crate) use settings::Settings;
@@ -57,12 +59,12 @@ impl Cluster {
         Err(Failure::unavailable(message).not_applied())
     }
 
-    /// All nodes that have slots, asked for anew or as they are known.
-    pub(crate) async fn homes(
+    /// All nodes that have slots, in the order of their addresses; asked for anew or as they are known.
+    pub(crate) async fn servers(
         &self,
         anew: bool,
         deadline: Instant,
-    ) -> Result<Vec<Home<'static>>, Failure> {
+    ) -> Result<Vec<Server<'static>>, Failure> {
         self.0.check_open()?;
         let known = || self.0.owners();
         let mut nodes = known();
@@ -74,9 +76,13 @@ impl Cluster {
             let message = "no node of the cluster has a slot; assign the slots to nodes";
             return Err(Failure::unavailable(message).not_applied());
         }
-        nodes.sort_by(|one, other| one.address.cmp(&other.address));
-        let home = |node| Home::Node(Residence::new(Arc::clone(&self.0), node, 0));
-        Ok(nodes.into_iter().map(home).collect())
+        nodes.sort_by(|(one, _), (other, _)| one.address.cmp(&other.address));
+        let server = |(node, slots): (Arc<Node>, Vec<u16>)| {
+            let (name, first) = (node.address.to_string(), slots.first().copied());
+            let residence = Residence::new(Arc::clone(&self.0), node, first.unwrap_or_default());
+            Server { home: Home::Node(residence), name, slots }
+        };
+        Ok(nodes.into_iter().map(server).collect())
     }
 
     /// Whether a node forbids pushes over a connection that carries attempts.

@@ -21,6 +21,15 @@ pub(crate) enum Home<'a> {
     Node(Residence),
 }
 
+/// A server that has keys.
+pub(crate) struct Server<'a> {
+    pub(crate) home: Home<'a>,
+    /// Its address, where it is one of several.
+    pub(crate) name: String,
+    /// In their order.
+    pub(crate) slots: Vec<u16>,
+}
+
 impl Home<'_> {
     /// Where commands of this lane go.
     pub(crate) fn route(&self, lane: Lane) -> Route<'_> {
@@ -71,6 +80,18 @@ impl Home<'_> {
                 Some(Box::pin(residence.asking(at, deadline)).await)
             }
             _ => None,
+        }
+    }
+
+    /// Whether this failure says that a key is at another node now; if its whole slot is, that is noted.
+    pub(crate) fn is_elsewhere(&self, failure: &Failure) -> bool {
+        match (self, failure.of_cluster.as_deref()) {
+            (Self::Node(_), Some(OfCluster::Ask(_) | OfCluster::TryAgain)) => true,
+            (Self::Node(residence), Some(OfCluster::Moved(at))) => {
+                residence.moved(at);
+                true
+            }
+            _ => false,
         }
     }
 

@@ -161,6 +161,11 @@ impl Connection {
         asking
     }
 
+    /// What the server calls itself while it runs, if that is known.
+    pub(crate) fn server(&self) -> Option<&str> {
+        self.identity.as_ref().map(Identity::server)
+    }
+
     /// Whether a script that writes has to be preceded by a command that does.
     pub(crate) fn tries_writing(&self) -> bool {
         self.tries_writing

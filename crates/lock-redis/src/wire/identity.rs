@@ -19,6 +19,11 @@ impl Identity {
         Self { client, server: server.into() }
     }
 
+    /// What the server calls itself while it runs.
+    pub(crate) fn server(&self) -> &str {
+        &self.server
+    }
+
     /// Whether the same run of a server knows both connections.
     pub(crate) fn is_beside(&self, other: &Self) -> bool {
         self.server == other.server

@@ -29,6 +29,11 @@ impl SlotSet {
         self.0.iter().for_each(|bits| bits.store(0, Ordering::Relaxed));
     }
 
+    pub(crate) fn remove(&self, slot: u16) {
+        let slot = usize::from(slot) % SLOTS;
+        self.0[slot / BITS].fetch_and(!(1 << (slot % BITS)), Ordering::Relaxed);
+    }
+
     pub(crate) fn insert(&self, slot: u16) {
         let slot = usize::from(slot) % SLOTS;
         self.0[slot / BITS].fetch_or(1 << (slot % BITS), Ordering::Relaxed);
@@ -71,5 +76,7 @@ mod tests {
         }
         let held: Vec<u16> = (0..16_384).filter(|slot| set.contains(*slot)).collect();
         assert_eq!(held, [0, 63, 64, 16_383]);
+        set.remove(63);
+        assert!(!set.contains(63) && set.contains(64));
     }
 }

@@ -32,7 +32,7 @@ mod on_one {
 }
 
 /// Another process, which is killed when this is dropped.
-struct Other(Child);
+pub(crate) struct Other(Child);
 
 impl Other {
     fn wants(url: &str, name: &str) -> Self {
@@ -41,7 +41,7 @@ impl Other {
         Self(command.spawn().unwrap())
     }
 
-    fn holds(url: &str, name: &str) -> Self {
+    pub(crate) fn holds(url: &str, name: &str) -> Self {
         let mut other = Self::wants(url, name);
         let mut line = String::new();
         BufReader::new(other.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -50,7 +50,7 @@ impl Other {
     }
 
     /// Whether it is this process that is named.
-    fn is(&self, who: &Who) -> bool {
+    pub(crate) fn is(&self, who: &Who) -> bool {
         let Who::Process(ProcessInfo { program, host, pid, started, .. }) = who else {
             return false;
         };

@@ -19,7 +19,7 @@ use crate::wire::health::Health;
 use crate::wire::refusal::lacking;
 
 /// So many are asked at once.
-const AT_ONCE: usize = 5;
+pub(super) const AT_ONCE: usize = 5;
 
 /// How nodes are asked.
 pub(super) struct Asking<'a> {
@@ -27,6 +27,14 @@ pub(super) struct Asking<'a> {
     pub(super) credentials: &'a Credentials,
     /// A connection to a node that is up.
     pub(super) up: &'a (dyn Fn(&Address) -> Option<Arc<Connection>> + Send + Sync),
+    /// It may be a connection that a runtime of the user's drives.
+    pub(super) by_any: bool,
+}
+
+impl Asking<'_> {
+    fn connection_waits(&self, by: Instant) -> Instant {
+        if self.by_any { Instant::FAR_FUTURE } else { by }
+    }
 }
 
 /// Asks these nodes until some have answered: the first of them at once, and others only if none of
@@ -71,7 +79,9 @@ async fn ask(how: &Asking<'_>, node: &Address, by: Instant) -> Result<View, Fail
     let mut asking = Pipeline::new();
     asking.cmd("CLUSTER").arg("SLOTS").cmd("CLUSTER").arg("NODES");
     let answers = match (how.up)(node) {
-        Some(connection) => connection.send_all(&asking, by).await?,
+        // A runtime of the user's may drive the connection and stand still for a while, which is no
+        // reason to give the connection up. Whoever asks waits until `by` only.
+        Some(connection) => connection.send_all(&asking, how.connection_waits(by)).await?,
         None => {
             let client = node.client(&how.settings.data)?;
             let client = how.credentials.read_again(&client)?;

@@ -10,6 +10,7 @@ use futures_util::future::{BoxFuture, Either, select};
 use lock_core::{Instant, LockErrorKind};
 
 use crate::topology::address::Address;
+use crate::topology::cluster::epoch::KnownEpoch;
 use crate::topology::cluster::settings::Settings;
 use crate::topology::dialer::Dialer;
 use crate::topology::reach::Reach;
@@ -49,6 +50,8 @@ pub(super) trait Surroundings: Send + Sync {
 pub(crate) struct Node {
     pub(super) address: Address,
     pub(super) pair: Pair,
+    /// The number under which it was last seen to have slots.
+    pub(super) epoch: KnownEpoch,
 }
 
 impl Node {
@@ -63,12 +66,17 @@ impl Node {
         let link = |driver| Link::new(Arc::clone(&connector), driver, reach.response_timeout);
         let pair = Pair::new(Some(link(Driver::Caller)), link(Driver::Background));
         let confirmer = reach.confirmer(&connector, Marks::EachSlot);
-        Self { address, pair: pair.confirmed_by(confirmer) }
+        Self { address, pair: pair.confirmed_by(confirmer), epoch: KnownEpoch::default() }
     }
 
     /// A slot was seen to leave the node: when it comes back, its counter may have lost numbers.
     pub(super) fn lost_a_slot(&self) {
         self.pair.up().for_each(|connection| connection.counted().clear());
+    }
+
+    /// This slot is on its way from the node, and its counter may be used elsewhere by now.
+    pub(super) fn is_losing(&self, slot: u16) {
+        self.pair.up().for_each(|connection| connection.counted().remove(slot));
     }
 
     /// The node has no slot any more. Whoever waits for a push over its connections asks again.

@@ -38,8 +38,9 @@ struct State {
     /// When the next round may begin: one that somebody waits for, and one that nobody does.
     not_before: Option<Instant>,
     news_not_before: Option<Instant>,
-    /// Somebody waits for the round that is wanted.
+    /// Somebody waits for the round that is wanted, or for the one that is under way.
     is_awaited: bool,
+    is_awaited_now: bool,
     failures: u32,
     last: Option<Failure>,
     /// Who is to be asked first.
@@ -52,7 +53,12 @@ pub(super) enum Next {
     End,
     WaitUntil(Instant),
     /// Ask, these nodes first.
-    Round(Vec<Address>),
+    Round {
+        first: Vec<Address>,
+        /// Somebody waits for it. Else it is only about other slots than those that are known to have
+        /// moved.
+        is_awaited: bool,
+    },
 }
 
 impl Rounds {
@@ -101,14 +107,22 @@ impl Rounds {
             return Next::WaitUntil(at);
         }
         state.begun += 1;
-        state.is_awaited = false;
-        Next::Round(std::mem::take(&mut state.first))
+        state.is_awaited_now = std::mem::take(&mut state.is_awaited);
+        let first = std::mem::take(&mut state.first);
+        Next::Round { first, is_awaited: state.is_awaited_now }
     }
 
     /// The round that was begun last has ended.
     pub(super) fn end(&self, result: Result<(), Failure>) {
         let mut state = self.lock();
         state.ended = state.begun;
+        if result.is_err() && !state.is_awaited_now {
+            // That nodes do not answer in the little time that this has is no reason to put off others.
+            state.news_not_before = Some(Clock::SYSTEM.now() + PAUSE_AFTER_NEWS);
+            drop(state);
+            self.ended.notify_waiters();
+            return;
+        }
         let pause = match &result {
             Ok(()) => {
                 state.failures = 0;
@@ -187,7 +201,7 @@ mod tests {
     fn all_who_want_a_round_while_one_is_under_way_get_one_more_and_no_other() {
         let rounds = Rounds::default();
         assert_eq!(rounds.want(), (1, true));
-        assert!(matches!(rounds.next(), Next::Round(_)));
+        assert!(matches!(rounds.next(), Next::Round { .. }));
         // What was asked before they came may be old news.
         assert_eq!(rounds.want(), (2, false));
         assert_eq!(rounds.want(), (2, false));
@@ -199,7 +213,7 @@ mod tests {
         assert!(second.as_mut().now_or_never().is_none());
         assert!(matches!(rounds.next(), Next::WaitUntil(_)));
         rounds.lock().not_before = None;
-        assert!(matches!(rounds.next(), Next::Round(_)));
+        assert!(matches!(rounds.next(), Next::Round { .. }));
         rounds.end(Err(Failure::unavailable("nobody answers")));
         assert!(second.now_or_never().unwrap().is_err());
         assert!(matches!(rounds.next(), Next::End));
@@ -211,7 +225,7 @@ mod tests {
         let rounds = Rounds::default();
         let node = |port| Address { host: "h".into(), port };
         rounds.want_news(node(1));
-        assert!(matches!(rounds.next(), Next::Round(_)), "the first is no flood");
+        assert!(matches!(rounds.next(), Next::Round { .. }), "the first is no flood");
         rounds.end(Ok(()));
         let ended = Clock::SYSTEM.now();
         rounds.want_news(node(2));
@@ -221,7 +235,7 @@ mod tests {
         rounds.want();
         pausing.now_or_never().unwrap();
         rounds.lock().not_before = None;
-        let Next::Round(first) = rounds.next() else { panic!() };
+        let Next::Round { first, .. } = rounds.next() else { panic!() };
         assert_eq!(first, [node(2)]);
         // Nobody waits for the next one.
         rounds.end(Ok(()));
@@ -231,13 +245,27 @@ mod tests {
     }
 
     #[test]
+    fn a_round_that_nobody_waits_for_and_that_fails_puts_off_no_other() {
+        let rounds = Rounds::default();
+        rounds.want_news(Address { host: "h".into(), port: 1 });
+        assert!(matches!(rounds.next(), Next::Round { is_awaited: false, .. }));
+        let (number, _) = rounds.want();
+        rounds.end(Err(Failure::unavailable("no answer in so short a time")));
+        let mut waiting = Box::pin(rounds.wait(number, far()));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        assert!(matches!(rounds.next(), Next::Round { is_awaited: true, .. }));
+        rounds.end(Ok(()));
+        assert!(waiting.now_or_never().unwrap().is_ok());
+    }
+
+    #[test]
     fn who_is_to_be_asked_first_is_asked_once() {
         let rounds = Rounds::default();
         let node = |port| Address { host: "h".into(), port };
         for port in [1, 2, 1] {
             rounds.want_news(node(port));
         }
-        let Next::Round(first) = rounds.next() else { panic!() };
+        let Next::Round { first, .. } = rounds.next() else { panic!() };
         assert_eq!(first, [node(1), node(2)]);
     }
 

@@ -50,17 +50,14 @@ impl Residence {
         let cluster = &self.cluster;
         match failure.of_cluster.as_deref() {
             Some(OfCluster::Moved(at)) => {
-                cluster.moved(at.slot, &self.address_of(at));
-                // An answer that came late may have made its counter trusted again.
-                self.node.lost_a_slot();
+                self.moved(at);
                 // The first time it is just news.
                 tries.0 += 1;
                 let pause = tries.0.checked_sub(2).map(|before| PAUSE.jittered(before));
                 wait(pause.unwrap_or_default(), failure, deadline).await
             }
             Some(OfCluster::Ask(_) | OfCluster::TryAgain) => {
-                // Its counter may be used elsewhere by now.
-                self.node.lost_a_slot();
+                self.node.is_losing(self.slot);
                 tries.0 += 1;
                 wait(PAUSE.jittered(tries.0 - 1), failure, deadline).await
             }
@@ -76,6 +73,13 @@ impl Residence {
                 Err(failure)
             }
         }
+    }
+
+    /// The node says that this slot is there.
+    pub(crate) fn moved(&self, at: &Elsewhere) {
+        self.cluster.moved(at.slot, &self.node, &self.address_of(at));
+        // An answer that came late may have made its counter trusted again.
+        self.node.lost_a_slot();
     }
 
     /// Fails, unless the other nodes say that the slot is elsewhere.

@@ -11,18 +11,21 @@ use lock_core::backend::{Clock, background_runtime};
 use lock_core::{Instant, LockErrorKind, event};
 
 use crate::topology::address::Address;
-use crate::topology::cluster::ask::{self, Asking};
+use crate::topology::cluster::ask::{self, AT_ONCE, Asking};
 use crate::topology::cluster::node::{Node, Surroundings};
 use crate::topology::cluster::refresh::{Next, Rounds};
 use crate::topology::cluster::settings::Settings;
 use crate::topology::cluster::table::{Losers, Table};
-use crate::topology::cluster::verdict;
 use crate::topology::dialer::Dialer;
+use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;
 
 /// While a connection to a node does not come about, the others are asked this often whether it is to
 /// be had elsewhere.
 const ASK_EVERY: Duration = Duration::from_millis(250);
+
+/// How long a round may take that nobody waits for: somebody who needs one may come meanwhile.
+const NEWS_WITHIN: Duration = Duration::from_millis(250);
 
 /// See the [module's documentation](self).
 pub(crate) struct Shared {
@@ -64,9 +67,9 @@ impl Shared {
         self.table().owner(slot).map(Arc::clone)
     }
 
-    /// The nodes that have slots.
-    pub(super) fn owners(&self) -> Vec<Arc<Node>> {
-        self.table().owners().map(Arc::clone).collect()
+    /// The nodes that have slots, with these in their order.
+    pub(super) fn owners(&self) -> Vec<(Arc<Node>, Vec<u16>)> {
+        self.table().slots_by_owner()
     }
 
     /// The node at this address, also if it is new.
@@ -95,9 +98,9 @@ impl Shared {
         self.rounds.wait(number, deadline).await
     }
 
-    /// A node says that this slot is there, which may be news.
-    pub(super) fn moved(&self, slot: u16, to: &Address) {
-        let losers = self.table_mut().set(slot, to, |address| self.node(address));
+    /// This node says that the slot is there, which may be news.
+    pub(super) fn moved(&self, slot: u16, from: &Node, to: &Address) {
+        let losers = self.table_mut().moved(slot, from, to, |address| self.node(address));
         losers.told();
         self.wanted(self.rounds.want_news(to.clone()));
     }
@@ -118,19 +121,38 @@ impl Shared {
     }
 
     /// Asks some nodes who has which slots.
-    async fn round(&self, first: Vec<Address>) -> Result<(), Failure> {
+    ///
+    /// What nobody waits for is worth no new connection, unless there is none.
+    async fn round(&self, is_awaited: bool, first: Vec<Address>) -> Result<(), Failure> {
         self.check_open()?;
-        let by = Clock::SYSTEM.now() + self.settings.reach.response_timeout;
+        let mut nodes = self.to_ask(first);
+        let connected = || nodes.iter().filter(|node| self.up(node).is_some()).take(AT_ONCE);
+        let connected: Vec<Address> =
+            if is_awaited { Vec::new() } else { connected().cloned().collect() };
+        let by_any = !connected.is_empty();
+        let mut within = self.settings.reach.response_timeout;
+        if by_any {
+            nodes = connected;
+            within = within.min(NEWS_WITHIN);
+        }
+        let in_background = |node: &Address| {
+            self.table().node_at(node).and_then(|node| node.pair.up_in_background())
+        };
         let asking = Asking {
             settings: &self.settings,
             credentials: &self.dialer.credentials,
-            up: &|node| self.table().node_at(node).and_then(|node| node.pair.up_in_background()),
+            up: &|node| if by_any { self.up(node) } else { in_background(node) },
+            by_any,
         };
-        let views = ask::some_of(&asking, &self.to_ask(first), by).await?;
-        let owners = verdict::of(&views);
-        let losers = self.table_mut().replace(&owners, |address| self.node(address));
+        let views = ask::some_of(&asking, &nodes, Clock::SYSTEM.now() + within).await?;
+        let losers = self.table_mut().believe(&views, |address| self.node(address));
         losers.told();
         Ok(())
+    }
+
+    /// A connection to the node that is up: rather the library's own.
+    fn up(&self, node: &Address) -> Option<Arc<Connection>> {
+        self.table().node_at(node)?.pair.up().last()
     }
 
     /// Whom to ask, in this order: those that are to be asked first, those that have slots, and those
@@ -231,8 +253,8 @@ async fn carry_out(carrier: Carrier) {
         match shared.rounds.next() {
             Next::End => return,
             Next::WaitUntil(at) => shared.rounds.pause(at).await,
-            Next::Round(first) => {
-                let result = shared.round(first).await;
+            Next::Round { first, is_awaited } => {
+                let result = shared.round(is_awaited, first).await;
                 if let Err(failure) = &result {
                     let cause = failure.message();
                     event!(DEBUG, "slots_unknown", "redis", cause, "{cause}");

@@ -18,7 +18,7 @@ on_oldest_and_newest!(
 
 /// Waits until the replica has everything that its master has: what is lost otherwise is no promise
 /// of anybody's.
-fn await_replica(set: &ClusterSet, master: usize) {
+pub(super) fn await_replica(set: &ClusterSet, master: usize) {
     // A write of this very connection is what `WAIT` waits for.
     let mut admin = admin_of(&set.servers[master]);
     let name = format!("lock:{}", name_at(set, "written", master));

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lock_core::LockErrorKind;
-use lock_core::backend::{Clock, LockBackend, RenewReply, RenewRequest};
+use lock_core::backend::{Clock, LockBackend, ReleaseReply, RenewReply, RenewRequest};
 use lock_testkit::contention::Contention;
 use lock_testkit::history::{Claims, Recorder};
 
@@ -13,6 +13,7 @@ use crate::on_oldest_and_newest;
 on_oldest_and_newest!(
     while_a_slot_is_on_its_way_its_leases_are_renewed_wherever_they_are,
     the_first_slot_of_a_node_is_renewed_there_while_it_is_on_its_way,
+    a_lock_whose_key_is_on_its_way_is_given_back_where_it_is,
     a_request_in_a_slot_on_its_way_waits_for_the_end_and_fails_in_time_without_one,
     sixteen_tasks_take_turns_while_their_slot_is_moved_to_and_fro,
 );
@@ -68,6 +69,32 @@ async fn are_renewed_wherever_they_are(set: &ClusterSet, to: usize) {
     for (name, owner) in names.iter().zip(owners) {
         assert!(release(&backend, name, owner).await.is_ok());
     }
+}
+
+/// Also if the move never ends.
+async fn a_lock_whose_key_is_on_its_way_is_given_back_where_it_is(kind: &ServerKind) {
+    let set = masters(kind, 2);
+    let backend = backend_of(&set);
+    let names: Vec<String> = (0..2).map(|number| format!("{{x}}{number}")).collect();
+    let owners = take_all(&backend, &names).await;
+    let slot = slot_of(&set, &names[0]);
+    let from = set.owner(slot).unwrap();
+    let (to, theirs) = (1 - from, "{x}2");
+    run::<()>(&set.servers[from], &["SET", &format!("lock:{theirs}"), "theirs"]);
+    set.begin_to_move(slot, from, to).unwrap();
+    let port = set.servers[to].port().to_string();
+    for name in [&names[1], theirs] {
+        let key = format!("lock:{name}");
+        run::<()>(&set.servers[from], &["MIGRATE", "127.0.0.1", &port, &key, "0", "10000"]);
+    }
+    for (name, owner) in names.iter().zip(owners) {
+        let reply = release(&backend, name, owner).await.unwrap();
+        assert!(matches!(reply, ReleaseReply::Released), "{name}: {reply:?}");
+        assert!(set.servers.iter().all(|server| !exists(server, name)), "{name}");
+    }
+    // What is another's there stays.
+    release(&backend, theirs, token()).await.unwrap_err();
+    assert!(exists(&set.servers[to], theirs));
 }
 
 async fn a_request_in_a_slot_on_its_way_waits_for_the_end_and_fails_in_time_without_one(

@@ -1,10 +1,13 @@
 //! A cluster: which node has a lock, and what remains of locks when that changes.
 
 mod conformance;
+mod cost;
 mod failover;
 mod finding;
+mod listing;
 mod migrating;
 mod moved;
+mod naming;
 mod replicas;
 #[cfg(feature = "tls")]
 mod tls;

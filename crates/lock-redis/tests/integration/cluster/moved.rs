@@ -12,10 +12,10 @@ on_oldest_and_newest!(
     a_slot_that_was_moved_is_followed_and_no_request_is_sent_to_the_wrong_node_twice,
     leases_at_all_nodes_are_renewed_in_one_batch_also_when_a_slot_was_moved,
     a_counter_is_not_trusted_after_its_slot_was_elsewhere,
+    a_slot_on_its_way_costs_the_other_locks_of_its_node_nothing,
     who_waits_for_a_lock_whose_slot_is_moved_gets_it_at_its_new_node,
     slots_that_are_moved_one_after_the_other_are_followed_without_a_table_for_each,
     a_node_that_left_the_cluster_is_forgotten,
-    a_process_is_registered_at_one_node,
 );
 
 async fn a_slot_that_was_moved_is_followed_and_no_request_is_sent_to_the_wrong_node_twice(
@@ -106,6 +106,40 @@ async fn a_counter_is_not_trusted_after_its_slot_was_elsewhere(kind: &ServerKind
     }
 }
 
+/// Their numbers are drawn by plain commands as before.
+async fn a_slot_on_its_way_costs_the_other_locks_of_its_node_nothing(kind: &ServerKind) {
+    let set = masters(kind, 2);
+    let slot = slot_of(&set, "x");
+    let from = set.owner(slot).unwrap();
+    let mut others = (0..).map(|number| name_at(&set, &format!("other{number}of"), from));
+    let other = others.find(|name| slot_of(&set, name) != slot).unwrap();
+    // No script reads keys by this command.
+    let plain = || calls_of(&set.servers[from], "mget");
+    loop {
+        let (begin, backend) = (Instant::now(), backend_of(&set));
+        for name in ["x", &other] {
+            number_of(&backend, name).await;
+        }
+        set.begin_to_move(slot, from, 1 - from).unwrap();
+        attempt(&backend, "x", token(), LONG).await.unwrap_err();
+        let before = plain();
+        for _ in 0..3 {
+            number_of(&backend, &other).await;
+        }
+        let others = plain() - before;
+        // The slot itself is looked at anew.
+        set.run(from, &["CLUSTER", "SETSLOT", &slot.to_string(), "STABLE"]).unwrap();
+        let before = plain();
+        number_of(&backend, "x").await;
+        assert_eq!(plain() - before, 0);
+        // Counters are looked at anew after 10 s, which a busy machine may need.
+        if begin.elapsed() < Duration::from_secs(9) {
+            assert_eq!(others, 3);
+            return;
+        }
+    }
+}
+
 async fn who_waits_for_a_lock_whose_slot_is_moved_gets_it_at_its_new_node(kind: &ServerKind) {
     let set = masters(kind, 2);
     let (holder, waiter) = (backend_of(&set), strict(backend_of(&set)));
@@ -185,17 +219,3 @@ async fn a_node_that_left_the_cluster_is_forgotten(kind: &ServerKind) {
 
 /// Those of the third of three masters.
 const SLOTS_OF_THE_LAST: std::ops::Range<u16> = 16_128..16_384;
-
-/// Whoever looks at a lock at another node asks there.
-async fn a_process_is_registered_at_one_node(kind: &ServerKind) {
-    let set = masters(kind, 3);
-    let register = RedisBackend::builder().url(set.url()).register_process(true);
-    let locks = strict(register.build().unwrap());
-    let guard = locks.lock("x").ttl(LONG).acquire().await.unwrap();
-    let registered = || {
-        let keys = set.servers.iter().map(|it| run::<Vec<String>>(it, &["KEYS", "dl:p:*"]).len());
-        keys.sum::<usize>()
-    };
-    until(|| registered() == 1).await;
-    assert!(guard.release().await.is_released());
-}
