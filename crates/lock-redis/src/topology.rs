@@ -18,7 +18,7 @@ use crate::topology::cluster::Cluster;
 use crate::topology::home::{Home, Server};
 use crate::topology::standalone::Standalone;
 use crate::wire::failure::Failure;
-use crate::wire::slot_set::SLOTS;
+use crate::wire::slot_set::SLOT_COUNT;
 
 /// The servers of a backend. Cheap to clone.
 #[derive(Clone)]
@@ -62,7 +62,7 @@ impl Topology {
     ) -> Result<Vec<Server<'_>>, Failure> {
         match self {
             Self::Single(single) => {
-                let slots = (0..=u16::MAX).take(SLOTS).collect();
+                let slots = vec![0..=SLOT_COUNT - 1];
                 Ok(vec![Server { home: single.home(), name: String::new(), slots }])
             }
             Self::Cluster(cluster) => Box::pin(cluster.servers(anew, deadline)).await,

@@ -118,19 +118,17 @@ impl<'a> Watch<'a> {
                 Some(Event::Lost(reason)) => self.lost(reason),
                 None => {}
             }
-            if self.stops_until.is_some_and(|stop| stop <= Instant::now()) {
+            if is_due(&mut self.stops_until) {
                 self.stop_self();
             }
-            if self.hopes_until.is_some_and(|hope| hope <= Instant::now()) {
+            if is_due(&mut self.hopes_until) {
                 self.is_starved = false;
-                self.hopes_until = None;
                 self.starved();
             }
-            if self.patience.is_some_and(|patience| patience <= Instant::now()) {
-                self.patience = None;
-                if let Some(end) = self.out_of_patience() {
-                    return self.outcome(end);
-                }
+            if is_due(&mut self.patience)
+                && let Some(end) = self.out_of_patience()
+            {
+                return self.outcome(end);
             }
         }
     }
@@ -344,6 +342,11 @@ impl<'a> Watch<'a> {
         }
         self.end
     }
+}
+
+/// Whether this time has come, which it does once.
+fn is_due(until: &mut Option<Instant>) -> bool {
+    until.take_if(|until| *until <= Instant::now()).is_some()
 }
 
 async fn until(instant: Option<Instant>) {

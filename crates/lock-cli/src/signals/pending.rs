@@ -6,11 +6,18 @@ pub(super) use reading::Pending;
 
 /// Stops this program, and returns when it goes on.
 pub(super) fn raise_stop() {
-    let stop = SigSet::from(Signal::SIGTSTP);
     // To this thread alone: what is sent to the process, the thread that reads signals may take.
-    // If one of these fails, the program goes on, as if it had been continued at once.
-    if stop.thread_unblock().is_ok() {
+    with_stop_unblocked(|| {
         raise(Signal::SIGTSTP).ok();
+    });
+}
+
+/// Does something in a thread that `SIGTSTP` stops meanwhile. If it cannot be unblocked, the program
+/// goes on, as if it had been continued at once.
+fn with_stop_unblocked(then: impl FnOnce()) {
+    let stop = SigSet::from(Signal::SIGTSTP);
+    if stop.thread_unblock().is_ok() {
+        then();
         stop.thread_block().ok();
     }
 }
@@ -28,6 +35,8 @@ mod reading {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::io::Errno;
 
+    use super::with_stop_unblocked;
+
     /// How often to look whether a stop that was told is over: nothing else tells.
     const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 
@@ -40,10 +49,9 @@ mod reading {
 
     impl Pending {
         pub(crate) fn new(read: &SigSet) -> io::Result<Self> {
-            let mut others = *read;
-            others.remove(Number::SIGTSTP);
-            let mut stop = *read;
-            others.iter().for_each(|signal| stop.remove(signal));
+            let is_stop = |signal: &Number| *signal == Number::SIGTSTP;
+            let stop = read.iter().filter(is_stop).collect();
+            let others = read.iter().filter(|signal| !is_stop(signal)).collect();
             let open = |signals| {
                 SignalFd::with_flags(signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
             };
@@ -80,11 +88,8 @@ mod reading {
 
         /// Stops by the signal that is pending, if it still is.
         pub(crate) fn stop(&self) {
-            let stop = SigSet::from(Number::SIGTSTP);
-            // The kernel delivers it to this thread before the call returns.
-            if stop.thread_unblock().is_ok() {
-                stop.thread_block().ok();
-            }
+            // The kernel delivers what is pending before this thread goes on.
+            with_stop_unblocked(|| {});
             self.is_told.store(false, Ordering::SeqCst);
         }
 

@@ -136,11 +136,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::protocol::slots::SLOTS;
+    use crate::wire::slot_set::SLOT_COUNT;
 
     #[test]
     fn every_slot_has_a_tag_of_at_most_five_digits() {
-        for slot_number in 0..SLOTS {
+        for slot_number in 0..SLOT_COUNT {
             let key = fence_key(slot_number);
             assert_eq!(slot(&key), slot_number, "{key}");
             assert!(key.len() <= "dl:f:{12345}".len(), "{key}");

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use crate::wire::slot_set::push;
+
 /// What matches the Redis keys of the locks whose keys begin with `prefix`, and nothing else.
 pub(crate) fn pattern(key_prefix: &str, prefix: &str) -> String {
     let mut pattern = String::with_capacity(key_prefix.len() + prefix.len() + 1);
@@ -29,15 +31,8 @@ struct Part {
 
 impl Part {
     fn new(server: &str, all: impl Iterator<Item = u16>) -> Self {
-        let mut slots: Vec<RangeInclusive<u16>> = Vec::new();
-        for slot in all {
-            match slots.last_mut() {
-                Some(last) if last.end().checked_add(1) == Some(slot) => {
-                    *last = *last.start()..=slot;
-                }
-                _ => slots.push(slot..=slot),
-            }
-        }
+        let mut slots = Vec::new();
+        all.for_each(|slot| push(&mut slots, slot));
         Self { server: server.into(), slots }
     }
 
@@ -95,7 +90,7 @@ impl Walk {
     /// still has slots. None if all of them were gone through.
     pub(crate) fn turn<'a>(
         &mut self,
-        servers: impl Iterator<Item = (&'a str, &'a [u16])> + Clone,
+        servers: impl Iterator<Item = (&'a str, &'a [RangeInclusive<u16>])> + Clone,
     ) -> Option<usize> {
         if let Some(current) = &self.current {
             let mut all = servers.clone();
@@ -106,7 +101,8 @@ impl Walk {
         self.current = None;
         for (place, (server, slots)) in servers.enumerate() {
             let here: Vec<&Part> = self.done.iter().filter(|it| &*it.server == server).collect();
-            let left = slots.iter().copied().filter(|slot| !here.iter().any(|it| it.has(*slot)));
+            let all = slots.iter().cloned().flatten();
+            let left = all.filter(|slot| !here.iter().any(|it| it.has(*slot)));
             let part = Part::new(server, left);
             if !part.slots.is_empty() {
                 (self.current, self.cursor) = (Some(part), 0);
@@ -153,7 +149,13 @@ mod tests {
     type Servers<'a> = &'a [(&'a str, &'a [u16])];
 
     fn turn(walk: &mut Walk, servers: Servers<'_>) -> Option<usize> {
-        walk.turn(servers.iter().copied())
+        let ranges = |(server, slots): &(_, &[u16])| {
+            let mut ranges = Vec::new();
+            slots.iter().for_each(|slot| push(&mut ranges, *slot));
+            (*server, ranges)
+        };
+        let servers: Vec<(&str, _)> = servers.iter().map(ranges).collect();
+        walk.turn(servers.iter().map(|(server, slots)| (*server, &**slots)))
     }
 
     fn written(walk: &Walk) -> Walk {

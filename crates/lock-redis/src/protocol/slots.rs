@@ -6,8 +6,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// How many slots there are (Redis Cluster specification, "Key distribution model").
-pub(crate) const SLOTS: u16 = 16_384;
+use crate::wire::slot_set::SLOT_COUNT;
 
 /// The cluster slot of a key: of what is between its first `{` and the next `}` if that is not
 /// empty, else of the whole.
@@ -18,15 +17,16 @@ pub(crate) fn slot(key: &str) -> u16 {
         let close = rest.iter().position(|&byte| byte == b'}')?;
         (close > 0).then(|| &rest[..close])
     });
-    crc16(tagged.unwrap_or(key)) % SLOTS
+    crc16(tagged.unwrap_or(key)) % SLOT_COUNT
 }
 
 /// The smallest number whose hexadecimal digits hash to this slot.
 pub(crate) fn tag(slot: u16) -> u32 {
     /// One more than each tag that was needed so far; 0 for the others.
-    static FOUND: [AtomicU32; SLOTS as usize] = [const { AtomicU32::new(0) }; SLOTS as usize];
+    static FOUND: [AtomicU32; SLOT_COUNT as usize] =
+        [const { AtomicU32::new(0) }; SLOT_COUNT as usize];
 
-    let found = &FOUND[usize::from(slot % SLOTS)];
+    let found = &FOUND[usize::from(slot % SLOT_COUNT)];
     if let Some(tag) = found.load(Ordering::Relaxed).checked_sub(1) {
         return tag;
     }
@@ -41,8 +41,8 @@ pub(crate) fn tag(slot: u16) -> u32 {
 /// `<pair>`.
 /// So for given leading digits one look at a table tells which pair leads to the slot, if any.
 fn find_tag(slot: u16) -> u32 {
-    let pair_for = |crc: u16| PAIR_OF_CRC[usize::from((crc ^ slot) % SLOTS)];
-    let of_one_digit = (0..0x10).find(|&number| crc16_of_hex(number) % SLOTS == slot);
+    let pair_for = |crc: u16| PAIR_OF_CRC[usize::from((crc ^ slot) % SLOT_COUNT)];
+    let of_one_digit = (0..0x10).find(|&number| crc16_of_hex(number) % SLOT_COUNT == slot);
     let of_two_digits = || pair_for(0).filter(|&pair| pair >= 0x10).map(u32::from);
     let of_more = || {
         // Every slot is reached with five digits.
@@ -55,13 +55,13 @@ fn find_tag(slot: u16) -> u32 {
 }
 
 /// For the CRC of each pair of hexadecimal digits, without its upper two bits: that pair.
-static PAIR_OF_CRC: [Option<u8>; SLOTS as usize] = {
-    let mut pairs = [None; SLOTS as usize];
+static PAIR_OF_CRC: [Option<u8>; SLOT_COUNT as usize] = {
+    let mut pairs = [None; SLOT_COUNT as usize];
     let mut pair: u8 = 0;
     loop {
         let crc =
             crc16_step(crc16_step(0, hex_digit(pair as usize >> 4)), hex_digit(pair as usize));
-        pairs[(crc % SLOTS) as usize] = Some(pair);
+        pairs[(crc % SLOT_COUNT) as usize] = Some(pair);
         if pair == u8::MAX {
             break pairs;
         }
@@ -115,17 +115,17 @@ mod tests {
     fn slots_are_those_of_the_cluster_specification() {
         assert_eq!(crc16(b"123456789"), 0x31C3);
         assert_eq!(slot("foo"), 12_182);
-        assert_eq!(slot("foo{}{bar}"), crc16(b"foo{}{bar}") % SLOTS);
+        assert_eq!(slot("foo{}{bar}"), crc16(b"foo{}{bar}") % SLOT_COUNT);
         assert_eq!(slot("foo{{bar}}zap"), slot("{bar"));
         assert_eq!(slot("foo{bar}{zap}"), slot("bar"));
-        assert_eq!(slot("}{"), crc16(b"}{") % SLOTS);
+        assert_eq!(slot("}{"), crc16(b"}{") % SLOT_COUNT);
     }
 
     #[test]
     fn each_tag_is_the_smallest_number_whose_digits_hash_to_the_slot() {
-        let mut missing: std::collections::HashSet<u16> = (0..SLOTS).collect();
+        let mut missing: std::collections::HashSet<u16> = (0..SLOT_COUNT).collect();
         for number in 0.. {
-            let slot = crc16(format!("{number:x}").as_bytes()) % SLOTS;
+            let slot = crc16(format!("{number:x}").as_bytes()) % SLOT_COUNT;
             if missing.remove(&slot) {
                 assert_eq!(find_tag(slot), number, "{slot}");
                 assert_eq!((tag(slot), tag(slot)), (number, number), "{slot}");

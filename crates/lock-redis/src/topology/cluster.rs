@@ -15,6 +15,7 @@ mod table;
 mod verdict;
 mod view;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use lock_core::Instant;
@@ -77,8 +78,9 @@ impl Cluster {
             return Err(Failure::unavailable(message).not_applied());
         }
         nodes.sort_by(|(one, _), (other, _)| one.address.cmp(&other.address));
-        let server = |(node, slots): (Arc<Node>, Vec<u16>)| {
-            let (name, first) = (node.address.to_string(), slots.first().copied());
+        let server = |(node, slots): (Arc<Node>, Vec<RangeInclusive<u16>>)| {
+            let first = slots.first().map(|range| *range.start());
+            let name = node.address.to_string();
             let residence = Residence::new(Arc::clone(&self.0), node, first.unwrap_or_default());
             Server { home: Home::Node(residence), name, slots }
         };

@@ -1,5 +1,6 @@
 //! Which server has the keys of a slot, as far as is known, and what to do when it has them not.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use lock_core::backend::Lane;
@@ -27,7 +28,7 @@ pub(crate) struct Server<'a> {
     /// Its address, where it is one of several.
     pub(crate) name: String,
     /// In their order.
-    pub(crate) slots: Vec<u16>,
+    pub(crate) slots: Vec<RangeInclusive<u16>>,
 }
 
 impl Home<'_> {

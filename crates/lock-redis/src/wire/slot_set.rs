@@ -1,5 +1,6 @@
 //! A set of cluster slots.
 
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use lock_core::Instant;
 use lock_core::backend::Clock;
 
 /// How many slots a cluster has (Redis Cluster specification, "Key distribution model").
-pub(crate) const SLOTS: usize = 16_384;
+pub(crate) const SLOT_COUNT: u16 = 16_384;
+pub(crate) const SLOTS: usize = SLOT_COUNT as usize;
 const BITS: usize = u64::BITS as usize;
 
 /// A set of cluster slots that many tasks share: 2 KiB.
@@ -37,6 +39,14 @@ impl SlotSet {
     pub(crate) fn insert(&self, slot: u16) {
         let slot = usize::from(slot) % SLOTS;
         self.0[slot / BITS].fetch_or(1 << (slot % BITS), Ordering::Relaxed);
+    }
+}
+
+/// Adds a slot to ranges that are in order; it is behind all of them.
+pub(crate) fn push(ranges: &mut Vec<RangeInclusive<u16>>, slot: u16) {
+    match ranges.last_mut() {
+        Some(last) if last.end().checked_add(1) == Some(slot) => *last = *last.start()..=slot,
+        _ => ranges.push(slot..=slot),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What all handles of a cluster share: who has which slots, and the asking for it.
 
 use std::future::pending;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::Duration;
@@ -68,7 +69,7 @@ impl Shared {
     }
 
     /// The nodes that have slots, with these in their order.
-    pub(super) fn owners(&self) -> Vec<(Arc<Node>, Vec<u16>)> {
+    pub(super) fn owners(&self) -> Vec<(Arc<Node>, Vec<RangeInclusive<u16>>)> {
         self.table().slots_by_owner()
     }
 

@@ -1,6 +1,7 @@
 //! Who has which slots, as far as is known.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use lock_core::Instant;
@@ -11,7 +12,7 @@ use crate::topology::cluster::epoch::BELIEVED_FOR;
 use crate::topology::cluster::node::Node;
 use crate::topology::cluster::verdict::{self, Believed, Verdict};
 use crate::topology::cluster::view::View;
-use crate::wire::slot_set::SLOTS;
+use crate::wire::slot_set::{SLOTS, push};
 
 /// See the [module's documentation](self).
 pub(super) struct Table {
@@ -47,13 +48,13 @@ impl Table {
     }
 
     /// The nodes that have slots, with these in their order.
-    pub(super) fn slots_by_owner(&self) -> Vec<(Arc<Node>, Vec<u16>)> {
-        let mut all: Vec<(Arc<Node>, Vec<u16>)> = Vec::new();
+    pub(super) fn slots_by_owner(&self) -> Vec<(Arc<Node>, Vec<RangeInclusive<u16>>)> {
+        let mut all: Vec<(Arc<Node>, Vec<RangeInclusive<u16>>)> = Vec::new();
         for (slot, owner) in (0..=u16::MAX).zip(&self.owners) {
             let Some(owner) = owner else { continue };
             match all.iter_mut().find(|(node, _)| Arc::ptr_eq(node, owner)) {
-                Some((_, slots)) => slots.push(slot),
-                None => all.push((Arc::clone(owner), vec![slot])),
+                Some((_, slots)) => push(slots, slot),
+                None => all.push((Arc::clone(owner), vec![slot..=slot])),
             }
         }
         all

@@ -50,7 +50,7 @@ async fn while_slots_move_the_nodes_are_asked_about_once_a_second(kind: &ServerK
     }
     load.join_all().await;
     let took = begin.elapsed();
-    let rounds = set.servers.iter().map(|it| logged(it, &["CLUSTER", "SLOTS"])).max().unwrap();
+    let rounds = set.servers.iter().map(asked_for_slots).max().unwrap();
     println!("{kind}: {moves} moves in {took:.1?}: {rounds} questions a node");
     assert!(moves >= 10, "{moves}");
     assert!(rounds <= 2 + usize::try_from(took.as_secs() + 1).unwrap(), "{rounds} in {took:?}");
@@ -66,13 +66,10 @@ fn move_until_there(set: &ClusterSet, slot: u16, to: usize) {
     }
 }
 
-/// How many commands the server has logged that begin with these words.
-fn logged(server: &RedisServer, begin: &[&str]) -> usize {
-    let entries: Vec<Vec<redis::Value>> = run(server, &["SLOWLOG", "GET", "1000000"]);
-    let is_such = |entry: &&Vec<redis::Value>| {
-        let words: Vec<String> = redis::from_redis_value(entry[3].clone()).unwrap_or_default();
-        let mut words = words.iter().map(|word| word.to_uppercase());
-        begin.iter().all(|begin| words.next().is_some_and(|word| word == *begin))
+/// How often the server was asked who has which slots.
+fn asked_for_slots(server: &RedisServer) -> usize {
+    let is_question = |words: &&Vec<String>| {
+        words.iter().map(|word| word.to_uppercase()).eq(["CLUSTER", "SLOTS"])
     };
-    entries.iter().filter(is_such).count()
+    slow_commands_of(server).iter().filter(is_question).count()
 }

@@ -203,11 +203,7 @@ async fn a_plain_command_that_got_no_answer_is_ended_at_its_own_node(kind: &Serv
 
 /// How many connections the server was told to end; each greeting tries to end one that is not.
 fn ended(server: &RedisServer) -> usize {
-    let entries: Vec<Vec<redis::Value>> = run(server, &["SLOWLOG", "GET", "1000"]);
     let none = i64::MAX.to_string();
-    let is_end = |entry: &Vec<redis::Value>| {
-        let words: Vec<String> = redis::from_redis_value(entry[3].clone()).unwrap();
-        words.len() == 4 && words[1] == "KILL" && words[3] != none
-    };
-    entries.iter().filter(|entry| is_end(entry)).count()
+    let is_end = |words: &&Vec<String>| words.len() == 4 && words[1] == "KILL" && words[3] != none;
+    slow_commands_of(server).iter().filter(is_end).count()
 }

@@ -89,6 +89,14 @@ fn calls_of(server: &RedisServer, command: &str) -> u64 {
     line.and_then(|line| line.split(',').next()).map_or(0, |count| count.parse().unwrap())
 }
 
+/// The commands that the server has logged as slow, each as words; none of one that is not text.
+fn slow_commands_of(server: &RedisServer) -> Vec<Vec<String>> {
+    let entries: Vec<Vec<redis::Value>> = run(server, &["SLOWLOG", "GET", "1000000"]);
+    let words =
+        |entry: &Vec<redis::Value>| redis::from_redis_value(entry[3].clone()).unwrap_or_default();
+    entries.iter().map(words).collect()
+}
+
 /// The key of the counter of a slot that holds one.
 fn counter_of(server: &RedisServer) -> String {
     let counters: Vec<String> = run(server, &["KEYS", "dl:f:*"]);
