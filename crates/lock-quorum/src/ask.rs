@@ -77,6 +77,10 @@ impl Vote {
         }
     }
 
+    fn count_all(&mut self, answers: impl IntoIterator<Item = (usize, Result<AcquireReply>)>) {
+        answers.into_iter().for_each(|(member, answer)| self.count(member, answer));
+    }
+
     fn fail(&mut self, member: usize, error: LockError) {
         self.ballot.failed += 1;
         let kind = if error.is_not_applied() { &mut self.untouched } else { &mut self.doubtful };
@@ -100,8 +104,10 @@ pub(crate) async fn ask(
     let end_of_lease = request.asked_at + request.ttl;
     loop {
         let began = request.clock.now();
-        let (vote, verdict) = one_round(members, voters, &request, began, end_of_lease).await;
+        let (mut vote, verdict, round) =
+            one_round(members, voters, &request, began, end_of_lease).await;
         if verdict == Verdict::Granted {
+            leave(members, &mut vote, round, &request, true);
             let nothing = vote.refused.union(vote.untouched);
             if !nothing.is_empty() {
                 let end = request.asked_at + request.ttl + MARGIN;
@@ -113,7 +119,7 @@ pub(crate) async fn ask(
                 Grant::new()
             }));
         }
-        let given_back = give_back(members, vote.granted, &request, began).await;
+        let given_back = undo(members, &mut vote, round, &request, began).await;
         if verdict == Verdict::NoMajority {
             let clean = given_back.union(vote.refused).union(vote.untouched);
             let error = vote.failures.into_error(majority, |member| members[member].name());
@@ -147,7 +153,7 @@ async fn one_round(
     request: &AcquireRequest,
     began: Instant,
     end_of_lease: Instant,
-) -> (Vote, Verdict) {
+) -> (Vote, Verdict, Round<AcquireReply>) {
     let majority = Majority::of(members.len());
     let mut vote = Vote::new(majority, request.ttl);
     vote.ballot.failed = majority.members() - voters.len();
@@ -184,38 +190,67 @@ async fn one_round(
             }
         }
     };
-    let is_wanted = verdict == Verdict::Granted;
+    vote.count_all(round.heard());
+    (vote, verdict, round)
+}
+
+/// Counts the answers that are there, and leaves what is under way to the background. `is_wanted`:
+/// the token has the lock.
+fn leave(
+    members: &[Arc<Member>],
+    vote: &mut Vote,
+    round: Round<AcquireReply>,
+    request: &AcquireRequest,
+    is_wanted: bool,
+) {
     let Rest { answers, under_way } = round.rest();
-    for (member, answer) in answers {
-        vote.count(member, answer);
-    }
+    vote.count_all(answers);
     for (member, exchange) in under_way {
         members[member].follow_request(request, exchange, is_wanted);
     }
     for member in vote.doubtful.iter() {
         members[member].doubt_request(request, is_wanted);
     }
-    (vote, verdict)
 }
 
-/// Releases what these members have granted in a round that was lost. Returns those of which it is
+/// Gives back what members have granted in a round that was lost. Returns those that have it back for
 /// certain; the others are seen to in the background.
+async fn undo(
+    members: &[Arc<Member>],
+    vote: &mut Vote,
+    mut round: Round<AcquireReply>,
+    request: &AcquireRequest,
+    began: Instant,
+) -> Members {
+    let release = ReleaseRequest::new(request.key.clone(), request.token, request.clock);
+    let granted = vote.granted;
+    let given_back = give_back(members, granted, &release, began).await;
+    // Most of the answers that were missing have come meanwhile. Who has answered votes again.
+    round.hear().await;
+    leave(members, vote, round, request, false);
+    for member in vote.granted.without(granted).iter() {
+        let owner = Owner::releasing(&release);
+        members[member].follow_return(owner, members[member].release(release.clone()));
+    }
+    given_back
+}
+
 async fn give_back(
     members: &[Arc<Member>],
     granted: Members,
-    request: &AcquireRequest,
+    release: &ReleaseRequest,
     began: Instant,
 ) -> Members {
     let mut given_back = Members::default();
     if granted.is_empty() {
         return given_back;
     }
-    let release = ReleaseRequest::new(request.key.clone(), request.token, request.clock);
-    let owner = Owner::releasing(&release);
-    let deadline = patience(began, request.clock.now());
+    let owner = Owner::releasing(release);
+    let clock = release.clock;
+    let deadline = patience(began, clock.now());
     let exchanges = granted.iter().map(|member| (member, members[member].release(release.clone())));
     let mut round = Round::new(exchanges);
-    while let Next::Answer(member, answer) = round.next_by(request.clock, Some(deadline)).await {
+    while let Next::Answer(member, answer) = round.next_by(clock, Some(deadline)).await {
         members[member].released(&owner, &answer);
         if answer.is_ok() {
             given_back.insert(member);

@@ -25,6 +25,10 @@ impl Members {
         Self(self.0 | other.0)
     }
 
+    pub(crate) const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     pub(crate) const fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -55,6 +59,9 @@ mod tests {
         some.insert(14);
         assert_eq!((some.len(), some.iter().collect::<Vec<_>>()), (2, vec![0, 14]));
         assert!(some.contains(14) && !some.contains(1));
+        let mut first = Members::default();
+        first.insert(0);
+        assert_eq!(some.without(first).iter().collect::<Vec<_>>(), [14]);
         let all = Members::first(MAX_MEMBERS);
         assert_eq!((all.len(), all.union(some)), (MAX_MEMBERS, all));
     }

@@ -25,7 +25,9 @@ const MOST_DOUBLINGS: u32 = 6;
 pub(crate) struct Revotes {
     until: Instant,
     rounds: u32,
-    refused: Members,
+    /// Their last answer was a refusal.
+    refusing: Members,
+    /// How many rounds in a row these did.
     refused_rounds: u32,
 }
 
@@ -34,7 +36,7 @@ impl Revotes {
     pub(crate) fn new(asked_at: Instant, ttl: Duration) -> Self {
         // A grant that comes late is worth less.
         let until = asked_at + (ttl / 4).min(LONGEST);
-        Self { until, rounds: 0, refused: Members::default(), refused_rounds: 0 }
+        Self { until, rounds: 0, refusing: Members::default(), refused_rounds: 0 }
     }
 
     /// Whether no vote may be cast any more.
@@ -54,9 +56,11 @@ impl Revotes {
         if granted.is_empty() || granted.union(refused).len() < majority.needed() {
             return None;
         }
-        self.refused_rounds = if self.refused == refused { self.refused_rounds + 1 } else { 1 };
-        self.refused = refused;
-        let is_held = refused.len() >= majority.needed();
+        // One whose answer came too late for this round would hardly have changed its mind.
+        let refusing = self.refusing.without(granted).union(refused);
+        self.refused_rounds = if self.refusing == refusing { self.refused_rounds + 1 } else { 1 };
+        self.refusing = refusing;
+        let is_held = refusing.len() >= majority.needed();
         if is_held && self.refused_rounds >= REFUSED_BY_THE_SAME {
             return None;
         }
@@ -107,6 +111,32 @@ mod tests {
             assert!(next(refused));
         }
         assert!(!next(&[1, 2]));
+    }
+
+    #[test]
+    fn a_member_that_is_late_still_counts_among_those_that_refuse() {
+        let majority = Majority::of(5);
+        let (mut revotes, now) = revotes();
+        let mut next = |refused: &[usize]| {
+            revotes.next(majority, (members(&[0]), members(refused)), MS, now).is_some()
+        };
+        for refused in [&[1, 2, 3][..], &[1, 2, 3], &[1, 2]] {
+            assert!(next(refused));
+        }
+        assert!(!next(&[1, 2]));
+    }
+
+    #[test]
+    fn a_member_that_gives_its_vote_does_not_refuse_any_more() {
+        let majority = Majority::of(5);
+        let (mut revotes, now) = revotes();
+        let mut next = |granted: &[usize], refused: &[usize]| {
+            revotes.next(majority, (members(granted), members(refused)), MS, now).is_some()
+        };
+        assert!(next(&[0], &[1, 2, 3]));
+        for _ in 0..5 {
+            assert!(next(&[0, 1], &[2, 3]));
+        }
     }
 
     #[test]

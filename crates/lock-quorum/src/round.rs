@@ -67,24 +67,41 @@ impl<T> Round<T> {
         Rest { answers: self.answers, under_way: self.under_way }
     }
 
+    /// The answers that are there and were not asked for.
+    pub(crate) fn heard(&mut self) -> impl Iterator<Item = (usize, Result<T>)> {
+        self.answers.drain(..)
+    }
+
+    /// Takes in the answers that have come.
+    pub(crate) async fn hear(&mut self) {
+        poll_fn(|cx| {
+            self.poll_all(cx);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Next<T>> {
         if self.answers.is_empty() {
             // All of them, also when the first one answers at once: so each request is sent.
-            let mut place = 0;
-            while let Some((member, exchange)) = self.under_way.get_mut(place) {
-                match exchange.as_mut().poll(cx) {
-                    Poll::Ready(answer) => {
-                        self.answers.push_back((*member, answer));
-                        drop(self.under_way.remove(place));
-                    }
-                    Poll::Pending => place += 1,
-                }
-            }
+            self.poll_all(cx);
         }
         match self.answers.pop_front() {
             Some((member, answer)) => Poll::Ready(Next::Answer(member, answer)),
             None if self.under_way.is_empty() => Poll::Ready(Next::Silence),
             None => Poll::Pending,
+        }
+    }
+    fn poll_all(&mut self, cx: &mut Context<'_>) {
+        let mut place = 0;
+        while let Some((member, exchange)) = self.under_way.get_mut(place) {
+            match exchange.as_mut().poll(cx) {
+                Poll::Ready(answer) => {
+                    self.answers.push_back((*member, answer));
+                    drop(self.under_way.remove(place));
+                }
+                Poll::Pending => place += 1,
+            }
         }
     }
 }

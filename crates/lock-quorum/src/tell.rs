@@ -236,10 +236,14 @@ pub(crate) async fn look(
     let mut remaining = Vec::with_capacity(members.len());
     let mut holders = Vec::with_capacity(members.len());
     let began = clock.now();
-    let mut deadline = None;
+    let (mut deadline, mut holder) = (None, None);
     let finding = loop {
         if let Some(finding) = tally.finding() {
-            break finding;
+            holder = agreed_on(&holders, majority);
+            // A vote that is about to be given back names somebody else, so a majority is waited for.
+            if finding != Finding::Yes || holder.is_some() || holders.is_empty() {
+                break finding;
+            }
         }
         if tally.has_quorum() && deadline.is_none() {
             deadline = Some(patience(began, clock.now()));
@@ -266,7 +270,7 @@ pub(crate) async fn look(
             // Until the first of this majority ends.
             let shortest = remaining.into_iter().flatten().min();
             let status = LockStatus::new(shortest);
-            Ok(Some(match agreed_on(holders, majority) {
+            Ok(Some(match holder {
                 Some(holder) => status.with_holder(holder),
                 None => status,
             }))
@@ -294,16 +298,14 @@ fn unclear(
 }
 
 /// Whom a majority names; one of them may know more of it than another.
-fn agreed_on(mut holders: Vec<Holder>, majority: Majority) -> Option<Holder> {
+fn agreed_on(holders: &[Holder], majority: Majority) -> Option<Holder> {
     let is_same = |one: &Holder, other: &Holder| {
         one == other || one.since.is_some() && one.since == other.since
     };
     let named = |one: &Holder| holders.iter().filter(|other| is_same(one, other)).count();
-    let agreed: Vec<bool> = holders.iter().map(|one| named(one) >= majority.needed()).collect();
-    let mut agreed = agreed.into_iter();
-    holders.retain(|_| agreed.next() == Some(true));
-    let knows_most = holders.iter().position(|one| matches!(one.who, Who::Process(_)));
-    (!holders.is_empty()).then(|| holders.swap_remove(knows_most.unwrap_or(0)))
+    let mut agreed = holders.iter().filter(|one| named(one) >= majority.needed());
+    let known = agreed.clone().find(|one| matches!(one.who, Who::Process(_)));
+    known.or_else(|| agreed.next()).cloned()
 }
 
 /// Whether a majority answers.

@@ -6,6 +6,7 @@ use lock_core::backend::Clock;
 use lock_testkit::contention::{Contention, Tally};
 use lock_testkit::history::{Claims, Recorder};
 
+use crate::claims::{key, refused};
 use crate::store::{Store, Way, quorum};
 
 /// Several handles onto the same stores, each with its own order of asking.
@@ -55,4 +56,20 @@ async fn workers_never_overlap_while_members_fail_by_turns() {
     trouble.abort();
     assert_eq!(tally.served + tally.failed + tally.timed_out, 600, "{tally:?}");
     assert!(tally.served > 500, "{tally:?}");
+}
+
+/// Who holds a lock may lack the vote of a member, which then has one for everybody who asks. That
+/// must not look like others who ask at the same moment, and share the votes.
+#[tokio::test(start_paused = true)]
+async fn a_vote_that_a_holder_lacks_is_asked_for_a_few_times_and_not_for_a_second() {
+    let stores: [_; 5] = Store::all();
+    for store in [&stores[0], &stores[1], &stores[2], &stores[4]] {
+        store.take(&key(), Duration::from_secs(60), Clock::TOKIO).await;
+    }
+    // Their answers come too late for most rounds.
+    stores[0].set(Way::Slow(Duration::from_millis(5)));
+    stores[4].set(Way::Slow(Duration::from_millis(10)));
+    refused(&quorum(&stores)).await;
+    let asked = stores[3].asked();
+    assert!((1..=5).contains(&asked), "{asked} rounds");
 }

@@ -92,3 +92,20 @@ async fn a_status_that_cannot_be_told_says_what_each_has_answered() {
     let (status, ()) = tokio::join!(locks.status("x"), released);
     assert_eq!(status.unwrap(), None);
 }
+
+/// Whoever asks for a lock in vain gives its votes back a moment later, and until then they stand
+/// beside those of the holder.
+#[tokio::test(start_paused = true)]
+async fn a_status_names_the_holder_also_beside_the_votes_of_others() {
+    let stores: [_; 5] = Store::all();
+    let locks = service(&stores);
+    for other in &stores[..2] {
+        other.take(&key("x"), MINUTE, Clock::TOKIO).await;
+    }
+    let _guard = locks.lock("x").ttl(MINUTE).acquire().await.unwrap();
+    for later in &stores[3..] {
+        later.set(Way::Slow(Duration::from_millis(5)));
+    }
+    let holder = locks.status("x").await.unwrap().unwrap().holder.unwrap();
+    assert!(holder.is_this_process, "{holder}");
+}

@@ -62,12 +62,15 @@ pub(super) async fn who_is_refused_is_told_who_holds(scene: &Scene<'_>) -> Proof
     for wait in [Duration::ZERO, scene.lease() / 10] {
         let mut tries = 0;
         let error = loop {
-            match waiter.lock(scene.name()).wait(wait).acquire().await {
-                // Nobody waits for the name for long, and a store that is busy may say it too late.
-                Err(error) if error.holder().is_none() && tries < TRIES => tries += 1,
-                Err(error) if error.kind() == LockErrorKind::Timeout => break error,
+            let error = match waiter.lock(scene.name()).wait(wait).acquire().await {
+                Err(error) if error.kind() == LockErrorKind::Timeout => error,
                 other => fail!("acquire waited in vain and said {other:?}"),
+            };
+            // Nobody waits for the name for long, and a store that is busy may say it too late.
+            if error.holder().is_some() || tries == TRIES {
+                break error;
             }
+            tries += 1;
         };
         let Some(named) = error.holder() else { fail!("the error names no holder: {error}") };
         ensure!(named.is_this_process, "the error says that {named} holds the lock");
