@@ -43,14 +43,16 @@ impl fmt::Display for Problem {
     }
 }
 
-/// What git tracks, and what it would track: text files only.
+/// What git tracks, and what it would track.
 pub(super) fn files() -> Result<Vec<Source>, String> {
     let arguments = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
     let list = exec::output(Command::new("git").args(arguments).current_dir(paths::root()))?;
     let paths: BTreeSet<&str> = list.split('\0').filter(|path| !path.is_empty()).collect();
     let sources = paths.into_iter().filter_map(|path| {
-        // Binary files have no text to check; deleted ones are still listed until the next commit.
-        let text = fs::read_to_string(paths::root().join(path)).ok()?;
+        // Deleted ones are still listed until the next commit.
+        let bytes = fs::read(paths::root().join(path)).ok()?;
+        // Pictures have no text to check, and links lead to them.
+        let text = String::from_utf8(bytes).unwrap_or_default();
         Some(Source { path: path.to_owned(), text })
     });
     Ok(sources.collect())
