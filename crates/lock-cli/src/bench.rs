@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use distlock::LockOptions;
-use tokio::sync::oneshot;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use crate::arguments;
 use crate::exit::{self, Ending, Failure};
@@ -44,15 +44,14 @@ pub(crate) fn bench(arguments: &arguments::Bench) -> Result<Ending, Failure> {
 
 async fn measure(
     arguments: &arguments::Bench,
-    mut interrupts: oneshot::Receiver<i32>,
+    mut interrupts: UnboundedReceiver<i32>,
 ) -> Result<Ending, Failure> {
     let tasks = arguments.tasks as usize;
-    let mut stores = vec![store::connect(&arguments.store, LockOptions::new()).await?];
-    // Each connection to `memory:` is a store of its own.
-    let services = if stores[0].is_private() { 1 } else { SERVICES.min(tasks) };
-    while stores.len() < services {
-        stores.push(store::connect(&arguments.store, LockOptions::new()).await?);
-    }
+    let stores = tokio::select! {
+        stores = connect(arguments) => stores?,
+        Some(signal) = interrupts.recv() => return Ok(ended_by(signal)),
+    };
+    let services = stores.len();
     let prefix = format!("distlock-bench:{:016x}", store::random());
     let load = Load::new(&prefix, arguments.names as usize);
     let length = Duration::from_secs(arguments.seconds.into());
@@ -67,20 +66,31 @@ async fn measure(
         let left = length.saturating_sub(began.elapsed());
         tokio::select! {
             () = tokio::time::sleep(TICK.min(left)) => {}
-            signal = &mut interrupts => interrupted = signal.ok(),
+            signal = interrupts.recv() => interrupted = signal,
         }
     }
     let took = began.elapsed();
     load.stop();
-    let mut figures = Figures::default();
-    for task in running {
-        // One that panicked has no figures; the panic is on standard error.
-        if let Ok(part) = task.await {
-            figures.add(&part);
+    let finished = async {
+        let mut figures = Figures::default();
+        for task in running {
+            // One that panicked has no figures; the panic is on standard error.
+            if let Ok(part) = task.await {
+                figures.add(&part);
+            }
         }
-    }
-    bar.clear();
-    settle(&stores).await;
+        bar.clear();
+        settle(&stores).await;
+        figures
+    };
+    let figures = tokio::select! {
+        figures = finished => figures,
+        // A store that does not answer is waited for no longer.
+        Some(signal) = interrupts.recv() => {
+            bar.clear();
+            return Ok(ended_by(signal));
+        }
+    };
     if let Some(error) = load.failure() {
         return Err(error.into());
     }
@@ -96,11 +106,33 @@ async fn measure(
         Failure::new(exit::USAGE, format!("the figures cannot be written: {error}"))
     })?;
     Ok(match interrupted {
-        #[cfg(unix)]
-        Some(signal) => Ending::Signal(signal),
-        _ if load.violations() > 0 => Ending::Code(exit::HELD_TWICE),
-        _ => Ending::Code(exit::SUCCESS),
+        Some(signal) => ended_by(signal),
+        None if load.violations() > 0 => Ending::Code(exit::HELD_TWICE),
+        None => Ending::Code(exit::SUCCESS),
     })
+}
+
+/// The services among which the tasks are spread.
+async fn connect(arguments: &arguments::Bench) -> Result<Vec<Connected>, Failure> {
+    let first = store::connect(&arguments.store, LockOptions::new()).await?;
+    // Each connection to `memory:` is a store of its own.
+    let services = if first.is_private() { 1 } else { SERVICES.min(arguments.tasks as usize) };
+    let mut stores = vec![first];
+    while stores.len() < services {
+        stores.push(store::connect(&arguments.store, LockOptions::new()).await?);
+    }
+    Ok(stores)
+}
+
+#[cfg(unix)]
+fn ended_by(signal: i32) -> Ending {
+    Ending::Signal(signal)
+}
+
+/// Never called: there are no signals.
+#[cfg(not(unix))]
+fn ended_by(_signal: i32) -> Ending {
+    Ending::Code(exit::SUCCESS)
 }
 
 /// What is still on its way to the store: releases, and places in queues that are left.
@@ -111,29 +143,25 @@ async fn settle(stores: &[Connected]) {
     }
 }
 
-/// Resolves to the number of a signal that is to end the program.
+/// The numbers of the signals that are to end the program.
 #[cfg(unix)]
-fn interrupts() -> Result<oneshot::Receiver<i32>, Failure> {
+fn interrupts() -> Result<UnboundedReceiver<i32>, Failure> {
     use crate::signals::{Blocked, ENDS};
     use rustix::process::Signal;
 
     let failed =
         |error: io::Error| Failure::new(exit::USAGE, format!("cannot listen for signals: {error}"));
     let blocked = Blocked::new(&ENDS).map_err(failed)?;
-    let (tell, told) = oneshot::channel();
-    let tell = std::sync::Mutex::new(Some(tell));
-    let listen = move |signal: Signal| {
-        let tell = tell.lock().map(|mut tell| tell.take());
-        tell.ok().flatten().is_none_or(|tell| tell.send(signal.as_raw()).is_ok())
-    };
+    let (tell, told) = mpsc::unbounded_channel();
+    let listen = move |signal: Signal| tell.send(signal.as_raw()).is_ok();
     blocked.listen(listen).map_err(failed)?;
     Ok(told)
 }
 
 /// Elsewhere a signal ends the program, and its locks end with their ttl.
 #[cfg(not(unix))]
-fn interrupts() -> Result<oneshot::Receiver<i32>, Failure> {
-    let (tell, told) = oneshot::channel();
+fn interrupts() -> Result<UnboundedReceiver<i32>, Failure> {
+    let (tell, told) = mpsc::unbounded_channel();
     std::mem::forget(tell);
     Ok(told)
 }

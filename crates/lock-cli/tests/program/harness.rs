@@ -152,6 +152,15 @@ impl Running {
         kill_process(self.pid(), signal).unwrap();
     }
 
+    /// Whether the program holds this signal back, so that it decides itself what comes of it.
+    pub(crate) fn holds_back(&self, signal: Signal) -> bool {
+        let status = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(status).unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        mask.is_some_and(|mask| mask >> (signal.as_raw() - 1) & 1 == 1)
+    }
+
     /// Gives the command more input.
     pub(crate) fn write(&mut self, input: &[u8]) {
         self.child.stdin.as_mut().unwrap().write_all(input).unwrap();

@@ -2,6 +2,10 @@
 
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may panic as tests may")]
+#![cfg_attr(
+    not(feature = "redis"),
+    expect(dead_code, reason = "most of what the helpers are for needs a server")
+)]
 
 #[cfg(all(feature = "dapr", feature = "redis"))]
 mod daprd;

@@ -74,6 +74,23 @@ fn a_load_that_is_interrupted_leaves_nothing_behind_and_tells_what_it_has() {
 }
 
 #[test]
+fn whoever_interrupts_once_more_waits_for_no_store_that_stands_still() {
+    let mut server = server();
+    let running = Running::start(&mut bench(&server.url(), "--seconds 60"));
+    until(|| redis(&server, "KEYS dl:q:*") != "*0");
+    server.freeze().unwrap();
+    running.signal(Signal::INT);
+    running.signal(Signal::TERM);
+    let ended = running.end();
+    assert_eq!((ended.signal, &*ended.output), (Some(Signal::TERM.as_raw()), ""), "{ended:?}");
+    // It can be interrupted while it connects, too.
+    let running = Running::start(&mut bench(&server.url(), "--seconds 60"));
+    until(|| running.holds_back(Signal::INT));
+    running.signal(Signal::INT);
+    assert_eq!(running.end().signal, Some(Signal::INT.as_raw()));
+}
+
+#[test]
 fn a_store_that_fails_ends_the_load() {
     let mut server = server();
     let running = Running::start(&mut bench(&server.url(), "--seconds 60"));
