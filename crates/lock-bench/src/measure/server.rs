@@ -29,7 +29,7 @@ const NEVER_IN_SCRIPTS: [&str; 10] = [
 /// The library's large scripts call them, too, so they count as sent only where those scripts are
 /// rare. It sends `TIME`, and `SPUBLISH` and `PUBSUB` or what is in their place on Redis 6.2, as well,
 /// once a connection.
-const SENT_BY_PLAIN_CLIENTS: [&str; 4] = ["set", "incr", "delifeq", "pttl"];
+const SENT_BY_PLAIN_CLIENTS: [&str; 5] = ["set", "incr", "mget", "delifeq", "pttl"];
 /// What the library's large scripts call, once each that asks for a lock.
 const CALLED_BY_LARGE_SCRIPTS: &str = "time";
 /// Where such scripts are so many times less than commands, they are rare.
@@ -182,19 +182,21 @@ mod tests {
         let runtime = crate::runtime::runtime(0).unwrap();
         let (server, stats) = start("redis-7.0").unwrap();
         let exclusion = tempfile::NamedTempFile::new().unwrap();
-        for rival in [Rival::Raw, Rival::Rslock10, Rival::Distlock] {
+        for (rival, tasks) in
+            [(Rival::Raw, 4), (Rival::Rslock10, 4), (Rival::Distlock, 4), (Rival::Distlock, 1)]
+        {
             runtime.block_on(async {
-                let turns = rival.connect(&server.url(), "contended").await.unwrap();
+                let turns = rival.connect(&server.url(), &format!("of {tasks}")).await.unwrap();
                 let stint = Stint::new(Duration::from_micros(300), exclusion.path()).unwrap();
-                let contended = || join_all((0..4).map(|_| turns.section(&stint)));
+                let sections = || join_all((0..tasks).map(|_| turns.section(&stint)));
                 // So that it is connected, and listens.
-                contended().await;
+                sections().await;
                 let before = stats.snapshot().unwrap();
                 let mut monitor = TcpStream::connect(server.address()).unwrap();
                 monitor.write_all(b"MONITOR\r\n").unwrap();
                 BufReader::new(&monitor).lines().next();
                 for _ in 0..5 {
-                    contended().await;
+                    sections().await;
                 }
                 let sent = stats.snapshot().unwrap().since(&before).sent;
                 let mut connection = stats.first().unwrap();
@@ -202,7 +204,7 @@ mod tests {
                 assert_eq!(
                     sent,
                     crate::measure::figures::count(seen_by_monitor(monitor)),
-                    "{rival:?}"
+                    "{rival:?}, {tasks} tasks"
                 );
             });
         }
