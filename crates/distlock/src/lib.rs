@@ -90,7 +90,8 @@ pub use lock_core::{
     DEFAULT_ACQUIRE_WAIT, DEFAULT_TTL, FencingToken, Handover, HeldLock, Holder, HolderId, Lease,
     LeaseSet, Lock, LockError, LockErrorKind, LockGuard, LockName, LockOptions, LockService,
     LockServiceBuilder, LockSet, LockSetGuard, LockStatus, LockToken, LossReason, MAX_KEY_BYTES,
-    MIN_KEEP_ALIVE_TTL, OnLost, ProcessInfo, ReleaseOutcome, Result, ShutdownReport, Waiter, Who,
+    MIN_KEEP_ALIVE_TTL, OnLost, ProcessInfo, ReleaseOutcome, Result, ServerInfo, ShutdownReport,
+    Waiter, Who,
 };
 #[doc(hidden)]
 pub use lock_core::{duration_text, time_text};

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use distlock::backend::Capabilities;
-use distlock::{LockErrorKind, LockGuard, LockOptions, LockService, ReleaseOutcome};
+use distlock::{LockErrorKind, LockGuard, LockOptions, LockService, ReleaseOutcome, ServerInfo};
 
 use crate::arguments::{self, Ability};
 use crate::exit::{self, Ending, Failure};
@@ -28,12 +28,14 @@ pub(crate) async fn check(arguments: &arguments::Check) -> Result<Ending, Failur
     let waiter = store::connect(&arguments.store, LockOptions::new()).await?.locks;
     wait_in_vain(&store.locks, &waiter).await?;
 
-    let mut rows = vec![
-        row("store", &store.address),
+    let servers = waiter.servers().await?;
+    let mut rows = vec![row("store", &store.address)];
+    rows.extend(servers.iter().flat_map(about));
+    rows.extend([
         row("connected", format!("in {}", Span(connected))),
         row("round trip", format!("{} ({PINGS} pings, the slowest {})", pings.0, pings.1)),
         row("lock", format!("taken and released in {}", Span(probed))),
-    ];
+    ]);
     let able = waiter.capabilities();
     let mut problems = Vec::new();
     for ability in ABILITIES {
@@ -63,6 +65,12 @@ pub(crate) async fn check(arguments: &arguments::Check) -> Result<Ending, Failur
         Failure::new(exit::USAGE, format!("the result cannot be written: {error}"))
     })?;
     Ok(Ending::Code(if problems.is_empty() { exit::SUCCESS } else { exit::TO_BE_CHANGED }))
+}
+
+/// The rows of a server.
+fn about(server: &ServerInfo) -> Vec<Vec<String>> {
+    let facts = server.facts.iter().map(|(name, what)| row(&format!("  {name}"), what));
+    [row("server", &server.address)].into_iter().chain(facts).collect()
 }
 
 /// The median and the slowest of some round trips.

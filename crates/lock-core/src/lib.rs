@@ -51,6 +51,7 @@ pub use types::options::{
     DEFAULT_ACQUIRE_WAIT, DEFAULT_TTL, LockOptions, MIN_KEEP_ALIVE_TTL, OnLost,
 };
 pub use types::process::ProcessInfo;
+pub use types::server_info::ServerInfo;
 pub use types::status::{HeldLock, LockStatus, ReleaseOutcome, ShutdownReport};
 #[doc(hidden)]
 pub use types::{duration_text, message_text, time_text};

@@ -9,7 +9,7 @@ use lock_core::backend::{
     AcquireReply, AcquireRequest, Backoff, Capabilities, Clock, ListReply, ListRequest,
     LockBackend, LockKey, ReleaseReply, ReleaseRequest, RenewReply, RenewRequest, in_time,
 };
-use lock_core::{LockStatus, Result};
+use lock_core::{LockStatus, Result, ServerInfo};
 
 use crate::absent::Absent;
 use crate::builder::QuorumBackendBuilder;
@@ -118,6 +118,10 @@ impl LockBackend for QuorumBackend {
 
     async fn ping(&self) -> Result<()> {
         tell::ping(&self.members).await
+    }
+
+    async fn servers(&self) -> Result<Vec<ServerInfo>> {
+        tell::servers(&self.members).await
     }
 
     async fn close(&self) {

@@ -14,7 +14,7 @@ use lock_core::backend::{
     RenewRequest,
 };
 use lock_core::machine::attempt::Next;
-use lock_core::{LockError, LockErrorKind, LockStatus, Result};
+use lock_core::{LockError, LockErrorKind, LockStatus, Result, ServerInfo};
 
 use crate::health::Health;
 use crate::jobs::{Jobs, Together};
@@ -117,6 +117,10 @@ impl Member {
 
     pub(crate) fn list(self: &Arc<Self>, request: ListRequest) -> Exchange<ListReply> {
         self.exchange(|backend| async move { backend.list(request).await })
+    }
+
+    pub(crate) fn servers(self: &Arc<Self>) -> Exchange<Vec<ServerInfo>> {
+        self.exchange(|backend| async move { backend.servers().await })
     }
 
     pub(crate) fn ping(self: &Arc<Self>) -> Exchange<()> {

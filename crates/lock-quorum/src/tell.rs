@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use lock_core::backend::{
     Clock, Instant, LockKey, ReleaseReply, ReleaseRequest, RenewReply, RenewRequest,
 };
-use lock_core::{Holder, LockError, LockErrorKind, LockStatus, Result, Who};
+use lock_core::{Holder, LockError, LockErrorKind, LockStatus, Result, ServerInfo, Who};
 
 use crate::absent::Absent;
 use crate::ask::{patience, silence};
@@ -333,4 +334,28 @@ pub(crate) async fn ping(members: &[Arc<Member>]) -> Result<()> {
         members[number].together.spawn(Clock::SYSTEM, async move { drop(exchange.await) });
     }
     Ok(())
+}
+
+/// What the servers of all members say of themselves, in the order of the members.
+pub(crate) async fn servers(members: &[Arc<Member>]) -> Result<Vec<ServerInfo>> {
+    let majority = Majority::of(members.len());
+    let answers = join_all(members.iter().map(Member::servers)).await;
+    let (mut all, mut failures, mut answered) = (Vec::new(), Failures::default(), 0);
+    for (number, answer) in answers.into_iter().enumerate() {
+        match answer {
+            Ok(servers) => {
+                answered += 1;
+                all.extend(servers);
+            }
+            Err(error) => {
+                let address = members[number].name();
+                all.push(ServerInfo::new(address).with_fact("error", error.message().to_owned()));
+                failures.add(number, error);
+            }
+        }
+    }
+    if answered == 0 {
+        return Err(failures.into_error(majority, |member| members[member].name()));
+    }
+    Ok(all)
 }

@@ -7,13 +7,14 @@ use lock_core::backend::{
     AcquireReply, AcquireRequest, Capabilities, EvictRequest, ListReply, ListRequest, LockBackend,
     LockKey, ReleaseReply, ReleaseRequest, RenewReply, RenewRequest,
 };
-use lock_core::{LockStatus, Result};
+use lock_core::{LockStatus, Result, ServerInfo};
 
 use crate::builder::RedisBackendBuilder;
 use crate::ops::Protocol;
 use crate::ops::parts::Parts;
 use crate::ops::ping;
 use crate::ops::registry::Registry;
+use crate::ops::servers;
 use crate::wire::failure::Failure;
 
 const TTL_MIN: Duration = Duration::from_millis(10);
@@ -106,6 +107,12 @@ impl LockBackend for RedisBackend {
         let deadline = self.parts.deadline();
         let pinging = ping::ping(&self.parts, deadline);
         pinging.await.map_err(Failure::into_error)
+    }
+
+    async fn servers(&self) -> Result<Vec<ServerInfo>> {
+        let deadline = self.parts.deadline();
+        let asking = servers::servers(&self.parts, deadline);
+        asking.await.map_err(Failure::into_error)
     }
 
     async fn close(&self) {

@@ -9,6 +9,7 @@ pub(crate) mod ping;
 pub(crate) mod registry;
 mod release;
 mod renew;
+pub(crate) mod servers;
 mod status;
 mod uncontended;
 

@@ -4,7 +4,7 @@ use lock_core::backend::{
     AcquireReply, AcquireRequest, AnyBackend, Capabilities, EvictRequest, ListReply, ListRequest,
     LockBackend, LockKey, ReleaseReply, ReleaseRequest, RenewReply, RenewRequest,
 };
-use lock_core::{LockError, LockErrorKind, LockStatus, Result};
+use lock_core::{LockError, LockErrorKind, LockStatus, Result, ServerInfo};
 
 /// A backend that can do less than the one behind it.
 ///
@@ -87,6 +87,10 @@ impl LockBackend for Limited {
 
     async fn ping(&self) -> Result<()> {
         self.inner.ping().await
+    }
+
+    async fn servers(&self) -> Result<Vec<ServerInfo>> {
+        self.inner.servers().await
     }
 
     async fn close(&self) {

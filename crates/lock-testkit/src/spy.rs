@@ -8,7 +8,7 @@ use lock_core::backend::{
     ListRequest, LockBackend, LockKey, OwnerToken, ReleaseReply, ReleaseRequest, RenewReply,
     RenewRequest, Waiting, Wake,
 };
-use lock_core::{LockError, LockErrorKind, LockName, LockStatus, Result};
+use lock_core::{LockError, LockErrorKind, LockName, LockStatus, Result, ServerInfo};
 use tokio::sync::watch;
 
 /// A method of [`LockBackend`].
@@ -26,12 +26,13 @@ pub enum Method {
     Evict,
     CheckKey,
     Ping,
+    Servers,
     Close,
 }
 
 impl Method {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Kind,
         Self::Address,
         Self::Capabilities,
@@ -43,6 +44,7 @@ impl Method {
         Self::Evict,
         Self::CheckKey,
         Self::Ping,
+        Self::Servers,
         Self::Close,
     ];
 }
@@ -223,6 +225,7 @@ async fn call_every_method(backend: &impl LockBackend) {
     backend.capabilities();
     backend.check_key(&key).ok();
     backend.ping().await.ok();
+    backend.servers().await.ok();
     backend.acquire(AcquireRequest::new(key.clone(), token, ttl, clock)).await.ok();
     backend.renew(vec![RenewRequest::new(key.clone(), token, ttl, clock)]).await.ok();
     backend.status(key.clone()).await.ok();
@@ -305,6 +308,11 @@ impl LockBackend for Spy {
     async fn ping(&self) -> Result<()> {
         self.note(Method::Ping);
         self.inner.ping().await
+    }
+
+    async fn servers(&self) -> Result<Vec<ServerInfo>> {
+        self.note(Method::Servers);
+        self.inner.servers().await
     }
 
     async fn close(&self) {

@@ -14,6 +14,7 @@ use crate::backend::request::{
 };
 use crate::types::error::{LockError, LockErrorKind, Result};
 use crate::types::name::LockKey;
+use crate::types::server_info::ServerInfo;
 use crate::types::status::LockStatus;
 
 /// A store of locks.
@@ -161,6 +162,13 @@ pub trait LockBackend: Send + Sync + 'static {
         async { Ok(()) }
     }
 
+    /// What the servers of the store say of themselves, for people who look after it; by default
+    /// nothing. A server that does not answer is among them, with the reason under `error`, as long
+    /// as another one does.
+    fn servers(&self) -> impl Future<Output = Result<Vec<ServerInfo>>> + Send {
+        async { Ok(Vec::new()) }
+    }
+
     /// Closes connections. Called once, when the last service that uses the backend was shut down
     /// and has settled.
     fn close(&self) -> impl Future<Output = ()> + Send {
@@ -281,6 +289,11 @@ macro_rules! forward {
             $through::ping($owned).await
         }
 
+        async fn servers(&self) -> Result<Vec<ServerInfo>> {
+            let $this = self;
+            $through::servers($owned).await
+        }
+
         async fn close(&self) {
             let $this = self;
             $through::close($owned).await;
@@ -324,6 +337,7 @@ trait ErasedBackend: Send + Sync {
     async fn evict(self: Arc<Self>, request: EvictRequest) -> Result<ReleaseReply>;
     fn check_key(&self, key: &LockKey) -> Result<()>;
     async fn ping(self: Arc<Self>) -> Result<()>;
+    async fn servers(self: Arc<Self>) -> Result<Vec<ServerInfo>>;
     async fn close(self: Arc<Self>);
 }
 
@@ -371,6 +385,10 @@ impl<B: LockBackend> ErasedBackend for B {
 
     async fn ping(self: Arc<Self>) -> Result<()> {
         LockBackend::ping(&*self).await
+    }
+
+    async fn servers(self: Arc<Self>) -> Result<Vec<ServerInfo>> {
+        LockBackend::servers(&*self).await
     }
 
     async fn close(self: Arc<Self>) {

@@ -9,6 +9,7 @@ use crate::sync::panics;
 use crate::types::error::{LockError, LockErrorKind, Result};
 use crate::types::holder::HolderId;
 use crate::types::name::LockName;
+use crate::types::server_info::ServerInfo;
 use crate::types::status::{HeldLock, LockStatus, ReleaseOutcome};
 
 /// What the store says of a lock, and how many wait for it.
@@ -22,6 +23,16 @@ pub(crate) async fn status(context: &ServiceContext, key: &LockKey) -> Result<Op
         count_own_waiters(context, key, status);
     }
     Ok(status)
+}
+
+/// What the servers of the store say of themselves.
+pub(crate) async fn servers(context: &ServiceContext) -> Result<Vec<ServerInfo>> {
+    context.ensure_open()?;
+    let backend = context.store().backend().clone();
+    let asking = panics::caught(async { backend.servers().await });
+    let answer = context.background().in_runtime(asking).await;
+    context.store().heard(&answer);
+    answer
 }
 
 /// All locks whose names begin so, in the order of their names.

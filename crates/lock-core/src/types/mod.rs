@@ -12,5 +12,6 @@ pub(crate) mod options;
 #[cfg(feature = "serde")]
 mod options_serde;
 pub(crate) mod process;
+pub(crate) mod server_info;
 pub(crate) mod status;
 pub mod time_text;

@@ -128,6 +128,9 @@ async fn a_majority_that_was_killed_is_an_error_in_time_and_is_found_again(kind:
         assert!(text.contains(&all.proxies[dead].address().to_string()), "{text}");
     }
     assert!(!text.contains('\n') && text.contains("3 are needed"), "{text}");
+    let told = locks.servers().await.unwrap();
+    let dead: Vec<bool> = told.iter().map(|server| server.fact("error").is_some()).collect();
+    assert_eq!(dead, [true, false, true, true, false], "{told:?}");
     all.servers[2].restart().unwrap();
     let guard = locks.lock("x").ttl(MINUTE).wait(LIMIT).acquire().await.unwrap();
     assert!(guard.release().await.is_released());

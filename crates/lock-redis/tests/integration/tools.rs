@@ -9,11 +9,35 @@ use crate::common::*;
 use crate::on_every_server;
 
 on_every_server!(
+    a_server_says_what_it_is_and_how_it_is_set_up,
     a_list_finds_every_lock_among_many_keys_in_steps,
     a_list_names_locks_only_and_reads_little_of_what_others_have_stored,
     a_list_may_need_a_permission_more_which_it_names,
     what_another_program_has_stored_is_deleted_by_force_if_it_is_unchanged,
 );
+
+async fn a_server_says_what_it_is_and_how_it_is_set_up(kind: &ServerKind) {
+    let mut store = Store::start(kind);
+    let locks = LockService::new(store.backend());
+    let all = locks.servers().await.unwrap();
+    let [server] = all.as_slice() else { panic!("{all:?}") };
+    assert_eq!(server.address, store.server.address().to_string());
+    // `7.0` of `redis-7.0`.
+    let (program, version) = kind.name().split_once('-').unwrap();
+    let told = server.fact("version").unwrap().to_lowercase();
+    assert!(told.starts_with(&format!("{program} {version}.")), "{told}");
+    assert_eq!(server.fact("role"), Some("master without replicas"));
+    assert_eq!(server.fact("eviction"), Some("never: maxmemory is not set"));
+    assert!(server.fact("persistence").unwrap().starts_with("no append-only file"));
+    assert_eq!(server.fact("clock"), Some("as that of this machine"));
+    // What its user may not ask for is left out.
+    store.run::<()>(&["ACL", "SETUSER", "u", "on", ">p", "~*", "&*", "+@all", "-info"]);
+    let url = store.server.url().replace("redis://", "redis://u:p@");
+    let locks = LockService::new(build(RedisBackend::builder().url(url)));
+    let all = locks.servers().await.unwrap();
+    assert_eq!((all.len(), all[0].fact("version")), (1, None));
+    assert!(all[0].fact("clock").is_some());
+}
 
 async fn a_list_finds_every_lock_among_many_keys_in_steps(kind: &ServerKind) {
     const OTHERS: usize = 20_000;

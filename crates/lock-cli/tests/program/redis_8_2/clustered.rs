@@ -22,6 +22,7 @@ fn check_finds_a_cluster_well_and_names_what_is_missing_at_it() {
     let well = check(&set.url());
     assert_eq!((well.code, &*well.errors), (0, ""), "{well:?}");
     assert!(well.output.contains("round trip") && !well.output.contains("to be changed"));
+    assert_eq!(well.output.matches("master without replicas, in a cluster").count(), 3, "{well:?}");
     for server in &set.servers {
         assert_eq!(redis(server, "ACL SETUSER u on >p ~* &* +@all -cluster|slots"), "+OK");
         assert_eq!(redis(server, "KEYS lock:*"), "*0");

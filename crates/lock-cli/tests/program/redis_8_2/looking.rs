@@ -95,6 +95,9 @@ fn check_finds_what_is_to_be_changed() {
     let well = check(&server.url(), all);
     assert_eq!((well.code, &*well.errors), (0, ""), "{well:?}");
     assert!(well.output.contains("round trip") && !well.output.contains("to be changed"));
+    for part in ["Redis 8.2.", "master without replicas", "append-only file", "never: maxmemory"] {
+        assert!(well.output.contains(part), "{part}: {well:?}");
+    }
     // Pushes that are forbidden leave no queue.
     assert_eq!(redis(&server, "ACL SETUSER u on >p ~* &* +@all -ssubscribe"), "+OK");
     let polls = check(&server.url().replace("redis://", "redis://u:p@"), all);

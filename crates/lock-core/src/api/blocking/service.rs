@@ -10,6 +10,7 @@ use crate::backend::{Capabilities, LockBackend};
 use crate::sync::blocking::block_on;
 use crate::types::error::{LockError, Result};
 use crate::types::name::LockName;
+use crate::types::server_info::ServerInfo;
 use crate::types::status::{HeldLock, LockStatus, ReleaseOutcome, ShutdownReport};
 
 /// Distributed locks on one store, for programs without an asynchronous main.
@@ -110,6 +111,21 @@ impl LockService {
     #[track_caller]
     pub fn list(&self, prefix: &str) -> Result<Vec<HeldLock>> {
         block_on(self.0.list(prefix))
+    }
+
+    /// What the servers of the store say of themselves; see
+    /// [`LockService::servers`](crate::LockService::servers).
+    ///
+    /// # Errors
+    ///
+    /// As [`LockService::servers`](crate::LockService::servers).
+    ///
+    /// # Panics
+    ///
+    /// In [asynchronous code](Self#panics).
+    #[track_caller]
+    pub fn servers(&self) -> Result<Vec<ServerInfo>> {
+        block_on(self.0.servers())
     }
 
     /// Takes a lock from its holder, as a tool for people; see

@@ -6,6 +6,7 @@ use crate::api::service::LockService;
 use crate::engine::inspect;
 use crate::types::error::{LockError, Result};
 use crate::types::name::LockName;
+use crate::types::server_info::ServerInfo;
 use crate::types::status::{HeldLock, LockStatus, ReleaseOutcome};
 
 impl LockService {
@@ -57,6 +58,42 @@ impl LockService {
             let listed = inspect::list(&context, &namespace, &prefix).await;
             listed.map_err(|error| error.with_operation("list"))
         }
+    }
+
+    /// What the servers of the store say of themselves: their versions, their roles, and what of
+    /// their settings matters for locks.
+    ///
+    /// It is meant for people; a program that wants to know what a store can do asks for the
+    /// [`capabilities`](Self::capabilities). On Redis it is one `INFO` and one `TIME` for each server
+    /// that has keys; a quorum asks all its members. A server that does not answer is among them,
+    /// with the reason under `error`, as long as another one does. The memory store and the Dapr
+    /// sidecar have nothing to say.
+    ///
+    /// ```
+    /// # use lock_core as distlock;
+    /// # use distlock::LockService;
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    /// # runtime.block_on(async {
+    /// # let locks = LockService::memory();
+    /// for server in locks.servers().await.unwrap() {
+    ///     println!("{}: {}", server.address, server.fact("version").unwrap_or("unknown"));
+    /// }
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// - [`Unavailable`](crate::LockErrorKind::Unavailable) if no server answered.
+    /// - [`ShutDown`](crate::LockErrorKind::ShutDown) if the service was shut down.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub fn servers(
+        &self,
+    ) -> impl Future<Output = Result<Vec<ServerInfo>>> + Send + 'static + use<> {
+        let (context, _) = self.parts();
+        async move { inspect::servers(&context).await.map_err(|error| error.with_operation("servers")) }
     }
 
     /// Takes a lock from the holder that a [`status`](Self::status) has shown, so that others can

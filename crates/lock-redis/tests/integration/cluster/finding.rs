@@ -10,6 +10,7 @@ use crate::on_oldest_and_newest;
 
 on_oldest_and_newest!(
     a_cluster_is_found_by_one_of_its_nodes_also_if_others_are_given_that_are_gone,
+    each_node_says_what_it_is_also_beside_one_that_is_dead,
     each_node_is_quoted_where_none_answers,
     an_announced_address_that_cannot_be_reached_is_named_with_the_setting,
     a_cluster_and_a_single_server_are_told_apart,
@@ -38,6 +39,26 @@ async fn a_cluster_is_found_by_one_of_its_nodes_also_if_others_are_given_that_ar
     let one = build(RedisBackend::builder().cluster([set.servers[0].address().to_string()]));
     take(&one, &name_at(&set, "m", 0), LONG).await;
     soon(LIMIT, one.ping()).await.unwrap();
+}
+
+async fn each_node_says_what_it_is_also_beside_one_that_is_dead(kind: &ServerKind) {
+    let mut set = masters(kind, 3);
+    let backend = backend_of(&set);
+    let mut addresses: Vec<_> =
+        set.servers.iter().map(|server| server.address().to_string()).collect();
+    addresses.sort_unstable();
+    let told = backend.servers().await.unwrap();
+    assert!(told.iter().map(|server| &server.address).eq(&addresses), "{told:?}");
+    let role = Some("master without replicas, in a cluster");
+    assert!(told.iter().all(|server| server.fact("role") == role), "{told:?}");
+    let dead = set.servers[1].address().to_string();
+    set.servers[1].kill();
+    let told = soon(LIMIT, backend.servers()).await.unwrap();
+    assert!(told.iter().map(|server| &server.address).eq(&addresses), "{told:?}");
+    for server in told {
+        assert_eq!(server.fact("error").is_some(), server.address == dead, "{server:?}");
+        assert_eq!(server.fact("role").is_none(), server.address == dead, "{server:?}");
+    }
 }
 
 async fn each_node_is_quoted_where_none_answers(kind: &ServerKind) {

@@ -99,6 +99,8 @@ async fn the_rules_of_the_guide_are_enough_for_everything(kind: &ServerKind) {
     let url = format!("redis://locks:PASSWORD@{}", store.server.address());
     let [holder, waiter] = [(); 2].map(|()| build(RedisBackend::builder().url(url.as_str())));
     Arc::clone(&holder).ping().await.unwrap();
+    let servers = Arc::clone(&holder).servers().await.unwrap();
+    assert!(servers[0].fact("version").is_some() && servers[0].fact("clock").is_some());
     let (owner, _) = take(&holder, "x", MINUTE).await;
     assert!(matches!(renew(&holder, "x", owner, HOUR).await.unwrap(), RenewReply::Renewed));
     let next = token();
