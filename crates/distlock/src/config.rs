@@ -45,6 +45,7 @@ pub use text::nearest;
 /// | `program_host` | `DISTLOCK_PROGRAM_HOST` | the machine on which it runs | its host name |
 /// | `tls_ca_file` | `DISTLOCK_TLS_CA_FILE` | the file with the certificates (PEM) of the authorities that are trusted | the system's |
 /// | `tls_cert_file`, `tls_key_file` | `DISTLOCK_TLS_CERT_FILE`, `DISTLOCK_TLS_KEY_FILE` | the files with the certificate and the private key (PEM) that are shown to the server | none |
+/// | `tls_server_name` | `DISTLOCK_TLS_SERVER_NAME` | the name that the server's certificate has to be for | the host that is connected to |
 /// | `password_file` | `DISTLOCK_PASSWORD_FILE` | the file with the password of the Redis store | none |
 /// | `sentinel_password_file` | `DISTLOCK_SENTINEL_PASSWORD_FILE` | the file with the password of the Sentinels that name the master of the Redis store | none |
 /// | `api_token_file` | `DISTLOCK_API_TOKEN_FILE` | the file with the API token of the Dapr sidecar | `DAPR_API_TOKEN` |

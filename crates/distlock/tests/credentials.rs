@@ -9,6 +9,8 @@ use distlock::{LockConfig, LockErrorKind, connect};
 use testbed::{Authority, RedisServer, ReservedPort, ServerKind};
 
 const PASSWORD: &str = "s3cret";
+/// What the certificate is for; no host has that name.
+const NAME: &str = "locks.example";
 /// Tells a test that it is the program whose environment is set.
 const CHILD_VARIABLE: &str = "DISTLOCK_TEST_CHILD";
 
@@ -34,8 +36,7 @@ impl Server {
         };
         issue("client");
         write("password", &format!("{PASSWORD}\n"));
-        let (root, (certificate, key)) =
-            (write("root.pem", authority.root_pem()), issue("localhost"));
+        let (root, (certificate, key)) = (write("root.pem", authority.root_pem()), issue(NAME));
         let port = ReservedPort::reserve().unwrap();
         let arguments = [
             ("--tls-port", port.number().to_string()),
@@ -60,12 +61,13 @@ impl Server {
     }
 
     /// The words that are needed, and their values.
-    fn words(&self) -> [(&'static str, String); 4] {
+    fn words(&self) -> [(&'static str, String); 5] {
         [
             ("password_file", self.file("password")),
             ("tls_ca_file", self.file("root.pem")),
             ("tls_cert_file", self.file("client.pem")),
             ("tls_key_file", self.file("client.key")),
+            ("tls_server_name", NAME.to_owned()),
         ]
     }
 }
@@ -82,6 +84,7 @@ async fn the_files_are_named_by_a_setter_the_url_or_a_file() {
     let setters = LockConfig::from_url(server.url()).unwrap();
     let setters = setters.password_file(server.file("password"));
     let setters = setters.tls_ca_file(server.file("root.pem"));
+    let setters = setters.tls_server_name(NAME);
     works(setters.tls_client_files(server.file("client.pem"), server.file("client.key"))).await;
 
     let query: Vec<_> = server.words().map(|(word, value)| format!("{word}={value}")).into();
@@ -116,13 +119,22 @@ async fn the_files_are_named_by_the_environment() {
 #[tokio::test]
 async fn what_is_missing_is_said_and_no_text_holds_the_password() {
     let server = Server::start();
-    let [password, root, certificate, key] =
+    let [password, root, certificate, key, name] =
         server.words().map(|(word, value)| format!("{word}={value}"));
-    let tls = format!("{root}&{certificate}&{key}");
+    let tls = format!("{root}&{certificate}&{key}&{name}");
     for (query, kind, cause) in [
-        (format!("{password}&{root}"), LockErrorKind::Denied, "set tls_cert_file and tls_key_file"),
+        (
+            format!("{password}&{root}&{name}"),
+            LockErrorKind::Denied,
+            "set tls_cert_file and tls_key_file",
+        ),
         (format!("{password}&{root}&{key}"), LockErrorKind::InvalidConfig, "set both"),
-        (format!("{password}&{certificate}&{key}"), LockErrorKind::Denied, "certificate"),
+        (format!("{password}&{certificate}&{key}&{name}"), LockErrorKind::Denied, "certificate"),
+        (
+            format!("{password}&{root}&{certificate}&{key}"),
+            LockErrorKind::Denied,
+            "set tls_server_name",
+        ),
         (tls.clone(), LockErrorKind::InvalidConfig, "redis://USER@HOST with password_file"),
         (format!("{tls}&password_file={PASSWORD}"), LockErrorKind::InvalidConfig, "not the secret"),
         (

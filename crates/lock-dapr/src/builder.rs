@@ -11,7 +11,7 @@ use lock_core::{LockError, LockErrorKind, Result};
 use tonic::transport::Channel;
 
 use crate::backend::DaprBackend;
-use crate::credentials::{ApiToken, SecuredAddress, TlsFiles};
+use crate::credentials::{ApiToken, SecuredAddress, TlsSettings};
 use crate::endpoint::Address;
 use crate::environment::Environment;
 use crate::link::{Link, Source};
@@ -37,7 +37,7 @@ pub struct DaprBackendBuilder {
     target: Target,
     environment: Option<Result<Environment>>,
     api_token: Option<Token>,
-    tls_files: TlsFiles,
+    tls: TlsSettings,
     timeout: Duration,
     verify_after: Duration,
 }
@@ -81,7 +81,7 @@ impl DaprBackendBuilder {
             target: Target::Default,
             environment: None,
             api_token: None,
-            tls_files: TlsFiles::default(),
+            tls: TlsSettings::default(),
             timeout: DEFAULT_TIMEOUT,
             verify_after: DEFAULT_VERIFY_AFTER,
         }
@@ -143,21 +143,31 @@ impl DaprBackendBuilder {
     /// As the other two files for TLS, it is read for each new channel. It needs the feature `tls`,
     /// and an endpoint with TLS.
     pub fn tls_ca_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.tls_files.ca = Some(path.into());
+        self.tls.ca = Some(path.into());
         self
     }
 
     /// The file with the certificate that this client shows to the sidecar, in PEM form, with those
     /// between it and its authority if there are any. It needs [`tls_key_file`](Self::tls_key_file).
     pub fn tls_cert_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.tls_files.cert = Some(path.into());
+        self.tls.cert = Some(path.into());
         self
     }
 
     /// The file with the private key of [`tls_cert_file`](Self::tls_cert_file), in PEM form and not
     /// encrypted.
     pub fn tls_key_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.tls_files.key = Some(path.into());
+        self.tls.key = Some(path.into());
+        self
+    }
+
+    /// The name that the sidecar's certificate has to be for, where it is not for the host that is
+    /// connected to.
+    ///
+    /// It is a host name or an IP address, without a port. It needs the feature `tls`, and an
+    /// endpoint with TLS.
+    pub fn tls_server_name(mut self, name: impl Into<String>) -> Self {
+        self.tls.server_name = Some(name.into());
         self
     }
 
@@ -191,21 +201,21 @@ impl DaprBackendBuilder {
             Some(Token::File(path)) => ApiToken::in_file(path)?,
             None => ApiToken::None,
         };
-        let files = self.tls_files;
+        let tls = self.tls;
         let (source, address) = match (self.target, environment.endpoint) {
-            (Target::Channel(_), _) if !files.is_empty() => {
+            (Target::Channel(_), _) if !tls.is_empty() => {
                 return Err(invalid(
-                    "a file with TLS certificates is set, and an existing channel has its own; leave \
-                     out tls_ca_file, tls_cert_file and tls_key_file",
+                    "TLS is configured, and an existing channel has its own; leave out \
+                     tls_ca_file, tls_cert_file, tls_key_file and tls_server_name",
                 ));
             }
             (Target::Channel(channel), _) => {
                 (Source::Existing(channel), "an existing channel".to_owned())
             }
             (Target::Endpoint(endpoint), _) | (Target::Default, Some(endpoint)) => {
-                open(&endpoint, files)?
+                open(&endpoint, tls)?
             }
-            (Target::Default, None) => open(&format!("127.0.0.1:{DEFAULT_DAPR_GRPC_PORT}"), files)?,
+            (Target::Default, None) => open(&format!("127.0.0.1:{DEFAULT_DAPR_GRPC_PORT}"), tls)?,
         };
         let address: Arc<str> = address.into();
         Ok(DaprBackend {
@@ -254,13 +264,13 @@ impl fmt::Debug for DaprBackendBuilder {
     }
 }
 
-fn open(endpoint: &str, files: TlsFiles) -> Result<(Source, String)> {
+fn open(endpoint: &str, tls: TlsSettings) -> Result<(Source, String)> {
     let address = Address::parse(endpoint)?;
     let shown = address.to_string();
-    if files.is_empty() {
+    if tls.is_empty() {
         return Ok((Source::Endpoint(Box::new(address.open()?)), shown));
     }
-    let address = SecuredAddress::new(address, files)?;
+    let address = SecuredAddress::new(address, tls)?;
     // Finds out now what would be wrong with each channel.
     address.open()?;
     Ok((Source::Secured(Arc::new(address)), shown))

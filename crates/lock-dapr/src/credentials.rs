@@ -1,4 +1,4 @@
-//! What a sidecar is shown, and which ones are trusted, where that is in files.
+//! What a sidecar is shown, and which ones are trusted.
 
 use std::path::PathBuf;
 
@@ -39,35 +39,39 @@ impl ApiToken {
     }
 }
 
-/// Files for TLS that are read anew for each channel, so that what was replaced in them counts.
+/// Files for TLS that are read anew for each channel, so that what was replaced in them counts, and the
+/// name that a sidecar proves to have.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct TlsFiles {
+pub(crate) struct TlsSettings {
     pub(crate) ca: Option<PathBuf>,
     pub(crate) cert: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,
+    /// In place of the host that is connected to.
+    pub(crate) server_name: Option<String>,
 }
 
-impl TlsFiles {
+impl TlsSettings {
     pub(crate) fn is_empty(&self) -> bool {
-        self.ca.is_none() && self.cert.is_none() && self.key.is_none()
+        let files = [&self.ca, &self.cert, &self.key];
+        self.server_name.is_none() && files.into_iter().all(Option::is_none)
     }
 }
 
-/// A sidecar behind TLS, with files.
+/// A sidecar behind TLS, with settings.
 pub(crate) struct SecuredAddress {
     address: Address,
-    files: TlsFiles,
+    tls: TlsSettings,
 }
 
 impl SecuredAddress {
-    pub(crate) fn new(address: Address, files: TlsFiles) -> Result<Self> {
+    pub(crate) fn new(address: Address, tls: TlsSettings) -> Result<Self> {
         if !address.is_tls() {
             return Err(invalid(
-                "a file with TLS certificates is set (tls_ca_file, tls_cert_file or tls_key_file), \
-                 and the endpoint has no TLS; write https://HOST:PORT",
+                "TLS is configured (tls_ca_file, tls_cert_file, tls_key_file or \
+                 tls_server_name), and the endpoint has no TLS; write https://HOST:PORT",
             ));
         }
-        Ok(Self { address, files })
+        Ok(Self { address, tls })
     }
 
     /// The endpoint with what the files hold now.
@@ -76,9 +80,20 @@ impl SecuredAddress {
         use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 
         let endpoint = self.address.open_plain()?;
-        let TlsFiles { ca, cert, key } = &self.files;
+        let TlsSettings { ca, cert, key, server_name } = &self.tls;
         let pair = files::both_or_none(cert.as_ref(), key.as_ref())?;
         let mut tls = ClientTlsConfig::new();
+        if let Some(name) = server_name {
+            // Tried before the files, to know that it is the name that is at fault.
+            let named = ClientTlsConfig::new().domain_name(name);
+            endpoint.clone().tls_config(named).map_err(|_| {
+                invalid(format!(
+                    "tls_server_name is {name:?}; it must be a host name or an IP address, without \
+                     a port"
+                ))
+            })?;
+            tls = tls.domain_name(name);
+        }
         tls = match ca {
             Some(path) => {
                 let pem = files::certificates("tls_ca_file", path)?;
@@ -113,7 +128,7 @@ impl SecuredAddress {
     /// Refused for the feature that is off.
     #[cfg(not(feature = "tls"))]
     pub(crate) fn open(&self) -> Result<Endpoint> {
-        let Self { address, files: TlsFiles { .. } } = self;
+        let Self { address, tls: TlsSettings { .. } } = self;
         address.open()
     }
 }

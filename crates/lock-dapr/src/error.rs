@@ -191,8 +191,8 @@ fn not_connected(cause: &str, address: &str) -> Failure {
         return Failure::new(
             LockErrorKind::Denied,
             format!(
-                "the TLS certificate of the sidecar at {address} was not accepted: {cause}; to \
-                 trust other roots than the system's, set tls_ca_file"
+                "the TLS certificate of the sidecar at {address} was not accepted: {cause}; {}",
+                message_text::about_server_certificate(cause)
             ),
         );
     }

@@ -234,6 +234,16 @@ impl RedisBackendBuilder {
         self
     }
 
+    /// The name that the server's certificate has to be for, where it is not for the host that is
+    /// connected to: behind a tunnel, a port forwarding, or an address that has no name.
+    ///
+    /// It is a host name or an IP address, without a port, and counts for all servers: Sentinels and
+    /// the nodes of a cluster, too. It needs the feature `tls`, and a URL with TLS.
+    pub fn tls_server_name(mut self, name: impl Into<String>) -> Self {
+        self.credentials.server_name = Some(name.into());
+        self
+    }
+
     /// What the Redis key of a lock begins with; `lock:` unless it is set.
     ///
     /// It is used as it is.
@@ -355,8 +365,8 @@ impl RedisBackendBuilder {
             Server::Client(client) => one(own(&client, &credentials)?),
             Server::Connection(_) if !credentials.is_empty() => {
                 return Err(invalid(
-                    "a file with credentials is set, and an existing connection has its own; leave \
-                     out password_file, tls_ca_file, tls_cert_file and tls_key_file",
+                    "credentials are set, and an existing connection has its own; leave out \
+                     password_file, tls_ca_file, tls_cert_file, tls_key_file and tls_server_name",
                 ));
             }
             Server::Connection(_) if self.replicas > 0 => {

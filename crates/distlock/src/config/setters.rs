@@ -158,6 +158,13 @@ impl LockConfig {
         self
     }
 
+    /// The name that the server's certificate has to be for, where it is not for the host that is
+    /// connected to.
+    pub fn tls_server_name(mut self, name: impl Into<String>) -> Self {
+        self.settings.put(&tls::SERVER_NAME, name.into());
+        self
+    }
+
     /// Whether [`connect`](Self::connect) returns without asking the store. Default: `false`.
     pub fn lazy(mut self, lazy: bool) -> Self {
         self.settings.put(&LAZY, lazy);

@@ -31,6 +31,7 @@ async fn a_file_sets_every_word() {
         tls_ca_file = "/run/ca.pem"
         tls_cert_file = "/run/client.pem"
         tls_key_file = "/run/client.key"
+        tls_server_name = "redis.example"
         password_file = "/run/password"
         api_token_file = "/run/token"
         "#,

@@ -61,6 +61,16 @@ pub fn client_certificate(cause: &str, role: &str, address: Option<&str>) -> Opt
     })
 }
 
+/// What to do about a server's certificate that was not accepted, by the words of rustls.
+#[must_use]
+pub fn about_server_certificate(cause: &str) -> &'static str {
+    if cause.contains("valid for name") || cause.contains("NotValidForName") {
+        "connect to a name that it is for, or set tls_server_name to one"
+    } else {
+        "to trust other roots than the system's, set tls_ca_file"
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -98,6 +98,20 @@ async fn a_sidecar_whose_root_is_trusted_by_the_channel_is_spoken_to() {
     assert_eq!(sidecar.fake.methods(), ["lock", "unlock"]);
 }
 
+#[tokio::test]
+async fn a_sidecar_may_prove_to_have_another_name_than_its_host() {
+    let sidecar = TlsSidecar::start("locks.example").await;
+    let named = |name: &str| build(sidecar.by_file().tls_server_name(name));
+    let error = soon(LIMIT, named("other.example").ping()).await.unwrap_err();
+    assert_eq!(error.kind(), LockErrorKind::Denied, "{error}");
+    assert!(error.to_string().contains("set tls_server_name"), "{error}");
+    lock_and_release(named("locks.example")).await;
+    assert_eq!(sidecar.fake.methods(), ["lock", "unlock"]);
+    let error = at(&sidecar.endpoint).tls_server_name("locks.example:443").build().unwrap_err();
+    assert_eq!(error.kind(), LockErrorKind::InvalidConfig);
+    assert!(error.to_string().contains("without a port"), "{error}");
+}
+
 /// The system's roots are what the environment says when a program starts: so this test starts
 /// itself once more, with the sidecar's root for the system's.
 #[tokio::test]

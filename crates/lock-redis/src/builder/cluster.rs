@@ -72,7 +72,8 @@ impl ClusterNodes {
     ///
     /// The certificate of each node must be for the host by which the cluster names it: its IP address,
     /// unless it was told to use host names (`cluster-announce-hostname`, and
-    /// `cluster-preferred-endpoint-type hostname`).
+    /// `cluster-preferred-endpoint-type hostname`). Where all have one name,
+    /// [`tls_server_name`](super::RedisBackendBuilder::tls_server_name) says it.
     pub fn tls(mut self) -> Self {
         self.is_tls = true;
         self

@@ -104,7 +104,8 @@ impl Sentinels {
     ///
     /// The certificate of each must be for the host that is connected to.
     /// Sentinels name the master by its IP address, unless they were told to use host names
-    /// (`sentinel resolve-hostnames yes` and `sentinel announce-hostnames yes`).
+    /// (`sentinel resolve-hostnames yes` and `sentinel announce-hostnames yes`). Where all have one
+    /// name, [`tls_server_name`](super::RedisBackendBuilder::tls_server_name) says it.
     pub fn tls(mut self) -> Self {
         self.is_tls = true;
         self

@@ -43,8 +43,8 @@ impl Dialer {
         health: Arc<Health>,
         deadline: Instant,
     ) -> Result<Connection, Failure> {
-        let client = self.credentials.read_again(client)?;
-        let channel = Channel::Connection(greeting::open(&client, &health).await?);
+        let ready = self.credentials.read_again(client)?;
+        let channel = Channel::Connection(greeting::open(&ready, &health).await?);
         let greeted = self.greeting.greet(channel, health, deadline).await;
         greeted.map(Connection::replaceable)
     }

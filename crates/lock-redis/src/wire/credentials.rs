@@ -1,4 +1,4 @@
-//! What a connection shows to its server, and whom it trusts, where that is in files.
+//! What a connection shows to its server, and whom it trusts.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -16,14 +16,26 @@ const CA_FILE: &str = "tls_ca_file";
 const CERT_FILE: &str = "tls_cert_file";
 #[cfg(feature = "tls")]
 const KEY_FILE: &str = "tls_key_file";
+#[cfg(feature = "tls")]
+const SERVER_NAME: &str = "tls_server_name";
 
-/// Files that are read anew for each connection, so that what was replaced in them counts.
+/// Files that are read anew for each connection, so that what was replaced in them counts, and the
+/// name that a server proves to have.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Credentials {
     pub(crate) password_file: Option<PathBuf>,
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) cert_file: Option<PathBuf>,
     pub(crate) key_file: Option<PathBuf>,
+    /// In place of the host that is connected to.
+    pub(crate) server_name: Option<String>,
+}
+
+/// A client that is ready to connect.
+pub(crate) struct Ready {
+    pub(crate) client: Client,
+    /// Where the server is, if the client only has the name that it proves to have.
+    pub(crate) at: Option<(String, u16)>,
 }
 
 impl Credentials {
@@ -31,9 +43,10 @@ impl Credentials {
         self.password_file.is_none() && !self.has_tls()
     }
 
-    /// Whether a file is set that only TLS uses.
+    /// Whether something is set that only TLS uses.
     pub(crate) fn has_tls(&self) -> bool {
-        self.ca_file.is_some() || self.cert_file.is_some() || self.key_file.is_some()
+        let files = [&self.ca_file, &self.cert_file, &self.key_file];
+        self.server_name.is_some() || files.into_iter().any(Option::is_some)
     }
 
     /// Checks that a server takes them.
@@ -45,8 +58,8 @@ impl Credentials {
         }
         if self.has_tls() && !matches!(server.addr(), ConnectionAddr::TcpTls { .. }) {
             return Err(invalid(
-                "a file with TLS certificates is set (tls_ca_file, tls_cert_file or tls_key_file), \
-                 and the URL asks for a connection without TLS; write rediss:// or valkeys://",
+                "TLS is configured (tls_ca_file, tls_cert_file, tls_key_file or \
+                 tls_server_name), and the URL asks for a connection without TLS; write rediss:// or valkeys://",
             ));
         }
         Ok(())
@@ -54,26 +67,40 @@ impl Credentials {
 
     /// The client with what the files hold now, for a connection. They were in order when the backend
     /// was built, so they may be again.
-    pub(crate) fn read_again(&self, client: &Client) -> Result<Client, Failure> {
+    pub(crate) fn read_again(&self, client: &Client) -> Result<Ready, Failure> {
         let client = self.read_into(client);
         client.map_err(|error| Failure::unavailable(error.to_string()).not_applied())
     }
 
     /// The client with what the files hold now.
-    pub(crate) fn read_into(&self, client: &Client) -> Result<Client> {
+    pub(crate) fn read_into(&self, client: &Client) -> Result<Ready> {
         let mut info = client.get_connection_info().clone();
+        let mut at = None;
+        // What a server has to prove is the host that `redis` connects to, so that is the name, and
+        // where it leads to is said apart.
+        if let Some(name) = &self.server_name
+            && let ConnectionAddr::TcpTls { host, port, insecure, tls_params } = info.addr().clone()
+        {
+            at = Some((host, port));
+            let host = name.clone();
+            info = info.set_addr(ConnectionAddr::TcpTls { host, port, insecure, tls_params });
+        }
         if let Some(path) = &self.password_file {
             let password = files::secret(PASSWORD_FILE, path)?;
             let settings = info.redis_settings().clone().set_password(password);
             info = info.set_redis_settings(settings);
         }
-        if self.has_tls() { self.with_tls(info) } else { opened(Client::open(info)) }
+        let client = if self.has_tls() { self.with_tls(info) } else { opened(Client::open(info)) };
+        Ok(Ready { client: client?, at })
     }
 
     #[cfg(feature = "tls")]
     fn with_tls(&self, info: ConnectionInfo) -> Result<Client> {
         use redis::{ClientTlsConfig, TlsCertificates};
 
+        if let Some(name) = &self.server_name {
+            pem::check_name(name)?;
+        }
         let roots =
             self.ca_file.as_ref().map(|path| pem::certificates(CA_FILE, path)).transpose()?;
         let pair = files::both_or_none(self.cert_file.as_ref(), self.key_file.as_ref())?;
@@ -113,10 +140,10 @@ mod pem {
     use rustls::RootCertStore;
     use rustls::crypto::{CryptoProvider, ring};
     use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
     use rustls::sign::CertifiedKey;
 
-    use super::{CERT_FILE, KEY_FILE, invalid};
+    use super::{CERT_FILE, KEY_FILE, SERVER_NAME, invalid};
 
     pub(super) fn certificates(setting: &str, path: &Path) -> Result<Vec<u8>> {
         let pem = files::certificates(setting, path)?.into_bytes();
@@ -132,6 +159,15 @@ mod pem {
             })?;
         }
         Ok(pem)
+    }
+
+    /// Checks that a certificate can be for this name.
+    pub(super) fn check_name(name: &str) -> Result<()> {
+        ServerName::try_from(name).map(drop).map_err(|_| {
+            invalid(format!(
+                "{SERVER_NAME} is {name:?}; it must be a host name or an IP address, without a port"
+            ))
+        })
     }
 
     /// Checks that a certificate and a key are a pair. No error says what is in them.

@@ -1,18 +1,22 @@
 //! Making a connection and finding out whether the server will do.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::FutureExt;
 use lock_core::backend::Clock;
 use lock_core::{Instant, LockErrorKind, event};
 use redis::aio::{AsyncPushSender, MultiplexedConnection};
+use redis::io::AsyncDNSResolver;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, Pipeline, RedisConnectionInfo, RedisError,
-    Value,
+    RedisFuture, Value,
 };
 
 use crate::wire::channel::Channel;
 use crate::wire::connection::Connection;
+use crate::wire::credentials::Ready;
 use crate::wire::failure::{Failure, Forbidden};
 use crate::wire::health::{Health, Watcher};
 use crate::wire::hello::{self, Dialect, Hello};
@@ -265,29 +269,52 @@ impl Session {
 
 /// Opens a connection: one round trip. What happens to it is told to `health`.
 pub(crate) async fn open(
-    client: &Client,
+    ready: &Ready,
     health: &Arc<Health>,
 ) -> Result<MultiplexedConnection, Failure> {
-    open_with(client, Watcher(Arc::clone(health))).await
+    open_with(ready, Watcher(Arc::clone(health))).await
 }
 
 /// As [`open`], with whom to tell of what the server pushes. It lives as long as the connection.
 pub(crate) async fn open_with(
-    client: &Client,
+    ready: &Ready,
     listener: impl AsyncPushSender,
 ) -> Result<MultiplexedConnection, Failure> {
+    let Ready { client, at } = ready;
     #[cfg(feature = "tls")]
     if is_tls(client) {
         choose_cryptography();
     }
     // Its own timeouts would need tokio's timers; whoever calls us has a deadline.
-    let config = AsyncConnectionConfig::new()
+    let mut config = AsyncConnectionConfig::new()
         .set_connection_timeout(None)
         .set_response_timeout(None)
         .set_pipeline_buffer_size(REQUESTS_IN_ADVANCE)
         .set_push_sender(listener);
+    if let Some((host, port)) = at.clone() {
+        config = config.set_dns_resolver(LeadsTo { host, port });
+    }
     let channel = client.get_multiplexed_async_connection_with_config(&config).await;
     channel.map_err(|error| at_connect(error, client))
+}
+
+/// Where every name leads to.
+struct LeadsTo {
+    host: String,
+    port: u16,
+}
+
+impl AsyncDNSResolver for LeadsTo {
+    fn resolve<'a, 'b: 'a>(
+        &'a self,
+        _host: &'b str,
+        _port: u16,
+    ) -> RedisFuture<'a, Box<dyn Iterator<Item = SocketAddr> + Send + 'a>> {
+        let Self { host, port } = self;
+        let found = tokio::net::lookup_host((host.as_str(), *port));
+        async move { Ok(Box::new(found.await?) as Box<dyn Iterator<Item = SocketAddr> + Send>) }
+            .boxed()
+    }
 }
 
 /// Says that no connection came about in time.

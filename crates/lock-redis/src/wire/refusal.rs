@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use lock_core::LockErrorKind;
 use lock_core::LockErrorKind::{Backend, Denied, InvalidConfig, Unavailable};
 
-use lock_core::message_text::client_certificate;
+use lock_core::message_text::{about_server_certificate, client_certificate};
 use redis::{ErrorKind, RedisError};
 
 use crate::wire::failure::{Elsewhere, Failure, Forbidden, OfCluster};
@@ -51,7 +51,8 @@ fn from_transport(error: &RedisError) -> Failure {
         return Failure::new(Denied, message).breaking_connection();
     }
     if text.contains("certificate") {
-        let message = format!("the server's TLS certificate was not accepted: {text}");
+        let cure = about_server_certificate(&text);
+        let message = format!("the server's TLS certificate was not accepted: {text}; {cure}");
         return Failure::new(Denied, message).breaking_connection();
     }
     Failure::unavailable(format!("the connection failed: {text}")).breaking_connection()

@@ -129,6 +129,30 @@ mod redis_7_0 {
     }
 
     #[tokio::test]
+    async fn a_server_may_prove_to_have_another_name_than_its_host() {
+        let server = TlsServer::start(&KIND, "locks.example");
+        let named = |host, name| build(server.by_file(host).tls_server_name(name));
+        for host in ["localhost", "127.0.0.1"] {
+            let backend = named(host, "locks.example");
+            let (owner, _) = take(&backend, "x", MINUTE).await;
+            release(&backend, "x", owner).await.unwrap();
+            assert!(backend.address().starts_with(host), "{}", backend.address());
+            let error = soon(LIMIT, named(host, "other.example").ping()).await.unwrap_err();
+            assert_eq!(error.kind(), LockErrorKind::Denied, "{error}");
+            assert!(error.to_string().contains("set tls_server_name"), "{error}");
+        }
+        let refused = |url: &str, name: &str| {
+            let error = RedisBackend::builder().url(url).tls_server_name(name).build().unwrap_err();
+            assert_eq!(error.kind(), LockErrorKind::InvalidConfig, "{error}");
+            error.to_string()
+        };
+        let text = refused("rediss://localhost", "locks.example:6379");
+        assert!(text.contains("without a port"), "{text}");
+        let text = refused("redis://localhost", "locks.example");
+        assert!(text.contains("tls_server_name") && text.contains("rediss://"), "{text}");
+    }
+
+    #[tokio::test]
     async fn an_authority_is_trusted_by_its_file() {
         let server = TlsServer::start(&KIND, "localhost");
         build(server.by_file("localhost")).ping().await.unwrap();

@@ -75,6 +75,9 @@ fn open(store: String, settings: &Settings) -> Result<AnyBackend, LockError> {
     if let Some(path) = settings.text(&tls::KEY_FILE) {
         builder = builder.tls_key_file(path);
     }
+    if let Some(name) = settings.text(&tls::SERVER_NAME) {
+        builder = builder.tls_server_name(name);
+    }
     let backend = builder.build().map_err(|error| error.with_operation("connect"))?;
     Ok(AnyBackend::new(backend))
 }

@@ -148,6 +148,9 @@ pub(super) fn builder(
     if let Some(path) = settings.text(&tls::KEY_FILE) {
         builder = builder.tls_key_file(path);
     }
+    if let Some(name) = settings.text(&tls::SERVER_NAME) {
+        builder = builder.tls_server_name(name);
+    }
     Ok(builder)
 }
 

@@ -84,9 +84,9 @@ async fn ask(how: &Asking<'_>, node: &Address, by: Instant) -> Result<View, Fail
         Some(connection) => connection.send_all(&asking, how.connection_waits(by)).await?,
         None => {
             let client = node.client(&how.settings.data)?;
-            let client = how.credentials.read_again(&client)?;
+            let ready = how.credentials.read_again(&client)?;
             let health = Arc::new(Health::new(None));
-            let connection = greeting::open(&client, &health).await?;
+            let connection = greeting::open(&ready, &health).await?;
             let answers = Channel::Connection(connection).send_all(&asking).await?;
             answers.into_iter().map(answered).collect()
         }

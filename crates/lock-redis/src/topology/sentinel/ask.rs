@@ -93,8 +93,8 @@ pub(super) fn of_sentinel(failure: Failure) -> Failure {
 }
 
 async fn ask(settings: &Settings, sentinel: &Sentinel) -> Result<Report, Failure> {
-    let client = settings.credentials.read_again(&sentinel.client)?;
+    let ready = settings.credentials.read_again(&sentinel.client)?;
     let health = Arc::new(Health::new(None));
-    let connection = greeting::open(&client, &health).await.map_err(of_sentinel)?;
+    let connection = greeting::open(&ready, &health).await.map_err(of_sentinel)?;
     over(&mut Channel::Connection(connection), &settings.master).await.map_err(of_sentinel)
 }

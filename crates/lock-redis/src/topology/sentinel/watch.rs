@@ -110,8 +110,8 @@ impl Ear {
         let ended = Arc::new(Notify::new());
         let listener = Listener { ear: self.clone(), ended: Arc::clone(&ended) };
         let begin = async {
-            let client = self.settings.credentials.read_again(&sentinel.client)?;
-            let connection = greeting::open_with(&client, listener).await?;
+            let ready = self.settings.credentials.read_again(&sentinel.client)?;
+            let connection = greeting::open_with(&ready, listener).await?;
             let mut channel = Channel::Connection(connection);
             let mut subscribe = redis::cmd("SUBSCRIBE");
             subscribe.arg(SWITCH);
