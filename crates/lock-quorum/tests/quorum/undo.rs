@@ -71,6 +71,24 @@ async fn a_vote_that_is_being_given_back_renews_nothing() {
     becomes_free(&stores[4]).await;
 }
 
+/// Members that are down say so before the others answer; it is still known that nothing is left, so
+/// nobody has to look after it.
+#[tokio::test(start_paused = true)]
+async fn a_request_without_a_majority_waits_a_moment_for_what_it_can_give_back() {
+    let stores: [_; 5] = Store::all();
+    stores[..3].iter().for_each(|store| store.set(Way::Down));
+    stores[3].set(Way::Slow(Duration::from_millis(5)));
+    stores[4].set(Way::Slow(Duration::from_millis(20)));
+    let backend = quorum(&stores);
+    let began = Clock::TOKIO.now();
+    let error = backend.acquire(request(MINUTE)).await.unwrap_err();
+    assert!(error.is_not_applied(), "{error}");
+    assert!(Clock::TOKIO.now() < began + Duration::from_millis(200));
+    for store in &stores {
+        assert!(!store.has(&key()).await, "the lock is left at {}", store.address());
+    }
+}
+
 /// A store that releases nothing until it is let, and counts how often it is asked to.
 struct Keeps(Store, watch::Sender<bool>, Arc<AtomicUsize>);
 
