@@ -104,7 +104,7 @@ pub(crate) async fn ask(
     let end_of_lease = request.asked_at + request.ttl;
     loop {
         let began = request.clock.now();
-        let (mut vote, verdict, mut round) =
+        let (mut vote, verdict, round) =
             one_round(members, voters, &request, began, end_of_lease).await;
         if verdict == Verdict::Granted {
             leave(members, &mut vote, round, &request, true);
@@ -118,16 +118,6 @@ pub(crate) async fn ask(
             } else {
                 Grant::new()
             }));
-        }
-        if verdict == Verdict::NoMajority {
-            // Members that are down fail at once, and the others answer a moment later. What those
-            // have granted can be given back now; else it would be looked after until the end of
-            // the lease, for each request that fails.
-            let until = (request.clock.now() + PATIENCE).min(end_of_lease);
-            while let Next::Answer(member, answer) = round.next_by(request.clock, Some(until)).await
-            {
-                vote.count(member, answer);
-            }
         }
         let given_back = undo(members, &mut vote, round, &request, began).await;
         if verdict == Verdict::NoMajority {
@@ -200,6 +190,15 @@ async fn one_round(
             }
         }
     };
+    if verdict == Verdict::NoMajority {
+        // Members that are down fail at once, and the others answer a moment later. What those have
+        // granted can be given back now; else it would be looked after until the end of the lease,
+        // for each request that fails.
+        let until = (request.clock.now() + PATIENCE).min(end_of_lease);
+        while let Next::Answer(member, answer) = round.next_by(request.clock, Some(until)).await {
+            vote.count(member, answer);
+        }
+    }
     vote.count_all(round.heard());
     (vote, verdict, round)
 }

@@ -87,13 +87,17 @@ mod tests {
         members
     }
 
+    /// Votes among so many members, in rounds that take a millisecond each.
+    fn votes(count: usize) -> impl FnMut(&[usize], &[usize]) -> Option<Instant> {
+        let (mut revotes, now) = revotes();
+        move |granted, refused| {
+            revotes.next(Majority::of(count), (members(granted), members(refused)), MS, now)
+        }
+    }
+
     #[test]
     fn only_who_got_a_vote_and_can_get_a_majority_votes_again() {
-        let majority = Majority::of(3);
-        let (mut revotes, now) = revotes();
-        let mut next = |granted: &[usize], refused: &[usize]| {
-            revotes.next(majority, (members(granted), members(refused)), MS, now)
-        };
+        let (mut next, now) = (votes(3), revotes().1);
         assert_eq!(next(&[], &[0, 1, 2]), None);
         assert_eq!(next(&[0], &[]), None);
         let at = next(&[0], &[1]).unwrap();
@@ -102,40 +106,28 @@ mod tests {
 
     #[test]
     fn a_lock_that_the_same_members_refuse_has_a_holder() {
-        let majority = Majority::of(3);
-        let (mut revotes, now) = revotes();
-        let mut next = |refused: &[usize]| {
-            revotes.next(majority, (members(&[0]), members(refused)), MS, now).is_some()
-        };
+        let mut next = votes(3);
         for refused in [&[1, 2], &[1, 2], &[1, 2], &[0, 2], &[1, 2], &[1, 2], &[1, 2]] {
-            assert!(next(refused));
+            assert!(next(&[0], refused).is_some());
         }
-        assert!(!next(&[1, 2]));
+        assert_eq!(next(&[0], &[1, 2]), None);
     }
 
     #[test]
     fn a_member_that_is_late_still_counts_among_those_that_refuse() {
-        let majority = Majority::of(5);
-        let (mut revotes, now) = revotes();
-        let mut next = |refused: &[usize]| {
-            revotes.next(majority, (members(&[0]), members(refused)), MS, now).is_some()
-        };
+        let mut next = votes(5);
         for refused in [&[1, 2, 3][..], &[1, 2, 3], &[1, 2]] {
-            assert!(next(refused));
+            assert!(next(&[0], refused).is_some());
         }
-        assert!(!next(&[1, 2]));
+        assert_eq!(next(&[0], &[1, 2]), None);
     }
 
     #[test]
     fn a_member_that_gives_its_vote_does_not_refuse_any_more() {
-        let majority = Majority::of(5);
-        let (mut revotes, now) = revotes();
-        let mut next = |granted: &[usize], refused: &[usize]| {
-            revotes.next(majority, (members(granted), members(refused)), MS, now).is_some()
-        };
-        assert!(next(&[0], &[1, 2, 3]));
+        let mut next = votes(5);
+        assert!(next(&[0], &[1, 2, 3]).is_some());
         for _ in 0..5 {
-            assert!(next(&[0, 1], &[2, 3]));
+            assert!(next(&[0, 1], &[2, 3]).is_some());
         }
     }
 

@@ -99,8 +99,9 @@ fn parameters_are_refused_by_name_value_and_what_is_accepted() {
             "did you mean `namespace`",
             "accepted are namespace, response_timeout, lazy, handover_grants, handover_time, \
              program, program_version, program_host, ttl, wait, keep_alive, max_hold, min_hold, \
-             on_lost, require_fencing, tls_ca_file, tls_cert_file, tls_key_file, \
-             tls_server_name, key_prefix, password_file, replicas, sentinel_password_file, endpoint, api_token_file",
+             on_lost, require_fencing, tls_ca_file, tls_cert_file, tls_key_file, tls_server_name, \
+             key_prefix, password_file, replicas, sentinel_password_file, endpoint, \
+             api_token_file",
         ],
     );
     refused("memory:?x=1", &["unknown parameter `x`; accepted are namespace"]);

@@ -22,9 +22,8 @@ use crate::engine::metrics::Metrics;
 use crate::engine::plan::{self, Plan};
 use crate::engine::schedule::Schedule;
 use crate::engine::store::Store;
-use crate::engine::{renew, shutdown, telemetry, tell};
+use crate::engine::{inspect, renew, shutdown, telemetry, tell};
 use crate::memory::MemoryBackend;
-use crate::sync::panics;
 use crate::types::error::{LockError, Result};
 use crate::types::name::LockName;
 use crate::types::options::LockOptions;
@@ -296,16 +295,7 @@ impl LockService {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn ping(&self) -> Result<()> {
-        let context = &self.0.context;
-        let asked = async {
-            context.ensure_open()?;
-            let backend = context.store().backend().clone();
-            let pinging = panics::caught(async { backend.ping().await });
-            let answer = context.background().in_runtime(pinging).await;
-            context.store().heard(&answer);
-            answer
-        };
-        asked.await.map_err(|error| error.with_operation("ping"))
+        inspect::ping(&self.0.context).await.map_err(|error| error.with_operation("ping"))
     }
 
     /// What its tools need.

@@ -2,8 +2,9 @@
 //! one away from its holder.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 
-use crate::backend::{EvictRequest, ListRequest, LockBackend, LockKey, ReleaseReply};
+use crate::backend::{AnyBackend, EvictRequest, ListRequest, LockBackend, LockKey, ReleaseReply};
 use crate::engine::held::ServiceContext;
 use crate::sync::panics;
 use crate::types::error::{LockError, LockErrorKind, Result};
@@ -14,11 +15,8 @@ use crate::types::status::{HeldLock, LockStatus, ReleaseOutcome};
 
 /// What the store says of a lock, and how many wait for it.
 pub(crate) async fn status(context: &ServiceContext, key: &LockKey) -> Result<Option<LockStatus>> {
-    let backend = context.store().backend().clone();
-    let asking = panics::caught(async { backend.status(key.clone()).await });
-    let answer = context.background().in_runtime(asking).await;
-    context.store().heard(&answer);
-    let mut status = answer?;
+    let looked = key.clone();
+    let mut status = asked(context, |backend| async move { backend.status(looked).await }).await?;
     if let Some(status) = &mut status {
         count_own_waiters(context, key, status);
     }
@@ -28,11 +26,13 @@ pub(crate) async fn status(context: &ServiceContext, key: &LockKey) -> Result<Op
 /// What the servers of the store say of themselves.
 pub(crate) async fn servers(context: &ServiceContext) -> Result<Vec<ServerInfo>> {
     context.ensure_open()?;
-    let backend = context.store().backend().clone();
-    let asking = panics::caught(async { backend.servers().await });
-    let answer = context.background().in_runtime(asking).await;
-    context.store().heard(&answer);
-    answer
+    asked(context, |backend| async move { backend.servers().await }).await
+}
+
+/// Whether the store answers.
+pub(crate) async fn ping(context: &ServiceContext) -> Result<()> {
+    context.ensure_open()?;
+    asked(context, |backend| async move { backend.ping().await }).await
 }
 
 /// All locks whose names begin so, in the order of their names.
@@ -42,14 +42,11 @@ pub(crate) async fn list(
     prefix: &str,
 ) -> Result<Vec<HeldLock>> {
     context.ensure_open()?;
-    let backend = context.store().backend().clone();
     let mut held = BTreeMap::new();
     let mut request = ListRequest::new(format!("{namespace}{prefix}"));
     loop {
-        let asking = panics::caught(async { backend.list(request.clone()).await });
-        let answer = context.background().in_runtime(asking).await;
-        context.store().heard(&answer);
-        let part = answer?;
+        let next = request.clone();
+        let part = asked(context, |backend| async move { backend.list(next).await }).await?;
         for (key, mut status) in part.locks {
             // A key that is the namespace alone is no lock of this service.
             let name = key.as_str().strip_prefix(namespace).map(LockName::new);
@@ -101,6 +98,17 @@ pub(crate) async fn force_release(
         ReleaseReply::NotHeld => ReleaseOutcome::AlreadyExpired,
         ReleaseReply::HeldByOther => ReleaseOutcome::HeldByOther,
     })
+}
+
+/// Asks the store something that its caller waits for, and takes note of whether it answers.
+async fn asked<T, F>(context: &ServiceContext, ask: impl FnOnce(AnyBackend) -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let asking = panics::caught(ask(context.store().backend().clone()));
+    let answer = context.background().in_runtime(asking).await;
+    context.store().heard(&answer);
+    answer
 }
 
 /// One of this service's tasks stands in the store's queue for the others.

@@ -58,8 +58,8 @@ impl Credentials {
         }
         if self.has_tls() && !matches!(server.addr(), ConnectionAddr::TcpTls { .. }) {
             return Err(invalid(
-                "TLS is configured (tls_ca_file, tls_cert_file, tls_key_file or \
-                 tls_server_name), and the URL asks for a connection without TLS; write rediss:// or valkeys://",
+                "TLS is configured (tls_ca_file, tls_cert_file, tls_key_file or tls_server_name), and \
+                 the URL asks for a connection without TLS; write rediss:// or valkeys://",
             ));
         }
         Ok(())

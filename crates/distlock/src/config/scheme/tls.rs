@@ -9,7 +9,6 @@ use crate::config::word::{Kind, Word};
 pub(crate) const CA_FILE: Word = Word::new("tls_ca_file", Kind::Text);
 pub(crate) const CERT_FILE: Word = Word::new("tls_cert_file", Kind::Text);
 pub(crate) const KEY_FILE: Word = Word::new("tls_key_file", Kind::Text);
-
 pub(crate) const SERVER_NAME: Word = Word::new("tls_server_name", Kind::Text);
 
 pub(crate) const WORDS: &[Word] = &[CA_FILE, CERT_FILE, KEY_FILE, SERVER_NAME];
